@@ -45,7 +45,7 @@ def _do(after: list[Callable[[], None]]) -> None:
         one()
 
 
-class DatabaseAway(Exception):
+class DatabaseUnavailable(Exception):
     """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made
     again."""
 
@@ -182,7 +182,7 @@ class Database:
             if _is_bug(error):
                 raise
             self._forget_dead(error)
-            raise DatabaseAway(_words(error)) from error
+            raise DatabaseUnavailable(_words(error)) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
         if getattr(self._inside, "conn", None) is None:
@@ -222,7 +222,7 @@ class Database:
                     or attempt == RETRIES - 1
                 ):
                     self._forget_dead(error)
-                    raise DatabaseAway(_words(error)) from error
+                    raise DatabaseUnavailable(_words(error)) from error
                 time.sleep(0.005 * 2**attempt)
             else:
                 _do(after)
@@ -291,7 +291,7 @@ class Database:
         except BaseException as error:
             self._drop_writer()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
-            away = DatabaseAway(_words(error))
+            away = DatabaseUnavailable(_words(error))
             away.__cause__ = error
             for work in group:
                 work.error, work.result, work.after = away, None, []
@@ -346,7 +346,7 @@ class Database:
             raw.execute("ROLLBACK TO work")
             take_after_commit(conn)
             away = isinstance(error, exc.OperationalError) and not _is_bug(error)
-            work.error = DatabaseAway(_words(error)) if away else error
+            work.error = DatabaseUnavailable(_words(error)) if away else error
         raw.execute("RELEASE work")
         work.after = take_after_commit(conn)
 
@@ -397,7 +397,7 @@ class Database:
         there was work."""
         if self.version() == newest_migration():
             return False
-        with self.alone("migrating"):
+        with self.exclusive("migrating"):
             if self.version() == newest_migration():
                 return False
             self._upgrade("head")
@@ -413,7 +413,7 @@ class Database:
         command.upgrade(config, revision)
 
     @contextlib.contextmanager
-    def alone(self, name: str, *, patience: float | None = None) -> Iterator[None]:
+    def exclusive(self, name: str, *, patience: float | None = None) -> Iterator[None]:
         """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn
         after so many seconds of `patience`, where that is given."""
         if self._in_memory:
@@ -434,7 +434,7 @@ class Database:
                 lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, patience)
             except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError) as error:
                 self._forget_dead(error)
-                raise DatabaseAway(_words(error)) from error
+                raise DatabaseUnavailable(_words(error)) from error
             try:
                 yield
             finally:

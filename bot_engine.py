@@ -15,7 +15,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -36,18 +36,18 @@ from dashtrade.engine.deciding import AskAgain, Decided, decide_one
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_of, written
 from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.market_snapshot import Asker
+from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotYet, Reconciler
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.undecided import EXITS, Undecided
-from dashtrade.engine.workflow import Call, Steps, Write, drive
+from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
 __all__ = ["Accepted", "Conflict", "Engine", "Lane", "NoBot", "Receipt"]
@@ -73,7 +73,7 @@ class Engine:
         self.host = host or Host()  # a process that runs or reaches a worker puts its own here at its start
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
-        self.asker = Asker(clock)
+        self.snapshots = Snapshots(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
         self.outages = Outages(clock)
         self.reconciler = Reconciler(
@@ -153,9 +153,9 @@ class Engine:
 
     def run_lane(self, lane: Lane) -> None:
         """As far as it goes now, in this thread."""
-        drive(self.db, self.lane_steps(lane))
+        run_sync(self.db, self.lane_steps(lane))
 
-    def lane_steps(self, lane: Lane) -> Steps[None]:
+    def lane_steps(self, lane: Lane) -> Workflow[None]:
         """As far as it goes now. Drive it for one lane once at a time."""
         try:
             token = yield from self.leases.hold(lane)
@@ -165,7 +165,7 @@ class Engine:
             log.warning("%s", lost)
             self.leases.drop(lane)
 
-    def _advance(self, lane: Lane, token: int) -> Steps[bool]:
+    def _advance(self, lane: Lane, token: int) -> Workflow[bool]:
         """One step. True: there may be more to do at once."""
         now = self.clock.now()
         with self.db.read() as conn:
@@ -187,7 +187,7 @@ class Engine:
 
     def _advance_order(
         self, order: Order, orders: Sequence[Order], lane: Lane, token: int, now: datetime
-    ) -> Steps[bool]:
+    ) -> Workflow[bool]:
         """True if the order moved."""
         if order.due_at is not None and order.due_at > now:
             return False
@@ -214,21 +214,21 @@ class Engine:
 
     def _decide(
         self,
-        task: Waiting,
+        task: PendingDecision,
         account: Account,
         lane: Lane,
         token: int,
         *,
-        anew: bool = False,
-        priceless: bool = False,
-    ) -> Steps[Order | None]:
+        fresh: bool = False,
+        without_price: bool = False,
+    ) -> Workflow[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         if account.problem:
             yield from self._undecided.give_up(task, lane, token, account.problem)
             return None
         try:
             decided = yield from self._decide_with(
-                self._make_broker(account), task, account, lane, token, anew, priceless
+                self._make_broker(account), task, account, lane, token, fresh, without_price
             )
         except Rejected as error:
             yield from self._undecided.give_up(task, lane, token, told(error.message))
@@ -241,18 +241,18 @@ class Engine:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
             if (
                 action in EXITS
-                and not priceless
+                and not without_price
                 and isinstance(error, Unavailable)
                 and not isinstance(error, NotYet)
             ):
-                return (yield from self._decide(task, account, lane, token, anew=True, priceless=True))
+                return (yield from self._decide(task, account, lane, token, fresh=True, without_price=True))
             yield from self._undecided.wait_for_broker(task, lane, token, error, action)
             return None
         except AskAgain:
-            return (yield from self._decide(task, account, lane, token, anew=True))
+            return (yield from self._decide(task, account, lane, token, fresh=True))
         except (
             LaneLost,
-            DatabaseAway,
+            DatabaseUnavailable,
             sa.exc.OperationalError,
             self.db.engine.dialect.loaded_dbapi.OperationalError,
         ):
@@ -280,30 +280,34 @@ class Engine:
     def _decide_with(
         self,
         broker: Broker,
-        task: Waiting,
+        task: PendingDecision,
         account: Account,
         lane: Lane,
         token: int,
-        anew: bool,
-        priceless: bool,
-    ) -> Steps[Decided]:
+        fresh: bool,
+        without_price: bool,
+    ) -> Workflow[Decided]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it
         fills, too."""
         local, feed = broker.offers.local, self._feed_of(account)
         waits = "" if local or account.simulated else self.host.wait_reason(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        asked = None if local or anew or account.simulated else self.asker.at_hand(broker, feed, task.symbol)
+        asked = (
+            None if local or fresh or account.simulated else self.snapshots.cached(broker, feed, task.symbol)
+        )
         if asked is None and not local:
             asked = yield Call(
-                (lambda: self.asker.priceless(broker, feed, task.symbol, simulated=account.simulated))
-                if priceless
-                else lambda: self.asker.far(broker, feed, task.symbol, anew=anew, simulated=account.simulated)
+                (lambda: self.snapshots.without_price(broker, feed, task.symbol, simulated=account.simulated))
+                if without_price
+                else lambda: self.snapshots.fetch(
+                    broker, feed, task.symbol, fresh=fresh, simulated=account.simulated
+                )
             )
 
         def work(conn: sa.Connection) -> Decided:
             self.leases.check(conn, lane, token)
-            market = asked or self.asker.here(broker, feed, task.symbol, simulated=account.simulated)
+            market = asked or self.snapshots.local(broker, feed, task.symbol, simulated=account.simulated)
             carry_out = partial(self.sender.carry_out, broker=broker) if local else None
             decided = decide_one(
                 conn,
@@ -337,27 +341,27 @@ class Engine:
         try:
             reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
-            drive(self.db, self.sender.disable_account(account_id, account.user_id, told(error.message)))
+            run_sync(self.db, self.sender.disable_account(account_id, account.user_id, told(error.message)))
             return []
         # entries before their exits
         for report in sorted(
             reports, key=lambda report: working[report.client_order_id].parent_id is not None
         ):
             order = working[report.client_order_id]
-            after = drive(self.db, self.sender.book(order, report))
+            after = run_sync(self.db, self.sender.book(order, report))
             if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
                 moved.add(Lane(account_id, order.symbol))
                 self.host.changed(order.signal_id)
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
-                and drive(self.db, self.sender.look_again(order)).status is not order.status
+                and run_sync(self.db, self.sender.look_again(order)).status is not order.status
             ):
                 moved.add(Lane(account_id, order.symbol))
                 self.host.changed(order.signal_id)
         return list(moved)
 
-    def hear(self, account_id: int, report: OrderReport) -> Steps[Lane | None]:
+    def hear(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
         """News that a venue tells by itself: booked like any others. The lane in which something moved."""
         if report.client_order_id in self.sender.sending and _only_arrived(report):
             return None

@@ -41,13 +41,13 @@ from dashtrade.api import (
     switches,
     trades,
 )
-from dashtrade.api.answers import Answer, reply
+from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.error_answers import handle_errors
 from dashtrade.api.http import WEBHOOK_HINT, bearer, client_address, tell_browsers, the_app, the_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
 from dashtrade.domain.alert_retention import cut, kept, written
-from dashtrade.domain.alerts.dialects import Reading, open_body, read, secret_of
+from dashtrade.domain.alerts.dialects import ParsedAlert, open_body, read, secret_of
 from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
@@ -129,7 +129,7 @@ def receive() -> Response:
     return _accept(app, user, reading, text, wait)
 
 
-def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> Response:
+def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) -> Response:
     try:
         said = app.engine.accept(
             user.id,
@@ -152,11 +152,11 @@ def _accept(app: App, user: User, reading: Reading, text: str, wait: float) -> R
                 if choices
                 else "You have no bots yet: make one first."
             )
-            raise Answer(
+            raise ApiError(
                 404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id
             )
         case Conflict():
-            raise Answer(
+            raise ApiError(
                 409,
                 "conflict",
                 _sentence(said.message),
@@ -189,7 +189,7 @@ def _wait_seconds() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < math.inf:
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             f"wait cannot be {text[:20]!r}.",
@@ -212,8 +212,8 @@ def _sender_in(app: App, opened: Any) -> User:
     return _sender(tokens.by_webhook_token(app, token) if token else None)
 
 
-def _unknown_sender() -> Answer:
-    return Answer(
+def _unknown_sender() -> ApiError:
+    return ApiError(
         401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT
     )
 
@@ -222,7 +222,7 @@ def _sender(user: User | None) -> User:
     if user is None:
         raise _unknown_sender()
     if user.tradingview_only and client_address() not in TRADINGVIEW:
-        raise Answer(
+        raise ApiError(
             401,
             "unauthorized",
             "This user takes alerts from TradingView's addresses only.",
@@ -235,7 +235,7 @@ def _check_secret(user: User, opened: Any) -> None:
     if user.body_secret_hash is None:
         return
     if user.body_secret_hash not in map(sha256, secrets_in(opened)):
-        raise Answer(
+        raise ApiError(
             401,
             "unauthorized",
             "This user requires a secret in the alert's body, and it is missing or wrong.",
@@ -262,7 +262,7 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
         )
     except NoRoom:
         return admission.no_storage(app, user)
-    return Answer(
+    return ApiError(
         400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id
     )
 

@@ -30,7 +30,7 @@ from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.host import Host
-from dashtrade.engine.workflow import Steps, Write
+from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import decisions as decision_table
@@ -132,7 +132,7 @@ class Life:
         self.bots, self.busy = job["bots"], job["busy"]
         self.rng = random.Random(job["seed"])
         self.end = clock.now() + timedelta(seconds=HORIZON)
-        self.running: dict[Lane, tuple[Steps[None], Any, BaseException | None]] = {}
+        self.running: dict[Lane, tuple[Workflow[None], Any, BaseException | None]] = {}
         self.again: set[Lane] = set()
         self.receipts = os.open(job["receipts"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self.engine.host = _Host(self)

@@ -19,7 +19,7 @@ from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.settings import Settings
 from tests.simulators.venue_books import Manner
-from tests.support.fakes import SetClock, SetFeed, add_user
+from tests.support.fakes import ManualClock, ManualFeed, add_user
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 ACTIONS = {"buy": 30, "sell": 22, "close": 18, "reverse": 10, "add": 10, "reduce": 5, "cancel": 5}
@@ -95,12 +95,14 @@ class World:
 
 def open_app(home: Path, database_url: str, venue: BrokerKind, clock: Any) -> App:
     given = {"DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": KEY}
-    return build_app(Settings.load(given, home), clock=clock, feed=SetFeed(clock), brokers={"venue": venue})
+    return build_app(
+        Settings.load(given, home), clock=clock, feed=ManualFeed(clock), brokers={"venue": venue}
+    )
 
 
 def make_world(home: Path, database_url: str, port: int, of: Plan) -> World:
     app = open_app(
-        home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), SetClock()
+        home, database_url, kind(of.broker, port, refuses_repeats=of.manner.refuses_repeats), ManualClock()
     )
     user = add_user(app)
     account_id = account_service.add_account(

@@ -75,7 +75,7 @@ CHANGED = """before => new Promise(done => {
 })""".replace("FIRST", FIRST_ROW)
 
 
-class House:
+class BenchInstallation:
     """The dashboard's process, and cookies for its users."""
 
     def __init__(self, one: Rig) -> None:
@@ -161,11 +161,13 @@ class Others(threading.Thread):
 
 
 @contextlib.contextmanager
-def beside(house: House, users: int) -> Iterator[Others | None]:
+def beside(installation: BenchInstallation, users: int) -> Iterator[Others | None]:
     if users < 2:
         yield None
         return
-    others = Others([Tab(house.base, house.cookie(f"user{n}@example.com")) for n in range(users - 1)])
+    others = Others(
+        [Tab(installation.base, installation.cookie(f"user{n}@example.com")) for n in range(users - 1)]
+    )
     others.start()
     time.sleep(5)
     yield others
@@ -173,15 +175,22 @@ def beside(house: House, users: int) -> Iterator[Others | None]:
     others.join(30)
 
 
-def in_browser(house: House, cookie: str, users: int) -> None:
+def in_browser(installation: BenchInstallation, cookie: str, users: int) -> None:
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as driver, beside(house, users) as others:
+    with sync_playwright() as driver, beside(installation, users) as others:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for name, path in PAGES.items():
-            show({"bench": "dashboard", "page": name, "users": users, **_loads(browser, house, cookie, path)})
-        tab = _tab(browser, house, cookie)
-        tab.goto(f"{house.base}/history")
+            show(
+                {
+                    "bench": "dashboard",
+                    "page": name,
+                    "users": users,
+                    **_loads(browser, installation, cookie, path),
+                }
+            )
+        tab = _tab(browser, installation, cookie)
+        tab.goto(f"{installation.base}/history")
         tab.evaluate(READY)
         times = []
         for _ in range(RERUNS):
@@ -207,17 +216,17 @@ def in_browser(house: House, cookie: str, users: int) -> None:
         browser.close()
 
 
-def _tab(browser: Any, house: House, cookie: str) -> Any:
+def _tab(browser: Any, installation: BenchInstallation, cookie: str) -> Any:
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.add_cookies([{"name": "dashtrade_session", "value": cookie, "url": house.base}])
+    context.add_cookies([{"name": "dashtrade_session", "value": cookie, "url": installation.base}])
     return context.new_page()
 
 
-def _loads(browser: Any, house: House, cookie: str, path: str) -> dict[str, Any]:
+def _loads(browser: Any, installation: BenchInstallation, cookie: str, path: str) -> dict[str, Any]:
     first, again = [], []
     for _ in range(LOADS):
-        tab = _tab(browser, house, cookie)
-        tab.goto(house.base + path, wait_until="commit")
+        tab = _tab(browser, installation, cookie)
+        tab.goto(installation.base + path, wait_until="commit")
         first.append(tab.evaluate(READY))
         tab.wait_for_timeout(700)
         for _ in range(2):
@@ -240,17 +249,17 @@ def _spread(times: list[float]) -> dict[str, int]:
     )
 
 
-async def at_rest(house: House, cookies: list[str]) -> None:
+async def at_rest(installation: BenchInstallation, cookies: list[str]) -> None:
     """Tabs that are looked at and not touched: prices move in them."""
-    tabs = [Tab(house.base, cookie) for cookie in cookies]
+    tabs = [Tab(installation.base, cookie) for cookie in cookies]
     opened = [await tab.open() for tab in tabs]
     await asyncio.gather(*(tab.listen(3) for tab in tabs))
     for tab in tabs:
         tab.pushed = 0
-    began, before = time.perf_counter(), house.processor_seconds()
+    began, before = time.perf_counter(), installation.processor_seconds()
     await asyncio.gather(*(tab.listen(REST) for tab in tabs))
     took = time.perf_counter() - began
-    share = (house.processor_seconds() - before) / took * 100
+    share = (installation.processor_seconds() - before) / took * 100
     show(
         {
             "bench": "dashboard live tabs",
@@ -310,21 +319,21 @@ def main() -> None:
 
 
 def measure(one: Rig, given: argparse.Namespace) -> None:
-    house = House(one)
+    installation = BenchInstallation(one)
     try:
-        show({"bench": "dashboard start", "trades": given.trades, "seconds": round(house.start(), 2)})
-        mine = house.cookie("bench@example.com")
-        cookies = [house.cookie(f"user{n}@example.com") for n in range(given.users - 1)]
+        show({"bench": "dashboard start", "trades": given.trades, "seconds": round(installation.start(), 2)})
+        mine = installation.cookie("bench@example.com")
+        cookies = [installation.cookie(f"user{n}@example.com") for n in range(given.users - 1)]
         if given.only != "rest":
             for users in (1, given.users):
-                in_browser(house, mine, users)
+                in_browser(installation, mine, users)
         if given.only != "browser":
-            asyncio.run(at_rest(house, [mine] * given.tabs))
+            asyncio.run(at_rest(installation, [mine] * given.tabs))
             asyncio.run(
-                at_rest(house, [([*cookies, mine])[n % (len(cookies) + 1)] for n in range(given.tabs)])
+                at_rest(installation, [([*cookies, mine])[n % (len(cookies) + 1)] for n in range(given.tabs)])
             )
     finally:
-        house.stop()
+        installation.stop()
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.fuzz_client import KINDS, Shots
-from bench.fuzz_house import CLOSED, House, made_up
 from bench.fuzz_shots import Facts
+from bench.fuzz_targets import CLOSED, House, made_up
 from bench.fuzz_watch import Logs, Machine, Trader, differences, memory_mb, processor_seconds, roles, state_of
 from bench.idle import children
 from bench.rig import ROOT, Rig, show
@@ -118,20 +118,20 @@ def worked_off(rig: Rig, seconds: float = 120) -> bool:
 
 def run(given: argparse.Namespace, environ: dict[str, str]) -> dict[str, Any]:
     with product(DASHTRADE_WEBHOOK_RATE=str(given.rate), **ENVIRON, **environ) as (boss, tenant, pid, ui):
-        house = House(boss, tenant, ui)
+        installation = House(boss, tenant, ui)
         try:
-            return measured(given, house, house.facts(), pid)
+            return measured(given, installation, installation.facts(), pid)
         finally:
-            house.app.close()
+            installation.app.close()
 
 
-def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) -> dict[str, Any]:
+def measured(given: argparse.Namespace, installation: House, facts: Facts, pid: int) -> dict[str, Any]:
     """Attacked, and what was seen meanwhile and afterwards."""
-    processes, before = roles(pid), state_of(house.still)
+    processes, before = roles(pid), state_of(installation.still)
     lived, mb = set(children(pid)), {"start": memory_mb(processes)}
     logs, trader, attack = (
-        Logs(house.boss.home / "logs", house.secrets),
-        Trader(house.trader),
+        Logs(installation.boss.home / "logs", installation.secrets),
+        Trader(installation.trader),
         Attack(facts, given),
     )
     cpu = {role: processor_seconds(one) for role, one in processes.items()}
@@ -151,8 +151,8 @@ def measured(given: argparse.Namespace, house: House, facts: Facts, pid: int) ->
     trader.over.set()
     trader.join(90)
     found = {
-        "worked_off": worked_off(house.boss),
-        "changed": differences(before, state_of(house.still)),
+        "worked_off": worked_off(installation.boss),
+        "changed": differences(before, state_of(installation.still)),
         "every_process_lived": lived == set(children(pid)),
     }
     for thread in watching:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.brokers.registry import BROKERS
 from dashtrade.context import App, assembled, demo_feed
 from dashtrade.domain.broker_kinds import BrokerKind
@@ -60,7 +60,7 @@ def _open_database(settings: Settings) -> Database:
         db = Database(settings.database_url)
         db.migrate()
         return db
-    except (DatabaseAway, OSError) as error:
+    except (DatabaseUnavailable, OSError) as error:
         raise CannotStart(
             f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, and "
             "that it is running."

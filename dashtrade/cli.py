@@ -14,7 +14,7 @@ from dashtrade import security_log
 from dashtrade.settings import EX_CONFIG, Settings
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command that was understood and not carried out. `str()` of it says why, and what to do."""
 
 
@@ -81,7 +81,7 @@ def user_rescue(settings: Settings, given: argparse.Namespace) -> int:
     try:
         link = credentials.rescue(build_app(settings), given.email)
     except (NotFound, Refusal) as refused:
-        raise Refused(f"Not done: {refused.message}.\n  {refused.hint}") from None
+        raise CommandRefused(f"Not done: {refused.message}.\n  {refused.hint}") from None
     print(f"{link}\nGood once, for a day. The second factor of {given.email} is off.")
     return 0
 
@@ -90,7 +90,9 @@ def backup(settings: Settings, given: argparse.Namespace) -> int:
     from bot_database import Database
 
     if given.file.exists():
-        raise Refused(f"{given.file} exists already, and a backup never overwrites.\n  Give another name.")
+        raise CommandRefused(
+            f"{given.file} exists already, and a backup never overwrites.\n  Give another name."
+        )
     Database(settings.database_url).backup(given.file)
     print(f"The database is saved in {given.file}.\n{_about_the_key(settings)}")
     return 0
@@ -102,7 +104,9 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.services.operations import restored
 
     if not given.file.is_file():
-        raise Refused(f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote.")
+        raise CommandRefused(
+            f"There is no file {given.file}.\n  Give the file that `dashtrade backup` wrote."
+        )
     _require_stopped(settings)
     _confirm(
         (
@@ -169,7 +173,7 @@ def _make_home(settings: Settings) -> None:
     try:
         make_home(settings)
     except BadHome as problem:
-        raise Refused(str(problem)) from None
+        raise CommandRefused(str(problem)) from None
 
 
 def _require_stopped(settings: Settings) -> None:
@@ -180,7 +184,7 @@ def _require_stopped(settings: Settings) -> None:
         require_free(settings.host, settings.ui_port, "DASHTRADE_UI_PORT")
     except BusyPort as problem:
         first_line = str(problem).splitlines()[0]
-        raise Refused(
+        raise CommandRefused(
             f"DashTrade seems to be running: {first_line}\n  Stop it, then run this again."
         ) from None
 
@@ -192,7 +196,7 @@ def _confirm(consequence: str, yes: bool) -> None:
         and sys.stdin.isatty()
         and input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes")
     ):
-        raise Refused("Nothing was changed.")
+        raise CommandRefused("Nothing was changed.")
 
 
 def _read_password() -> str:
@@ -203,9 +207,11 @@ def _read_password() -> str:
 
         password = getpass("Password: ")
         if password and getpass("The same again: ") != password:
-            raise Refused("The two passwords differ.\n  Nothing was changed; run the command again.")
+            raise CommandRefused("The two passwords differ.\n  Nothing was changed; run the command again.")
     if not password:
-        raise Refused("No password was given.\n  Type one when asked, or hand it over on standard input.")
+        raise CommandRefused(
+            "No password was given.\n  Type one when asked, or hand it over on standard input."
+        )
     return password
 
 
@@ -297,7 +303,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as problem:
-        if not isinstance(problem, (Refused, ValueError, *_errors_with_a_message())):
+        if not isinstance(problem, (CommandRefused, ValueError, *_errors_with_a_message())):
             raise
         print(problem, file=sys.stderr)
         hint = getattr(problem, "hint", "")

@@ -28,7 +28,7 @@ from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Accepted, Alert
 from dashtrade.nonces import SharedNonces
-from dashtrade.processes.worker_ipc import Caller
+from dashtrade.processes.worker_ipc import WorkerClient
 from dashtrade.security_notes import Notes
 from dashtrade.settings import BadSetting, Settings
 from dashtrade.tables import accounts as account_table
@@ -99,7 +99,7 @@ def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
         nonces=lambda exchange_and_key: SharedNonces(app.db, exchange_and_key),
         load_session=load_session,
         save_session=save_session,
-        alone=lambda: app.db.alone(f"{account.broker}-{account.id}"),
+        exclusive=lambda: app.db.exclusive(f"{account.broker}-{account.id}"),
         owner_of=owner_of,
     )
 
@@ -190,7 +190,7 @@ class Brokers:
 class BesideWorker(Host):
     """A process that takes signals in and leaves carrying them out to a worker."""
 
-    def __init__(self, worker: Caller, *, has_writer: bool) -> None:
+    def __init__(self, worker: WorkerClient, *, has_writer: bool) -> None:
         self._worker, self._has_writer = worker, has_writer
 
     def store(self, alert: Alert) -> Accepted | None:
@@ -217,12 +217,12 @@ class App:
     disk: Disk
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
-    worker: Caller | None = None
+    worker: WorkerClient | None = None
 
     def connect(self) -> None:
         """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear
         from it."""
-        self.worker = Caller(self.settings.home)
+        self.worker = WorkerClient(self.settings.home)
         self.engine.host = BesideWorker(self.worker, has_writer=self.db.is_sqlite)
 
     def wait(
@@ -261,7 +261,7 @@ class App:
         if self.worker is not None:
             self.worker.close()
         self.notes.close()
-        self.engine.asker.close()
+        self.engine.snapshots.close()
         self.brokers.close()
         self.db.close()
 

@@ -22,15 +22,15 @@ ENOUGH_FILES = 1600  # the dashboard's connections and its other files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckResult:
     ok: bool
     what: str
     hint: str = ""
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings) -> Iterator[CheckResult]:
     """Every check once; one that breaks is itself a finding."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[Settings], Iterator[CheckResult]], ...] = (
         check_python,
         check_settings,
         check_addresses,
@@ -47,30 +47,30 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield from check(settings)
         except Exception as error:
             subject = check.__name__.removeprefix("check_")
-            yield Finding(
+            yield CheckResult(
                 ok=False,
                 what=f"The check of the {subject} itself failed: {error!r}",
                 hint="Please report this.",
             )
 
 
-def check_python(settings: Settings) -> Iterator[Finding]:
+def check_python(settings: Settings) -> Iterator[CheckResult]:
     version = ".".join(map(str, sys.version_info[:3]))
     ok = sys.version_info >= (3, 11)
-    yield Finding(ok=ok, what=f"Python {version}", hint="" if ok else "DashTrade needs 3.11 or newer.")
+    yield CheckResult(ok=ok, what=f"Python {version}", hint="" if ok else "DashTrade needs 3.11 or newer.")
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
+def check_settings(settings: Settings) -> Iterator[CheckResult]:
     names = [row.name for row in Settings.TABLE]
     given = [n for n in names if n in os.environ or n in read_env_file(ROOT / ".env")]
-    yield Finding(ok=True, what=f"Settings: {', '.join(given) or 'none given'}, the rest by default")
+    yield CheckResult(ok=True, what=f"Settings: {', '.join(given) or 'none given'}, the rest by default")
     if settings.unencrypted:
         what, _, hint = settings.unencrypted.partition(". ")
-        yield Finding(ok=True, what=what, hint=hint)
+        yield CheckResult(ok=True, what=what, hint=hint)
     yield _dashboard_name(settings)
 
 
-def check_addresses(settings: Settings) -> Iterator[Finding]:
+def check_addresses(settings: Settings) -> Iterator[CheckResult]:
     """Of brokers, where they are not reached at their own."""
     from dashtrade.brokers.registry import BROKERS
     from dashtrade.context import broker_addresses
@@ -78,45 +78,45 @@ def check_addresses(settings: Settings) -> Iterator[Finding]:
     try:
         found = broker_addresses(settings, BROKERS)
     except BadSetting as error:
-        yield Finding(ok=False, what=f"{error.name}: {error.message}", hint=error.hint)
+        yield CheckResult(ok=False, what=f"{error.name}: {error.message}", hint=error.hint)
         return
     if found:
-        yield Finding(ok=True, what=f"Brokers at other addresses than their own: {', '.join(found)}")
+        yield CheckResult(ok=True, what=f"Brokers at other addresses than their own: {', '.join(found)}")
 
 
-def _dashboard_name(settings: Settings) -> Finding:
+def _dashboard_name(settings: Settings) -> CheckResult:
     reached = bool(settings.proxy_hops) or not on_this_machine(settings.host)
     hint = (
         "Links for others begin with it, and names that are not set are refused: set "
         "DASHTRADE_DASHBOARD_URL to what people type."
     )
-    return Finding(
+    return CheckResult(
         ok=True,
         what=f"The dashboard's address is {settings.dashboard_url}",
         hint=hint if reached and settings.links_stay_here else "",
     )
 
 
-def check_home(settings: Settings) -> Iterator[Finding]:
+def check_home(settings: Settings) -> Iterator[CheckResult]:
     home = settings.home
     if not home.exists():
-        yield Finding(ok=True, what=f"Home {home}: will be made at the first start")
+        yield CheckResult(ok=True, what=f"Home {home}: will be made at the first start")
     elif not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
-        yield Finding(
+        yield CheckResult(
             ok=False,
             what=f"Home {home} is not a folder that can be written to",
             hint="Mend it or set DASHTRADE_HOME.",
         )
     elif home.stat().st_mode & 0o077:
         hint = f"It holds keys and logs; close it: chmod 700 {home}"
-        yield Finding(
+        yield CheckResult(
             ok=True, what=f"Home {home} can be looked into by other users of this machine", hint=hint
         )
     else:
-        yield Finding(ok=True, what=f"Home {home}")
+        yield CheckResult(ok=True, what=f"Home {home}")
 
 
-def check_key(settings: Settings) -> Iterator[Finding]:
+def check_key(settings: Settings) -> Iterator[CheckResult]:
     from encryption import BadKey, Vault
 
     place = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
@@ -126,34 +126,36 @@ def check_key(settings: Settings) -> Iterator[Finding]:
     try:
         vault = Vault(settings.encryption_keys or settings.key_file.read_text(encoding="utf-8"))
     except (BadKey, OSError, UnicodeDecodeError) as error:
-        yield Finding(ok=False, what=f"Encryption key in {place}: {error}", hint="Put the right key back.")
+        yield CheckResult(
+            ok=False, what=f"Encryption key in {place}: {error}", hint="Put the right key back."
+        )
     else:
-        yield Finding(ok=True, what=f"Encryption key in {place}: {vault.fingerprint}")
+        yield CheckResult(ok=True, what=f"Encryption key in {place}: {vault.fingerprint}")
 
 
-def _no_key(database: Path | None) -> Finding:
+def _no_key(database: Path | None) -> CheckResult:
     """A new key beside an old database would leave every stored credential closed."""
     hint = (
         "If the database was in use before, put its key back, or set ENCRYPTION_KEY, before the next start."
     )
     if database is None:
-        return Finding(ok=True, what="Encryption key: none yet", hint=hint)
+        return CheckResult(ok=True, what="Encryption key: none yet", hint=hint)
     if database.exists():
-        return Finding(ok=False, what="Encryption key: gone, although there is a database", hint=hint)
-    return Finding(ok=True, what="Encryption key: will be made at the first start")
+        return CheckResult(ok=False, what="Encryption key: gone, although there is a database", hint=hint)
+    return CheckResult(ok=True, what="Encryption key: will be made at the first start")
 
 
-def check_database(settings: Settings) -> Iterator[Finding]:
-    from bot_database import Database, DatabaseAway
+def check_database(settings: Settings) -> Iterator[CheckResult]:
+    from bot_database import Database, DatabaseUnavailable
 
     file = _sqlite_file(settings)
     if file is not None and not file.exists():
-        yield Finding(ok=True, what=f"Database {file}: will be made at the first start")
+        yield CheckResult(ok=True, what=f"Database {file}: will be made at the first start")
         return
     database = Database(settings.database_url)
     try:
         yield _schema(database.version(), settings.database_label)
-    except DatabaseAway as error:
+    except DatabaseUnavailable as error:
         hint = "See that the server runs, and that address, name and password in DATABASE_URL are right."
         if "SSL" in str(error):
             hint = (
@@ -165,60 +167,60 @@ def check_database(settings: Settings) -> Iterator[Finding]:
                 "Another program may hold it, or the disk is full; if the file is damaged: dashtrade "
                 "restore FILE"
             )
-        yield Finding(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)
+        yield CheckResult(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)
     finally:
         database.close()
 
 
-def _schema(version: str | None, label: str) -> Finding:
+def _schema(version: str | None, label: str) -> CheckResult:
     from bot_database import newest_migration
 
     newest = newest_migration()
     if version == newest:
-        return Finding(ok=True, what=f"Database {label}: reachable, its tables up to date")
+        return CheckResult(ok=True, what=f"Database {label}: reachable, its tables up to date")
     if (version or "") < newest:
         hint = "The next ./start brings them up to date; or do it now: .venv/bin/dashtrade migrate"
-        return Finding(
+        return CheckResult(
             ok=True, what=f"Database {label}: reachable, its tables older than this DashTrade", hint=hint
         )
     hint = "Update DashTrade to the version that last used it, or restore a backup."
-    return Finding(
+    return CheckResult(
         ok=False, what=f"Database {label}: its tables are of a newer DashTrade ({version})", hint=hint
     )
 
 
-def check_ports(settings: Settings) -> Iterator[Finding]:
+def check_ports(settings: Settings) -> Iterator[CheckResult]:
     for service in services(settings):
         if answers(settings.host, service.port, service.health):
-            yield Finding(ok=True, what=f"Port {service.port}: the {service.name} is running there")
+            yield CheckResult(ok=True, what=f"Port {service.port}: the {service.name} is running there")
             continue
         try:
             require_free(settings.host, service.port, service.setting)
         except BusyPort as problem:
             what, _, hint = str(problem).partition("\n")
-            yield Finding(ok=False, what=what, hint=hint.strip())
+            yield CheckResult(ok=False, what=what, hint=hint.strip())
         else:
-            yield Finding(ok=True, what=f"Port {service.port}: free for the {service.name}")
+            yield CheckResult(ok=True, what=f"Port {service.port}: free for the {service.name}")
 
 
-def check_files(settings: Settings) -> Iterator[Finding]:
+def check_files(settings: Settings) -> Iterator[CheckResult]:
     """A limit that may be raised is raised by the services themselves."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= ENOUGH_FILES:
-        yield Finding(ok=True, what="Open files: as many as are needed may be open at once")
+        yield CheckResult(ok=True, what="Open files: as many as are needed may be open at once")
         return
     hint = (
         f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): else "
         "fewer connections are taken."
     )
-    yield Finding(
+    yield CheckResult(
         ok=True, what=f"Open files: a process may have {hard} open at once, which is few", hint=hint
     )
 
 
-def check_disk(settings: Settings) -> Iterator[Finding]:
+def check_disk(settings: Settings) -> Iterator[CheckResult]:
     free = shutil.disk_usage(_existing(settings.home)).free
     ok = free >= ENOUGH_DISK
     hint = (
@@ -228,10 +230,10 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
             "Make room: with less than 128 MB free only exits are taken. DASHTRADE_RETENTION_DAYS keeps less."
         )
     )
-    yield Finding(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
+    yield CheckResult(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
 
 
-def check_clock(settings: Settings) -> Iterator[Finding]:
+def check_clock(settings: Settings) -> Iterator[CheckResult]:
     """Offline, only this much shows: time is behind what is known to have happened."""
     now = time.time()
     newest = max((f.stat().st_mtime for f in _own_files(settings)), default=0.0)
@@ -242,7 +244,7 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
         if behind
         else ""
     )
-    yield Finding(
+    yield CheckResult(
         ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint
     )
 

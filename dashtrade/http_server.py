@@ -55,7 +55,7 @@ class Unreadable(ErrorTask):
         super().execute()
 
 
-class Channel(HTTPChannel):
+class LimitedChannel(HTTPChannel):
     """One connection, which knows since when a request has been arriving on it."""
 
     error_task_class, parser_class = Unreadable, Request
@@ -78,14 +78,14 @@ class Channel(HTTPChannel):
 class Front(TcpWSGIServer):
     """One listening socket."""
 
-    channel_class = Channel
+    channel_class = LimitedChannel
 
     def __init__(self, *given: Any, alerts: ThreadedTaskDispatcher, most: int, **more: Any) -> None:
         self._alerts, self._most, self._told_at = alerts, most, float("-inf")
         self.accepted = 0
         super().__init__(*given, **more)
 
-    def add_task(self, task: Channel) -> None:
+    def add_task(self, task: LimitedChannel) -> None:
         path = task.requests[0].path.rstrip("/") if task.requests else ""
         (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
 
@@ -193,12 +193,12 @@ class InTurn:
     for itself."""
 
     def __init__(self) -> None:
-        self._of: OrderedDict[str, deque[Channel]] = OrderedDict()
+        self._of: OrderedDict[str, deque[LimitedChannel]] = OrderedDict()
 
-    def append(self, task: Channel) -> None:
+    def append(self, task: LimitedChannel) -> None:
         self._of.setdefault(_sender(task), deque()).append(task)
 
-    def popleft(self) -> Channel:
+    def popleft(self) -> LimitedChannel:
         sender, tasks = self._of.popitem(last=False)
         task = tasks.popleft()
         if tasks:
@@ -209,7 +209,7 @@ class InTurn:
         return sum(map(len, self._of.values()))
 
 
-def _sender(task: Channel) -> str:
+def _sender(task: LimitedChannel) -> str:
     """By the token, as far as it can be seen from outside; else by the address."""
     address = str(task.addr[0])
     if not task.requests or task.requests[0].error:  # of what is no request nothing else is known

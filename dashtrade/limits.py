@@ -57,7 +57,7 @@ class Places:
                         del self._taken[key]
 
 
-class Turns:
+class BoundedQueue:
     """Work that is heavy: so many at once, and a short queue of those that wait for a moment."""
 
     def __init__(self, at_once: int, queue: int, patience_seconds: float) -> None:
@@ -126,8 +126,8 @@ class ReceiverLimits:
     stops: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=200))
     waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
     # Each is a hash that takes a third of a second.
-    passwords: Turns = field(default_factory=lambda: Turns(2, 6, 2.0))
+    passwords: BoundedQueue = field(default_factory=lambda: BoundedQueue(2, 6, 2.0))
     passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # of one address
-    explaining: Turns = field(default_factory=lambda: Turns(1, 4, 1.0))
+    explaining: BoundedQueue = field(default_factory=lambda: BoundedQueue(1, 4, 1.0))
     explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # of one address
     exports: Places = field(default_factory=exports)

@@ -44,7 +44,7 @@ class Redacting(logging.Formatter):
 
 
 @dataclass(slots=True, kw_only=True)
-class Seen:
+class RepeatCount:
     """How often something came within a window that began with its first time."""
 
     since: float
@@ -58,17 +58,17 @@ class Repeats:
 
     def __init__(self, seconds: float, remembered: int) -> None:
         self._seconds, self._remembered = seconds, remembered
-        self._seen: OrderedDict[Hashable, Seen] = OrderedDict()  # in the order in which they began
+        self._seen: OrderedDict[Hashable, RepeatCount] = OrderedDict()  # in the order in which they began
 
-    def seen(self, key: Hashable, record: logging.LogRecord) -> Seen:
+    def seen(self, key: Hashable, record: logging.LogRecord) -> RepeatCount:
         """Once more. (Ask for `ended` ones before.)"""
         found = self._seen.get(key)
         if found is None:
-            found = self._seen[key] = Seen(since=record.created, record=record)
+            found = self._seen[key] = RepeatCount(since=record.created, record=record)
         found.count += 1
         return found
 
-    def ended(self, now: float) -> list[Seen]:
+    def ended(self, now: float) -> list[RepeatCount]:
         """Those whose window is over, or for which there is no room, and of which something was hidden."""
         over = []
         while self._seen:
@@ -130,7 +130,7 @@ class Collapsing(logging.StreamHandler):
         return _without_traceback(record, error) if shown is not None and here.count > 1 else shown
 
 
-def _unless(repeated: bool, counted: Seen, record: logging.LogRecord) -> logging.LogRecord | None:
+def _unless(repeated: bool, counted: RepeatCount, record: logging.LogRecord) -> logging.LogRecord | None:
     counted.hidden += repeated
     return None if repeated else record
 
@@ -147,7 +147,7 @@ def _without_traceback(record: logging.LogRecord, error: BaseException) -> loggi
     return short
 
 
-def _summary(one: Seen, seconds: float) -> logging.LogRecord:
+def _summary(one: RepeatCount, seconds: float) -> logging.LogRecord:
     """As of the place where it happened, so that it is found beside it."""
     told = copy.copy(one.record)
     words = one.record.getMessage()[:200].rstrip()

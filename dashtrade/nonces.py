@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.ports import RetryLater
 from dashtrade.locks import NotMyTurn
 from dashtrade.tables import nonces
@@ -36,7 +36,7 @@ class SharedNonces:
             try:
                 self._await(turn)
                 number = self._db.write_unasked(lambda conn: nonces.take(conn, self._digest, least))
-            except DatabaseAway as error:
+            except DatabaseUnavailable as error:
                 raise RetryLater(
                     f"The database gave no number for the request ({error}): nothing was sent; it goes again."
                 ) from error
@@ -47,7 +47,7 @@ class SharedNonces:
             return
         turn.callback(_MOST_TURNS.release)
         try:
-            turn.enter_context(self._db.alone(f"nonce-{self._digest}", patience=PATIENCE))
+            turn.enter_context(self._db.exclusive(f"nonce-{self._digest}", patience=PATIENCE))
         except NotMyTurn:
             log.info(
                 "a request under the same key is not answered for %s s: the next one goes all the same",

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.ports import Clock
 from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
@@ -124,5 +124,5 @@ class Notes:
 
         try:
             self._db.write_unasked(work)
-        except DatabaseAway as away:  # the refusal itself stands
+        except DatabaseUnavailable as away:  # the refusal itself stands
             log.warning("%s refusals are not in the audit log: %s", found.total(), away)

@@ -16,8 +16,8 @@ from dashtrade.context import App
 from dashtrade.settings import Settings
 from encryption import Vault, new_key
 from tests.support.databases import Postgres, SqliteFiles, postgres
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 
 KEY = new_key()
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
@@ -97,13 +97,13 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def feed(clock: SetClock) -> SetFeed:
-    return SetFeed(clock)
+def feed(clock: ManualClock) -> ManualFeed:
+    return ManualFeed(clock)
 
 
 @pytest.fixture
@@ -136,16 +136,16 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
 
 
 @pytest.fixture
-def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> App:
+def app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> App:
     """The application with the clock and the prices set by hand."""
     return make_app(clock=clock, feed=feed)
 
 
 @pytest.fixture
-def house(app: App) -> House:
-    return House(app)
+def installation(app: App) -> Installation:
+    return Installation(app)
 
 
 @pytest.fixture
-def ann(house: House) -> Person:
-    return house.join()
+def trader(installation: Installation) -> Trader:
+    return installation.join()

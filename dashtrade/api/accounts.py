@@ -43,7 +43,7 @@ class NewAccount(Body):
     decline_second_factor: bool = DECLINE
 
 
-class SignIn(Body):
+class SignInBody(Body):
     redirected_to: str = pydantic.Field("", max_length=4000)
 
 
@@ -128,8 +128,8 @@ def test_account(user: User, account_id: int) -> dict[str, Any]:
     return connections.test(the_app(), user, account_id)
 
 
-@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignIn, scopes=[TokenScope.ADMIN])
-def renew_sign_in(user: User, given: SignIn, account_id: int) -> dict[str, Any]:
+@endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignInBody, scopes=[TokenScope.ADMIN])
+def renew_sign_in(user: User, given: SignInBody, account_id: int) -> dict[str, Any]:
     """Sign in at the broker again, where a person has to: first the address to go to, then with the one that
     it led back to."""
     if not given.redirected_to:

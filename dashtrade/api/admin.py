@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from dashtrade.api.answers import Body
 from dashtrade.api.auth import user_view
 from dashtrade.api.http import csv_file, endpoint, the_app
-from dashtrade.api.reading import Page, number_cursor, page, read_moment
+from dashtrade.api.reading import PageQuery, number_cursor, page, read_moment
 from dashtrade.api.trades import trade_view
 from dashtrade.domain.access import Permission, Role
 from dashtrade.domain.people import User
@@ -52,11 +52,11 @@ def overview(user: User) -> dict[str, Any]:
 # --- people -------------------------------------------------------------------------------------------------
 
 
-class UserList(Page):
+class UserList(PageQuery):
     search: str = pydantic.Field("", max_length=100)
 
 
-class AccountChanges(Body):
+class UserChanges(Body):
     role: Role | None = None
     is_active: bool | None = None
 
@@ -67,19 +67,21 @@ class Confirmation(Body):
 
 def _views(found: list[User]) -> dict[int, dict[str, Any]]:
     """By id, each with what tells that they trade real money behind a password alone."""
-    alone = second_factor_policy.without(the_app(), [user.id for user in found])
+    password_only = second_factor_policy.without(the_app(), [user.id for user in found])
     return {
         user.id: user_view(user)
         | {
             "is_active": user.is_active,
             "last_login_at": iso(user.last_login_at) if user.last_login_at else None,
-            "live_without_second_factor": _alone(alone[user.id]) if user.id in alone else None,
+            "live_without_second_factor": _password_only(password_only[user.id])
+            if user.id in password_only
+            else None,
         }
         for user in found
     }
 
 
-def _alone(row: Any) -> dict[str, Any]:
+def _password_only(row: Any) -> dict[str, Any]:
     return {
         "accounts": row.accounts,
         "declined": row.declined,
@@ -97,8 +99,8 @@ def users(user: User, query: UserList) -> dict[str, Any]:
     return page(rows, query.limit, lambda row: str(row.id), lambda row: views[row.id])
 
 
-@endpoint(bp, "PATCH", "/users/<int:user_id>", body=AccountChanges, needs=P.MANAGE_USERS)
-def change(user: User, given: AccountChanges, user_id: int) -> dict[str, Any]:
+@endpoint(bp, "PATCH", "/users/<int:user_id>", body=UserChanges, needs=P.MANAGE_USERS)
+def change(user: User, given: UserChanges, user_id: int) -> dict[str, Any]:
     """Give a role (superadmins), activate, deactivate: then sessions and tokens are dead, and the bots open
     nothing."""
     app = the_app()
@@ -201,7 +203,7 @@ class AllTradesFilter(Body):
         }
 
 
-class AllTradesList(AllTradesFilter, Page):
+class AllTradesList(AllTradesFilter, PageQuery):
     pass
 
 
@@ -225,8 +227,8 @@ def trades_csv(user: User, query: AllTradesFilter) -> Response:
     return csv_file(user, export.all_trades(the_app(), query.wanted()), "all-trades.csv")
 
 
-@endpoint(bp, "GET", "/audit", query=Page, needs=P.SEE_SYSTEM)
-def audit(user: User, query: Page) -> dict[str, Any]:
+@endpoint(bp, "GET", "/audit", query=PageQuery, needs=P.SEE_SYSTEM)
+def audit(user: User, query: PageQuery) -> dict[str, Any]:
     """Who did what, newest first."""
     rows = audit_service.entries(the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1)
     return page(

@@ -7,7 +7,7 @@ up."""
 
 from __future__ import annotations
 
-from dashtrade.api.answers import Answer
+from dashtrade.api.answers import ApiError
 from dashtrade.api.http import the_limits
 from dashtrade.context import App
 from dashtrade.domain.people import User
@@ -22,14 +22,14 @@ BURST_SECONDS = 25
 EXITS_PASS = "Exits of what your bots hold still pass."
 
 
-def too_many(user: User) -> Answer | None:
+def too_many(user: User) -> ApiError | None:
     """Why only exits are taken of this user at this moment: they sent more than their rate."""
     rate = the_limits().alerts
     wait = rate.take(user.id)
     if not wait:
         return None
     seconds = max(1, round(wait))
-    return Answer(
+    return ApiError(
         429,
         "too_many_alerts",
         f"More than {rate.per_second:g} alerts a second came for this user, so this one was not taken.",
@@ -41,7 +41,7 @@ def too_many(user: User) -> Answer | None:
 def no_room(app: App, user: User) -> Exception | None:
     """Why only exits are taken of this user for now."""
     if app.disk.is_low():
-        return Answer(
+        return ApiError(
             507,
             "disk_nearly_full",
             "The disk of this installation is nearly full, so only exits are taken, and this alert was not.",

@@ -17,7 +17,7 @@ class Body(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", str_max_length=4000)
 
 
-class Answer(Exception):
+class ApiError(Exception):
     """An error as the client sees it."""
 
     def __init__(

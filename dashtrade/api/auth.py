@@ -10,7 +10,7 @@ from flask import Blueprint
 
 from dashtrade.api.answers import Body
 from dashtrade.api.http import client_address, endpoint, password_turn, the_app
-from dashtrade.api.reading import Page, number_cursor, page
+from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.people import User
@@ -212,7 +212,7 @@ def invite(user: User, given: Invitation) -> dict[str, Any]:
     }
 
 
-class MessageList(Page):
+class MessageList(PageQuery):
     unread: bool = False
 
 

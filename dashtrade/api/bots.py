@@ -8,9 +8,9 @@ import pydantic
 from flask import Blueprint
 
 from bot_engine import Conflict, NoBot
-from dashtrade.api.answers import Answer, Body
+from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import STOPPING, endpoint, the_app
-from dashtrade.api.reading import Page, number_cursor, page
+from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, exits_in_words, holder_words
 from dashtrade.domain.people import User
@@ -18,7 +18,7 @@ from dashtrade.domain.values import iso, plain
 from dashtrade.domain.wording import words
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
-from dashtrade.services.accounts.prices import Holding
+from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.services.bots import bots as service
 from dashtrade.services.bots import spec
 from dashtrade.services.bots.owned import bots_of
@@ -49,7 +49,7 @@ class ExitChanges(Body):
     until: Any = None
 
 
-class BotList(Page):
+class BotList(PageQuery):
     account_id: int | None = pydantic.Field(None, ge=1, lt=2**62)
 
 
@@ -62,7 +62,7 @@ class Deletion(Body):
     to: int | None = pydantic.Field(None, ge=1, lt=2**62)
 
 
-def bot_view(held: Holding, kind: str) -> dict[str, Any]:
+def bot_view(held: BotHolding, kind: str) -> dict[str, Any]:
     bot = held.bot
     return {
         "id": bot.id,
@@ -199,5 +199,5 @@ def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     app = the_app()
     said = service.close_bot(app, user, bot_id, request_id=given.request_id)
     if isinstance(said, (NoBot, Conflict)):
-        raise Answer(409, "conflict", said.message, "Try again.")
+        raise ApiError(409, "conflict", said.message, "Try again.")
     return (signal_story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}

@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from dashtrade.api.answers import Body
 from dashtrade.api.http import STOPPING, endpoint, the_app
-from dashtrade.api.reading import Page, number_cursor, page
+from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way
@@ -21,7 +21,7 @@ _ID = pydantic.Field(None, ge=1, lt=2**62)
 _Number = Annotated[int, pydantic.Field(ge=1, lt=2**62)]
 
 
-class DriftList(Page):
+class DriftList(PageQuery):
     account_id: int | None = _ID
     status: str | None = pydantic.Field(None, pattern="^(unresolved|open|frozen|resolved|gone)$")
 

@@ -9,8 +9,8 @@ from typing import Any
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from bot_database import DatabaseAway
-from dashtrade.api.answers import Answer, reply
+from bot_database import DatabaseUnavailable
+from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.http import note_refusal
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -26,7 +26,7 @@ def handle_errors(flask: Flask) -> None:
         flask.register_error_handler(kind, handler)
 
 
-def _answer(error: Answer) -> Response:
+def _answer(error: ApiError) -> Response:
     if error.status == 429:
         note_refusal(g.get("user"), "throttled")
     return reply(error.body, error.status, error.headers)
@@ -70,7 +70,7 @@ def _denied(error: Denied) -> Response:
     )
 
 
-def _away(error: DatabaseAway) -> Response:
+def _away(error: DatabaseUnavailable) -> Response:
     log.warning("%s", error)
     body = {
         "error": "unavailable",
@@ -110,13 +110,13 @@ def _unforeseen(error: Exception) -> Response:
 
 
 HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
-    Answer: _answer,
+    ApiError: _answer,
     Malformed: _malformed,
     NotFound: _not_found,
     Refusal: _refusal,
     Forbidden: _forbidden,
     Denied: _denied,
-    DatabaseAway: _away,
+    DatabaseUnavailable: _away,
     HTTPException: _http,
     Exception: _unforeseen,
 }

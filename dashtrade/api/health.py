@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.api.answers import reply
 from dashtrade.api.http import known_user, the_app
 from dashtrade.context import App
@@ -31,7 +31,7 @@ def health() -> Response:
             body |= {"status": "failing", "worker": "not seen yet" if silence is None else "silent"}
         if _sees_system():
             body |= _waiting(app)
-    except DatabaseAway as away:
+    except DatabaseUnavailable as away:
         log.warning("%s", away)
         body |= {"status": "failing", "database": "away", "worker": "unknown"}
     answer = reply(body, 200 if body["status"] == "ok" else 503)

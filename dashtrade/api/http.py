@@ -14,7 +14,7 @@ from typing import Any
 import pydantic
 from flask import Blueprint, Response, current_app, g, request
 
-from dashtrade.api.answers import Answer, Body, reply
+from dashtrade.api.answers import ApiError, Body, reply
 from dashtrade.api.reading import may_name, read_body, read_model
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
@@ -51,10 +51,10 @@ def the_limits() -> ReceiverLimits:
     return current_app.config["LIMITS"]
 
 
-def busy(what: str, wait: float) -> Answer:
+def busy(what: str, wait: float) -> ApiError:
     """Too many at once, or too many of one address."""
     seconds = max(round(wait), 1)
-    return Answer(
+    return ApiError(
         429,
         "too_many_requests",
         f"Too many {what} are asked for at once.",
@@ -178,7 +178,7 @@ def known_user() -> Access | None:
 def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
     found = known_user()
     if found is None:
-        raise Answer(
+        raise ApiError(
             401,
             "unauthorized",
             "The access token is missing, wrong or no longer valid.",
@@ -189,7 +189,7 @@ def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
     require_scope(user, scopes)
     if needs is not None and not may(user.role, needs):
         note_refusal(user)
-        raise Answer(403, "forbidden", "Your role does not allow this.", "Ask an admin.")
+        raise ApiError(403, "forbidden", "Your role does not allow this.", "Ask an admin.")
     g.user = user
     return user
 
@@ -199,7 +199,7 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
     if not g.access.scopes & frozenset(scopes):
         note_refusal(user)
         if g.access.second_factor_due:
-            raise Answer(
+            raise ApiError(
                 403,
                 "second_factor_required",
                 "This installation requires a second factor, and you have none: until you set it up, you "
@@ -209,7 +209,7 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
         has, wanted = (
             ", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes)
         )
-        raise Answer(
+        raise ApiError(
             403,
             "insufficient_scope",
             f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",

@@ -9,9 +9,9 @@ import pydantic
 from flask import Blueprint
 
 from bot_engine import Lane
-from dashtrade.api.answers import Answer, Body
+from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import endpoint, the_app
-from dashtrade.api.reading import Page, page, read_moment
+from dashtrade.api.reading import PageQuery, page, read_moment
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
@@ -25,7 +25,7 @@ ID = pydantic.Field(None, ge=1, lt=2**62)
 # --- orders -------------------------------------------------------------------------------------------------
 
 
-class OrderList(Page):
+class OrderList(PageQuery):
     status: OrderStatus | Literal["open"] | None = None
     symbol: str | None = pydantic.Field(None, max_length=60)
     bot_id: int | None = ID
@@ -58,7 +58,7 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
     at, found, last = cursor.partition("~")
     moment = read_moment(at, "cursor")
     if not found or moment is None:
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             "The cursor is not one of ours.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from dashtrade.api.answers import Answer, reply
+from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.bots import shown_bots
 from dashtrade.api.http import WEBHOOK_HINT, bearer, the_app
 from dashtrade.api.positions import positions_view
@@ -29,9 +29,9 @@ def _own(user_id: int) -> User:
     token = request.args.get("token") or bearer()
     user = (tokens.by_webhook_token(app, token) or _reader(app, token)) if token else None
     if user is None:
-        raise Answer(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
+        raise ApiError(401, "unauthorized", "The token is missing, unknown or no longer valid.", WEBHOOK_HINT)
     if user.id != user_id:
-        raise Answer(404, "not_found", "There is no such user.", "Use your own user id.")
+        raise ApiError(404, "not_found", "There is no such user.", "Use your own user id.")
     return user
 
 

@@ -12,7 +12,7 @@ from dashtrade.api.answers import Body
 from dashtrade.api.http import SCOPE, endpoint, the_app
 from dashtrade.api.orders import ID
 from dashtrade.api.positions import OfScope
-from dashtrade.api.reading import Page, number_cursor, page, read_day
+from dashtrade.api.reading import PageQuery, number_cursor, page, read_day
 from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import win_rate
 from dashtrade.domain.scope import MoneyScope
@@ -145,7 +145,7 @@ def _rounded(number: Decimal | None) -> str | None:
     return None if number is None else f"{number:.2f}"
 
 
-class RiskEventList(Page):
+class RiskEventList(PageQuery):
     bot_id: int | None = ID
 
 

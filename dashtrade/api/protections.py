@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from dashtrade.api.answers import Body
 from dashtrade.api.http import endpoint, the_app
-from dashtrade.api.reading import Page, number_cursor, page
+from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
@@ -35,7 +35,7 @@ class ProtectionChanges(Body):
     is_active: bool | None = None
 
 
-class LockList(Page):
+class LockList(PageQuery):
     standing: bool = pydantic.Field(False, description="Only those that hold now.")
 
 

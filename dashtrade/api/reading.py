@@ -11,7 +11,7 @@ from typing import Any
 import pydantic
 from flask import request
 
-from dashtrade.api.answers import Answer, Body
+from dashtrade.api.answers import ApiError, Body
 
 MAX_ID = 2**62
 
@@ -34,7 +34,7 @@ def read_json(raw: bytes) -> Any:
     try:
         return json.loads(raw, parse_float=str, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Answer(
+        raise ApiError(
             400, "bad_request", f"The body is not valid JSON ({str(error)[:100]}).", "Send one JSON object."
         ) from None
 
@@ -53,14 +53,14 @@ def _refuse_unstorable(given: Any) -> None:
         elif isinstance(value, list):
             left += value
         elif isinstance(value, str) and _UNSTORABLE.search(value):
-            raise Answer(
+            raise ApiError(
                 400, "bad_request", "There is a character in it that cannot be stored.", "Send plain text."
             )
 
 
 def read_model(model: type[Body], given: Any, where: str) -> Any:
     if not isinstance(given, dict):
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             f"The {where} is not a JSON object.",
@@ -73,7 +73,7 @@ def read_model(model: type[Body], given: Any, where: str) -> Any:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         known = ", ".join(about.alias or name for name, about in model.model_fields.items())
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             f"{field}: {first['msg']}".strip(": "),
@@ -81,7 +81,7 @@ def read_model(model: type[Body], given: Any, where: str) -> Any:
             field=field,
         ) from None
     except TypeError:
-        raise Answer(
+        raise ApiError(
             400, "bad_request", f"The {where} has a field name that cannot be used.", "Use plain names."
         ) from None
 
@@ -89,7 +89,7 @@ def read_model(model: type[Body], given: Any, where: str) -> Any:
 # --- lists --------------------------------------------------------------------------------------------------
 
 
-class Page(Body):
+class PageQuery(Body):
     cursor: str | None = pydantic.Field(None, max_length=200)
     limit: int = pydantic.Field(PAGE, ge=1, le=MOST)
 
@@ -109,7 +109,7 @@ def number_cursor(cursor: str | None) -> int | None:
     if not cursor:
         return None
     if not (cursor.isascii() and cursor.isdigit()) or len(cursor) > 18:
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             "The cursor is not one of ours.",
@@ -126,7 +126,7 @@ def read_moment(text: str | None, where: str) -> datetime | None:
         moment = datetime.fromisoformat(text.replace(" ", "+"))
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             f"{where} is not a time: {text[:40]!r}.",

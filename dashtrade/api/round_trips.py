@@ -8,9 +8,9 @@ from typing import Any
 import pydantic
 from flask import Blueprint, Response
 
-from dashtrade.api.answers import Answer, Body
+from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import SCOPE, csv_file, endpoint, the_app
-from dashtrade.api.reading import Page, page, read_end, read_moment
+from dashtrade.api.reading import PageQuery, page, read_end, read_moment
 from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
 from dashtrade.domain.symbols import Symbol
@@ -49,7 +49,7 @@ class TripFilter(Body):
         }
 
 
-class TripList(TripFilter, Page):
+class TripList(TripFilter, PageQuery):
     sort: str = pydantic.Field("closed", pattern="^(closed|pnl|percent|duration)$")
     order: str = pydantic.Field("desc", pattern="^(asc|desc)$")
 
@@ -133,7 +133,7 @@ def round_trips(user: User, query: TripList) -> dict[str, Any]:
 def _cursor(cursor: str | None, sort: str, *, is_open: bool) -> Place | None:
     place = service.read_cursor(cursor, sort, is_open=is_open) if cursor else None
     if cursor and place is None:
-        raise Answer(
+        raise ApiError(
             400,
             "bad_request",
             "The cursor is not one of ours.",

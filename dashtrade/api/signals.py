@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from dashtrade.api.http import endpoint, the_app
 from dashtrade.api.orders import ID
-from dashtrade.api.reading import Page, page
+from dashtrade.api.reading import PageQuery, page
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots.bots import NotFound
@@ -22,7 +22,7 @@ from dashtrade.services.trading import signals as service
 bp = Blueprint("signals", __name__, url_prefix="/api/v1")
 
 
-class SignalList(Page):
+class SignalList(PageQuery):
     cursor: str | None = pydantic.Field(None, pattern="^[0-9a-f]{32}$")
     status: str | None = pydantic.Field(None, pattern="^(accepted|working|filled|refused|failed|attention)$")
     symbol: str | None = pydantic.Field(None, max_length=60)

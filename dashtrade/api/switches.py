@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.answers import Answer, Body
+from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import STOPPING, endpoint, require_scope, the_app
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bots import Stop
@@ -63,7 +63,7 @@ def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
     if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
         require_scope(user, [TokenScope.TRADE])
     if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):
-        raise Answer(
+        raise ApiError(
             403,
             "forbidden",
             "Only a superadmin may switch trading for all.",

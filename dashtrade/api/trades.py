@@ -10,7 +10,7 @@ from flask import Blueprint, Response
 from dashtrade.api.answers import Body
 from dashtrade.api.http import SCOPE, csv_file, endpoint, the_app
 from dashtrade.api.orders import ID
-from dashtrade.api.reading import Page, number_cursor, page, read_end, read_moment
+from dashtrade.api.reading import PageQuery, number_cursor, page, read_end, read_moment
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
@@ -44,7 +44,7 @@ class TradeFilter(Body):
         }
 
 
-class TradeList(TradeFilter, Page):
+class TradeList(TradeFilter, PageQuery):
     pass
 
 

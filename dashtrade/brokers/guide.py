@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from dashtrade.brokers.registry import BROKERS
-from dashtrade.domain.broker_kinds import Choice
+from dashtrade.domain.broker_kinds import BrokerChoice
 
 
-def choices() -> list[tuple[str, Choice]]:
+def choices() -> list[tuple[str, BrokerChoice]]:
     """Every broker's name with what can be chosen of it."""
     return [(broker, choice) for broker, kind in BROKERS.items() for choice in kind.choices]
 
 
-def as_json(broker: str, choice: Choice) -> dict[str, Any]:
+def as_json(broker: str, choice: BrokerChoice) -> dict[str, Any]:
     can = choice.can
     return {
         "broker": broker,
@@ -80,7 +80,7 @@ def as_markdown() -> str:
     return "\n".join([*table, "", *(line for _, choice in found for line in _told(choice))]).rstrip() + "\n"
 
 
-def _row(broker: str, choice: Choice) -> str:
+def _row(broker: str, choice: BrokerChoice) -> str:
     can = choice.can
     what = " and ".join(word for word, yes in (("stocks", can.stocks), ("coins", can.crypto)) if yes)
     if not choice.proven:
@@ -114,7 +114,7 @@ def _listed(words: Any) -> str:
     return ", ".join(sorted(word.replace("_", "-") for word in words))
 
 
-def _told(choice: Choice) -> Iterator[str]:
+def _told(choice: BrokerChoice) -> Iterator[str]:
     fields = ", ".join(f"`{each.name}` ({each.help.rstrip('.')})" for each in choice.credentials)
     addresses = ", ".join(f"`{name}`" for name in choice.settings)
     yield f"- **{choice.can.name}.** {choice.guide}"

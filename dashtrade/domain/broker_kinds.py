@@ -31,7 +31,7 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class AccountOption:
     """A setting of an account. Its default is the adapter's; here it is what a form begins with."""
 
     name: str
@@ -56,7 +56,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class BrokerChoice:
     """What a person chooses: the broker, or one exchange of the broker `crypto`."""
 
     title: str
@@ -65,7 +65,7 @@ class Choice:
     modes: tuple[str, ...]
     guide: str  # how to connect it, in a few sentences
     credentials: tuple[Credential, ...] = ()
-    options: tuple[Option, ...] = ()
+    options: tuple[AccountOption, ...] = ()
     settings: tuple[str, ...] = ()  # of addresses
     proven: bool = True  # held to the contract tests, against a simulator of its wire
 
@@ -76,7 +76,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignIn:
+class BrokerSignIn:
     """A person signs in on the broker's own page, again and again; what comes back becomes the credential
     `token`."""
 
@@ -104,7 +104,7 @@ class Surroundings:
     nonces: Callable[[str], Nonces]  # of one key: they rise over all processes
     load_session: Callable[[], str]  # what the broker renewed last, by whatever process; empty: nothing yet
     save_session: Callable[[str], None]
-    alone: Callable[[], AbstractContextManager[Any]]  # one process at a time
+    exclusive: Callable[[], AbstractContextManager[Any]]  # one process at a time
     owner_of: Callable[[str], str | None]  # our name of the order that has this number at the broker
 
 
@@ -115,15 +115,15 @@ class BrokerKind:
     # credentials, and options with the mode, before they are stored; raises Malformed
     check: Callable[[dict[str, str], dict[str, Any]], None]
     make: Callable[[Account, dict[str, str], Surroundings], Broker]
-    choices: tuple[Choice, ...] = ()
+    choices: tuple[BrokerChoice, ...] = ()
     addresses: tuple[Address, ...] = ()
-    sign_in: SignIn | None = None
+    sign_in: BrokerSignIn | None = None
     # why an account with these cannot be used yet
     lacks: Callable[[dict[str, str]], str] = lambda credentials: ""
     starting_cash: Callable[[dict[str, Any]], Decimal] | None = None  # of play money, which can be set back
     streams: bool = False  # its adapter offers a stream
 
-    def choice(self, options: Mapping[str, Any]) -> Choice | None:
+    def choice(self, options: Mapping[str, Any]) -> BrokerChoice | None:
         """What was chosen for an account with these options; the last one fits what no other does."""
         fits = (each for each in self.choices if each.fixed.items() <= dict(options).items())
         return next(fits, None)

@@ -89,7 +89,7 @@ class Order:
     decision_id: int
     step: int
     final: bool  # the last step of its decision
-    alone: bool  # its signal went to no other bot
+    sole_recipient: bool  # its signal went to no other bot
     symbol: Symbol
     side: OrderSide
     effect: Effect

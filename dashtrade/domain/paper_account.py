@@ -177,7 +177,7 @@ def buying_power(cash: Decimal, values: list[Decimal], settings: PaperSettings) 
     return (cash + sum(values)) * settings.leverage - sum(map(abs, values))
 
 
-class Ledger:
+class PaperLedger:
     """Cash and positions during one transaction: each is read once at most, and written once at the end."""
 
     def __init__(self, book: PaperBook, settings: PaperSettings, quotes: Mapping[Symbol, Quote]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Money(StrEnum):
+class MoneyKind(StrEnum):
     """What a trade is made with. A live account in simulation mode trades with paper money."""
 
     LIVE = "live"
@@ -17,7 +17,7 @@ class Money(StrEnum):
 class MoneyScope:
     """All accounts with this kind of money, or one of them."""
 
-    money: Money
+    money: MoneyKind
     account_id: int | None = None
 
     @property
@@ -25,5 +25,5 @@ class MoneyScope:
         """As it stands in an address: live, paper, or the account's number."""
         return str(self.money) if self.account_id is None else str(self.account_id)
 
-    def covers(self, account_id: int, money: Money) -> bool:
+    def covers(self, account_id: int, money: MoneyKind) -> bool:
         return money is self.money and self.account_id in (None, account_id)

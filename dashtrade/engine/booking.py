@@ -45,7 +45,7 @@ def apply_report(
 
     The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A
     caller in the middle of a transaction may bring the order's bot, which is then written down here."""
-    account_table.hold(conn, order.account_id)
+    account_table.lock_account(conn, order.account_id)
     if broker_held_exits.must_wait(conn, order, report):
         return Booked(order=order, changed=False)
     booked = _apply(conn, order, report, now, bot)

@@ -90,7 +90,7 @@ def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
         decision_id=entry.decision_id,
         step=entry.step + number,
         final=True,
-        alone=entry.alone,
+        sole_recipient=entry.sole_recipient,
         symbol=entry.symbol,
         side=leg.side,
         effect=Effect.CLOSE,

@@ -24,17 +24,17 @@ from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO, OrderSide, OrderType
 from dashtrade.engine import booking
 from dashtrade.tables import decisions as decision_table
-from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
-Look = Callable[[Waiting], View]
+Look = Callable[[PendingDecision], View]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaving:
     """A decision whose first step gives up a position at market."""
 
-    task: Waiting
+    task: PendingDecision
     view: View
     approved: Approved
 
@@ -47,7 +47,7 @@ class Leaving:
         return self.approved.steps[0].quantity
 
 
-def leaving(task: Waiting, view: View, approved: Approved) -> Leaving | None:
+def leaving(task: PendingDecision, view: View, approved: Approved) -> Leaving | None:
     """Only at a price that the market makes at this moment."""
     step = approved.steps[0]
     priced = view.market_open and not view.quote.note

@@ -12,9 +12,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.decide import CancelFirst, Decision, Later, decide, superseded
+from dashtrade.domain.decisions.decide import CancelFirst, Decision, Delay, decide, superseded
 from dashtrade.domain.decisions.netting import APART, split_at_zero, split_reason
-from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
+from dashtrade.domain.decisions.outcomes import Check, Defer, Refused
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.sizing import reserve_for
 from dashtrade.domain.decisions.steps import Step
@@ -40,7 +40,7 @@ CarryOut = Callable[[sa.Connection, Order, Bot], Order]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Market:
+class MarketSnapshot:
     """What the outside world says, asked for before the transaction opens."""
 
     quote: Quote
@@ -69,34 +69,43 @@ class Decided:
 
 def decide_one(
     conn: sa.Connection,
-    task: decision_table.Waiting,
+    task: decision_table.PendingDecision,
     signal_of: Callable[[str], Signal],
-    market: Market,
+    market: MarketSnapshot,
     now: datetime,
     carry_out: CarryOut | None = None,
 ) -> Decided:
     """Decides, and writes it down."""
-    account_table.hold(conn, task.account_id)
+    account_table.lock_account(conn, task.account_id)
     signal, view = signal_of(task.signal_id), look(conn, task, market, now)
     bot = view.bot
     decision = decide(signal, view)
     if market.kept and _may_differ(decision):
         raise AskAgain
-    protection_checks.take_place_of(conn, superseded(signal, view), now)
+    protection_checks.supersede(conn, superseded(signal, view), now)
     match decision:
-        case Wait() as wait:
-            protection_checks.wait(conn, bot, task, wait, now)
+        case Defer() as wait:
+            protection_checks.defer_entry(conn, bot, task, wait, now)
         case CancelFirst() as wait:
             order_table.request_cancel(conn, list(wait.order_ids))
             count = task.cancelled_count + len(wait.order_ids)
-            decision_table.hold_back(conn, task.id, taken_back=count)
+            decision_table.defer(conn, task.id, taken_back=count)
             _tell_others(conn, view, wait, now)
-        case Later() as later:
-            decision_table.hold_back(
+        case Delay() as later:
+            decision_table.defer(
                 conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
             )
         case Refused() as refused:
-            _end(conn, task, view, "refused", refused.reason, refused.checks, now, would=refused.would)
+            _end(
+                conn,
+                task,
+                view,
+                "refused",
+                refused.reason,
+                refused.checks,
+                now,
+                counterfactual=refused.counterfactual,
+            )
         case Approved() as approved if not approved.steps:
             if approved.new_exits is not None:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.new_exits)
@@ -117,7 +126,7 @@ def _may_differ(decision: Decision) -> bool:
     """With what the broker says now: it was refused or put off, or entered for less than asked."""
     if isinstance(decision, Approved):
         return not all(check.ok for check in decision.checks)
-    return isinstance(decision, Refused | Wait)
+    return isinstance(decision, Refused | Defer)
 
 
 def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:
@@ -144,7 +153,9 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
         )
 
 
-def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now: datetime) -> View:
+def look(
+    conn: sa.Connection, task: decision_table.PendingDecision, market: MarketSnapshot, now: datetime
+) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
     bot, account_problem = (
         bot_positions.load(conn, task.bot_id),
@@ -170,7 +181,7 @@ def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now:
         rules=market.rules,
         capabilities=market.capabilities,
         market_open=market.open,
-        alone=not market.capabilities.native_bracket or bot_positions.is_alone(conn, bot),
+        sole_bot_on_symbol=not market.capabilities.native_bracket or bot_positions.is_sole_bot(conn, bot),
         others_orders=others,
         shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
         opens_at=market.opens_at,
@@ -183,14 +194,14 @@ def look(conn: sa.Connection, task: decision_table.Waiting, market: Market, now:
 
 def _end(
     conn: sa.Connection,
-    task: decision_table.Waiting,
+    task: decision_table.PendingDecision,
     view: View,
     status: str,
     why: Reason,
     checks: tuple[Check, ...],
     now: datetime,
     *,
-    would: Reason = NO_REASON,
+    counterfactual: Reason = NO_REASON,
 ) -> None:
     """Decided and done, with nothing to send."""
     if decision_table.decided(
@@ -198,7 +209,7 @@ def _end(
         task.id,
         status=status,
         reason=why,
-        would=would,
+        counterfactual=counterfactual,
         checks=_written(checks),
         numbers=_numbers(view) | numbers_of(why),
         now=now,
@@ -206,12 +217,14 @@ def _end(
     ):
         protection_checks.put_locks(conn, view.bot, checks, task.signal_id, now)
         bot_positions.touch(conn, replace(view.bot, last_signal_at=task.received_at))
-        end_signal(conn, task.signal_id, alone=task.alone, status=status, reason=why, now=now)
+        end_signal(
+            conn, task.signal_id, sole_recipient=task.sole_recipient, status=status, reason=why, now=now
+        )
 
 
 def _approve(
     conn: sa.Connection,
-    task: decision_table.Waiting,
+    task: decision_table.PendingDecision,
     view: View,
     approved: Approved,
     now: datetime,
@@ -229,7 +242,7 @@ def _approve(
 
 def _begin(
     conn: sa.Connection,
-    task: decision_table.Waiting,
+    task: decision_table.PendingDecision,
     view: View,
     approved: Approved,
     orders: list[Order],
@@ -243,7 +256,7 @@ def _begin(
         task.id,
         status="sending",
         reason=approved.reason,
-        would=NO_REASON,
+        counterfactual=NO_REASON,
         checks=_written(approved.checks),
         numbers=_numbers(view),
         now=now,
@@ -264,7 +277,7 @@ def _begin(
 
 
 def _orders(
-    task: decision_table.Waiting, view: View, steps: Sequence[Step], now: datetime
+    task: decision_table.PendingDecision, view: View, steps: Sequence[Step], now: datetime
 ) -> tuple[list[Order], list[Reason]]:
     """One for each step, the first to be sent now; that one in two parts where it would take the account from
     long to short."""
@@ -336,7 +349,13 @@ def _cross(
 
 
 def _order(
-    task: decision_table.Waiting, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
+    task: decision_table.PendingDecision,
+    step: Step,
+    number: int,
+    now: datetime,
+    *,
+    final: bool,
+    status: OrderStatus,
 ) -> Order:
     sent = status is OrderStatus.SUBMITTING
     return Order(
@@ -348,7 +367,7 @@ def _order(
         decision_id=task.id,
         step=number,
         final=final,
-        alone=task.alone,
+        sole_recipient=task.sole_recipient,
         symbol=task.symbol,
         side=step.side,
         effect=step.effect,

@@ -161,7 +161,7 @@ def _unfilled_too_long(triggered: TriggeredExit, status: str, now: datetime) -> 
 
 def _if_unchanged(conn: sa.Connection, seen: Bot, work: Callable[[Bot], list[Lane] | None]) -> list[Lane]:
     """Under the account's lock, and only if the position's exits are still as they were seen."""
-    account_table.hold(conn, seen.account_id)
+    account_table.lock_account(conn, seen.account_id)
     bot = bot_positions.load(conn, seen.id)
     return work(bot) or [] if bot.position.quantity and bot.exits == seen.exits else []
 

@@ -11,7 +11,7 @@ import time
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.engine.workflow import Steps, Write
+from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables.lanes import Lane
 
@@ -29,7 +29,7 @@ class Leases:
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
-    def hold(self, lane: Lane) -> Steps[int | None]:
+    def hold(self, lane: Lane) -> Workflow[int | None]:
         """The lane's token, claimed now if need be; None while another worker has it."""
         held = self._held.get(lane)
         if held is not None and self.fresh(lane):
@@ -73,7 +73,7 @@ class Leases:
                     self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked))
 
     def _renew(self, conn: sa.Connection) -> None:
-        lane_table.beat(conn, self.owner)
+        lane_table.record_heartbeat(conn, self.owner)
         if self._held:
             lane_table.renew(conn, self.owner, self.ttl)
 

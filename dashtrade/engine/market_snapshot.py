@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso
-from dashtrade.engine.deciding import Market
+from dashtrade.engine.deciding import MarketSnapshot
 
 log = logging.getLogger("dashtrade.asking")
 
@@ -49,7 +49,7 @@ class _Kept:
     coming: set[Symbol | None] = field(default_factory=set)  # scenes; None: the account
 
 
-class Asker:
+class Snapshots:
     """Safe to use from several threads: what two ask for at the same time is asked twice, and either answer
     will do."""
 
@@ -59,13 +59,13 @@ class Asker:
         # its threads come with the first account far away
         self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
 
-    def here(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
+    def local(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """Of a broker in our own database, where nothing is far."""
         return _market(
             broker, _scene(broker, symbol, feed.quote), broker.account(), simulated=simulated, kept=False
         )
 
-    def at_hand(self, broker: Broker, feed: Feed, symbol: Symbol) -> Market | None:
+    def cached(self, broker: Broker, feed: Feed, symbol: Symbol) -> MarketSnapshot | None:
         """Of a venue, if all of it is kept and good. Never waits."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
         account, scene = (
@@ -80,13 +80,13 @@ class Asker:
             self._ahead(kept, symbol, lambda: self._look(kept, broker, feed, symbol))
         return _market(broker, scene, account, simulated=False, kept=True)
 
-    def far(
-        self, broker: Broker, feed: Feed, symbol: Symbol, *, anew: bool, simulated: bool = False
-    ) -> Market:
+    def fetch(
+        self, broker: Broker, feed: Feed, symbol: Symbol, *, fresh: bool, simulated: bool = False
+    ) -> MarketSnapshot:
         """Of a venue. `anew`: nothing that was kept will do."""
         now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
-        account = None if anew else _young(kept.account, now, ACCOUNT_GOOD)
-        scene = None if anew or not _is(feed, broker) else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
+        account = None if fresh else _young(kept.account, now, ACCOUNT_GOOD)
+        scene = None if fresh or not _is(feed, broker) else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
         known = account is not None or scene is not None
         if account is None and scene is None:
             account, scene = self._both(
@@ -98,7 +98,7 @@ class Asker:
         )
         return _market(broker, scene, account, simulated=simulated, kept=known)
 
-    def priceless(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> Market:
+    def without_price(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """For a way out, which is not held up by a price that nobody tells: it needs one for its words and
         its rounding alone."""
         kept = self._of.setdefault(broker, _Kept())
@@ -176,8 +176,10 @@ def _scene(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> 
     return _Scene(quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
 
 
-def _market(broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool) -> Market:
-    return Market(
+def _market(
+    broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool
+) -> MarketSnapshot:
+    return MarketSnapshot(
         rules=scene.rules,
         quote=scene.quote,
         account=account,

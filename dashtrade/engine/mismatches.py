@@ -59,7 +59,7 @@ def write_down(
     now: datetime,
 ) -> None:
     """Open a drift, move its figures, or end it: unless something was booked since it was looked at."""
-    account_table.hold(conn, account.id)
+    account_table.lock_account(conn, account.id)
     owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
     kept, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
     for finding in findings:

@@ -24,7 +24,7 @@ from dashtrade.domain.values import bot_of_order, client_order_id
 from dashtrade.engine import booking, broker_held_exits, external_orders
 from dashtrade.engine.external_orders import ExternalOrder
 from dashtrade.engine.sending import Sender
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import decisions as decision_table
@@ -62,7 +62,7 @@ class Adopter:
                 report = broker.find(order.ref)
                 changed |= (
                     report is not None
-                    and drive(self.db, self._sender.book(order, report)).filled_quantity
+                    and run_sync(self.db, self._sender.book(order, report)).filled_quantity
                     > order.filled_quantity
                 )
         if forgotten:
@@ -74,7 +74,7 @@ class Adopter:
         """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent
         again."""
         now = self.clock.now()
-        account_table.hold(conn, order.account_id)
+        account_table.lock_account(conn, order.account_id)
         after = replace(
             order,
             status=OrderStatus.SUBMITTING,
@@ -95,7 +95,7 @@ class Adopter:
         venue: str,
         found: Sequence[tuple[FoundOrder, OrderReport | None]],
     ) -> bool:
-        account_table.hold(conn, account.id)
+        account_table.lock_account(conn, account.id)
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
             for task in decision_table.waiting_in_account(conn, account.id)
@@ -115,7 +115,7 @@ class Adopter:
             if bot is None:
                 self._nobodys(conn, account, each, report)
                 continue
-            found_task: tuple[decision_table.Waiting | None, int] = waiting.get(name, (None, 0))
+            found_task: tuple[decision_table.PendingDecision | None, int] = waiting.get(name, (None, 0))
             task, step = found_task
             external = replace(
                 _external(each),
@@ -133,7 +133,7 @@ class Adopter:
         bot: Bot,
         external: ExternalOrder,
         report: OrderReport,
-        task: decision_table.Waiting | None,
+        task: decision_table.PendingDecision | None,
     ) -> None:
         now = self.clock.now()
         if task is None:

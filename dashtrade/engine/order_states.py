@@ -19,7 +19,7 @@ from dashtrade.domain.wording import words
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.settlement import settle
-from dashtrade.engine.workflow import Steps, Write
+from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import order_events
@@ -33,13 +33,13 @@ class OrderStates:
     def __init__(self, clock: Clock, leases: Leases) -> None:
         self.clock, self.leases = clock, leases
 
-    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Steps[Order]:
+    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
         look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
         return (
             yield from self.change(order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None)
         )
 
-    def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Steps[Order]:
+    def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Workflow[Order]:
         """Under the lane's lease: the writes of a worker that lost it are refused."""
 
         def work(conn: sa.Connection) -> Order:
@@ -48,14 +48,14 @@ class OrderStates:
 
         return (yield Write(work))
 
-    def refused(self, order: Order, why: Reason) -> Steps[Order]:
+    def refused(self, order: Order, why: Reason) -> Workflow[Order]:
         return (
             yield Write(
                 lambda conn: self.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
             )
         )
 
-    def in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Steps[Order]:
+    def in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Workflow[Order]:
         """It may be there, by this try or an earlier one: to be looked up."""
         due = self.clock.now() + after
         return (
@@ -66,7 +66,7 @@ class OrderStates:
 
     def move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
         """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
-        account_table.hold(conn, order.account_id)
+        account_table.lock_account(conn, order.account_id)
         now, current = self.clock.now(), order_table.load(conn, order.id)
         if (current.status, current.sends) != (order.status, order.sends):
             return current

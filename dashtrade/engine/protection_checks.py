@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.outcomes import Check, Wait
+from dashtrade.domain.decisions.outcomes import Check, Defer
 from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
-from dashtrade.domain.protections import Fired, Guard, Needs, Scope, Target
+from dashtrade.domain.protections import Guard, LockTarget, Needs, ProtectionLock, Scope
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, numbers_of, reason
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
@@ -132,14 +132,18 @@ def _forgotten(
     return any(key in resets and at <= resets[key] for key in keys)
 
 
-def waiting_of(conn: sa.Connection, task: decision_table.Waiting, now: datetime) -> tuple[WaitingEntry, ...]:
+def waiting_of(
+    conn: sa.Connection, task: decision_table.PendingDecision, now: datetime
+) -> tuple[WaitingEntry, ...]:
     """Entries of the bot that wait for the market to open. Of coins, whose markets do not close, there are
     none."""
     if task.symbol.is_crypto:
         return ()
     found = decision_table.waiting_for_open(conn, task, now)
     return tuple(
-        WaitingEntry(decision_id=r.id, signal_id=r.signal_id, alone=r.alone, action=Action(r.action))
+        WaitingEntry(
+            decision_id=r.id, signal_id=r.signal_id, sole_recipient=r.sole_recipient, action=Action(r.action)
+        )
         for r in found
     )
 
@@ -157,10 +161,10 @@ def put_locks(
             _put_lock(conn, bot, fired, signal_id, now)
 
 
-def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: datetime) -> None:
+def _put_lock(conn: sa.Connection, bot: Bot, fired: ProtectionLock, signal_id: str, now: datetime) -> None:
     guard, lock = fired.guard, fired.lock
-    scope, scope_id = (Scope.BOT, bot.id) if lock.target is Target.BOT else (guard.scope, guard.scope_id)
-    symbol = bot.symbol if lock.target is Target.SYMBOL else None
+    scope, scope_id = (Scope.BOT, bot.id) if lock.target is LockTarget.BOT else (guard.scope, guard.scope_id)
+    symbol = bot.symbol if lock.target is LockTarget.SYMBOL else None
     locked: dict[str, Fact] = {"scope": str(scope)}
     locked |= {"symbol": symbol.short} if symbol else {}
     locked |= {"until": lock.until} if lock.until else {}
@@ -206,12 +210,14 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: Fired, signal_id: str, now: 
     )
 
 
-def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait, now: datetime) -> None:
+def defer_entry(
+    conn: sa.Connection, bot: Bot, task: decision_table.PendingDecision, said: Defer, now: datetime
+) -> None:
     """Not now. Its user is told once, however often it has to wait."""
     if said.entry:
         decision_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
     else:
-        decision_table.hold_back(conn, task.id, held_until=said.until, reason=said.reason)
+        decision_table.defer(conn, task.id, held_until=said.until, reason=said.reason)
     if task.reason.code not in (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN):
         waits = EntryWaitsForMarket if said.entry else CloseWaitsForMarket
         message_table.notify(
@@ -223,7 +229,7 @@ def wait(conn: sa.Connection, bot: Bot, task: decision_table.Waiting, said: Wait
         )
 
 
-def take_place_of(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
+def supersede(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
     """A later word counts instead of entries that were waiting for the open."""
     why = Reason(Code.SUPERSEDED)
     for one in waiting:
@@ -232,10 +238,12 @@ def take_place_of(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: d
             one.decision_id,
             status="refused",
             reason=why,
-            would=NO_REASON,
+            counterfactual=NO_REASON,
             checks=None,
             numbers=None,
             now=now,
             ended=True,
         ):
-            end_signal(conn, one.signal_id, alone=one.alone, status="refused", reason=why, now=now)
+            end_signal(
+                conn, one.signal_id, sole_recipient=one.sole_recipient, status="refused", reason=why, now=now
+            )

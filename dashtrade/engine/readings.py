@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
 from dashtrade.engine.by_account import LIMIT_SECONDS, Apart
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.reconcile import WHOLE
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
 from dashtrade.tables.lanes import Lane
-from dashtrade.tables.readings import Reading
+from dashtrade.tables.readings import AccountReading
 
 log = logging.getLogger("dashtrade.readings")
 
@@ -48,7 +48,7 @@ class _Pace:
     hangs: bool = False  # the reading under way was given up
 
 
-def holdings_of(reading: Reading | None) -> object:
+def holdings_of(reading: AccountReading | None) -> object:
     """What is held, without what it is worth."""
     if reading is None or reading.read_at is None:
         return None
@@ -75,7 +75,7 @@ class Readings:
         self._on_back = on_back
         self._apart = Apart(WHAT)
         self._paces: dict[int, _Pace] = {}
-        self._known: dict[int, Reading] | None = None
+        self._known: dict[int, AccountReading] | None = None
         self._written: dict[int, datetime] = {}
         self._lock, self._writing, self._stopped = threading.Lock(), threading.Lock(), False
 
@@ -137,7 +137,9 @@ class Readings:
 
     def _is_ours(self, account_id: int) -> bool:
         """Of several workers one reads an account: the one that compares it."""
-        return self._db.is_sqlite or drive(self._db, self._leases.hold(Lane(account_id, WHOLE))) is not None
+        return (
+            self._db.is_sqlite or run_sync(self._db, self._leases.hold(Lane(account_id, WHOLE))) is not None
+        )
 
     def _give_up(self, account: Account, pace: _Pace) -> None:
         """A broker that takes the question and never answers: its thread may wait on, its account is told
@@ -174,7 +176,7 @@ class Readings:
             ):
                 log.exception("account %s: what its broker said could not be read", account.id)
         else:
-            reading = Reading(
+            reading = AccountReading(
                 account_id=account.id,
                 user_id=account.user_id,
                 simulated=account.simulated,
@@ -194,7 +196,7 @@ class Readings:
         self._paces.setdefault(account.id, _Pace()).tries = tries
         before = self._last(account.id)
         if before is None or before.simulated is not account.simulated:
-            before = Reading(
+            before = AccountReading(
                 account_id=account.id, user_id=account.user_id, simulated=account.simulated, changed_at=now
             )
         self._keep(
@@ -204,10 +206,10 @@ class Readings:
         )
         return tries
 
-    def _last(self, account_id: int) -> Reading | None:
+    def _last(self, account_id: int) -> AccountReading | None:
         return (self._known or {}).get(account_id)
 
-    def _keep(self, reading: Reading) -> None:
+    def _keep(self, reading: AccountReading) -> None:
         """Written down when it tells something new, and now and then, so that its age is known."""
         now = self._clock.now()
         with self._lock:
@@ -229,7 +231,7 @@ class Readings:
             with self._writing:  # by one thread at a time, so that none writes to a database that is closed
                 if not self._stopped:
                     self._db.write(lambda conn: table.put(conn, reading))
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning(
                 "account %s: what its broker said is written down later: %s", reading.account_id, away
             )

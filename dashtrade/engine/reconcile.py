@@ -43,7 +43,7 @@ from dashtrade.engine.mismatches import MismatchFinding
 from dashtrade.engine.order_recovery import Adopter
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.sending import Sender
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
@@ -134,7 +134,7 @@ class Reconciler:
             for i in wanted
             if i not in self._compared
             or self._unsure[i]
-            or drive(self.db, self._leases.hold(Lane(i, WHOLE))) is not None
+            or run_sync(self.db, self._leases.hold(Lane(i, WHOLE))) is not None
         ]
 
     def look(self, account_id: int) -> None:
@@ -153,7 +153,7 @@ class Reconciler:
                 before = self._expected(account)
             found = broker.positions()
         except BadCredentials as error:
-            drive(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
+            run_sync(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
         except BrokerError as error:
             self._failed(account, error)
         else:
@@ -305,7 +305,7 @@ class Reconciler:
         questions."""
 
         def work(conn: sa.Connection) -> None:
-            account_table.hold(conn, account.id)
+            account_table.lock_account(conn, account.id)
             if not trade_table.ever_traded(conn, account.id):
                 for asset, quantity in theirs.items():
                     table.put_outside(conn, account.user_id, account.id, asset, quantity, now)
@@ -344,7 +344,7 @@ class Reconciler:
             return
 
         def work(conn: sa.Connection) -> None:
-            account_table.hold(conn, account.id)
+            account_table.lock_account(conn, account.id)
             table.put_state(
                 conn, replace(state, failing_since=since, problem=error.message, told=state.told or tell)
             )

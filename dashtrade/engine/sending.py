@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway, savepoint
+from bot_database import Database, DatabaseUnavailable, savepoint
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import entry_still_allowed
 from dashtrade.domain.notices.people import KeyRefused
@@ -36,7 +36,7 @@ from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.order_requests import held_by_our_books, part_to_send, request_of
 from dashtrade.engine.order_states import OrderStates
-from dashtrade.engine.workflow import Call, Steps, Write
+from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
@@ -75,13 +75,13 @@ class Sender:
 
     # --- sending --------------------------------------------------------------------------------------------
 
-    def start(self, order: Order, lane: Lane, token: int) -> Steps[Order | None]:
+    def start(self, order: Order, lane: Lane, token: int) -> Workflow[Order | None]:
         """CREATED -> SUBMITTING, unless its user has stopped it meanwhile."""
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> Order | None:
             self.leases.check(conn, lane, token)
-            account_table.hold(conn, order.account_id)
+            account_table.lock_account(conn, order.account_id)
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
@@ -115,7 +115,7 @@ class Sender:
         bot = bot_positions.load(conn, order.bot_id)
         return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
 
-    def send(self, order: Order, *, again: bool = False) -> Steps[Order]:
+    def send(self, order: Order, *, again: bool = False) -> Workflow[Order]:
         """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may
         have arrived."""
         # stopped too long: whoever has the lane now will look the order up
@@ -138,14 +138,14 @@ class Sender:
             return (yield from what_follows(order, told(error.message)))
         except Unknown as error:
             why = told(error.message)
-        except (LaneLost, DatabaseAway):
+        except (LaneLost, DatabaseUnavailable):
             raise
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
         return (yield from self.states.in_doubt(order, why))
 
-    def _send(self, order: Order, broker: Broker) -> Steps[Order]:
+    def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
             return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
         request = request_of(order, held_by_our_books(self.db, order, broker))
@@ -157,7 +157,7 @@ class Sender:
         failpoint("after_send")
         return (yield from self.book(order, report))
 
-    def _not_held(self, order: Order, error: NotHeld, again: bool) -> Steps[Order]:
+    def _not_held(self, order: Order, error: NotHeld, again: bool) -> Workflow[Order]:
         """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the
         account differ for so long."""
         with self.db.read() as conn:
@@ -167,10 +167,10 @@ class Sender:
             return (yield from self._later(order, RetryLater(error.message)))
         return (yield from self._refused(order, told(error.message), again))
 
-    def _refused(self, order: Order, why: Reason, again: bool) -> Steps[Order]:
+    def _refused(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
         return (yield from (self._refused_again if again else self.states.refused)(order, why))
 
-    def _refused_again(self, order: Order, why: Reason) -> Steps[Order]:
+    def _refused_again(self, order: Order, why: Reason) -> Workflow[Order]:
         """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
         the position closed. So it is looked up, again and again, as the venue may show it later than it
         promised; the last refusal is believed."""
@@ -190,7 +190,7 @@ class Sender:
 
     def _carry_out_alone(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         # before the local broker locks its books, as a decision does: else two orders wait for each other
-        account_table.hold(conn, order.account_id)
+        account_table.lock_account(conn, order.account_id)
         return self.carry_out(conn, order, None, broker)
 
     def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
@@ -200,7 +200,7 @@ class Sender:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
                 return booking.apply_report(conn, order, report, self.clock.now(), bot).order
-        except (LaneLost, DatabaseAway, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
+        except (LaneLost, DatabaseUnavailable, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:
             why = told(error.message)
@@ -211,7 +211,7 @@ class Sender:
             bot_positions.touch(conn, bot)
         return self.states.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
-    def book(self, order: Order, report: OrderReport) -> Steps[Order]:
+    def book(self, order: Order, report: OrderReport) -> Workflow[Order]:
         """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is
         written."""
         with self.db.read() as conn:
@@ -222,7 +222,7 @@ class Sender:
             else current
         )
 
-    def write_down(self, order: Order, report: OrderReport) -> Steps[Order]:
+    def write_down(self, order: Order, report: OrderReport) -> Workflow[Order]:
         now = self.clock.now()
         booked = yield Write(lambda conn: booking.apply_report(conn, order, report, now))
         failpoint("after_book_commit")
@@ -252,7 +252,7 @@ class Sender:
 
     # --- doubt ----------------------------------------------------------------------------------------------
 
-    def resolve(self, order: Order, lane: Lane, token: int) -> Steps[Order]:
+    def resolve(self, order: Order, lane: Lane, token: int) -> Workflow[Order]:
         """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is
         provably safe."""
         now = self.clock.now()
@@ -275,7 +275,7 @@ class Sender:
                     order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
                 )
             )
-        except (LaneLost, DatabaseAway):
+        except (LaneLost, DatabaseUnavailable):
             raise
         except Exception as error:
             log.exception("look-up of %s failed unexpectedly", order.id)
@@ -285,7 +285,7 @@ class Sender:
 
     def _not_found(
         self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
-    ) -> Steps[Order]:
+    ) -> Workflow[Order]:
         believed_at = (order.sent_at or order.created_at) + can.settle
         if now < believed_at:
             return (
@@ -323,7 +323,7 @@ class Sender:
         )
         return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
 
-    def look_again(self, order: Order) -> Steps[Order]:
+    def look_again(self, order: Order) -> Workflow[Order]:
         """An order that needs attention may turn up by itself."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
@@ -331,7 +331,7 @@ class Sender:
             return order
         return (yield from self.book(order, report)) if report is not None else order
 
-    def cancel(self, order: Order, lane: Lane, token: int) -> Steps[None]:
+    def cancel(self, order: Order, lane: Lane, token: int) -> Workflow[None]:
         """Ask the venue to take it back; whether it did, its next report tells."""
         now = self.clock.now()
         with self.db.read() as conn:
@@ -356,7 +356,7 @@ class Sender:
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))
 
-    def _later(self, order: Order, error: RetryLater) -> Steps[Order]:
+    def _later(self, order: Order, error: RetryLater) -> Workflow[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
             return (yield from self.states.refused(order, told(error.message)))
@@ -368,13 +368,13 @@ class Sender:
             )
         )
 
-    def disable_account(self, account_id: int, user_id: int, why: Reason) -> Steps[None]:
+    def disable_account(self, account_id: int, user_id: int, why: Reason) -> Workflow[None]:
         """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms
         the venue."""
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:
-            account_table.hold(conn, account_id)
+            account_table.lock_account(conn, account_id)
             account = account_table.load(conn, account_id)
             if not account.is_active:
                 return

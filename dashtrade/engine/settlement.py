@@ -32,12 +32,12 @@ def end_decision(
 
 
 def end_signal(
-    conn: sa.Connection, signal_id: str, *, alone: bool, status: str, reason: Reason, now: datetime
+    conn: sa.Connection, signal_id: str, *, sole_recipient: bool, status: str, reason: Reason, now: datetime
 ) -> None:
     """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
-    if not alone:
+    if not sole_recipient:
         # two that end at once must each see the other, or neither ends the signal
-        table.hold(conn, signal_id)
+        table.lock_signal(conn, signal_id)
         every = decision_table.decisions_of(conn, signal_id)
         foremost = min(every, key=lambda d: _WORST_FIRST.index(d.status))
         status, reason = foremost.status, foremost.reason
@@ -56,7 +56,9 @@ def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     if not order.is_open and order.status is not OrderStatus.FILLED:
         _drop_later_steps(conn, order, now)
     end_decision(conn, order.decision_id, status=status, reason=reason, now=now)
-    end_signal(conn, order.signal_id, alone=order.alone, status=status, reason=reason, now=now)
+    end_signal(
+        conn, order.signal_id, sole_recipient=order.sole_recipient, status=status, reason=reason, now=now
+    )
 
 
 def _whole(conn: sa.Connection, order: Order) -> Order:

@@ -18,10 +18,10 @@ from dashtrade.domain.signals import Action
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.reconcile import NotYet
 from dashtrade.engine.settlement import end_signal
-from dashtrade.engine.workflow import Steps, Write
+from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.engine")
@@ -37,8 +37,8 @@ class Undecided:
         self._tries: dict[int, int] = {}  # by decision: how often it failed unexpectedly
 
     def give_up(
-        self, task: Waiting, lane: Lane, token: int, why: Reason, *, tell: bool = False
-    ) -> Steps[None]:
+        self, task: PendingDecision, lane: Lane, token: int, why: Reason, *, tell: bool = False
+    ) -> Workflow[None]:
         now = self._clock.now()
 
         def work(conn: sa.Connection) -> None:
@@ -48,7 +48,7 @@ class Undecided:
                 task.id,
                 status="refused",
                 reason=why,
-                would=NO_REASON,
+                counterfactual=NO_REASON,
                 checks=None,
                 numbers=None,
                 now=now,
@@ -67,7 +67,7 @@ class Undecided:
         yield Write(work)
         self._changed(task.signal_id)
 
-    def unexpected(self, task: Waiting, lane: Lane, token: int, error: Exception) -> Steps[None]:
+    def unexpected(self, task: PendingDecision, lane: Lane, token: int, error: Exception) -> Workflow[None]:
         """A fault of DashTrade: tried again a few times, and then given up with a clear reason, as others
         wait behind it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
@@ -83,13 +83,13 @@ class Undecided:
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=until, reason=why)
+            decision_table.defer(conn, task.id, held_until=until, reason=why)
 
         yield Write(work)
 
     def wait_for_broker(
-        self, task: Waiting, lane: Lane, token: int, error: BrokerError, action: Action
-    ) -> Steps[None]:
+        self, task: PendingDecision, lane: Lane, token: int, error: BrokerError, action: Action
+    ) -> Workflow[None]:
         """The broker cannot be reached: the decision waits, and those behind it with it. After a minute an
         entry is given up, with that reason; an exit goes on waiting, and its user is told."""
         now = self._clock.now()
@@ -108,7 +108,7 @@ class Undecided:
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.hold_back(conn, task.id, held_until=now + after, reason=why)
+            decision_table.defer(conn, task.id, held_until=now + after, reason=why)
             if late and task.reason.code is not Code.WAITS_FOR_BROKER:
                 message_table.notify(
                     conn,

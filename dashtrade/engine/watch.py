@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import day_result, loss_percent
@@ -126,7 +126,7 @@ class Watch:
         """One bot that cannot be looked at must not keep the others from being watched."""
         try:
             return self._look_at(bot, quote)
-        except DatabaseAway:
+        except DatabaseUnavailable:
             raise
         except Exception:
             log.exception("bot %s could not be looked at", bot.id)
@@ -195,7 +195,7 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
 def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
     """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or
     none of them."""
-    account_table.hold(conn, seen.account_id)
+    account_table.lock_account(conn, seen.account_id)
     bot = bot_positions.load(conn, seen.id)
     if not bot.position.quantity or _is_leaving(conn, bot):
         return []

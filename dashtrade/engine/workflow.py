@@ -32,10 +32,10 @@ class Call:
     fn: Callable[[], Any]
 
 
-Steps = Generator[Write | Call, Any, T]
+Workflow = Generator[Write | Call, Any, T]
 
 
-def drive(db: Database, steps: Steps[T]) -> T:
+def run_sync(db: Database, steps: Workflow[T]) -> T:
     """One effect after another, in this thread."""
     try:
         effect = next(steps)

@@ -43,7 +43,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class SupervisorTimings:
     """How long things may take, in seconds; tests use shorter ones."""
 
     first_delay: float = 0.5
@@ -97,7 +97,7 @@ class QuietLog(RotatingFileHandler):
 class Child:
     """One service's process, its log, and the back-off when it keeps dying."""
 
-    def __init__(self, service: Service, settings: Settings, pace: Pace, wake: threading.Event):
+    def __init__(self, service: Service, settings: Settings, pace: SupervisorTimings, wake: threading.Event):
         self.service, self._host, self._pace, self._wake = service, settings.host, pace, wake
         self.log_file = settings.logs / f"{service.name}.log"
         self._log = QuietLog(self.log_file, maxBytes=5_000_000, backupCount=3, encoding="utf-8")
@@ -185,7 +185,11 @@ class Supervisor:
     """The loop: wait for news, start what is due, tell what ended, until told to stop."""
 
     def __init__(
-        self, children: list[Child], pace: Pace, wake: threading.Event, announce: Callable[[], None]
+        self,
+        children: list[Child],
+        pace: SupervisorTimings,
+        wake: threading.Event,
+        announce: Callable[[], None],
     ):
         self._children, self._pace, self._wake, self._announce = children, pace, wake, announce
         self._announced = False
@@ -269,7 +273,11 @@ def ending(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}{memory}"
 
 
-def up(settings: Settings, wanted: tuple[Service, ...] | None = None, pace: Pace = Pace()) -> int:
+def up(
+    settings: Settings,
+    wanted: tuple[Service, ...] | None = None,
+    pace: SupervisorTimings = SupervisorTimings(),
+) -> int:
     """Runs DashTrade until it is told to stop, and returns the exit code."""
     wanted = wanted or services(settings)
     try:

@@ -82,7 +82,7 @@ def _remove(file: Path) -> None:
     file.unlink(missing_ok=True)
 
 
-class Asker:
+class ClientConnection:
     """The worker's end of one connection. Never waits: an asker that does not listen loses its connection,
     and no more."""
 
@@ -100,7 +100,7 @@ class Asker:
             self._sock.shutdown(socket.SHUT_RDWR)
 
 
-class Door:
+class WorkerServer:
     """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's
     own; `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is
     under way."""
@@ -108,15 +108,15 @@ class Door:
     def __init__(
         self,
         home: Path,
-        accept: Callable[[Asker, int, Any], None],
+        accept: Callable[[ClientConnection, int, Any], None],
         wake: Callable[[Any], None],
         outcome: Callable[[int, str], dict[str, Any] | None],
     ) -> None:
         self._accept, self._wake, self._outcome = accept, wake, outcome
         self._file = socket_file(home)
         self._listening = _listen_at(self._file)
-        self._askers: set[Asker] = set()
-        self._by_signal: OrderedDict[str, tuple[Asker, int | None]] = OrderedDict()
+        self._askers: set[ClientConnection] = set()
+        self._by_signal: OrderedDict[str, tuple[ClientConnection, int | None]] = OrderedDict()
         threading.Thread(target=self._open, name="door", daemon=True).start()
 
     def _open(self) -> None:
@@ -128,7 +128,7 @@ class Door:
             threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        asker = Asker(sock)
+        asker = ClientConnection(sock)
         self._askers.add(asker)
         try:
             for body in _frames(sock):
@@ -139,7 +139,7 @@ class Door:
             self._askers.discard(asker)
             sock.close()
 
-    def _hear(self, asker: Asker, what: str, *said: Any) -> None:
+    def _hear(self, asker: ClientConnection, what: str, *said: Any) -> None:
         if what == "accept":
             self._accept(asker, *said)
         else:
@@ -147,7 +147,7 @@ class Door:
             self.remember(asker, signal_id)
             self._wake(lane)
 
-    def remember(self, asker: Asker, signal_id: str, owner: int | None = None) -> None:
+    def remember(self, asker: ClientConnection, signal_id: str, owner: int | None = None) -> None:
         """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it
         is)."""
         self._by_signal[signal_id] = asker, owner
@@ -183,7 +183,7 @@ class _Answer:
         self.gate.acquire()
 
 
-class Caller:
+class WorkerClient:
     """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of
     it."""
 

@@ -12,15 +12,15 @@ from dashtrade.domain.accounts import PAPER, Account, problem_of
 from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.tables.base import (
     Json,
-    added_id,
-    flag,
+    bool_column,
+    id_column,
+    insert_returning_id,
     is_postgres,
     metadata,
-    moment,
-    number,
     owner_column,
-    why,
-    words,
+    reason_column,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.compiled_sql import first, one, rows, run
 from dashtrade.tables.installation_settings import system_settings
@@ -28,22 +28,22 @@ from dashtrade.tables.installation_settings import system_settings
 accounts = sa.Table(
     "user_api_keys",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
-    words("broker"),
-    words("mode"),
-    words("label"),
-    words("credentials"),
-    words("session", nullable=True),
+    text_column("broker"),
+    text_column("mode"),
+    text_column("label"),
+    text_column("credentials"),
+    text_column("session", nullable=True),
     sa.Column("options", Json, nullable=False),
-    flag("is_active"),
-    why("disabled_reason"),
-    moment("created_at"),
-    moment("checked_at", nullable=True),
+    bool_column("is_active"),
+    reason_column("disabled_reason"),
+    time_column("created_at"),
+    time_column("checked_at", nullable=True),
     sa.Column("check_result", Json, nullable=True),
-    moment("deleted_at", nullable=True),
-    moment("acknowledged_at", nullable=True),
-    moment("second_factor_declined_at", nullable=True),
+    time_column("deleted_at", nullable=True),
+    time_column("acknowledged_at", nullable=True),
+    time_column("second_factor_declined_at", nullable=True),
 )
 
 SYSTEM = {
@@ -51,8 +51,8 @@ SYSTEM = {
     "active",
     "active_at",
     "elsewhere",
-    "hold",
-    "hold_live",
+    "lock_account",
+    "lock_live_accounts",
     "problem",
     "sealed",
     "put_sealed",
@@ -77,7 +77,7 @@ def _account(row: Any) -> Account | None:
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
     row = {"is_active": True, "disabled_reason": NO_REASON} | values
-    return added_id(conn, sa.insert(accounts).values(user_id=owner, **row))
+    return insert_returning_id(conn, sa.insert(accounts).values(user_id=owner, **row))
 
 
 def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
@@ -153,7 +153,7 @@ def load(conn: sa.Connection, account_id: int) -> Account:
 _HOLD = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_for_update()
 
 
-def hold(conn: sa.Connection, account_id: int) -> None:
+def lock_account(conn: sa.Connection, account_id: int) -> None:
     """Only the lock, where there is more than one writer."""
     if is_postgres(conn):
         run(conn, _HOLD, {"account_id": account_id})
@@ -177,7 +177,7 @@ def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = No
     return problem_of(row) or (Reason(Code.SIMULATION_SWITCHED) if switched else NO_REASON)
 
 
-def hold_live(conn: sa.Connection) -> None:
+def lock_live_accounts(conn: sa.Connection) -> None:
     """Every live account's lock: nothing is decided on one until this transaction ends."""
     if is_postgres(conn):
         conn.execute(

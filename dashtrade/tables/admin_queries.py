@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import harmless_column, is_postgres, metadata
+from dashtrade.tables.base import escape_formula_column, is_postgres, metadata
 from dashtrade.tables.bot_days import performance
 from dashtrade.tables.bots import bots
 from dashtrade.tables.fills import fills
@@ -218,7 +218,7 @@ def stream_all_trades(
     """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
     cells = [
         sa.cast(trades.c.user_id, sa.Text),
-        harmless_column(users.c.email),
+        escape_formula_column(users.c.email),
         *csv_cells(postgres=is_postgres(conn)),
     ]
     query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted).order_by(

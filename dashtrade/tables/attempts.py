@@ -7,23 +7,23 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.tables.base import is_postgres, metadata, moment, owner_column, whole
+from dashtrade.tables.base import int_column, is_postgres, metadata, owner_column, time_column
 
 attempts = sa.Table(
     "sign_in_attempts",
     metadata,
     # of an account, an address or a device: whose, is not told by the table
     sa.Column("key_digest", sa.Text, primary_key=True),
-    whole("failed"),
-    moment("locked_until", nullable=True),
-    moment("forget_at"),
+    int_column("failed"),
+    time_column("locked_until", nullable=True),
+    time_column("forget_at"),
 )
 devices = sa.Table(
     "known_devices",
     metadata,
     sa.Column("token_hash", sa.Text, primary_key=True),
     owner_column(index=True),
-    moment("seen_at"),
+    time_column("seen_at"),
 )
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=1)

@@ -61,7 +61,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-class Kept(sa.TypeDecorator[Any]):
+class ConvertedType(sa.TypeDecorator[Any]):
     """A value kept in another form: `to_store` and `from_store` convert it, per database; None stays None."""
 
     impl = sa.Text
@@ -84,7 +84,7 @@ class Kept(sa.TypeDecorator[Any]):
         return value if value is None or convert is None else convert(value)
 
 
-class Exact(Kept):
+class ExactDecimal(ConvertedType):
     """A Decimal, digit for digit: text in SQLite (which has no exact number), NUMERIC in PostgreSQL."""
 
     cache_ok = True
@@ -101,7 +101,7 @@ class Exact(Kept):
         return None if dialect_name == "postgresql" else Decimal
 
 
-class ReasonText(Kept):
+class ReasonText(ConvertedType):
     """A reason as JSON text; a sentence of a record that is older than the codes stays one."""
 
     cache_ok = True
@@ -115,7 +115,7 @@ class ReasonText(Kept):
         return read_stored
 
 
-class Moment(Kept):
+class UtcTime(ConvertedType):
     """An aware UTC time: microseconds since 1970 in SQLite, TIMESTAMPTZ in PostgreSQL."""
 
     impl: Any = sa.BigInteger
@@ -135,7 +135,7 @@ class Moment(Kept):
         return _utc if dialect_name == "postgresql" else _moment_of
 
 
-class Instrument(Kept):
+class Instrument(ConvertedType):
     """A symbol in its universal form."""
 
     cache_ok = True
@@ -149,7 +149,7 @@ class Instrument(Kept):
         return symbol_of
 
 
-class Json(Kept):
+class Json(ConvertedType):
     """Small documents that are shown and never searched: text on both, numbers in them as strings."""
 
     cache_ok = True
@@ -176,7 +176,7 @@ def symbol_of(text: str) -> Symbol:
     return found
 
 
-def number() -> sa.Column[int]:
+def id_column() -> sa.Column[int]:
     return sa.Column("id", BigId, primary_key=True, autoincrement=True)
 
 
@@ -184,32 +184,32 @@ def owner_column(**options: Any) -> sa.Column[int]:
     return sa.Column("user_id", BigId, sa.ForeignKey("users.id"), nullable=False, **options)
 
 
-def exact(name: str, *, nullable: bool = False) -> sa.Column[Decimal]:
-    return sa.Column(name, Exact, nullable=nullable)
+def decimal_column(name: str, *, nullable: bool = False) -> sa.Column[Decimal]:
+    return sa.Column(name, ExactDecimal, nullable=nullable)
 
 
-def moment(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
-    return sa.Column(name, Moment, nullable=nullable)
+def time_column(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, UtcTime, nullable=nullable)
 
 
-def words(name: str, *, nullable: bool = False) -> sa.Column[str]:
+def text_column(name: str, *, nullable: bool = False) -> sa.Column[str]:
     return sa.Column(name, sa.Text, nullable=nullable)
 
 
-def why(name: str) -> sa.Column[Any]:
+def reason_column(name: str) -> sa.Column[Any]:
     """A reason; `NO_REASON` where there is none."""
     return sa.Column(name, ReasonText, nullable=False)
 
 
-def flag(name: str) -> sa.Column[bool]:
+def bool_column(name: str) -> sa.Column[bool]:
     return sa.Column(name, sa.Boolean, nullable=False)
 
 
-def whole(name: str, *, nullable: bool = False) -> sa.Column[int]:
+def int_column(name: str, *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, BigId, nullable=nullable)
 
 
-def unindexed(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+def without_index(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
     """`+column`: compared, but not looked up by. Between an index on the owner and one on what is wanted,
     SQLite may take the owner's, and walk through everything the owner ever had."""
     return sa.UnaryExpression(column, operator=sa.sql.operators.custom_op("+"), type_=column.type)
@@ -219,7 +219,7 @@ def is_postgres(conn: sa.Connection) -> bool:
     return conn.dialect.name == "postgresql"
 
 
-def added_id(conn: sa.Connection, statement: sa.Insert) -> int:
+def insert_returning_id(conn: sa.Connection, statement: sa.Insert) -> int:
     """Carry it out; the number that the new row was given."""
     key = conn.execute(statement).inserted_primary_key
     assert key is not None
@@ -230,11 +230,11 @@ def added_id(conn: sa.Connection, statement: sa.Insert) -> int:
 # --- cells of CSV files -------------------------------------------------------------------------------------
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A cell that a spreadsheet would take for a formula gets an apostrophe."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def harmless_column(column: sa.Column[str]) -> Any:
+def escape_formula_column(column: sa.Column[str]) -> Any:
     """The same, written by the database."""
     return sa.case((sa.func.substr(column, 1, 1).in_(FORMULA_STARTS), sa.literal("'") + column), else_=column)

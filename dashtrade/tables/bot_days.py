@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.bots import Bot
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, exact, metadata, owner_column, whole
+from dashtrade.tables.base import BigId, decimal_column, int_column, metadata, owner_column
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import run
 
@@ -20,12 +20,12 @@ performance = sa.Table(
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), primary_key=True),
     sa.Column("day", sa.Date, primary_key=True),
     owner_column(),
-    exact("realized"),
-    exact("fees"),
-    exact("volume"),
-    whole("trades"),
-    whole("wins"),
-    whole("losses"),
+    decimal_column("realized"),
+    decimal_column("fees"),
+    decimal_column("volume"),
+    int_column("trades"),
+    int_column("wins"),
+    int_column("losses"),
     sa.Index("ix_bot_performance_user_day", "user_id", "day"),
 )
 

@@ -13,12 +13,12 @@ from dashtrade.domain.bots import Bot, Day
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.symbols import Symbol
-from dashtrade.tables.base import Exact, Instrument
+from dashtrade.tables.base import ExactDecimal, Instrument
 from dashtrade.tables.bots import DELETED_NOT_FLAT, bot_from_row, bots
 from dashtrade.tables.compiled_sql import first, rows, run
 from dashtrade.tables.exit_columns import ExitsJson
 
-SYSTEM = {"book", "holding", "is_alone", "load", "owned_on", "split_position", "touch"}
+SYSTEM = {"book", "holding", "is_sole_bot", "load", "owned_on", "split_position", "touch"}
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
 
@@ -33,10 +33,10 @@ _BOOK = (
     .where(bots.c.id == p("bot_id"))
     .values(
         status=p("new_status"),
-        position_quantity=p("quantity", type_=Exact),
-        position_cost=p("cost", type_=Exact),
-        realized_pnl=p("realized", type_=Exact),
-        fees=p("fees_", type_=Exact),
+        position_quantity=p("quantity", type_=ExactDecimal),
+        position_cost=p("cost", type_=ExactDecimal),
+        realized_pnl=p("realized", type_=ExactDecimal),
+        fees=p("fees_", type_=ExactDecimal),
         total_trades=p("trades"),
         exits=p("exits_", type_=ExitsJson),
         updated_at=p("now"),
@@ -80,7 +80,7 @@ _OTHERS = (
 )
 
 
-def is_alone(conn: sa.Connection, bot: Bot) -> bool:
+def is_sole_bot(conn: sa.Connection, bot: Bot) -> bool:
     """No other bot of its account trades its symbol."""
     return (
         first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import Kept
+from dashtrade.tables.base import ConvertedType
 
 Converter = Callable[[Any], Any] | None
 
@@ -22,7 +22,7 @@ def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
     """Our own types tell their conversion plainly; the others are asked as SQLAlchemy asks them."""
     return (
         kind.to_store(dialect.name)
-        if isinstance(kind, Kept)
+        if isinstance(kind, ConvertedType)
         else kind.dialect_impl(dialect).bind_processor(dialect)
     )
 
@@ -30,7 +30,7 @@ def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
 def _from_store(kind: Any, dialect: sa.Dialect, told: Any) -> Converter:
     return (
         kind.from_store(dialect.name)
-        if isinstance(kind, Kept)
+        if isinstance(kind, ConvertedType)
         else kind.dialect_impl(dialect).result_processor(dialect, told)
     )
 

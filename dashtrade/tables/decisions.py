@@ -15,14 +15,14 @@ from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first, rows, run
 from dashtrade.tables.lanes import Lane
-from dashtrade.tables.signals import WAITING, decisions, signals
+from dashtrade.tables.signals import IS_WAITING, decisions, signals
 
 SYSTEM = {
     "decided",
     "decisions_of",
     "due_in_lane",
     "end_decision",
-    "hold_back",
+    "defer",
     "next_waiting",
     "open_lanes",
     "wait_for_open",
@@ -33,7 +33,7 @@ SYSTEM = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingDecision:
     """A decision to be made, or made and not ended."""
 
     id: int
@@ -44,7 +44,7 @@ class Waiting:
     symbol: Symbol
     status: str
     reason: Reason
-    alone: bool
+    sole_recipient: bool
     cancelled_count: int
     received_at: datetime
     due_at: datetime | None
@@ -61,7 +61,7 @@ class Waiting:
 _LANES_WAITING = (
     sa.select(decisions.c.account_id, decisions.c.symbol)
     .where(
-        WAITING,
+        IS_WAITING,
         sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
         sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
     )
@@ -77,14 +77,14 @@ def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
 # --- deciding -----------------------------------------------------------------------------------------------
 
 _COLUMNS = {"cancelled_count": "taken_back"}  # of a field whose column is called otherwise
-_TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in Waiting.__slots__]
+_TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in PendingDecision.__slots__]
 
 _FIRST = (
     sa.select(*_TASK)
     .where(
         decisions.c.account_id == p("account_id"),
         decisions.c.symbol == p("symbol", type_=Instrument),
-        WAITING,
+        IS_WAITING,
         sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
     )
     .order_by(decisions.c.id)
@@ -92,11 +92,11 @@ _FIRST = (
 )
 
 
-def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
     """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay
     has none until it is due."""
     found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
-    return [Waiting(**row._asdict()) for row in found]
+    return [PendingDecision(**row._asdict()) for row in found]
 
 
 _DUE = (
@@ -104,7 +104,7 @@ _DUE = (
     .where(
         decisions.c.account_id == p("account_id"),
         decisions.c.symbol == p("symbol", type_=Instrument),
-        WAITING,
+        IS_WAITING,
         sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
         sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
     )
@@ -113,15 +113,15 @@ _DUE = (
 )
 
 
-def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[Waiting]:
+def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
     """Those that could be decided now, in turn."""
     found = rows(conn, _DUE, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
-    return [Waiting(**row._asdict()) for row in found]
+    return [PendingDecision(**row._asdict()) for row in found]
 
 
-def waiting_in_account(conn: sa.Connection, account_id: int) -> list[Waiting]:
-    query = sa.select(*_TASK).where(decisions.c.account_id == account_id, WAITING).order_by(decisions.c.id)
-    return [Waiting(**row._asdict()) for row in conn.execute(query)]
+def waiting_in_account(conn: sa.Connection, account_id: int) -> list[PendingDecision]:
+    query = sa.select(*_TASK).where(decisions.c.account_id == account_id, IS_WAITING).order_by(decisions.c.id)
+    return [PendingDecision(**row._asdict()) for row in conn.execute(query)]
 
 
 _WAITING_FOR_OPEN = (
@@ -130,7 +130,7 @@ _WAITING_FOR_OPEN = (
     .where(
         decisions.c.account_id == p("account_id"),
         decisions.c.symbol == p("symbol", type_=Instrument),
-        WAITING,
+        IS_WAITING,
         decisions.c.bot_id == p("bot_id"),
         decisions.c.due_at > p("now"),
         decisions.c.held_until == decisions.c.due_at,
@@ -140,7 +140,7 @@ _WAITING_FOR_OPEN = (
 )
 
 
-def waiting_for_open(conn: sa.Connection, task: Waiting, now: datetime) -> list[Any]:
+def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) -> list[Any]:
     """Other entries of the task's bot that wait for the market to open: they are due when it does
     (`wait_for_open`)."""
     given = {
@@ -155,19 +155,19 @@ def waiting_for_open(conn: sa.Connection, task: Waiting, now: datetime) -> list[
 
 def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: Reason) -> None:
     """It gives up its turn until then, and is known by the two times being one."""
-    hold_back(conn, decision_id, due_at=until, held_until=until, reason=reason)
+    defer(conn, decision_id, due_at=until, held_until=until, reason=reason)
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
 
 
-def decisions_of(conn: sa.Connection, signal_id: str) -> list[Waiting]:
-    return [Waiting(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
+def decisions_of(conn: sa.Connection, signal_id: str) -> list[PendingDecision]:
+    return [PendingDecision(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
 
 
 _DECIDED = (
     sa.update(decisions)
-    .where(decisions.c.id == p("decision_id"), WAITING)
+    .where(decisions.c.id == p("decision_id"), IS_WAITING)
     .values(
         status=p("new_status"),
         reason=p("why", type_=ReasonText),
@@ -186,7 +186,7 @@ def decided(
     *,
     status: str,
     reason: Reason,
-    would: Reason,
+    counterfactual: Reason,
     checks: Any,
     numbers: Any,
     now: datetime,
@@ -201,7 +201,7 @@ def decided(
                 "decision_id": decision_id,
                 "new_status": status,
                 "why": reason,
-                "would_": would,
+                "would_": counterfactual,
                 "checks_": checks,
                 "numbers_": numbers,
                 "now": now,
@@ -212,7 +212,7 @@ def decided(
     )
 
 
-def hold_back(conn: sa.Connection, decision_id: int, **values: Any) -> None:
+def defer(conn: sa.Connection, decision_id: int, **values: Any) -> None:
     """It waits: for the orders that are cancelled first, or for a broker that cannot be asked now."""
     conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
 
@@ -237,7 +237,7 @@ def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
         decisions.c.due_at, decisions.c.received_at, type_=decisions.c.received_at.type
     )
     query = sa.select(sa.func.count(), sa.func.min(ready_at, type_=decisions.c.received_at.type)).where(
-        WAITING, ready_at <= now
+        IS_WAITING, ready_at <= now
     )
     count, oldest = conn.execute(query).one()
     return count, oldest
@@ -249,7 +249,7 @@ _ENGAGED = sa.select(bots.c.id, bots.c.position_quantity).where(
     sa.or_(
         bots.c.status != "READY",
         sa.exists().where(
-            WAITING,
+            IS_WAITING,
             decisions.c.account_id == bots.c.account_id,
             decisions.c.symbol == bots.c.symbol,
             decisions.c.bot_id == bots.c.id,

@@ -9,21 +9,29 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from dashtrade.domain.channels import MOST_TRIES, DeliveryState, retry_after
-from dashtrade.tables.base import BigId, metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    id_column,
+    int_column,
+    metadata,
+    owner_column,
+    text_column,
+    time_column,
+)
 
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
     sa.Column("message_id", BigId, sa.ForeignKey("outbox.id"), nullable=False),
-    words("channel"),
-    words("state"),
-    whole("tries"),
-    moment("next_try_at", nullable=True),  # None: sent or given up
-    words("error"),
-    moment("created_at"),
-    moment("ended_at", nullable=True),
+    text_column("channel"),
+    text_column("state"),
+    int_column("tries"),
+    time_column("next_try_at", nullable=True),  # None: sent or given up
+    text_column("error"),
+    time_column("created_at"),
+    time_column("ended_at", nullable=True),
     sa.UniqueConstraint("message_id", "channel"),
     sa.Index("ix_deliveries_next_try_at", "next_try_at"),
 )

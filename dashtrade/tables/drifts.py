@@ -17,15 +17,15 @@ from dashtrade.domain.values import ZERO
 from dashtrade.tables.base import (
     BigId,
     Instrument,
-    added_id,
-    exact,
-    flag,
+    bool_column,
+    decimal_column,
+    id_column,
+    insert_returning_id,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    words,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first
@@ -34,25 +34,25 @@ _UNRESOLVED = sa.text("status IN ('open', 'frozen')")
 drifts = sa.Table(
     "drifts",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("account_id"),
-    words("asset"),
+    int_column("account_id"),
+    text_column("asset"),
     sa.Column("symbol", Instrument, nullable=False),
-    words("status"),
-    words("kind"),
-    exact("ours"),
-    exact("outside"),
-    exact("theirs"),
-    exact("average_price", nullable=True),
-    exact("mark", nullable=True),
-    exact("ratio", nullable=True),
-    words("way"),
-    whole("bot_id", nullable=True),
-    words("detail"),
-    moment("opened_at"),
-    moment("updated_at"),
-    moment("resolved_at", nullable=True),
+    text_column("status"),
+    text_column("kind"),
+    decimal_column("ours"),
+    decimal_column("outside"),
+    decimal_column("theirs"),
+    decimal_column("average_price", nullable=True),
+    decimal_column("mark", nullable=True),
+    decimal_column("ratio", nullable=True),
+    text_column("way"),
+    int_column("bot_id", nullable=True),
+    text_column("detail"),
+    time_column("opened_at"),
+    time_column("updated_at"),
+    time_column("resolved_at", nullable=True),
     sa.Index(
         "uq_drifts_unresolved",
         "account_id",
@@ -69,19 +69,19 @@ outside = sa.Table(
     sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
     sa.Column("asset", sa.Text, primary_key=True),
     owner_column(),
-    exact("quantity"),
-    moment("since"),
+    decimal_column("quantity"),
+    time_column("since"),
 )
 reconciliations = sa.Table(
     "reconciliations",
     metadata,
     sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False),
     owner_column(),
-    moment("first_at", nullable=True),
-    moment("at", nullable=True),
-    moment("failing_since", nullable=True),
-    words("problem"),
-    flag("told"),
+    time_column("first_at", nullable=True),
+    time_column("at", nullable=True),
+    time_column("failing_since", nullable=True),
+    text_column("problem"),
+    bool_column("told"),
 )
 
 SYSTEM = {
@@ -148,7 +148,7 @@ def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
         "bot_id": None,
         "resolved_at": None,
     } | values
-    return added_id(conn, sa.insert(drifts).values(**row))
+    return insert_returning_id(conn, sa.insert(drifts).values(**row))
 
 
 def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:

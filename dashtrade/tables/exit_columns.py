@@ -7,10 +7,10 @@ import json
 from dashtrade.domain.exits import stored
 from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.exits.state import ExitState
-from dashtrade.tables.base import Convert, Kept, to_json_text
+from dashtrade.tables.base import Convert, ConvertedType, to_json_text
 
 
-class ExitsJson(Kept):
+class ExitsJson(ConvertedType):
     """The exits of a position; NULL where there is none."""
 
     cache_ok = True
@@ -24,7 +24,7 @@ class ExitsJson(Kept):
         return _read_state
 
 
-class OrderExitsJson(Kept):
+class OrderExitsJson(ConvertedType):
     """The exits that an entry order brings."""
 
     cache_ok = True

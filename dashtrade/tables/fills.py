@@ -12,15 +12,15 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.position_mismatch import scaled
 from dashtrade.tables.base import (
-    Exact,
-    exact,
+    ExactDecimal,
+    decimal_column,
+    id_column,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    unindexed,
-    whole,
-    words,
+    text_column,
+    time_column,
+    without_index,
 )
 from dashtrade.tables.compiled_sql import rows, run, scalar
 from dashtrade.tables.orders import orders
@@ -28,20 +28,20 @@ from dashtrade.tables.orders import orders
 fills = sa.Table(
     "fills",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
+    int_column("account_id"),
+    int_column("bot_id"),
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
-    words("broker_fill_id"),
-    words("side"),
-    exact("quantity"),
-    exact("price"),
-    exact("fee"),
-    exact("fee_base"),
-    exact("realized"),
-    moment("at"),
-    moment("booked_at"),
+    text_column("broker_fill_id"),
+    text_column("side"),
+    decimal_column("quantity"),
+    decimal_column("price"),
+    decimal_column("fee"),
+    decimal_column("fee_base"),
+    decimal_column("realized"),
+    time_column("at"),
+    time_column("booked_at"),
     sa.UniqueConstraint("account_id", "broker_fill_id"),
 )
 
@@ -50,15 +50,15 @@ _HELD = sa.text("closed_at IS NULL")
 lots = sa.Table(
     "lots",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("bot_id"),
-    whole("fill_id"),
-    exact("quantity"),
-    exact("remaining"),
-    exact("price"),
-    moment("opened_at"),
-    moment("closed_at", nullable=True),
+    int_column("bot_id"),
+    int_column("fill_id"),
+    decimal_column("quantity"),
+    decimal_column("remaining"),
+    decimal_column("price"),
+    time_column("opened_at"),
+    time_column("closed_at", nullable=True),
     sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
 )
 
@@ -77,7 +77,7 @@ _HELD_LOTS = (
 _PUT_LOT = (
     sa.update(lots)
     .where(lots.c.id == p("lot_id"))
-    .values(remaining=p("left", type_=Exact), closed_at=p("closed"))
+    .values(remaining=p("left", type_=ExactDecimal), closed_at=p("closed"))
 )
 
 _ADD_FILL = sa.insert(fills).returning(fills.c.id)
@@ -132,7 +132,7 @@ def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[An
     query = sa.select(fills).join(orders, orders.c.id == fills.c.order_id)
     return list(
         conn.execute(
-            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
+            query.where(without_index(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
                 fills.c.id
             )
         )

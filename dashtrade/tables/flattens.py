@@ -11,28 +11,28 @@ from dashtrade.domain.reasons import NO_REASON
 from dashtrade.tables.base import (
     BigId,
     Instrument,
-    added_id,
-    exact,
+    decimal_column,
+    id_column,
+    insert_returning_id,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    why,
-    words,
+    reason_column,
+    text_column,
+    time_column,
 )
 
 flattens = sa.Table(
     "flattens",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    words("scope"),
-    whole("scope_id"),
-    words("status"),
-    words("asked_by"),
-    moment("created_at"),
-    moment("ended_at", nullable=True),
+    text_column("scope"),
+    int_column("scope_id"),
+    text_column("status"),
+    text_column("asked_by"),
+    time_column("created_at"),
+    time_column("ended_at", nullable=True),
     sa.Index("ix_flattens_user", "user_id", "id"),
     sa.Index(
         "ix_flattens_running",
@@ -44,18 +44,18 @@ flattens = sa.Table(
 items = sa.Table(
     "flatten_items",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
     sa.Column("flatten_id", BigId, sa.ForeignKey("flattens.id"), nullable=False, index=True),
-    whole("account_id"),
+    int_column("account_id"),
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
     sa.Column("symbol", Instrument, nullable=False),
-    exact("quantity"),
-    words("status"),
-    why("reason"),
-    whole("tries"),
-    moment("next_at", nullable=True),
-    words("signal_id", nullable=True),
+    decimal_column("quantity"),
+    text_column("status"),
+    reason_column("reason"),
+    int_column("tries"),
+    time_column("next_at", nullable=True),
+    text_column("signal_id", nullable=True),
 )
 
 SYSTEM = {"running", "items_of", "put_item", "end"}
@@ -81,7 +81,7 @@ def add(
         "created_at": now,
         "ended_at": None,
     }
-    flatten_id = added_id(conn, sa.insert(flattens).values(**row))
+    flatten_id = insert_returning_id(conn, sa.insert(flattens).values(**row))
     for bot in bots:
         conn.execute(
             sa.insert(items).values(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.tables.base import is_postgres, metadata, words
+from dashtrade.tables.base import is_postgres, metadata, text_column
 
 system_settings = sa.Table(
-    "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), words("value")
+    "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), text_column("value")
 )
 
 # a setting of the installation, and its value while everybody needs one

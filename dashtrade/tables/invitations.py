@@ -7,20 +7,27 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import added_id, metadata, moment, number, owner_column, words
+from dashtrade.tables.base import (
+    id_column,
+    insert_returning_id,
+    metadata,
+    owner_column,
+    text_column,
+    time_column,
+)
 from dashtrade.tables.people import users
 
 invitations = sa.Table(
     "invitations",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
     sa.Column("code_hash", sa.Text, nullable=False, unique=True),
-    words("email"),
-    words("role"),
-    moment("created_at"),
-    moment("expires_at"),
-    moment("used_at", nullable=True),
+    text_column("email"),
+    text_column("role"),
+    time_column("created_at"),
+    time_column("expires_at"),
+    time_column("used_at", nullable=True),
 )
 
 # --- invitations, settings of the whole installation --------------------------------------------------------
@@ -30,7 +37,7 @@ SYSTEM = {"drop_invitation", "invitation", "open_invitations", "use_invitation"}
 
 
 def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return added_id(conn, sa.insert(invitations).values(user_id=owner, **values))
+    return insert_returning_id(conn, sa.insert(invitations).values(user_id=owner, **values))
 
 
 def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:

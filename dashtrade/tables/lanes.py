@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.symbols import Symbol
-from dashtrade.tables.base import BigId, Instrument, is_postgres, metadata, whole, words
+from dashtrade.tables.base import BigId, Instrument, int_column, is_postgres, metadata, text_column
 from dashtrade.tables.compiled_sql import scalar
 
 lanes = sa.Table(
@@ -19,8 +19,8 @@ lanes = sa.Table(
     metadata,
     sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
     sa.Column("symbol", Instrument, primary_key=True),
-    words("owner"),
-    whole("token"),
+    text_column("owner"),
+    int_column("token"),
     sa.Column("expires", sa.Float, nullable=False),
 )
 
@@ -32,7 +32,7 @@ workers = sa.Table(
 )
 
 
-SYSTEM = {"beat", "claim", "free_lanes", "holds", "last_beat", "release", "renew"}
+SYSTEM = {"record_heartbeat", "claim", "free_lanes", "holds", "heartbeat_age", "release", "renew"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def release(conn: sa.Connection, owner: str) -> None:
     conn.execute(sa.update(lanes).where(lanes.c.owner == owner).values(expires=0.0))
 
 
-def beat(conn: sa.Connection, owner: str) -> None:
+def record_heartbeat(conn: sa.Connection, owner: str) -> None:
     """A worker is alive; those long gone are forgotten."""
     now = _db_now(conn)
     if not conn.execute(sa.update(workers).where(workers.c.owner == owner).values(seen=now)).rowcount:
@@ -106,7 +106,7 @@ def beat(conn: sa.Connection, owner: str) -> None:
         conn.execute(sa.insert(workers).values(owner=owner, seen=now))
 
 
-def last_beat(conn: sa.Connection) -> float | None:
+def heartbeat_age(conn: sa.Connection) -> float | None:
     """Seconds since any worker was seen alive."""
     return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
 

@@ -17,30 +17,30 @@ from dashtrade.tables import deliveries
 from dashtrade.tables.base import (
     BigId,
     Json,
-    added_id,
     after_commit,
+    id_column,
+    insert_returning_id,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    unindexed,
-    whole,
-    words,
+    text_column,
+    time_column,
+    without_index,
 )
 from dashtrade.tables.compiled_sql import run
 
 outbox = sa.Table(
     "outbox",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    moment("created_at"),
-    words("level"),
-    words("title", nullable=True),  # of messages from before kinds were stored
-    words("text", nullable=True),
-    words("signal_id", nullable=True),
-    moment("read_at", nullable=True),
-    words("kind", nullable=True),
+    time_column("created_at"),
+    text_column("level"),
+    text_column("title", nullable=True),  # of messages from before kinds were stored
+    text_column("text", nullable=True),
+    text_column("signal_id", nullable=True),
+    time_column("read_at", nullable=True),
+    text_column("kind", nullable=True),
     sa.Column("facts", Json, nullable=True),
     sa.Index("ix_outbox_user", "user_id", "id"),
     sa.Index("ix_outbox_signal", "signal_id"),
@@ -48,13 +48,13 @@ outbox = sa.Table(
 audit = sa.Table(
     "audit_log",
     metadata,
-    number(),
-    moment("at"),
+    id_column(),
+    time_column("at"),
     sa.Column("user_id", BigId, nullable=True, index=True),
-    whole("subject_id", nullable=True),
-    words("action"),
+    int_column("subject_id", nullable=True),
+    text_column("action"),
     sa.Column("detail", Json, nullable=True),
-    words("address"),
+    text_column("address"),
     # of what happened before in the same minute
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
@@ -77,7 +77,7 @@ def notify(
         "facts": facts_of(notice),
     }
     if CHANNELS:
-        message_id = added_id(conn, _NOTIFY.values(**row))
+        message_id = insert_returning_id(conn, _NOTIFY.values(**row))
         deliveries.enqueue(conn, user_id, message_id, CHANNELS, now)
     else:
         run(conn, _NOTIFY, row)
@@ -103,7 +103,7 @@ def list_page(
 
 
 def get(conn: sa.Connection, owner: int, message_id: int) -> Message | None:
-    query = sa.select(outbox).where(unindexed(outbox.c.user_id) == owner, outbox.c.id == message_id)
+    query = sa.select(outbox).where(without_index(outbox.c.user_id) == owner, outbox.c.id == message_id)
     row = conn.execute(query).first()
     return _message(row) if row is not None else None
 
@@ -142,7 +142,7 @@ def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
 
 
 def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Message]:
-    query = sa.select(outbox).where(unindexed(outbox.c.user_id) == owner, outbox.c.signal_id == signal_id)
+    query = sa.select(outbox).where(without_index(outbox.c.user_id) == owner, outbox.c.signal_id == signal_id)
     return [_message(row) for row in conn.execute(query.order_by(outbox.c.id))]
 
 

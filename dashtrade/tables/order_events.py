@@ -9,19 +9,27 @@ import sqlalchemy as sa
 
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Reason
-from dashtrade.tables.base import metadata, moment, number, owner_column, unindexed, why, words
+from dashtrade.tables.base import (
+    id_column,
+    metadata,
+    owner_column,
+    reason_column,
+    text_column,
+    time_column,
+    without_index,
+)
 from dashtrade.tables.compiled_sql import run_many
 from dashtrade.tables.orders import orders
 
 events = sa.Table(
     "order_events",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, index=True),
-    moment("at"),
-    words("status"),
-    why("detail"),
+    time_column("at"),
+    text_column("status"),
+    reason_column("detail"),
 )
 
 SYSTEM = {"log"}
@@ -45,7 +53,7 @@ def events_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[A
     query = sa.select(events).join(orders, orders.c.id == events.c.order_id)
     return list(
         conn.execute(
-            query.where(unindexed(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
+            query.where(without_index(orders.c.user_id) == owner, orders.c.signal_id == signal_id).order_by(
                 events.c.id
             )
         )

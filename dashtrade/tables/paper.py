@@ -14,16 +14,16 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.base import (
     BigId,
-    Exact,
+    ExactDecimal,
     Instrument,
-    exact,
-    flag,
+    bool_column,
+    decimal_column,
+    id_column,
+    int_column,
     is_postgres,
     metadata,
-    moment,
-    number,
-    whole,
-    words,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.compiled_sql import first, rows, run, scalar
 
@@ -31,40 +31,40 @@ accounts = sa.Table(
     "paper_accounts",
     metadata,
     sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True),
-    exact("cash"),
+    decimal_column("cash"),
 )
 positions = sa.Table(
     "paper_positions",
     metadata,
     sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
     sa.Column("symbol", Instrument, primary_key=True),
-    exact("quantity"),
-    exact("average_price"),
+    decimal_column("quantity"),
+    decimal_column("average_price"),
 )
 orders = sa.Table(
     "paper_orders",
     metadata,
     sa.Column("account_id", BigId, primary_key=True, autoincrement=False),
     sa.Column("client_order_id", sa.Text, primary_key=True),
-    words("broker_order_id"),
+    text_column("broker_order_id"),
     sa.Column("symbol", Instrument, nullable=False),
-    words("side"),
-    words("type"),
-    exact("quantity"),
-    exact("limit_price", nullable=True),
-    exact("stop_price", nullable=True),
-    exact("trail_amount", nullable=True),
-    exact("trail_percent", nullable=True),
-    exact("high_water", nullable=True),
-    words("time_in_force"),
-    flag("extended_hours"),
-    flag("reduces"),
-    words("status"),
-    exact("filled_quantity"),
-    exact("average_price", nullable=True),
-    words("reason"),
-    moment("created_at"),
-    moment("updated_at"),
+    text_column("side"),
+    text_column("type"),
+    decimal_column("quantity"),
+    decimal_column("limit_price", nullable=True),
+    decimal_column("stop_price", nullable=True),
+    decimal_column("trail_amount", nullable=True),
+    decimal_column("trail_percent", nullable=True),
+    decimal_column("high_water", nullable=True),
+    text_column("time_in_force"),
+    bool_column("extended_hours"),
+    bool_column("reduces"),
+    text_column("status"),
+    decimal_column("filled_quantity"),
+    decimal_column("average_price", nullable=True),
+    text_column("reason"),
+    time_column("created_at"),
+    time_column("updated_at"),
     sa.Index(
         "ix_paper_orders_working",
         "account_id",
@@ -77,14 +77,14 @@ orders = sa.Table(
 fills = sa.Table(
     "paper_fills",
     metadata,
-    number(),
-    whole("account_id"),
-    words("client_order_id"),
-    words("fill_id"),
-    exact("quantity"),
-    exact("price"),
-    exact("fee"),
-    moment("at"),
+    id_column(),
+    int_column("account_id"),
+    text_column("client_order_id"),
+    text_column("fill_id"),
+    decimal_column("quantity"),
+    decimal_column("price"),
+    decimal_column("fee"),
+    time_column("at"),
     sa.Index("ix_paper_fills_order", "account_id", "client_order_id"),
 )
 
@@ -96,7 +96,9 @@ SYSTEM = {"open_account", "open_for_live", "TableBook"}
 _CASH = sa.select(accounts.c.cash).where(accounts.c.account_id == p("account"))
 _LOCK = _CASH.with_for_update()
 _PUT_CASH = (
-    sa.update(accounts).where(accounts.c.account_id == p("account")).values(cash=p("money", type_=Exact))
+    sa.update(accounts)
+    .where(accounts.c.account_id == p("account"))
+    .values(cash=p("money", type_=ExactDecimal))
 )
 _ORDER = sa.select(orders).where(orders.c.account_id == p("account"), orders.c.client_order_id == p("client"))
 _WORKING = (
@@ -133,7 +135,7 @@ _POSITIONS = sa.select(positions).where(positions.c.account_id == p("account")).
 _PUT_POSITION = (
     sa.update(positions)
     .where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument))
-    .values(quantity=p("held", type_=Exact), average_price=p("average", type_=Exact))
+    .values(quantity=p("held", type_=ExactDecimal), average_price=p("average", type_=ExactDecimal))
 )
 _ADD_POSITION = sa.insert(positions)
 _DROP_POSITION = sa.delete(positions).where(

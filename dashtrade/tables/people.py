@@ -9,32 +9,43 @@ import sqlalchemy as sa
 
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from dashtrade.tables.base import BigId, added_id, flag, metadata, moment, number, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    bool_column,
+    id_column,
+    insert_returning_id,
+    int_column,
+    metadata,
+    text_column,
+    time_column,
+)
 from dashtrade.tables.installation_settings import REQUIRED, SECOND_FACTOR, system_settings
 
 users = sa.Table(
     "users",
     metadata,
-    number(),
+    id_column(),
     sa.Column("email", sa.Text, nullable=False, unique=True),
-    words("name"),
-    words("password_hash"),
-    words("role"),
-    flag("is_active"),
-    words("time_zone"),
-    flag("tradingview_only"),
-    words("body_secret_hash", nullable=True),
-    whole("max_alert_age", nullable=True),
-    moment("created_at"),
-    moment("last_login_at", nullable=True),
+    text_column("name"),
+    text_column("password_hash"),
+    text_column("role"),
+    bool_column("is_active"),
+    text_column("time_zone"),
+    bool_column("tradingview_only"),
+    text_column("body_secret_hash", nullable=True),
+    int_column("max_alert_age", nullable=True),
+    time_column("created_at"),
+    time_column("last_login_at", nullable=True),
     # sealed; the last step whose code was used
-    words("totp_secret", nullable=True),
-    whole("totp_step", nullable=True),
-    moment("demo_until", nullable=True),
-    words("demo_address", nullable=True),
-    moment("removed_at", nullable=True),
+    text_column("totp_secret", nullable=True),
+    int_column("totp_step", nullable=True),
+    time_column("demo_until", nullable=True),
+    text_column("demo_address", nullable=True),
+    time_column("removed_at", nullable=True),
     sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, in a row
-    words("scope", nullable=True),  # whose figures the user looks at: live, paper, or an account's number
+    text_column(
+        "scope", nullable=True
+    ),  # whose figures the user looks at: live, paper, or an account's number
     sa.Index(
         "ix_users_demo",
         "demo_until",
@@ -103,7 +114,7 @@ def add(conn: sa.Connection, **values: Any) -> int:
         "max_alert_age": None,
         "is_active": True,
     } | values
-    return added_id(conn, sa.insert(users).values(**row))
+    return insert_returning_id(conn, sa.insert(users).values(**row))
 
 
 def count(conn: sa.Connection) -> int:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.orders import Effect
-from dashtrade.domain.protections import Exit, Holding, Scope, Sent, Standing
+from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, Sent
 from dashtrade.domain.reasons import read_stored
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
@@ -22,16 +22,16 @@ from dashtrade.tables.base import (
     BigId,
     Instrument,
     Json,
-    Moment,
-    added_id,
-    flag,
+    UtcTime,
+    bool_column,
+    id_column,
+    insert_returning_id,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    why,
-    words,
+    reason_column,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import rows
@@ -43,36 +43,36 @@ from dashtrade.tables.trades import trades
 protections = sa.Table(
     "protections",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
-    words("scope"),
-    whole("scope_id"),
-    words("kind"),
+    text_column("scope"),
+    int_column("scope_id"),
+    text_column("kind"),
     sa.Column("settings", Json, nullable=False),
-    flag("is_active"),
-    moment("created_at"),
-    moment("updated_at"),
-    moment("deleted_at", nullable=True),
+    bool_column("is_active"),
+    time_column("created_at"),
+    time_column("updated_at"),
+    time_column("deleted_at", nullable=True),
 )
 _STANDS = sa.text("unlocked_at IS NULL")
 locks = sa.Table(
     "protection_locks",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
     sa.Column("protection_id", BigId, sa.ForeignKey("protections.id"), nullable=False, index=True),
-    words("kind"),
-    words("scope"),
-    whole("scope_id"),
+    text_column("kind"),
+    text_column("scope"),
+    int_column("scope_id"),
     sa.Column("symbol", Instrument, nullable=True),
-    whole("bot_id"),
-    words("signal_id"),
-    why("reason"),
+    int_column("bot_id"),
+    text_column("signal_id"),
+    reason_column("reason"),
     sa.Column("numbers", Json, nullable=False),
-    moment("since"),
-    moment("until", nullable=True),
-    moment("unlocked_at", nullable=True),
-    whole("unlocked_by", nullable=True),
+    time_column("since"),
+    time_column("until", nullable=True),
+    time_column("unlocked_at", nullable=True),
+    int_column("unlocked_by", nullable=True),
     sa.Index("ix_protection_locks_user", "user_id", "id"),
     sa.Index(
         "ix_protection_locks_standing", "user_id", "until", sqlite_where=_STANDS, postgresql_where=_STANDS
@@ -99,7 +99,7 @@ class Over:
     """All that stands over a bot."""
 
     switches: tuple[Switch, ...]
-    locks: tuple[Standing, ...]
+    locks: tuple[ActiveLock, ...]
     watching: tuple[Watching, ...]
 
 
@@ -128,7 +128,7 @@ _OVER = sa.union_all(
         switches.c.scope_id,
         _nothing(Instrument).label("symbol"),
         switches.c.reason,
-        _nothing(Moment).label("until"),
+        _nothing(UtcTime).label("until"),
         _nothing(Json).label("settings"),
     ).where(sa.or_(switches.c.scope == "all", _covers(switches))),
     sa.select(
@@ -145,7 +145,7 @@ _OVER = sa.union_all(
     ).where(
         locks.c.user_id == p("owner_id"),
         sa.text("unlocked_at IS NULL"),
-        sa.or_(locks.c.until.is_(None), locks.c.until > p("now", type_=Moment)),
+        sa.or_(locks.c.until.is_(None), locks.c.until > p("now", type_=UtcTime)),
         sa.or_(locks.c.symbol.is_(None), locks.c.symbol == p("symbol", type_=Instrument)),
         _covers(locks),
     ),
@@ -158,7 +158,7 @@ _OVER = sa.union_all(
         protections.c.scope_id,
         _nothing(Instrument),
         sa.literal_column("''", sa.Text),
-        _nothing(Moment),
+        _nothing(UtcTime),
         protections.c.settings,
     ).where(
         protections.c.user_id == p("owner_id"),
@@ -187,7 +187,7 @@ def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
             if r.what == "switch"
         ),
         locks=tuple(
-            Standing(
+            ActiveLock(
                 id=r.id,
                 protection_id=r.protection_id,
                 kind=r.kind,
@@ -209,7 +209,7 @@ def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
 
 def add_lock(conn: sa.Connection, **values: Any) -> int:
     row = {"unlocked_at": None, "unlocked_by": None} | values
-    return added_id(conn, sa.insert(locks).values(**row))
+    return insert_returning_id(conn, sa.insert(locks).values(**row))
 
 
 def resets(
@@ -242,7 +242,7 @@ _STOPPED = sa.or_(
 )
 
 
-def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Exit]:
+def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
     """What was closed or reduced, oldest first; of many the newest."""
     query = (
         sa.select(
@@ -263,7 +263,7 @@ def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[
         .limit(MOST)
     )
     return [
-        Exit(
+        PastExit(
             bot_id=r.bot_id,
             account_id=r.account_id,
             symbol=r.symbol,
@@ -286,7 +286,7 @@ def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[S
     return [Sent(bot_id=r.bot_id, account_id=r.account_id, at=r.created_at) for r in found]
 
 
-def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[Holding]:
+def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[OtherHolding]:
     """What other bots own or are about to: one for each of them, quantities without their sign."""
     others = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.position_quantity).where(
         bots.c.user_id == bot.user_id, bots.c.id != bot.id, sa.text("user_bot_configs.status != 'READY'")
@@ -307,7 +307,7 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[Holding]:
         coming[row.bot_id] = coming.get(row.bot_id, ZERO) + row.quantity - row.filled_quantity
     found = ((r, abs(r.position_quantity) + coming.get(r.id, ZERO)) for r in conn.execute(others))
     return [
-        Holding(bot_id=r.id, account_id=r.account_id, symbol=r.symbol, quantity=quantity)
+        OtherHolding(bot_id=r.id, account_id=r.account_id, symbol=r.symbol, quantity=quantity)
         for r, quantity in found
         if quantity
     ]
@@ -317,7 +317,7 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[Holding]:
 
 
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return added_id(conn, sa.insert(protections).values(user_id=owner, is_active=True, **values))
+    return insert_returning_id(conn, sa.insert(protections).values(user_id=owner, is_active=True, **values))
 
 
 def get(conn: sa.Connection, owner: int, protection_id: int) -> Any | None:

@@ -8,14 +8,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import Moment
+from dashtrade.tables.base import UtcTime
 from dashtrade.tables.bots import bots
 from dashtrade.tables.invitations import invitations
 from dashtrade.tables.people import users
 from dashtrade.tables.protections import protections
 from dashtrade.tables.tokens import SIGN_IN, api_tokens, webhook_tokens
 
-_NOW = sa.bindparam("now", type_=Moment)
+_NOW = sa.bindparam("now", type_=UtcTime)
 # the table, and which of its rows count: what was deleted or has ended does not
 _THERE: dict[str, tuple[sa.Table, Any]] = {
     "accounts": (accounts, accounts.c.deleted_at.is_(None)),

@@ -21,7 +21,16 @@ from dashtrade.domain.ports import AccountState, BrokerPosition
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import BigId, Json, flag, metadata, moment, owner_column, whole, words
+from dashtrade.tables.base import (
+    BigId,
+    Json,
+    bool_column,
+    int_column,
+    metadata,
+    owner_column,
+    text_column,
+    time_column,
+)
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import rows, run
 
@@ -30,23 +39,23 @@ readings = sa.Table(
     metadata,
     sa.Column("account_id", BigId, sa.ForeignKey("user_api_keys.id"), primary_key=True, autoincrement=False),
     owner_column(index=True),
-    flag("simulated"),
-    moment("read_at", nullable=True),
+    bool_column("simulated"),
+    time_column("read_at", nullable=True),
     sa.Column("money", Json, nullable=True),
     sa.Column("positions", Json, nullable=True),
-    words("error_code"),
-    words("error"),
-    moment("failing_since", nullable=True),
-    whole("tries"),
-    moment("changed_at"),
-    moment("wanted_at", nullable=True),
+    text_column("error_code"),
+    text_column("error"),
+    time_column("failing_since", nullable=True),
+    int_column("tries"),
+    time_column("changed_at"),
+    time_column("wanted_at", nullable=True),
 )
 
 SYSTEM = {"put", "watched", "busy", "everything"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class AccountReading:
     """One account as its broker told it last. While it cannot be read, money and positions stay those of
     `read_at`."""
 
@@ -102,8 +111,8 @@ def _position(written: Sequence[str | None]) -> BrokerPosition:
     )
 
 
-def _reading(row: Any) -> Reading:
-    return Reading(
+def _reading(row: Any) -> AccountReading:
+    return AccountReading(
         account_id=row.account_id,
         user_id=row.user_id,
         simulated=bool(row.simulated),
@@ -121,7 +130,7 @@ def _reading(row: Any) -> Reading:
 _OF_USER = sa.select(readings).where(readings.c.user_id == p("owner"))
 
 
-def of_user(conn: sa.Connection, owner: int) -> dict[int, Reading]:
+def of_user(conn: sa.Connection, owner: int) -> dict[int, AccountReading]:
     """By account."""
     return {row.account_id: _reading(row) for row in rows(conn, _OF_USER, {"owner": owner})}
 
@@ -134,7 +143,7 @@ def want(conn: sa.Connection, owner: int, now: datetime) -> int:
 # --- for the worker -----------------------------------------------------------------------------------------
 
 
-def everything(conn: sa.Connection) -> dict[int, Reading]:
+def everything(conn: sa.Connection) -> dict[int, AccountReading]:
     """What was known when the worker starts."""
     return {row.account_id: _reading(row) for row in conn.execute(sa.select(readings))}
 
@@ -152,7 +161,7 @@ def _put(insert: Any) -> Any:
 _PUT = {"sqlite": _put(sqlite.insert), "postgresql": _put(postgresql.insert)}
 
 
-def put(conn: sa.Connection, reading: Reading) -> None:
+def put(conn: sa.Connection, reading: AccountReading) -> None:
     run(
         conn,
         _PUT[conn.dialect.name],

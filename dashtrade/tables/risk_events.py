@@ -7,22 +7,32 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.tables.base import added_id, exact, metadata, moment, number, owner_column, whole, why, words
+from dashtrade.tables.base import (
+    decimal_column,
+    id_column,
+    insert_returning_id,
+    int_column,
+    metadata,
+    owner_column,
+    reason_column,
+    text_column,
+    time_column,
+)
 
 risk_events = sa.Table(
     "bot_risk_events",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
-    moment("at"),
-    words("kind"),
-    exact("threshold"),
-    exact("actual"),
-    why("action"),
-    why("detail"),
-    words("signal_id", nullable=True),
+    int_column("account_id"),
+    int_column("bot_id"),
+    time_column("at"),
+    text_column("kind"),
+    decimal_column("threshold"),
+    decimal_column("actual"),
+    reason_column("action"),
+    reason_column("detail"),
+    text_column("signal_id", nullable=True),
     sa.Index("ix_bot_risk_events_user_id", "user_id", "id"),
 )
 
@@ -32,7 +42,7 @@ SYSTEM = {"add_risk_event"}
 
 def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
     row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
-    return added_id(conn, sa.insert(risk_events).values(**row))
+    return insert_returning_id(conn, sa.insert(risk_events).values(**row))
 
 
 def list_risk_events(

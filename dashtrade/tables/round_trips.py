@@ -24,21 +24,21 @@ from dashtrade.domain.round_trips import (
     follow_all,
     tally,
 )
-from dashtrade.domain.scope import Money
+from dashtrade.domain.scope import MoneyKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Side
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     BigId,
     Instrument,
-    exact,
-    flag,
+    bool_column,
+    decimal_column,
+    id_column,
+    int_column,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    words,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.compiled_sql import first, run
 from dashtrade.tables.signals import signals
@@ -54,29 +54,29 @@ def _index(name: str, *columns: str, closed: bool) -> sa.Index:
 trips = sa.Table(
     "round_trips",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("account_id"),
+    int_column("account_id"),
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
     sa.Column("symbol", Instrument, nullable=False),
-    words("currency"),
-    words("side"),
-    exact("entry_quantity"),
-    exact("entry_notional"),
-    exact("exit_quantity"),
-    exact("exit_notional"),
-    exact("realized"),
-    exact("fees"),
-    moment("opened_at"),
-    moment("closed_at", nullable=True),
-    words("entry_signal_id"),
-    words("exit_signal_id", nullable=True),
-    words("exit_reason"),
-    flag("on_paper"),
+    text_column("currency"),
+    text_column("side"),
+    decimal_column("entry_quantity"),
+    decimal_column("entry_notional"),
+    decimal_column("exit_quantity"),
+    decimal_column("exit_notional"),
+    decimal_column("realized"),
+    decimal_column("fees"),
+    time_column("opened_at"),
+    time_column("closed_at", nullable=True),
+    text_column("entry_signal_id"),
+    text_column("exit_signal_id", nullable=True),
+    text_column("exit_reason"),
+    bool_column("on_paper"),
     # to sort and add up by
     sa.Column("net_value", sa.Float, nullable=True),
     sa.Column("percent_value", sa.Float, nullable=True),
-    whole("held_seconds", nullable=True),
+    int_column("held_seconds", nullable=True),
     _index("held_now", "bot_id", closed=False),
     _index("open", "user_id", "opened_at", "id", closed=False),
     _index("closed", "user_id", "closed_at", "id", closed=True),
@@ -244,7 +244,7 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     query = query.where(t.user_id == owner, _IS_OPEN if is_open else _IS_CLOSED)
     scope = wanted.get("scope")
     if scope is not None:  # what was simulated on a live account is paper
-        query = query.where(_WITH_LIVE_MONEY if scope.money is Money.LIVE else ~_WITH_LIVE_MONEY)
+        query = query.where(_WITH_LIVE_MONEY if scope.money is MoneyKind.LIVE else ~_WITH_LIVE_MONEY)
         if scope.account_id is not None:
             query = query.where(t.account_id == scope.account_id)
     for name in ("bot_id", "account_id", "side", "exit_reason", "on_paper"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import metadata, moment, number, owner_column, whole, words
+from dashtrade.tables.base import id_column, int_column, metadata, owner_column, text_column, time_column
 from dashtrade.tables.invitations import invitations
 from dashtrade.tables.people import users
 from dashtrade.tables.sessions import sessions
@@ -17,21 +17,21 @@ from dashtrade.tables.tokens import api_tokens
 recovery_codes = sa.Table(
     "recovery_codes",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
-    words("code_hash"),
-    moment("used_at", nullable=True),
+    text_column("code_hash"),
+    time_column("used_at", nullable=True),
 )
 reset_links = sa.Table(
     "reset_links",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
     sa.Column("code_hash", sa.Text, nullable=False, unique=True),
-    whole("made_by"),
-    moment("created_at"),
-    moment("expires_at"),
-    moment("used_at", nullable=True),
+    int_column("made_by"),
+    time_column("created_at"),
+    time_column("expires_at"),
+    time_column("used_at", nullable=True),
 )
 
 LOCKED_AFTER = 50  # wrong codes in a row: then only a recovery code, or an admin

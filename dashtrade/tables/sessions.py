@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.people import User
-from dashtrade.tables.base import flag, metadata, moment, owner_column, whole, words
+from dashtrade.tables.base import bool_column, int_column, metadata, owner_column, text_column, time_column
 from dashtrade.tables.compiled_sql import first
 from dashtrade.tables.people import USER_COLUMNS, user_of, users
 from dashtrade.tables.tokens import api_tokens
@@ -19,13 +19,13 @@ sessions = sa.Table(
     metadata,
     sa.Column("token_hash", sa.Text, primary_key=True),
     owner_column(index=True),
-    moment("created_at"),
-    moment("seen_at"),
-    moment("expires_at"),
-    words("device"),
-    words("address"),
-    flag("remember"),
-    whole("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
+    time_column("created_at"),
+    time_column("seen_at"),
+    time_column("expires_at"),
+    text_column("device"),
+    text_column("address"),
+    bool_column("remember"),
+    int_column("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
 )
 
 # --- sessions of the dashboard ------------------------------------------------------------------------------

@@ -19,15 +19,15 @@ from dashtrade.tables.base import (
     Instrument,
     Json,
     ReasonText,
-    flag,
+    bool_column,
+    id_column,
+    int_column,
     is_postgres,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    why,
-    words,
+    reason_column,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.compiled_sql import first, one, run, run_many, scalar
 
@@ -40,23 +40,23 @@ signals = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     owner_column(),
-    moment("received_at"),
-    words("origin"),
-    words("dialect"),
+    time_column("received_at"),
+    text_column("origin"),
+    text_column("dialect"),
     sa.Column("symbol", Instrument, nullable=True),
-    words("written_symbol"),
-    whole("timeframe", nullable=True),
-    words("action"),
-    words("status"),
-    why("reason"),
-    words("dedupe_key", nullable=True),
-    words("body_hash"),
-    whole("duplicate_count"),
-    moment("repeated_at", nullable=True),
+    text_column("written_symbol"),
+    int_column("timeframe", nullable=True),
+    text_column("action"),
+    text_column("status"),
+    reason_column("reason"),
+    text_column("dedupe_key", nullable=True),
+    text_column("body_hash"),
+    int_column("duplicate_count"),
+    time_column("repeated_at", nullable=True),
     sa.Column("reading", Json, nullable=True),  # the signal as it was read when it came
-    words("raw", nullable=True),
-    words("sender"),
-    moment("ended_at", nullable=True),
+    text_column("raw", nullable=True),
+    text_column("sender"),
+    time_column("ended_at", nullable=True),
     sa.Index("ix_signals_user_id", "user_id", "id"),
     sa.Index("ix_signals_dedupe", "user_id", "dedupe_key", "id"),
     sa.Index("ix_signals_rare", "user_id", "status", "id", sqlite_where=_RARE, postgresql_where=_RARE),
@@ -64,30 +64,30 @@ signals = sa.Table(
 )
 
 # spelled out: a partial index serves only what plainly implies it
-WAITING = sa.text("decisions.status = 'waiting'")
+IS_WAITING = sa.text("decisions.status = 'waiting'")
 
 decisions = sa.Table(
     "decisions",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
     sa.Column("signal_id", sa.Text, sa.ForeignKey("signals.id"), nullable=False),
     sa.Column("bot_id", BigId, sa.ForeignKey("user_bot_configs.id"), nullable=False),
-    whole("account_id"),
+    int_column("account_id"),
     sa.Column("symbol", Instrument, nullable=False),
-    words("status"),
-    why("reason"),
-    why("would"),
-    flag("alone"),
+    text_column("status"),
+    reason_column("reason"),
+    reason_column("would"),
+    bool_column("alone"),
     sa.Column("checks", Json, nullable=True),
     sa.Column("numbers", Json, nullable=True),
-    whole("taken_back"),
-    moment("received_at"),
-    moment("due_at", nullable=True),
-    moment("held_until", nullable=True),
-    moment("expires_at", nullable=True),
-    moment("decided_at", nullable=True),
-    moment("ended_at", nullable=True),
+    int_column("taken_back"),
+    time_column("received_at"),
+    time_column("due_at", nullable=True),
+    time_column("held_until", nullable=True),
+    time_column("expires_at", nullable=True),
+    time_column("decided_at", nullable=True),
+    time_column("ended_at", nullable=True),
     sa.UniqueConstraint("signal_id", "bot_id"),
     sa.Index(
         "ix_decisions_waiting",
@@ -113,7 +113,7 @@ _REPEAT_OF = (
 )
 
 
-SYSTEM = {"end_signal", "hold", "lock_key", "stored"}
+SYSTEM = {"end_signal", "lock_signal", "lock_key", "stored"}
 
 
 def lock_key(conn: sa.Connection, key: str) -> None:
@@ -190,7 +190,7 @@ def add(
 _HOLD = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update()
 
 
-def hold(conn: sa.Connection, signal_id: str) -> None:
+def lock_signal(conn: sa.Connection, signal_id: str) -> None:
     """Only the lock, where there is more than one writer."""
     if is_postgres(conn):
         run(conn, _HOLD, {"signal_id": signal_id})

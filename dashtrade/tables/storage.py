@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dashtrade.tables.base import BigId, is_postgres, metadata, moment, whole, words
+from dashtrade.tables.base import BigId, int_column, is_postgres, metadata, text_column, time_column
 from dashtrade.tables.compiled_sql import scalar
 from dashtrade.tables.people import users
 from dashtrade.tables.signals import signals
@@ -24,9 +24,9 @@ stored = sa.Table(
     "stored_bytes",
     metadata,
     sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, autoincrement=False),
-    whole("bytes"),
-    words("forgotten_to"),  # the signal up to which texts were taken away to make room
-    moment("told_at", nullable=True),
+    int_column("bytes"),
+    text_column("forgotten_to"),  # the signal up to which texts were taken away to make room
+    time_column("told_at", nullable=True),
 )
 SYSTEM = {"nearly_full", "forget_old"}
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, Stop, Switch
-from dashtrade.tables.base import BigId, metadata, moment, whole, words
+from dashtrade.tables.base import BigId, int_column, metadata, text_column, time_column
 from dashtrade.tables.compiled_sql import rows
 
 switches = sa.Table(
@@ -17,11 +17,11 @@ switches = sa.Table(
     metadata,
     sa.Column("scope", sa.Text, primary_key=True),
     sa.Column("scope_id", BigId, primary_key=True, autoincrement=False),
-    whole("user_id"),
-    words("stop"),
-    words("reason"),
-    whole("set_by"),
-    moment("at"),
+    int_column("user_id"),
+    text_column("stop"),
+    text_column("reason"),
+    int_column("set_by"),
+    time_column("at"),
 )
 
 _SWITCHES = sa.select(switches).where(

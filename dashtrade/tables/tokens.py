@@ -10,7 +10,14 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
-from dashtrade.tables.base import added_id, metadata, moment, number, owner_column, words
+from dashtrade.tables.base import (
+    id_column,
+    insert_returning_id,
+    metadata,
+    owner_column,
+    text_column,
+    time_column,
+)
 from dashtrade.tables.compiled_sql import first
 from dashtrade.tables.people import USER_COLUMNS, user_of, users
 
@@ -21,28 +28,28 @@ EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there
 api_tokens = sa.Table(
     "api_tokens",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
     sa.Column("token_hash", sa.Text, nullable=False, unique=True),
-    words("name"),
-    moment("created_at"),
-    moment("expires_at"),
-    moment("used_at", nullable=True),
-    moment("revoked_at", nullable=True),
+    text_column("name"),
+    time_column("created_at"),
+    time_column("expires_at"),
+    time_column("used_at", nullable=True),
+    time_column("revoked_at", nullable=True),
     sa.Column("scopes", sa.Text, nullable=False, server_default=EVERY_SCOPE),
 )
 
 webhook_tokens = sa.Table(
     "user_webhook_tokens",
     metadata,
-    number(),
+    id_column(),
     owner_column(index=True),
     sa.Column("token_hash", sa.Text, nullable=False, unique=True),
-    words("secret"),
-    moment("created_at"),
-    moment("used_at", nullable=True),
-    moment("expires_at", nullable=True),
-    moment("revoked_at", nullable=True),
+    text_column("secret"),
+    time_column("created_at"),
+    time_column("used_at", nullable=True),
+    time_column("expires_at", nullable=True),
+    time_column("revoked_at", nullable=True),
 )
 
 # --- access tokens of the REST API --------------------------------------------------------------------------
@@ -61,7 +68,7 @@ SYSTEM = {
 
 
 def add_api_token(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return added_id(conn, sa.insert(api_tokens).values(user_id=owner, **values))
+    return insert_returning_id(conn, sa.insert(api_tokens).values(user_id=owner, **values))
 
 
 _OF_API_TOKEN = (
@@ -130,7 +137,7 @@ def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> Non
 
 
 def add_webhook_token(conn: sa.Connection, owner: int, **values: Any) -> int:
-    return added_id(conn, sa.insert(webhook_tokens).values(user_id=owner, **values))
+    return insert_returning_id(conn, sa.insert(webhook_tokens).values(user_id=owner, **values))
 
 
 _OF_WEBHOOK_TOKEN = (

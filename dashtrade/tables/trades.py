@@ -11,19 +11,19 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
     Instrument,
-    exact,
-    harmless_column,
+    decimal_column,
+    escape_formula_column,
+    id_column,
+    int_column,
     is_postgres,
     metadata,
-    moment,
-    number,
     owner_column,
-    whole,
-    words,
+    text_column,
+    time_column,
 )
 from dashtrade.tables.compiled_sql import run
 from dashtrade.tables.fills import fills
@@ -31,23 +31,23 @@ from dashtrade.tables.fills import fills
 trades = sa.Table(
     "bot_trades",
     metadata,
-    number(),
+    id_column(),
     owner_column(),
-    whole("account_id"),
-    whole("bot_id"),
-    words("signal_id"),
+    int_column("account_id"),
+    int_column("bot_id"),
+    text_column("signal_id"),
     sa.Column("order_id", sa.Text, sa.ForeignKey("orders.id"), nullable=False, unique=True),
     sa.Column("symbol", Instrument, nullable=False),
-    words("action"),
-    words("effect"),
-    exact("quantity"),
-    exact("price"),
-    exact("notional"),
-    exact("fee"),
-    exact("realized_pnl"),
-    words("status"),
-    words("broker_order_id", nullable=True),
-    moment("at"),
+    text_column("action"),
+    text_column("effect"),
+    decimal_column("quantity"),
+    decimal_column("price"),
+    decimal_column("notional"),
+    decimal_column("fee"),
+    decimal_column("realized_pnl"),
+    text_column("status"),
+    text_column("broker_order_id", nullable=True),
+    time_column("at"),
     sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_bot_trades_user", "user_id", "id"),
     sa.Index("ix_bot_trades_bot", "bot_id", "id"),
@@ -158,7 +158,7 @@ WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
 
 def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
     """The trades made with this kind of money. Simulated trades of a live account are trades on paper."""
-    money = WITH_LIVE_MONEY if scope.money is Money.LIVE else ~WITH_LIVE_MONEY
+    money = WITH_LIVE_MONEY if scope.money is MoneyKind.LIVE else ~WITH_LIVE_MONEY
     return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
 
 
@@ -247,7 +247,7 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
     cells |= {
         "at": at,
-        "broker_order_id": harmless_column(trades.c.broker_order_id),
+        "broker_order_id": escape_formula_column(trades.c.broker_order_id),
         "simulated": sa.case((MADE_UP, "yes"), else_=""),
         "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"),
         "currency": _currency(postgres=postgres),

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.orders import Order
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.accounts import accounts
-from dashtrade.tables.base import unindexed
+from dashtrade.tables.base import without_index
 from dashtrade.tables.compiled_sql import rows
 from dashtrade.tables.orders import IS_OPEN, order_from_row, orders
 
@@ -18,7 +18,7 @@ SYSTEM: set[str] = set()
 
 _FOR_SIGNAL = (
     sa.select(orders)
-    .where(unindexed(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id"))
+    .where(without_index(orders.c.user_id) == p("owner"), orders.c.signal_id == p("signal_id"))
     .order_by(orders.c.bot_id, orders.c.step)
 )
 
@@ -64,7 +64,7 @@ _STANDING = (
     sa.select(orders)
     .where(
         IS_OPEN,
-        unindexed(orders.c.user_id) == p("owner"),
+        without_index(orders.c.user_id) == p("owner"),
         orders.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.user_id == p("owner"))),
     )
     .order_by(orders.c.created_at.desc(), orders.c.id.desc())

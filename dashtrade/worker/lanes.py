@@ -16,13 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.as_json import named_json
 from dashtrade.engine.intake import Accepted, Alert
-from dashtrade.engine.workflow import Call, Steps, Write
+from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
-from dashtrade.processes.worker_ipc import Asker
+from dashtrade.processes.worker_ipc import ClientConnection
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.worker")
@@ -40,13 +40,15 @@ class Lanes:
 
     def __init__(self, app: App) -> None:
         self._db, self._engine = app.db, app.engine
-        self.on_accepted: Callable[[Asker, str, int | None], None] = lambda asker, signal_id, owner: None
+        self.on_accepted: Callable[[ClientConnection, str, int | None], None] = (
+            lambda asker, signal_id, owner: None
+        )
         # each to be done by the lanes' thread
         self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
-        self._running: dict[object, Steps[None]] = {}  # by lane, or by nothing that anybody else has
+        self._running: dict[object, Workflow[None]] = {}  # by lane, or by nothing that anybody else has
         self._again: set[object] = set()
-        self._alerts: list[tuple[Asker, int, Alert]] = []
+        self._alerts: list[tuple[ClientConnection, int, Alert]] = []
         self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
         self._calling: Counter[int] = Counter()  # by account
         # by account: calls that wait for one of its own to end
@@ -61,11 +63,11 @@ class Lanes:
     def wake(self, lane: Lane) -> None:
         self._inbox.put(lambda: self._wake(lane))
 
-    def accept(self, asker: Asker, number: int, alert: Alert) -> None:
+    def accept(self, asker: ClientConnection, number: int, alert: Alert) -> None:
         """Another process hands over an alert; it is answered when the alert is durable."""
         self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
 
-    def beside(self, steps: Steps[None]) -> None:
+    def beside(self, steps: Workflow[None]) -> None:
         """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits.
         From any thread."""
         self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
@@ -112,7 +114,7 @@ class Lanes:
         elif not self._stopping:
             self._begin(lane, self._engine.lane_steps(lane))
 
-    def _begin(self, lane: object, steps: Steps[None]) -> None:
+    def _begin(self, lane: object, steps: Workflow[None]) -> None:
         self._running[lane] = steps
         self._ready.append((lane, None, None))
 
@@ -123,7 +125,7 @@ class Lanes:
             effect = steps.throw(error) if error is not None else steps.send(value)
         except StopIteration:
             self._end(lane)
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning("lane %s waits: %s", lane, away)
             self._end(lane, again=False)
         except Exception:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.app import CannotStart
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
@@ -33,8 +33,8 @@ from dashtrade.engine.readings import Readings
 from dashtrade.engine.reconcile import Reconciler
 from dashtrade.engine.streams import Streams
 from dashtrade.engine.watch import Watch
-from dashtrade.engine.workflow import Steps
-from dashtrade.processes.worker_ipc import Door
+from dashtrade.engine.workflow import Workflow
+from dashtrade.processes.worker_ipc import WorkerServer
 from dashtrade.services.accounts import sign_in
 from dashtrade.services.demo import demo
 from dashtrade.services.notifications.deliver import deliver_due
@@ -72,7 +72,7 @@ AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)
 class WorkerHost(Host):
     """The process that carries signals out, and tells the others what came of them."""
 
-    def __init__(self, lanes: Lanes, door: Door, reconciler: Reconciler) -> None:
+    def __init__(self, lanes: Lanes, door: WorkerServer, reconciler: Reconciler) -> None:
         self._lanes, self._door, self._reconciler = lanes, door, reconciler
 
     def wake(self, lane: Lane, signal_id: str) -> None:
@@ -90,7 +90,7 @@ class Worker:
         self.app, self.engine = app, app.engine
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
         self.lanes = Lanes(app)
-        self.door: Door | None = None
+        self.door: WorkerServer | None = None
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._only = contextlib.ExitStack()
         self._collected = 0
@@ -111,7 +111,7 @@ class Worker:
             self._only.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
-        self.door = Door(
+        self.door = WorkerServer(
             self.app.settings.home,
             lambda asker, number, alert: self.lanes.accept(asker, number, from_json(Alert, alert)),
             lambda lane: self.lanes.wake(from_json(Lane, lane)),
@@ -156,7 +156,7 @@ class Worker:
         self.lanes.stop()
         if self.door is not None:
             self.door.close()
-        with contextlib.suppress(DatabaseAway):
+        with contextlib.suppress(DatabaseUnavailable):
             self.engine.leases.release()
         self._only.close()
 
@@ -192,7 +192,7 @@ class Worker:
         except BrokerError as error:
             tries = self.engine.outages.failed(account_id, "news of its orders", error.message)
             self._left_alone[account_id] = self.app.clock.now() + backed_off(tries, AWAY, AWAY_MOST)
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning("account %s: its orders are asked after later: %s", account_id, away)
         except Exception:  # one adapter's fault must not keep the other accounts from their fills
             log.exception("account %s: its orders could not be asked after", account_id)
@@ -213,10 +213,10 @@ class Worker:
         statement."""
         self.lanes.beside(self._booked(account_id, report))
 
-    def _booked(self, account_id: int, report: OrderReport) -> Steps[None]:
+    def _booked(self, account_id: int, report: OrderReport) -> Workflow[None]:
         try:
             lane = yield from self.engine.hear(account_id, report)
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning(
                 "account %s: news could not be booked, the next poll brings them: %s", account_id, away
             )
@@ -238,7 +238,7 @@ class Worker:
     def _look_at(self, account: Account, bots: list[Bot]) -> None:
         try:
             self._wake(self.watch.look_at(account, bots))
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning("account %s: its positions are looked at later: %s", account.id, away)
 
     def _wake(self, lanes: list[Lane]) -> None:
@@ -252,7 +252,7 @@ class Worker:
     def _compare(self, account_id: int) -> None:
         try:
             self.engine.reconciler.look(account_id)
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning("account %s: it is compared later: %s", account_id, away)
         # one account that cannot be compared must not keep the others from it; its gate stays closed
         except Exception:
@@ -297,7 +297,7 @@ def _safely(job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
-        except DatabaseAway as away:
+        except DatabaseUnavailable as away:
             log.warning("%s waits: %s", job.__name__, away)
         except Exception:
             log.exception("%s failed; it is tried again", job.__name__)

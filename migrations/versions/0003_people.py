@@ -13,9 +13,9 @@ down_revision = "0002_reconcile"
 def upgrade() -> None:
     op.add_column("users", sa.Column("totp_secret", sa.Text(), nullable=True))
     op.add_column("users", sa.Column("totp_step", base.BigId, nullable=True))
-    op.add_column("users", sa.Column("demo_until", base.Moment(), nullable=True))
+    op.add_column("users", sa.Column("demo_until", base.UtcTime(), nullable=True))
     op.add_column("users", sa.Column("demo_address", sa.Text(), nullable=True))
-    op.add_column("users", sa.Column("removed_at", base.Moment(), nullable=True))
+    op.add_column("users", sa.Column("removed_at", base.UtcTime(), nullable=True))
     op.create_index(
         "ix_users_demo",
         "users",
@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("id", base.BigId, autoincrement=True, nullable=False),
         sa.Column("user_id", base.BigId, nullable=False),
         sa.Column("code_hash", sa.Text(), nullable=False),
-        sa.Column("used_at", base.Moment(), nullable=True),
+        sa.Column("used_at", base.UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_codes")),
     )
@@ -41,9 +41,9 @@ def upgrade() -> None:
         sa.Column("user_id", base.BigId, nullable=False),
         sa.Column("code_hash", sa.Text(), nullable=False),
         sa.Column("made_by", base.BigId, nullable=False),
-        sa.Column("created_at", base.Moment(), nullable=False),
-        sa.Column("expires_at", base.Moment(), nullable=False),
-        sa.Column("used_at", base.Moment(), nullable=True),
+        sa.Column("created_at", base.UtcTime(), nullable=False),
+        sa.Column("expires_at", base.UtcTime(), nullable=False),
+        sa.Column("used_at", base.UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reset_links_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reset_links")),
         sa.UniqueConstraint("code_hash", name=op.f("uq_reset_links_code_hash")),

@@ -19,9 +19,9 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("settings", base.Json(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
-        sa.Column("created_at", base.Moment(), nullable=False),
-        sa.Column("updated_at", base.Moment(), nullable=False),
-        sa.Column("deleted_at", base.Moment(), nullable=True),
+        sa.Column("created_at", base.UtcTime(), nullable=False),
+        sa.Column("updated_at", base.UtcTime(), nullable=False),
+        sa.Column("deleted_at", base.UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_protections_user_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_protections")),
     )
@@ -39,9 +39,9 @@ def upgrade() -> None:
         sa.Column("signal_id", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("numbers", base.Json(), nullable=False),
-        sa.Column("since", base.Moment(), nullable=False),
-        sa.Column("until", base.Moment(), nullable=True),
-        sa.Column("unlocked_at", base.Moment(), nullable=True),
+        sa.Column("since", base.UtcTime(), nullable=False),
+        sa.Column("until", base.UtcTime(), nullable=True),
+        sa.Column("unlocked_at", base.UtcTime(), nullable=True),
         sa.Column("unlocked_by", base.BigId, nullable=True),
         sa.ForeignKeyConstraint(
             ["protection_id"], ["protections.id"], name=op.f("fk_protection_locks_protection_id")

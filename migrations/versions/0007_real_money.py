@@ -11,5 +11,5 @@ down_revision = "0006_rare_signals"
 
 
 def upgrade() -> None:
-    op.add_column("user_api_keys", sa.Column("acknowledged_at", base.Moment(), nullable=True))
+    op.add_column("user_api_keys", sa.Column("acknowledged_at", base.UtcTime(), nullable=True))
     op.execute("UPDATE user_api_keys SET acknowledged_at = created_at WHERE mode = 'live'")

@@ -34,7 +34,7 @@ def _table(name, **columns):
     return sa.table(name, *(sa.column(column, kind) for column, kind in columns.items()))
 
 
-TEXT, ID, NUMBER, MOMENT = sa.Text(), base.BigId, base.Exact(), base.Moment()
+TEXT, ID, NUMBER, MOMENT = sa.Text(), base.BigId, base.ExactDecimal(), base.UtcTime()
 bots = _table("user_bot_configs", id=ID, symbol=base.Instrument(), day=sa.Date(), day_wins=ID, day_losses=ID)
 fills = _table(
     "fills",
@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
         *(
-            sa.Column(name, base.Exact(), nullable=False)
+            sa.Column(name, base.ExactDecimal(), nullable=False)
             for name in (
                 "entry_quantity",
                 "entry_notional",
@@ -116,8 +116,8 @@ def upgrade() -> None:
                 "fees",
             )
         ),
-        sa.Column("opened_at", base.Moment(), nullable=False),
-        sa.Column("closed_at", base.Moment(), nullable=True),
+        sa.Column("opened_at", base.UtcTime(), nullable=False),
+        sa.Column("closed_at", base.UtcTime(), nullable=True),
         sa.Column("entry_signal_id", sa.Text(), nullable=False),
         sa.Column("exit_signal_id", sa.Text(), nullable=True),
         sa.Column("exit_reason", sa.Text(), nullable=False),

@@ -15,15 +15,15 @@ def upgrade() -> None:
         "sign_in_attempts",
         sa.Column("key_digest", sa.Text(), nullable=False),
         sa.Column("failed", base.BigId, nullable=False),
-        sa.Column("locked_until", base.Moment(), nullable=True),
-        sa.Column("forget_at", base.Moment(), nullable=False),
+        sa.Column("locked_until", base.UtcTime(), nullable=True),
+        sa.Column("forget_at", base.UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("key_digest", name=op.f("pk_sign_in_attempts")),
     )
     op.create_table(
         "known_devices",
         sa.Column("token_hash", sa.Text(), nullable=False),
         sa.Column("user_id", base.BigId, nullable=False),
-        sa.Column("seen_at", base.Moment(), nullable=False),
+        sa.Column("seen_at", base.UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_known_devices_user_id")),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_known_devices")),
     )

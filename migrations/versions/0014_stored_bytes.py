@@ -15,7 +15,7 @@ def upgrade() -> None:
         sa.Column("user_id", base.BigId, autoincrement=False, nullable=False),
         sa.Column("bytes", base.BigId, nullable=False),
         sa.Column("forgotten_to", sa.Text(), nullable=False),
-        sa.Column("told_at", base.Moment(), nullable=True),
+        sa.Column("told_at", base.UtcTime(), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_stored_bytes_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_stored_bytes")),
     )

@@ -19,7 +19,7 @@ TEXT = (
 
 
 def upgrade() -> None:
-    op.add_column("user_api_keys", sa.Column("second_factor_declined_at", base.Moment(), nullable=True))
+    op.add_column("user_api_keys", sa.Column("second_factor_declined_at", base.UtcTime(), nullable=True))
     accounts = sa.table(
         "user_api_keys", *map(sa.column, ("user_id", "mode", "acknowledged_at", "deleted_at"))
     )
@@ -29,7 +29,7 @@ def upgrade() -> None:
     live = sa.select(a.user_id).where(
         a.mode == "live", a.acknowledged_at.is_not(None), a.deleted_at.is_(None)
     )
-    now = sa.literal(datetime.now(UTC), base.Moment)
+    now = sa.literal(datetime.now(UTC), base.UtcTime)
     said = sa.select(
         users.c.id, now, sa.literal("warning", sa.Text), sa.literal(TITLE, sa.Text), sa.literal(TEXT, sa.Text)
     )

@@ -10,7 +10,7 @@ import pytest
 
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.domain.access import Role
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 ADMIN = "/api/v1/admin/"
 YES, NO = 200, 403
@@ -37,8 +37,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int, int, int]] = {
 
 
 @pytest.fixture
-def boss(house: House) -> Person:
-    return house.join("boss@example.com", Role.SUPERADMIN)
+def boss(installation: Installation) -> Trader:
+    return installation.join("boss@example.com", Role.SUPERADMIN)
 
 
 def test_every_route_of_admins_has_a_case():
@@ -53,18 +53,22 @@ def _filled(path: str, user_id: str) -> str:
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 @pytest.mark.parametrize("role", list(Role))
-def test_each_route_asks_for_its_role(route: tuple[str, str], role: Role, house: House, boss: Person):
-    ann, actor = house.join(), house.join("actor@example.com", role)
+def test_each_route_asks_for_its_role(
+    route: tuple[str, str], role: Role, installation: Installation, boss: Trader
+):
+    trader, actor = installation.join(), installation.join("actor@example.com", role)
     body, *answers = ROUTES[route]
-    said = actor.call(route[0], f"/admin/{_filled(route[1], str(ann.user.id))}", body)
+    said = actor.call(route[0], f"/admin/{_filled(route[1], str(trader.user.id))}", body)
     assert said.status_code == answers[[Role.STANDARD, Role.ADMIN, Role.SUPERADMIN].index(role)], said.text
     if said.status_code == NO:
         assert said.json["error"] == "forbidden"
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if "<int:user_id>" in r[1]], ids=" ".join)
-def test_an_admin_has_no_say_over_other_admins(route: tuple[str, str], house: House, boss: Person):
-    ada = house.join("ada@example.com", Role.ADMIN)
+def test_an_admin_has_no_say_over_other_admins(
+    route: tuple[str, str], installation: Installation, boss: Trader
+):
+    ada = installation.join("ada@example.com", Role.ADMIN)
     said = ada.call(
         route[0], f"/admin/{route[1].replace('<int:user_id>', str(boss.user.id))}", ROUTES[route][0]
     )
@@ -74,9 +78,9 @@ def test_an_admin_has_no_say_over_other_admins(route: tuple[str, str], house: Ho
     ).status_code in (NO, 404)
 
 
-def test_people_are_found_page_by_page(house: House, boss: Person):
+def test_people_are_found_page_by_page(installation: Installation, boss: Trader):
     for number in range(5):
-        house.join(f"user{number}@example.com")
+        installation.join(f"user{number}@example.com")
     first = boss.get("/admin/users", limit=4)
     rest = boss.get("/admin/users", limit=4, cursor=first["next_cursor"])
     assert len(first["items"]) == 4 and len(rest["items"]) == 2 and rest["next_cursor"] is None
@@ -85,14 +89,14 @@ def test_people_are_found_page_by_page(house: House, boss: Person):
     assert not [u for u in first["items"] if "password" in str(u) or "hash" in str(u)]
 
 
-def test_a_user_is_deactivated_and_activated(house: House, boss: Person):
-    ann = house.join()
-    assert boss.does("PATCH", f"/admin/users/{ann.user.id}", {"is_active": False})["is_active"] is False
-    assert ann.call("GET", "/users/me").status_code == 401
-    assert boss.does("PATCH", f"/admin/users/{ann.user.id}", {"is_active": True})["is_active"] is True
+def test_a_user_is_deactivated_and_activated(installation: Installation, boss: Trader):
+    trader = installation.join()
+    assert boss.does("PATCH", f"/admin/users/{trader.user.id}", {"is_active": False})["is_active"] is False
+    assert trader.call("GET", "/users/me").status_code == 401
+    assert boss.does("PATCH", f"/admin/users/{trader.user.id}", {"is_active": True})["is_active"] is True
 
 
-def test_the_last_superadmin_is_kept(boss: Person):
+def test_the_last_superadmin_is_kept(boss: Trader):
     for change in ({"role": "standard"}, {"is_active": False}):
         said = boss.call("PATCH", f"/admin/users/{boss.user.id}", change)
         assert said.status_code == 409 and "last superadmin" in said.json["message"]
@@ -101,9 +105,9 @@ def test_the_last_superadmin_is_kept(boss: Person):
     )
 
 
-def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(house: House, boss: Person):
-    ann, bob = house.join(), house.join("=bob@example.com")
-    for person in (ann, bob):
+def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(installation: Installation, boss: Trader):
+    trader, bob = installation.join(), installation.join("=bob@example.com")
+    for person in (trader, bob):
         person.bot()
         person.bot("MSFT")
         person.trades("buy")
@@ -113,7 +117,7 @@ def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(house: House,
     ] * 2
     first = boss.get("/admin/trades", limit=3)
     assert len(boss.get("/admin/trades", limit=3, cursor=first["next_cursor"])["items"]) == 1
-    assert {t["email"] for t in boss.get("/admin/trades", of_user=ann.user.id)["items"]} == {
+    assert {t["email"] for t in boss.get("/admin/trades", of_user=trader.user.id)["items"]} == {
         "ann@example.com"
     }
     assert len(boss.get("/admin/trades", symbol="MSFT", action="buy")["items"]) == 2
@@ -124,11 +128,11 @@ def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(house: House,
     )
 
 
-def test_the_overview_counts_everybody(house: House, boss: Person):
-    ann = house.join()
-    ann.bot()
-    ann.trades("buy")
-    ann.alert({"action": "buy", "symbol": "KO"})
+def test_the_overview_counts_everybody(installation: Installation, boss: Trader):
+    trader = installation.join()
+    trader.bot()
+    trader.trades("buy")
+    trader.alert({"action": "buy", "symbol": "KO"})
     found = boss.get("/admin/overview")
     assert found["counts"]["users"] == 2 and found["counts"]["running_bots"] == 1
     assert found["counts"]["refused_signals"] == 1 and found["counts"]["holding_bots"] == 1
@@ -140,7 +144,7 @@ def test_the_overview_counts_everybody(house: House, boss: Person):
     }
 
 
-def test_settings_of_the_installation(boss: Person):
+def test_settings_of_the_installation(boss: Trader):
     at_first = {"signup": "invite", "demo": True, "simulation": False, "require_second_factor": False}
     assert boss.get("/admin/settings") == at_first
     assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {

@@ -16,7 +16,7 @@ from dashtrade.services.bots.setting_spec import NEW, SettingSpec
 from dashtrade.services.bots.settings import differences, read_settings
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -121,24 +121,24 @@ def test_rest_takes_every_setting_and_says_what_it_does():
 
 
 @sqlite
-def test_rest_shows_every_setting_and_takes_it_back(ann: Person):
-    bot = ann.bot(**OTHERS)
-    shown = ann.get(f"/bots/{bot}")
+def test_rest_shows_every_setting_and_takes_it_back(trader: Trader):
+    bot = trader.bot(**OTHERS)
+    shown = trader.get(f"/bots/{bot}")
     assert {name: shown[name] for name in OTHERS} == OTHERS
     assert shown.keys() >= set(spec.BY_NAME)
-    again = ann.does("PATCH", f"/bots/{bot}", {name: shown[name] for name in OTHERS})
+    again = trader.does("PATCH", f"/bots/{bot}", {name: shown[name] for name in OTHERS})
     assert {name: again[name] for name in OTHERS} == OTHERS
 
 
 @sqlite
-def test_null_is_as_it_is_in_a_new_bot_where_there_may_be_none(ann: Person):
-    bot = ann.bot(**OTHERS)
+def test_null_is_as_it_is_in_a_new_bot_where_there_may_be_none(trader: Trader):
+    bot = trader.bot(**OTHERS)
     cleared = {setting.name: None for setting in CHANGEABLE if setting.nullable}
-    shown = ann.does("PATCH", f"/bots/{bot}", cleared)
+    shown = trader.does("PATCH", f"/bots/{bot}", cleared)
     assert {name: shown[name] for name in cleared} == {name: spec.BY_NAME[name].default for name in cleared}
     for setting in CHANGEABLE:
         if not setting.nullable:
-            said = ann.call("PATCH", f"/bots/{bot}", {"position_size": "5", setting.name: None})
+            said = trader.call("PATCH", f"/bots/{bot}", {"position_size": "5", setting.name: None})
             assert (said.status_code, said.json["field"]) == (400, setting.name)
 
 
@@ -168,13 +168,13 @@ def test_the_history_has_every_difference_in_words():
 
 
 @sqlite
-def test_the_history_says_what_older_rows_say(ann: Person, app: Any):
-    bot = ann.bot()
+def test_the_history_says_what_older_rows_say(trader: Trader, app: Any):
+    bot = trader.bot()
 
     def work(conn: Any) -> None:
         message_table.record(
             conn,
-            actor=ann.user.id,
+            actor=trader.user.id,
             action="bot changed",
             now=datetime.now(UTC),
             subject=bot,
@@ -188,7 +188,7 @@ def test_the_history_says_what_older_rows_say(ann: Person, app: Any):
         )
 
     app.db.write(work)
-    (newest, *_) = history.history(app, ann.user, bot)
+    (newest, *_) = history.history(app, trader.user, bot)
     assert newest.changes == (
         ("size_override", "no", "yes"),
         ("windows", "none", "mon/fri 09:30-16:00"),

@@ -16,8 +16,8 @@ from dashtrade.services.bots.dry_run import DryRun
 from dashtrade.tables.base import metadata
 from dashtrade.ui.setup import alert_reader
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 
 def everything(app: App) -> dict[str, list[Any]]:
@@ -25,7 +25,7 @@ def everything(app: App) -> dict[str, list[Any]]:
         return {table.name: conn.execute(sa.select(table)).all() for table in metadata.sorted_tables}
 
 
-def runs(app: App, person: Person, body: str) -> list[DryRun]:
+def runs(app: App, person: Trader, body: str) -> list[DryRun]:
     before = everything(app)
     found = dry_run.of(app, person.user, parse(body.encode()).signal)
     assert everything(app) == before, "nothing is written"
@@ -33,7 +33,7 @@ def runs(app: App, person: Person, body: str) -> list[DryRun]:
     return list(found)
 
 
-def lines(app: App, person: Person, body: str) -> dict[str, str]:
+def lines(app: App, person: Trader, body: str) -> dict[str, str]:
     signal = parse(body.encode()).signal
     (run,) = runs(app, person, body)
     parts = [alert_reader._before(run), alert_reader._outcome(signal, run), alert_reader._size(signal, run)]
@@ -41,19 +41,19 @@ def lines(app: App, person: Person, body: str) -> dict[str, str]:
     return {what: words for part in parts for what, words, _ in part}
 
 
-def test_the_order_that_would_go_out_is_the_one_that_goes_out(app: App, ann: Person):
-    bot = ann.bot(stop_loss={"percent": "2"}, take_profit=[{"percent": "4"}])
-    (run,) = runs(app, ann, "buy AAPL")
+def test_the_order_that_would_go_out_is_the_one_that_goes_out(app: App, trader: Trader):
+    bot = trader.bot(stop_loss={"percent": "2"}, take_profit=[{"percent": "4"}])
+    (run,) = runs(app, trader, "buy AAPL")
     (step,) = run.steps
-    story = ann.trades("buy")
-    (order,) = ann.get("/orders", bot_id=bot)["items"]
+    story = trader.trades("buy")
+    (order,) = trader.get("/orders", bot_id=bot)["items"]
     assert story["status"] == "filled" and order["quantity"] == f"{step.quantity.normalize():f}"
     assert not run.failed and len(run.checks) > 10
 
 
-def test_it_says_price_size_cost_and_exits_in_money(app: App, ann: Person):
-    ann.bot(stop_loss={"percent": "2"})
-    said = lines(app, ann, '{"action": "buy", "symbol": "AAPL", "takeProfit": {"percent": 4}}')
+def test_it_says_price_size_cost_and_exits_in_money(app: App, trader: Trader):
+    trader.bot(stop_loss={"percent": "2"})
+    said = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "takeProfit": {"percent": 4}}')
     assert said["Order"] == "Buy 50 AAPL market, about 100.00 each: $5,000.00"
     assert said["Stop"] == "98.00 (−2.00%): about −$100.00, the bot’s own"
     assert said["Target"] == "104.00 (+4.00%): about +$200.00, from the alert"
@@ -67,24 +67,24 @@ def test_it_says_price_size_cost_and_exits_in_money(app: App, ann: Person):
         (True, "Buy 10 AAPL", "lets alerts name their own size"),
     ],
 )
-def test_it_says_which_size_counts_and_why(app: App, ann: Person, takes: bool, order: str, words: str):
-    ann.bot(size_override=takes)
-    said = lines(app, ann, '{"action": "buy", "symbol": "AAPL", "quantity": 10}')
+def test_it_says_which_size_counts_and_why(app: App, trader: Trader, takes: bool, order: str, words: str):
+    trader.bot(size_override=takes)
+    said = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "quantity": 10}')
     assert said["Order"].startswith(order) and words in said["Size"]
 
 
-def test_every_check_that_would_fail_is_named(app: App, ann: Person):
-    bot = ann.bot(max_position_size="100")
-    ann.does("POST", f"/bots/{bot}/pause")
-    (run,) = runs(app, ann, "buy AAPL")
-    assert not run.steps and run.would == reason(Code.WOULD_HAVE, side="buy", quantity="50")
+def test_every_check_that_would_fail_is_named(app: App, trader: Trader):
+    bot = trader.bot(max_position_size="100")
+    trader.does("POST", f"/bots/{bot}/pause")
+    (run,) = runs(app, trader, "buy AAPL")
+    assert not run.steps and run.counterfactual == reason(Code.WOULD_HAVE, side="buy", quantity="50")
     assert [check.name for check in run.failed] == ["bot active", "position size"]
 
 
-def test_a_close_needs_no_size_and_no_check(app: App, ann: Person):
-    ann.bot()
-    ann.trades("buy")
-    said = lines(app, ann, "close AAPL")
+def test_a_close_needs_no_size_and_no_check(app: App, trader: Trader):
+    trader.bot()
+    trader.trades("buy")
+    said = lines(app, trader, "close AAPL")
     assert (
         said["Order"].startswith("Sell 50 AAPL market")
         and said["Size"] == "All that the bot owns"
@@ -92,46 +92,46 @@ def test_a_close_needs_no_size_and_no_check(app: App, ann: Person):
     )
 
 
-def test_what_is_cancelled_or_waited_for_first_is_told(app: App, ann: Person):
-    ann.bot(order_type="limit", limit_offset_percent="5", cancel_first=True, delay_seconds=30)
-    ann.alert({"action": "buy", "symbol": "AAPL"})
-    (run,) = runs(app, ann, "sell AAPL")
+def test_what_is_cancelled_or_waited_for_first_is_told(app: App, trader: Trader):
+    trader.bot(order_type="limit", limit_offset_percent="5", cancel_first=True, delay_seconds=30)
+    trader.alert({"action": "buy", "symbol": "AAPL"})
+    (run,) = runs(app, trader, "sell AAPL")
     assert any("waits 30 s" in what for what in run.before)
 
 
-def test_an_alert_that_is_too_old_says_so(app: App, ann: Person):
-    ann.bot()
+def test_an_alert_that_is_too_old_says_so(app: App, trader: Trader):
+    trader.bot()
     (run,) = runs(
-        app, ann, '{"action": "buy", "symbol": "AAPL", "time": "2020-01-01T00:00:00Z", "maxLag": 60}'
+        app, trader, '{"action": "buy", "symbol": "AAPL", "time": "2020-01-01T00:00:00Z", "maxLag": 60}'
     )
     assert not run.steps and run.reason.code is Code.TOO_OLD
 
 
-def test_a_bot_that_nobody_named_is_no_dry_run(app: App, ann: Person):
-    assert dry_run.of(app, ann.user, parse(b"buy MSFT").signal) == reason(
+def test_a_bot_that_nobody_named_is_no_dry_run(app: App, trader: Trader):
+    assert dry_run.of(app, trader.user, parse(b"buy MSFT").signal) == reason(
         Code.NO_BOT_ON_SYMBOL, symbol="MSFT"
     )
 
 
-def test_another_users_bots_are_not_looked_at(app: App, ann: Person):
-    ann.bot()
-    bob = ann.house.join("bob@example.com")
+def test_another_users_bots_are_not_looked_at(app: App, trader: Trader):
+    trader.bot()
+    bob = trader.installation.join("bob@example.com")
     assert dry_run.of(app, bob.user, parse(b"buy AAPL").signal) == reason(
         Code.NO_BOT_ON_SYMBOL, symbol="AAPL"
     )
 
 
 def test_a_venue_that_is_away_is_told_and_not_waited_for(
-    make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
     venue = Venue()
-    house = House(make_app(clock=clock, feed=feed, brokers=venue.kind()))
-    ann = house.join()
-    ann.bot(account=ann.account("venue"))
+    installation = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
+    trader = installation.join()
+    trader.bot(account=trader.account("venue"))
 
     def away(*given: Any, **more: Any) -> Any:
         raise Unavailable("no connection")
 
-    monkeypatch.setattr(house.app.engine.asker, "far", away)
-    (run,) = runs(house.app, ann, "buy AAPL")
+    monkeypatch.setattr(installation.app.engine.snapshots, "far", away)
+    (run,) = runs(installation.app, trader, "buy AAPL")
     assert not run.steps and run.reason == reason(Code.UNKNOWN_NOW, text="no connection")

@@ -12,8 +12,8 @@ from dashtrade.services.operations import quotas
 from dashtrade.settings import Settings
 from tests.conftest import MakeApp
 from tests.support.databases import SqliteFiles
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 
 
 @pytest.fixture
@@ -22,9 +22,9 @@ def database_url(sqlite_files: SqliteFiles) -> str:
 
 
 @pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
+def trader(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Trader:
     """She holds AAPL, is short of KO, and has a bot for MSFT that owns nothing."""
-    person = House(make_app(clock=clock, feed=feed)).join()
+    person = Installation(make_app(clock=clock, feed=feed)).join()
     for symbol in ("AAPL", "KO", "MSFT"):
         person.bot(symbol)
     person.trades("buy", "AAPL")
@@ -32,21 +32,21 @@ def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
     return person
 
 
-def flooded(person: Person, **values: Rate) -> None:
+def flooded(person: Trader, **values: Rate) -> None:
     """Their rate is used up, and does not come back while the test runs."""
     limits = ReceiverLimits(alerts=Rate(0.001, burst_seconds=1000), **values)
-    person.house.flask.config["LIMITS"] = limits
+    person.installation.flask.config["LIMITS"] = limits
     limits.alerts.take(person.user.id)
 
 
-def status(person: Person, action: str, symbol: str, **more: object) -> int:
+def status(person: Trader, action: str, symbol: str, **more: object) -> int:
     return person.alert(
         {"action": action, "symbol": symbol, "id": f"{action} {symbol} {more}", **more}
     ).status_code
 
 
-def test_a_user_may_send_20_alerts_a_second_and_one_for_each_bot_at_once(ann: Person) -> None:
-    rate = ann.house.flask.config["LIMITS"].alerts
+def test_a_user_may_send_20_alerts_a_second_and_one_for_each_bot_at_once(trader: Trader) -> None:
+    rate = trader.installation.flask.config["LIMITS"].alerts
     assert rate.per_second == 20 and rate.most == quotas.BOTS.most
     assert next(row for row in Settings.TABLE if row.name == "DASHTRADE_WEBHOOK_RATE").default == "20"
 
@@ -64,10 +64,10 @@ def test_a_user_may_send_20_alerts_a_second_and_one_for_each_bot_at_once(ann: Pe
     ],
 )
 def test_beyond_the_rate_what_leads_out_of_a_position_passes(
-    ann: Person, action: str, symbol: str, more: dict[str, str]
+    trader: Trader, action: str, symbol: str, more: dict[str, str]
 ) -> None:
-    flooded(ann)
-    assert status(ann, action, symbol, **more) == 202
+    flooded(trader)
+    assert status(trader, action, symbol, **more) == 202
 
 
 @pytest.mark.parametrize(
@@ -83,40 +83,40 @@ def test_beyond_the_rate_what_leads_out_of_a_position_passes(
     ],
 )
 def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why(
-    ann: Person, action: str, symbol: str
+    trader: Trader, action: str, symbol: str
 ) -> None:
-    flooded(ann)
-    said = ann.alert({"action": action, "symbol": symbol})
+    flooded(trader)
+    said = trader.alert({"action": action, "symbol": symbol})
     assert said.status_code == 429 and said.json["error"] == "too_many_alerts" and said.headers["Retry-After"]
     assert "not taken" in said.json["message"] and "Exits" in said.json["hint"]
 
 
-def test_the_way_out_of_an_entry_that_waits_passes_too(ann: Person) -> None:
-    ann.sends(action="buy", symbol="MSFT", delay=600)
-    flooded(ann)
-    assert status(ann, "cancel", "MSFT") == 202
+def test_the_way_out_of_an_entry_that_waits_passes_too(trader: Trader) -> None:
+    trader.sends(action="buy", symbol="MSFT", delay=600)
+    flooded(trader)
+    assert status(trader, "cancel", "MSFT") == 202
 
 
-def test_a_flood_of_entries_never_stands_before_an_exit(ann: Person) -> None:
-    flooded(ann)
-    before = len(ann.get("/signals", limit=500)["items"])
+def test_a_flood_of_entries_never_stands_before_an_exit(trader: Trader) -> None:
+    flooded(trader)
+    before = len(trader.get("/signals", limit=500)["items"])
     for number in range(300):
-        assert ann.alert({"action": "buy", "symbol": "MSFT", "id": number}).status_code == 429
-    assert status(ann, "close", "AAPL") == 202
-    ann.house.work()
-    assert ann.holds(1) == 0
-    assert len(ann.get("/signals", limit=500)["items"]) == before + 1, (
+        assert trader.alert({"action": "buy", "symbol": "MSFT", "id": number}).status_code == 429
+    assert status(trader, "close", "AAPL") == 202
+    trader.installation.work()
+    assert trader.holds(1) == 0
+    assert len(trader.get("/signals", limit=500)["items"]) == before + 1, (
         "what was not taken left nothing behind"
     )
 
 
-def test_exits_have_an_end_as_well_and_each_costs_as_many_as_the_bots_it_is_for(ann: Person) -> None:
-    ann.bot("AAPL", timeframe="1H")
-    ann.trades("buy", "AAPL", timeframe="1H")
-    flooded(ann, exits=Rate(0.001, burst_seconds=2000))  # two at once
-    assert status(ann, "reduce", "KO", quantity="10%") == 202
-    assert status(ann, "reduce", "AAPL", quantity="10%", timeframe="15 Min") == 202
-    assert status(ann, "reduce", "KO", quantity="20%") == 429
+def test_exits_have_an_end_as_well_and_each_costs_as_many_as_the_bots_it_is_for(trader: Trader) -> None:
+    trader.bot("AAPL", timeframe="1H")
+    trader.trades("buy", "AAPL", timeframe="1H")
+    flooded(trader, exits=Rate(0.001, burst_seconds=2000))  # two at once
+    assert status(trader, "reduce", "KO", quantity="10%") == 202
+    assert status(trader, "reduce", "AAPL", quantity="10%", timeframe="15 Min") == 202
+    assert status(trader, "reduce", "KO", quantity="20%") == 429
 
 
 def test_an_exit_for_many_bots_passes_whole_and_is_paid_for_afterwards() -> None:
@@ -124,24 +124,26 @@ def test_an_exit_for_many_bots_passes_whole_and_is_paid_for_afterwards() -> None
     assert exits.take("a", cost=500) == 0 < exits.take("a")
 
 
-def test_a_long_body_beyond_the_rate_is_not_looked_into(ann: Person) -> None:
-    flooded(ann)
+def test_a_long_body_beyond_the_rate_is_not_looked_into(trader: Trader) -> None:
+    flooded(trader)
     body = json.dumps({"action": "close", "symbol": "AAPL", "note": "x" * 5000})
-    assert ann.alert(body).status_code == 429
+    assert trader.alert(body).status_code == 429
 
 
-def test_what_cannot_be_read_beyond_the_rate_is_not_kept(ann: Person) -> None:
-    flooded(ann)
-    before = len(ann.get("/signals", limit=500)["items"])
-    assert ann.alert("hello").status_code == 429
-    assert len(ann.get("/signals", limit=500)["items"]) == before
+def test_what_cannot_be_read_beyond_the_rate_is_not_kept(trader: Trader) -> None:
+    flooded(trader)
+    before = len(trader.get("/signals", limit=500)["items"])
+    assert trader.alert("hello").status_code == 429
+    assert len(trader.get("/signals", limit=500)["items"]) == before
 
 
-def test_a_demo_that_has_had_its_alerts_can_still_close(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_that_has_had_its_alerts_can_still_close(
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dashtrade.services.demo import demo
 
-    user = replace(ann.user, demo_until=ann.house.app.clock.now())
+    user = replace(trader.user, demo_until=trader.installation.app.clock.now())
     monkeypatch.setattr(demo, "ALERTS", 1)
     monkeypatch.setattr("dashtrade.services.people.tokens.by_webhook_token", lambda app, token: user)
-    assert status(ann, "buy", "MSFT") == 409
-    assert status(ann, "close", "AAPL") == 202
+    assert status(trader, "buy", "MSFT") == 409
+    assert status(trader, "close", "AAPL") == 202

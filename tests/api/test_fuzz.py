@@ -14,7 +14,7 @@ import pytest
 
 from bench import fuzz, fuzz_shots
 from bench.fuzz_client import KINDS, Shots
-from bench.fuzz_house import made_up
+from bench.fuzz_targets import made_up
 from dashtrade.domain.alert_retention import kept
 from dashtrade.domain.alerts.dialects import open_body, parse, read
 from dashtrade.domain.values import Malformed

@@ -31,8 +31,8 @@ from dashtrade.tables import attempts, installation_settings, second_factors
 from dashtrade.tables import people as people_table
 from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation
 
 PASSWORD, OTHER = "correct horse battery", "three green owls"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -46,18 +46,18 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def apps(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> list[App]:
+def apps(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> list[App]:
     """Two processes' worth on one database."""
     return [make_app(clock=clock, feed=feed, DASHTRADE_SIGNUP="open") for _ in range(2)]
 
 
 @pytest.fixture
 def boss(apps: list[App]) -> User:
-    return House(apps[0]).join("boss@example.com", Role.SUPERADMIN).user
+    return Installation(apps[0]).join("boss@example.com", Role.SUPERADMIN).user
 
 
 @pytest.fixture
-def ann(apps: list[App], boss: User) -> User:
+def trader(apps: list[App], boss: User) -> User:
     return reread(apps[0], users.add_user(apps[0], email="ann@example.com", name="Ann", password=PASSWORD))
 
 
@@ -76,7 +76,7 @@ def many(apps: list[App], work: Callable[[App, int], Any], count: int = MANY) ->
 
 
 def test_of_many_who_guess_at_many_accounts_from_one_address_few_are_looked_at(
-    apps: list[App], ann: User, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
@@ -90,32 +90,34 @@ def test_of_many_who_guess_at_many_accounts_from_one_address_few_are_looked_at(
 
 
 def test_of_many_guesses_on_a_known_device_few_are_looked_at(
-    apps: list[App], ann: User, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = throttle.know_device(apps[0], ann.id, None)
+    device = throttle.know_device(apps[0], trader.id, None)
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
-    many(apps, lambda app, n: users.check_password(app, ann.email, "wrong", "", device=device))
+    many(apps, lambda app, n: users.check_password(app, trader.email, "wrong", "", device=device))
     assert len(looked) == throttle.MOST
 
 
 def test_of_many_guesses_at_an_open_browser_few_are_looked_at(
-    apps: list[App], ann: User, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
-    said = many(apps, lambda app, n: users.check_own_password(app, ann, "wrong", "", where="old"))
+    said = many(apps, lambda app, n: users.check_own_password(app, trader, "wrong", "", where="old"))
     assert not went_well(said, (Denied, Malformed))  # type: ignore[arg-type]
     assert len(looked) == throttle.MOST
 
 
 def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
-    apps: list[App], ann: User, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each device has attempts of its own; the number of wrong ones in a row is the user's."""
-    apps[0].db.write(lambda conn: second_factors.put_factor(conn, ann.id, apps[0].vault.encrypt(SECRET), 1))
-    devices = [throttle.know_device(apps[0], ann.id, None) for _ in range(8)]
-    user, looked = reread(apps[0], ann.id), list[str]()
+    apps[0].db.write(
+        lambda conn: second_factors.put_factor(conn, trader.id, apps[0].vault.encrypt(SECRET), 1)
+    )
+    devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(8)]
+    user, looked = reread(apps[0], trader.id), list[str]()
     monkeypatch.setattr(totp, "step_of", lambda secret, code, now: looked.append(code))
     said = many(
         apps,
@@ -127,12 +129,12 @@ def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
 
 
 def test_of_many_sign_ins_at_once_few_devices_stay_known(
-    apps: list[App], ann: User, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "DEVICES", 3)
-    went_well(many(apps, lambda app, n: throttle.know_device(app, ann.id, None), 12), Denied)
+    went_well(many(apps, lambda app, n: throttle.know_device(app, trader.id, None), 12), Denied)
     with apps[0].db.read() as conn:
-        found = sa.select(sa.func.count()).where(attempts.devices.c.user_id == ann.id)
+        found = sa.select(sa.func.count()).where(attempts.devices.c.user_id == trader.id)
         assert conn.scalar(found) == 3
 
 
@@ -140,22 +142,26 @@ def test_of_many_sign_ins_at_once_few_devices_stay_known(
 
 
 def test_a_code_that_comes_many_times_at_once_is_taken_once(
-    apps: list[App], ann: User, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], trader: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "MOST", 1000)
-    apps[0].db.write(lambda conn: second_factors.put_factor(conn, ann.id, apps[0].vault.encrypt(SECRET), 1))
-    user, code = reread(apps[0], ann.id), totp.code_at(SECRET, totp.step_at(clock.now()))
-    devices = [throttle.know_device(apps[0], ann.id, None) for _ in range(MANY)]
+    apps[0].db.write(
+        lambda conn: second_factors.put_factor(conn, trader.id, apps[0].vault.encrypt(SECRET), 1)
+    )
+    user, code = reread(apps[0], trader.id), totp.code_at(SECRET, totp.step_at(clock.now()))
+    devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(MANY)]
     said = many(apps, lambda app, n: second_factor.check(app, user, code, "", device=devices[n]) or "in")
     assert went_well(said, Denied) == ["in"]
 
 
-def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[App], ann: User) -> None:
+def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[App], trader: User) -> None:
     hashes = [sha256("abcdefghijklmnop")]
-    apps[0].db.write(lambda conn: second_factors.put_factor(conn, ann.id, apps[0].vault.encrypt(SECRET), 1))
-    apps[0].db.write(lambda conn: second_factors.put_codes(conn, ann.id, hashes))
-    user = reread(apps[0], ann.id)
-    devices = [throttle.know_device(apps[0], ann.id, None) for _ in range(MANY)]
+    apps[0].db.write(
+        lambda conn: second_factors.put_factor(conn, trader.id, apps[0].vault.encrypt(SECRET), 1)
+    )
+    apps[0].db.write(lambda conn: second_factors.put_codes(conn, trader.id, hashes))
+    user = reread(apps[0], trader.id)
+    devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(MANY)]
 
     def use(app: App, number: int) -> str:
         second_factor.check(app, user, "abcd-efgh-ijkl-mnop", "", device=devices[number])
@@ -165,9 +171,9 @@ def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[
 
 
 def test_a_password_link_that_is_used_many_times_at_once_works_once(
-    apps: list[App], boss: User, ann: User
+    apps: list[App], boss: User, trader: User
 ) -> None:
-    code = credentials.make_link(apps[0], boss, ann.id).partition("code=")[2]
+    code = credentials.make_link(apps[0], boss, trader.id).partition("code=")[2]
     words = [f"three green owls {number}" for number in range(MANY)]
 
     def use(app: App, number: int) -> str:
@@ -175,12 +181,12 @@ def test_a_password_link_that_is_used_many_times_at_once_works_once(
         return words[number]
 
     (set_by,) = went_well(many(apps, use), Denied)
-    assert users.check_password(apps[0], ann.email, set_by, "").id == ann.id
+    assert users.check_password(apps[0], trader.email, set_by, "").id == trader.id
 
 
-def test_of_many_links_made_at_once_one_works(apps: list[App], boss: User, ann: User) -> None:
+def test_of_many_links_made_at_once_one_works(apps: list[App], boss: User, trader: User) -> None:
     """A link ends the ones before it."""
-    said = many(apps, lambda app, n: credentials.make_link(app, boss, ann.id).partition("code=")[2])
+    said = many(apps, lambda app, n: credentials.make_link(app, boss, trader.id).partition("code=")[2])
     assert sum(_works(apps[0], code) for code in went_well(said, Denied)) == 1
 
 
@@ -216,13 +222,16 @@ def _join(app: App, email: str, code: str | None) -> int:
     return made.user.id
 
 
-def test_of_many_rotations_at_once_one_webhook_token_works(apps: list[App], ann: User) -> None:
-    tokens = went_well(many(apps, lambda app, n: token_service.rotate_webhook_token(app, ann)), Denied)
+def test_of_many_rotations_at_once_one_webhook_token_works(apps: list[App], trader: User) -> None:
+    tokens = went_well(many(apps, lambda app, n: token_service.rotate_webhook_token(app, trader)), Denied)
     assert sum(token_service.by_webhook_token(apps[0], token) is not None for token in tokens) == 1
 
 
 def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App], boss: User) -> None:
-    bosses = [boss, *(House(apps[0]).join(f"boss{n}@example.com", Role.SUPERADMIN).user for n in range(3))]
+    bosses = [
+        boss,
+        *(Installation(apps[0]).join(f"boss{n}@example.com", Role.SUPERADMIN).user for n in range(3)),
+    ]
     for _ in range(4):
         many(apps, lambda app, n: admin.set_role(app, bosses[n % 4], bosses[(n + 1) % 4].id, Role.ADMIN), 8)
         left = [one for one in bosses if reread(apps[0], one.id).role is Role.SUPERADMIN]
@@ -235,11 +244,11 @@ def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App
 
 
 def test_a_demo_that_sent_many_alerts_at_once_sends_no_more(
-    apps: list[App], boss: User, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], boss: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those under way together may all pass (they have few threads); nothing comes behind them."""
     monkeypatch.setattr(demo, "ALERTS", 3)
-    houses = [House(app) for app in apps]
+    houses = [Installation(app) for app in apps]
     person = houses[0].join()
     person.bot()
     until = clock.now() + timedelta(days=1)

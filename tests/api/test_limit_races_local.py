@@ -17,13 +17,13 @@ import pytest
 
 from dashtrade import limits
 from dashtrade.context import App
-from dashtrade.limits import Places, Rate, ReceiverLimits, Turns
+from dashtrade.limits import BoundedQueue, Places, Rate, ReceiverLimits
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.ui.shell.tabs import CROWDED, LATER, Tabs
 from tests.support.crowd import at_once, went_well
 from tests.support.databases import SqliteFiles
-from tests.support.installation import House, Person, until
+from tests.support.installation import Installation, Trader, until
 from tests.ui.test_ui_gate import Client, settle
 
 MANY = 40
@@ -83,27 +83,27 @@ def test_exports_of_all_and_of_one_are_never_more_than_there_are_places() -> Non
     assert set(gauge.most.values()) == {1}
 
 
-def test_over_rest_of_many_files_asked_for_at_once_a_user_gets_one(house: House) -> None:
-    ann = house.join()
-    said = at_once([lambda: ann.call("GET", "/trades.csv") for _ in range(12)])
+def test_over_rest_of_many_files_asked_for_at_once_a_user_gets_one(installation: Installation) -> None:
+    trader = installation.join()
+    said = at_once([lambda: trader.call("GET", "/trades.csv") for _ in range(12)])
     assert sorted(one.status_code for one in went_well(said, Denied)) == [200] + [429] * 11
     for one in said:
         one.close()
-    assert ann.call("GET", "/trades.csv").status_code == 200
+    assert trader.call("GET", "/trades.csv").status_code == 200
 
 
 def test_of_many_alerts_that_wait_few_of_a_user_and_few_in_all_have_a_place(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others are answered 202 at once."""
-    persons = [house.join(f"p{n}@example.com") for n in range(6)]
+    persons = [installation.join(f"p{n}@example.com") for n in range(6)]
     for person in persons:
         person.bot()
     gauge = Gauge()
     monkeypatch.setattr(App, "wait", lambda app, user_id, *given, **more: gauge.stay(user_id))
     answers: list[int] = []
 
-    def send(person: Person, number: int) -> None:
+    def send(person: Trader, number: int) -> None:
         alert = {"action": "buy", "symbol": "AAPL", "id": f"w{number}"}
         answers.append(person.alert(alert, wait="2.5").status_code)
 
@@ -118,11 +118,11 @@ def test_of_many_alerts_that_wait_few_of_a_user_and_few_in_all_have_a_place(
 
 
 def test_of_many_who_sign_in_at_once_two_are_looked_at_and_six_wait(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, gauge = ReceiverLimits(alerts=Rate(1)).passwords, Gauge()
     turns._patience = 30.0  # none of them gives up before all have tried
-    house.flask.config["LIMITS"] = ReceiverLimits(alerts=Rate(1), passwords=turns)
+    installation.flask.config["LIMITS"] = ReceiverLimits(alerts=Rate(1), passwords=turns)
     answers: list[int] = []
 
     def check(*given: Any, **more: Any) -> Any:
@@ -133,7 +133,7 @@ def test_of_many_who_sign_in_at_once_two_are_looked_at_and_six_wait(
 
     def sign_in(number: int) -> None:
         body = {"email": f"n{number}@example.com", "password": "wrong horse battery"}
-        client, sender = house.flask.test_client(), {"REMOTE_ADDR": f"203.0.113.{number}"}
+        client, sender = installation.flask.test_client(), {"REMOTE_ADDR": f"203.0.113.{number}"}
         answers.append(client.post("/api/v1/auth/login", json=body, environ_base=sender).status_code)
 
     works = [lambda n=n: sign_in(n) for n in range(MANY)]
@@ -147,7 +147,7 @@ def test_of_many_who_sign_in_at_once_two_are_looked_at_and_six_wait(
 
 
 def test_turns_that_were_given_up_are_free_again() -> None:
-    turns = Turns(2, 6, 0.01)
+    turns = BoundedQueue(2, 6, 0.01)
 
     def fail() -> None:
         with turns.turn() as on:
@@ -158,7 +158,7 @@ def test_turns_that_were_given_up_are_free_again() -> None:
     assert [_tried(turns) for _ in range(3)] == [True] * 3
 
 
-def _tried(turns: Turns) -> bool:
+def _tried(turns: BoundedQueue) -> bool:
     with turns.turn() as on:
         return on
 

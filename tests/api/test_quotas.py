@@ -29,18 +29,18 @@ from dashtrade.tables import tokens as token_table
 from dashtrade.tables.quotas import count
 from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 
 SYMBOLS = ["AAPL", "MSFT", "KO", "PEP", "NVDA", "AMD", "INTC", "IBM", "ORCL", "CSCO", "QCOM", "TXN"]
 PASSWORD = "three green owls"
 
 
 @pytest.fixture
-def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
+def trader(app: App, monkeypatch: pytest.MonkeyPatch) -> Trader:
     # a hash takes a third of a second
     monkeypatch.setattr(users, "check_own_password", lambda *args, **more: None)
-    return House(app).join(role=Role.SUPERADMIN)
+    return Installation(app).join(role=Role.SUPERADMIN)
 
 
 def _account(app: App, user: User, number: int) -> Any:
@@ -71,36 +71,41 @@ MAKES: dict[str, Callable[[App, User, int], Any]] = {
 
 @pytest.mark.parametrize("name", MAKES)
 def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
-    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed, name: str, monkeypatch: pytest.MonkeyPatch
+    trader: Trader,
+    make_app: MakeApp,
+    clock: ManualClock,
+    feed: ManualFeed,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quota: Quota = replace(getattr(quotas, name), most=3)
     monkeypatch.setattr(quotas, name, quota)
-    apps = [ann.house.app, make_app(clock=clock, feed=feed)]  # two processes' worth
+    apps = [trader.installation.app, make_app(clock=clock, feed=feed)]  # two processes' worth
     # the one to test with counts, too
     apps[0].db.write(lambda conn: conn.execute(sa.delete(token_table.api_tokens)))
-    said = at_once([lambda n=n: MAKES[name](apps[n % 2], ann.user, n) for n in range(12)])
+    said = at_once([lambda n=n: MAKES[name](apps[n % 2], trader.user, n) for n in range(12)])
     assert len(went_well(said, Refusal)) == 3
     assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
     with apps[0].db.read() as conn:
-        assert count(conn, ann.user.id, quota.kind, clock.now()) == 3
+        assert count(conn, trader.user.id, quota.kind, clock.now()) == 3
 
 
 def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
-    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, make_app: MakeApp, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=3))
-    account = ann.account()
-    apps = [ann.house.app, make_app(clock=clock, feed=feed)]
+    account = trader.account()
+    apps = [trader.installation.app, make_app(clock=clock, feed=feed)]
     wanted = [
         {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"}
         for symbol in SYMBOLS
     ]
-    said = at_once([lambda n=n: bots.add_bot(apps[n % 2], ann.user, wanted[n]) for n in range(12)])
+    said = at_once([lambda n=n: bots.add_bot(apps[n % 2], trader.user, wanted[n]) for n in range(12)])
     made = went_well(said, Refusal)
     assert len(made) == 3
-    bots.delete_bot(ann.house.app, ann.user, made[0], position=None, hand_to=None)
+    bots.delete_bot(trader.installation.app, trader.user, made[0], position=None, hand_to=None)
     left = next(given for given, one in zip(wanted, said, strict=True) if isinstance(one, Refusal))
-    assert bots.add_bot(ann.house.app, ann.user, left)  # a deleted one makes room
+    assert bots.add_bot(trader.installation.app, trader.user, left)  # a deleted one makes room
 
 
 def test_the_numbers_are_those_that_are_promised() -> None:
@@ -108,12 +113,14 @@ def test_the_numbers_are_those_that_are_promised() -> None:
 
 
 def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
-    ann: Person, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=1))
-    ann.bot()
-    said = ann.call(
-        "POST", "/bots", {"account_id": ann.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"}
+    trader.bot()
+    said = trader.call(
+        "POST",
+        "/bots",
+        {"account_id": trader.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"},
     )
     assert said.status_code == 409 and said.json["error"] == "conflict"
     assert (
@@ -123,74 +130,79 @@ def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
 
 
 def test_making_and_deleting_has_an_end_within_a_day(
-    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "PROTECTIONS", replace(quotas.PROTECTIONS, a_day=2))
-    app = ann.house.app
+    app = trader.installation.app
     for number in range(2):
-        protections.remove(app, ann.user, _protection(app, ann.user, number))
+        protections.remove(app, trader.user, _protection(app, trader.user, number))
     with pytest.raises(Refusal, match="within a day"):
-        _protection(app, ann.user, 3)
+        _protection(app, trader.user, 3)
     clock.forward(86401)
-    assert _protection(app, ann.user, 3)
+    assert _protection(app, trader.user, 3)
 
 
-def test_who_had_more_before_there_was_a_quota_keeps_it(ann: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [ann.bot(symbol) for symbol in SYMBOLS[:3]]
+def test_who_had_more_before_there_was_a_quota_keeps_it(
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [trader.bot(symbol) for symbol in SYMBOLS[:3]]
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=2))
-    assert len(ann.get("/bots")["items"]) == 3
-    assert ann.trades("buy", "AAPL", timeframe="15 Min")["status"] == "filled" and ann.holds(made[0])
+    assert len(trader.get("/bots")["items"]) == 3
+    assert trader.trades("buy", "AAPL", timeframe="15 Min")["status"] == "filled" and trader.holds(made[0])
 
 
 def test_signing_in_by_a_program_keeps_the_tokens_used_last(
-    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "SIGN_IN_TOKENS", 3)
-    app, tokens = ann.house.app, []
+    app, tokens = trader.installation.app, []
     for _ in range(3):
-        tokens.append(users.sign_in(app, ann.user.id).access_token)
+        tokens.append(users.sign_in(app, trader.user.id).access_token)
         clock.forward(120)
     assert token_service.by_access_token(app, tokens[0])  # this one is in use
     said = went_well(
-        at_once([lambda: users.sign_in(app, ann.user.id).access_token for _ in range(2)]), Refusal
+        at_once([lambda: users.sign_in(app, trader.user.id).access_token for _ in range(2)]), Refusal
     )
     with app.db.read() as conn:
-        named = [row.name for row in token_table.list_api_tokens(conn, ann.user.id)]
+        named = [row.name for row in token_table.list_api_tokens(conn, trader.user.id)]
     assert named.count(token_service.SIGN_IN) == 3 and "test" in named
     alive = [bool(token_service.by_access_token(app, token)) for token in (*tokens, *said)]
     assert alive == [True, False, False, True, True]
 
 
 def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
-    ann: Person, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "SESSIONS", 3)
-    app = ann.house.app
+    app = trader.installation.app
     begun = at_once(
-        [lambda: sessions.begin(app, ann.user.id, device="", address="", remember=False) for _ in range(12)]
+        [
+            lambda: sessions.begin(app, trader.user.id, device="", address="", remember=False)
+            for _ in range(12)
+        ]
     )
     assert len(went_well(begun, Refusal)) == 12
-    assert len(sessions.listed(app, ann.user, None)) == 3
+    assert len(sessions.listed(app, trader.user, None)) == 3
 
 
 def test_webhook_tokens_are_not_rotated_without_end(
-    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "WEBHOOK_TOKENS", replace(quotas.WEBHOOK_TOKENS, a_day=2))
-    token_service.rotate_webhook_token(ann.house.app, ann.user)
+    token_service.rotate_webhook_token(trader.installation.app, trader.user)
     with pytest.raises(Refusal, match="within a day"):
-        token_service.rotate_webhook_token(ann.house.app, ann.user)
-    token_service.revoke_webhook_tokens(ann.house.app, ann.user)  # that never waits
+        token_service.rotate_webhook_token(trader.installation.app, trader.user)
+    token_service.revoke_webhook_tokens(trader.installation.app, trader.user)  # that never waits
     clock.forward(timedelta(days=1, seconds=1).total_seconds())
-    assert token_service.rotate_webhook_token(ann.house.app, ann.user)
+    assert token_service.rotate_webhook_token(trader.installation.app, trader.user)
 
 
 def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(
-    make_app: MakeApp, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(clock=clock, feed=feed, DASHTRADE_SIGNUP="open")
     monkeypatch.setattr(passwords, "hashed", lambda word: "-")
-    House(app).join(role=Role.SUPERADMIN)
+    Installation(app).join(role=Role.SUPERADMIN)
 
     def register(number: int, address: str) -> Any:
         return users.register(
@@ -206,12 +218,12 @@ def test_with_sign_up_open_one_address_does_not_make_accounts_without_end(
         assert conn.scalar(sa.text("SELECT count(*) FROM users")) == 22
 
 
-def test_changes_by_rest_have_a_rate_and_what_stops_has_its_own(ann: Person) -> None:
-    bot = ann.bot()
+def test_changes_by_rest_have_a_rate_and_what_stops_has_its_own(trader: Trader) -> None:
+    bot = trader.bot()
     limits = ReceiverLimits(alerts=Rate(1000), changes=Rate(0.001, burst_seconds=2000))
-    ann.house.flask.config["LIMITS"] = limits
-    said = [ann.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
+    trader.installation.flask.config["LIMITS"] = limits
+    said = [trader.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
     assert said == [200, 200, 429]
-    assert ann.call("POST", f"/bots/{bot}/pause").status_code == 200
-    assert ann.call("POST", f"/bots/{bot}/close", {}).status_code == 202
-    assert ann.call("GET", "/bots").status_code == 200
+    assert trader.call("POST", f"/bots/{bot}/pause").status_code == 200
+    assert trader.call("POST", f"/bots/{bot}/close", {}).status_code == 202
+    assert trader.call("GET", "/bots").status_code == 200

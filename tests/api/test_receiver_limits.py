@@ -12,11 +12,11 @@ import pytest
 import webhook_server
 from dashtrade.api import http
 from dashtrade.domain.alerts.payload import MOST_FIELDS, MOST_TEXT, MOST_VALUES
-from dashtrade.limits import Places, Rate, ReceiverLimits, Turns, network_of
+from dashtrade.limits import BoundedQueue, Places, Rate, ReceiverLimits, network_of
 from tests.conftest import MakeApp
 from tests.support.databases import SqliteFiles
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, until
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, until
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def database_url(sqlite_files: SqliteFiles) -> str:
 
 
 @pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
-    person = House(make_app(clock=clock, feed=feed)).join()
+def trader(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Trader:
+    person = Installation(make_app(clock=clock, feed=feed)).join()
     person.bot()
     return person
 
@@ -44,19 +44,21 @@ def large() -> str:
     return json.dumps({"action": "buy", "symbol": "AAPL", "note": "x" * 6000})
 
 
-def limits(person: Person, **values: Any) -> None:
-    person.house.flask.config["LIMITS"] = ReceiverLimits(alerts=Rate(1000), **values)
+def limits(person: Trader, **values: Any) -> None:
+    person.installation.flask.config["LIMITS"] = ReceiverLimits(alerts=Rate(1000), **values)
 
 
-def test_the_body_of_a_stranger_is_not_looked_into(ann: Person, opened: list[bytes]) -> None:
-    assert ann.alert(large(), token="usr_made_up").status_code == 401
-    assert ann.alert(large(), token="").status_code == 401
+def test_the_body_of_a_stranger_is_not_looked_into(trader: Trader, opened: list[bytes]) -> None:
+    assert trader.alert(large(), token="usr_made_up").status_code == 401
+    assert trader.alert(large(), token="").status_code == 401
     assert opened == []
-    assert ann.alert(large()).status_code == 202 and len(opened) == 1
+    assert trader.alert(large()).status_code == 202 and len(opened) == 1
 
 
-def test_a_token_in_the_body_still_tells_who_sends(ann: Person) -> None:
-    assert ann.alert({"action": "buy", "symbol": "AAPL", "token": ann.token}, token="").status_code == 202
+def test_a_token_in_the_body_still_tells_who_sends(trader: Trader) -> None:
+    assert (
+        trader.alert({"action": "buy", "symbol": "AAPL", "token": trader.token}, token="").status_code == 202
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,16 +70,16 @@ def test_a_token_in_the_body_still_tells_who_sends(ann: Person) -> None:
     ],
 )
 def test_a_body_that_is_too_much_is_refused_before_it_is_read_and_is_on_record(
-    ann: Person, body: str, what: str
+    trader: Trader, body: str, what: str
 ) -> None:
-    said = ann.alert(body)
+    said = trader.alert(body)
     assert said.status_code == 400 and what in said.json["message"]
-    assert ann.story(said.json["signal_id"])["status"] == "refused"
+    assert trader.story(said.json["signal_id"])["status"] == "refused"
 
 
-def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(ann: Person) -> None:
-    limits(ann, waiting=Places(in_all=16, of_one=0))
-    said = ann.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
+def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(trader: Trader) -> None:
+    limits(trader, waiting=Places(in_all=16, of_one=0))
+    said = trader.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
     assert said.status_code == 202 and said.json["status"] == "accepted"
 
 
@@ -96,17 +98,17 @@ def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
         assert again
 
 
-def test_too_many_sign_ins_at_once_are_answered_429(ann: Person) -> None:
-    limits(ann, passwords=Turns(0, 0, 0.05))
-    said = ann.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"})
+def test_too_many_sign_ins_at_once_are_answered_429(trader: Trader) -> None:
+    limits(trader, passwords=BoundedQueue(0, 0, 0.05))
+    said = trader.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"})
     assert (
         said.status_code == 429 and said.json["error"] == "too_many_requests" and said.headers["Retry-After"]
     )
 
 
-def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(ann: Person) -> None:
-    limits(ann, passwords_of=Rate(0.001, burst_seconds=1000))
-    client = ann.house.flask.test_client()
+def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(trader: Trader) -> None:
+    limits(trader, passwords_of=Rate(0.001, burst_seconds=1000))
+    client = trader.installation.flask.test_client()
 
     def guess(address: str, number: int) -> int:
         body = {"email": f"nobody{number}@example.com", "password": "wrong horse battery"}
@@ -115,14 +117,14 @@ def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(an
     assert [guess("2001:db8::1", 1), guess("2001:db8::2", 2), guess("2001:db8:0:1::1", 3)] == [401, 429, 401]
 
 
-def test_explanations_for_strangers_have_few_turns(ann: Person) -> None:
-    limits(ann, explaining=Turns(0, 0, 0.05))
-    said = ann.house.flask.test_client().post("/test-webhook", data="BUY AAPL")
+def test_explanations_for_strangers_have_few_turns(trader: Trader) -> None:
+    limits(trader, explaining=BoundedQueue(0, 0, 0.05))
+    said = trader.installation.flask.test_client().post("/test-webhook", data="BUY AAPL")
     assert said.status_code == 429
 
 
 def test_turns_let_a_few_wait_and_send_the_others_away() -> None:
-    turns, inside, go = Turns(1, 1, 5), threading.Event(), threading.Event()
+    turns, inside, go = BoundedQueue(1, 1, 5), threading.Event(), threading.Event()
     said: list[bool] = []
 
     def hold() -> None:
@@ -159,10 +161,10 @@ def test_busy_says_how_long_to_wait() -> None:
 
 
 def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
-    ann: Person, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is written to the disk: alerts of others are read meanwhile."""
-    bob = ann.house.join("bob@example.com")
+    bob = trader.installation.join("bob@example.com")
     bob.bot("MSFT")
     real, written, go_on = webhook_server._refused, threading.Event(), threading.Event()
 
@@ -172,7 +174,7 @@ def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
         return real(*about)
 
     monkeypatch.setattr(webhook_server, "_refused", slowly)
-    bad = threading.Thread(target=lambda: ann.alert("what is this"))
+    bad = threading.Thread(target=lambda: trader.alert("what is this"))
     bad.start()
     assert written.wait(20)
     said: list[int] = []

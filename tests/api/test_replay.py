@@ -8,12 +8,12 @@ from dashtrade.context import App
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.trading import replay
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 
-def told(ann: Person, signal_id: str) -> dict:
-    ann.house.work()
-    return ann.story(signal_id)
+def told(trader: Trader, signal_id: str) -> dict:
+    trader.installation.work()
+    return trader.story(signal_id)
 
 
 @pytest.mark.parametrize(
@@ -31,64 +31,64 @@ def told(ann: Person, signal_id: str) -> dict:
     ],
 )
 def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_bot(
-    ann: Person, app: App, body: object
+    trader: Trader, app: App, body: object
 ):
-    first, other = ann.bot("AAPL", size_override=True), ann.bot("AAPL", "1 Hour", size_override=True)
+    first, other = trader.bot("AAPL", size_override=True), trader.bot("AAPL", "1 Hour", size_override=True)
     body = {**body, "bot": str(first)} if isinstance(body, dict) else f"{body} 15 Min"
-    signal = ann.alert(body).json["signal_id"]
-    ann.house.work()
-    said = replay.on_paper(app, ann.user, signal, bot_id=other, request_id="r1")
-    again = told(ann, said.signal_id)
+    signal = trader.alert(body).json["signal_id"]
+    trader.installation.work()
+    said = replay.on_paper(app, trader.user, signal, bot_id=other, request_id="r1")
+    again = told(trader, said.signal_id)
     assert said.signal_id != signal and again["status"] == "filled", again["reason"]
-    assert (ann.holds(first), ann.holds(other)) == (3, 3)
+    assert (trader.holds(first), trader.holds(other)) == (3, 3)
     assert again["sender"] == f"replay of {signal}"
 
 
-def test_pressed_twice_it_is_one_signal(ann: Person, app: App):
-    bot = ann.bot("AAPL")
-    signal = ann.sends(action="close", symbol="AAPL")
-    one, two = (replay.on_paper(app, ann.user, signal, bot_id=bot, request_id="same") for _ in range(2))
+def test_pressed_twice_it_is_one_signal(trader: Trader, app: App):
+    bot = trader.bot("AAPL")
+    signal = trader.sends(action="close", symbol="AAPL")
+    one, two = (replay.on_paper(app, trader.user, signal, bot_id=bot, request_id="same") for _ in range(2))
     assert one.signal_id == two.signal_id and two.duplicate
 
 
-def test_a_bot_of_a_live_account_is_never_offered_nor_taken(ann: Person, app: App):
-    bot = ann.bot("AAPL")
-    signal = ann.sends(action="buy", symbol="AAPL")
+def test_a_bot_of_a_live_account_is_never_offered_nor_taken(trader: Trader, app: App):
+    bot = trader.bot("AAPL")
+    signal = trader.sends(action="buy", symbol="AAPL")
     from dashtrade.tables import accounts
 
-    app.db.write(lambda conn: accounts.change(conn, ann.user.id, ann.paper, mode="live"))
-    assert replay.bots_for(app, ann.user, signal) == []
+    app.db.write(lambda conn: accounts.change(conn, trader.user.id, trader.paper, mode="live"))
+    assert replay.bots_for(app, trader.user, signal) == []
     with pytest.raises(Refusal, match="not on paper"):
-        replay.on_paper(app, ann.user, signal, bot_id=bot, request_id="r1")
+        replay.on_paper(app, trader.user, signal, bot_id=bot, request_id="r1")
 
 
-def test_what_is_anothers_is_not_there(house: House, ann: Person, app: App):
-    bob = house.join("bob@example.com")
-    ann.bot("AAPL")
+def test_what_is_anothers_is_not_there(installation: Installation, trader: Trader, app: App):
+    bob = installation.join("bob@example.com")
+    trader.bot("AAPL")
     theirs = bob.bot("AAPL")
-    signal = ann.sends(action="buy", symbol="AAPL")
+    signal = trader.sends(action="buy", symbol="AAPL")
     with pytest.raises(NotFound):
         replay.on_paper(app, bob.user, signal, bot_id=theirs, request_id="r1")
     with pytest.raises(NotFound):
-        replay.on_paper(app, ann.user, signal, bot_id=theirs, request_id="r1")
+        replay.on_paper(app, trader.user, signal, bot_id=theirs, request_id="r1")
 
 
-def test_a_message_that_is_forgotten_cannot_be_replayed(ann: Person, app: App):
-    bot = ann.bot("AAPL")
-    signal = ann.alert("nonsense").json
+def test_a_message_that_is_forgotten_cannot_be_replayed(trader: Trader, app: App):
+    bot = trader.bot("AAPL")
+    signal = trader.alert("nonsense").json
     with app.db.read() as conn:
         from dashtrade.tables import signals
 
-        row = signals.list_page(conn, ann.user.id, before=None, limit=1)[0]
+        row = signals.list_page(conn, trader.user.id, before=None, limit=1)[0]
     assert row.symbol is None, signal
     with pytest.raises(Refusal, match="could not be read"):
-        replay.on_paper(app, ann.user, row.id, bot_id=bot, request_id="r1")
+        replay.on_paper(app, trader.user, row.id, bot_id=bot, request_id="r1")
 
 
-def test_a_part_of_a_position_is_closed_by_its_share(ann: Person, app: App):
-    bot = ann.bot("AAPL", position_size="8", position_size_type="quantity")
-    ann.trades("buy")
+def test_a_part_of_a_position_is_closed_by_its_share(trader: Trader, app: App):
+    bot = trader.bot("AAPL", position_size="8", position_size_type="quantity")
+    trader.trades("buy")
     for _ in range(2):
-        bot_service.close_bot(app, ann.user, bot, request_id="asked-once", part="25%")
-    ann.house.work()
-    assert ann.holds(bot) == 6
+        bot_service.close_bot(app, trader.user, bot, request_id="asked-once", part="25%")
+    trader.installation.work()
+    assert trader.holds(bot) == 6

@@ -9,12 +9,12 @@ import pytest
 from dashtrade.domain.access import Role
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 
-def ask(house: House, path: str, *, method: str = "GET", **given: Any) -> Any:
-    return house.flask.test_client().open(path, method=method, **given)
+def ask(installation: Installation, path: str, *, method: str = "GET", **given: Any) -> Any:
+    return installation.flask.test_client().open(path, method=method, **given)
 
 
 # --- on every answer ----------------------------------------------------------------------------------------
@@ -39,9 +39,9 @@ def ask(house: House, path: str, *, method: str = "GET", **given: Any) -> Any:
     ],
 )
 def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
-    house: House, method: str, path: str, status: int
+    installation: Installation, method: str, path: str, status: int
 ) -> None:
-    said = ask(house, path, method=method)
+    said = ask(installation, path, method=method)
     assert said.status_code == status
     assert_told(said)
 
@@ -53,26 +53,26 @@ def assert_told(said: Any) -> None:
 
 
 @sqlite
-def test_so_is_what_holds_secrets_and_what_is_streamed(ann: Person) -> None:
+def test_so_is_what_holds_secrets_and_what_is_streamed(trader: Trader) -> None:
     for method, path in (
         ("POST", "/webhook-token/rotate"),
         ("GET", "/webhook-token"),
         ("GET", "/users/me"),
         ("GET", "/trades.csv"),
     ):
-        said = ann.call(method, path)
+        said = trader.call(method, path)
         assert said.status_code == 200 and said.text
         assert_told(said)
-    assert_told(ann.alert({"action": "buy", "symbol": "AAPL", "id": "1"}))
+    assert_told(trader.alert({"action": "buy", "symbol": "AAPL", "id": "1"}))
 
 
 @sqlite
-def test_so_is_what_went_wrong_inside(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_is_what_went_wrong_inside(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("unexpected")
 
-    monkeypatch.setattr("dashtrade.tables.lanes.last_beat", broken)
-    said = ask(house, "/health")
+    monkeypatch.setattr("dashtrade.tables.lanes.heartbeat_age", broken)
+    said = ask(installation, "/health")
     assert said.status_code == 500
     assert_told(said)
 
@@ -81,8 +81,8 @@ def test_so_is_what_went_wrong_inside(house: House, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "path", ["/api/v1//bots", "//health", "/webhook//", "/api//v1/bots", "/health/", "/user/1//bots"]
 )
-def test_no_answer_leads_to_an_address_that_the_caller_named(house: House, path: str) -> None:
-    said = ask(house, path, headers={"Host": "evil.example"})
+def test_no_answer_leads_to_an_address_that_the_caller_named(installation: Installation, path: str) -> None:
+    said = ask(installation, path, headers={"Host": "evil.example"})
     assert said.status_code not in (301, 302, 303, 307, 308)
     assert "evil.example" not in f"{said.headers}{said.text}"
 
@@ -110,7 +110,9 @@ def test_no_answer_leads_to_an_address_that_the_caller_named(house: House, path:
 def test_over_https_the_name_is_kept_to_https(
     make_app: MakeApp, environ: dict[str, str], base: str, told: str | None
 ) -> None:
-    said = ask(House(make_app(**environ)), "/health", base_url=base, headers={"X-Forwarded-Proto": "https"})
+    said = ask(
+        Installation(make_app(**environ)), "/health", base_url=base, headers={"X-Forwarded-Proto": "https"}
+    )
     assert said.headers.get("Strict-Transport-Security") == told
 
 
@@ -120,41 +122,53 @@ def test_over_https_the_name_is_kept_to_https(
 BUY = {"action": "buy", "symbol": "AAPL"}
 
 
-def health(house: House, **headers: str) -> Any:
-    return ask(house, "/health", headers=headers).json
+def health(installation: Installation, **headers: str) -> Any:
+    return ask(installation, "/health", headers=headers).json
 
 
-def test_a_stranger_hears_whether_it_is_well_and_no_numbers(ann: Person, house: House) -> None:
-    house.app.engine.leases.renew()
-    ann.bot()
-    ann.sends(BUY)
+def test_a_stranger_hears_whether_it_is_well_and_no_numbers(
+    trader: Trader, installation: Installation
+) -> None:
+    installation.app.engine.leases.renew()
+    trader.bot()
+    trader.sends(BUY)
     well = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
-    assert health(house) == well
-    assert health(house, Authorization=f"Bearer {ann.access}") == well
-    assert health(house, Authorization="Bearer made-up") == well
-    house.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
-    assert health(house) == well | {"status": "failing", "worker": "silent"}
+    assert health(installation) == well
+    assert health(installation, Authorization=f"Bearer {trader.access}") == well
+    assert health(installation, Authorization="Bearer made-up") == well
+    installation.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
+    assert health(installation) == well | {"status": "failing", "worker": "silent"}
 
 
-def test_who_may_see_the_system_hears_how_much_waits(ann: Person, house: House, clock: SetClock) -> None:
-    boss = house.join("boss@example.com", Role.ADMIN)
-    ann.bot()
-    ann.sends(BUY)
+def test_who_may_see_the_system_hears_how_much_waits(
+    trader: Trader, installation: Installation, clock: ManualClock
+) -> None:
+    boss = installation.join("boss@example.com", Role.ADMIN)
+    trader.bot()
+    trader.sends(BUY)
     clock.forward(5)
-    house.app.engine.leases.renew()
-    said = health(house, Authorization=f"Bearer {boss.access}")
+    installation.app.engine.leases.renew()
+    said = health(installation, Authorization=f"Bearer {boss.access}")
     assert (said["waiting"], said["oldest_waiting_seconds"]) == (1, 5.0)
-    house.work()
-    assert health(house, Authorization=f"Bearer {boss.access}")["waiting"] == 0
+    installation.work()
+    assert health(installation, Authorization=f"Bearer {boss.access}")["waiting"] == 0
 
 
-def test_an_alert_that_its_user_delays_does_not_wait(ann: Person, house: House, clock: SetClock) -> None:
-    boss = house.join("boss@example.com", Role.ADMIN)
-    ann.bot(delay_seconds="60")
-    ann.sends(BUY)
-    house.work()  # which finds that it is not due
+def test_an_alert_that_its_user_delays_does_not_wait(
+    trader: Trader, installation: Installation, clock: ManualClock
+) -> None:
+    boss = installation.join("boss@example.com", Role.ADMIN)
+    trader.bot(delay_seconds="60")
+    trader.sends(BUY)
+    installation.work()  # which finds that it is not due
     clock.forward(30)
     sent = {"Authorization": f"Bearer {boss.access}"}
-    assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (0, 0)
+    assert (
+        health(installation, **sent)["waiting"],
+        health(installation, **sent)["oldest_waiting_seconds"],
+    ) == (0, 0)
     clock.forward(45)
-    assert (health(house, **sent)["waiting"], health(house, **sent)["oldest_waiting_seconds"]) == (1, 15.0)
+    assert (
+        health(installation, **sent)["waiting"],
+        health(installation, **sent)["oldest_waiting_seconds"],
+    ) == (1, 15.0)

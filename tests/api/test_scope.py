@@ -17,7 +17,7 @@ import pytest
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.ports import AccountState
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
@@ -28,8 +28,8 @@ from dashtrade.services.trading import portfolio_summary, scope, trade_files
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell import downloads, runtime
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 ZERO = Decimal(0)
 SYMBOLS = ("AAPL", "BTCUSD", "ETHEUR", "SOLUSDT")
@@ -68,7 +68,7 @@ class Purses(Venue):
 
 
 @pytest.fixture
-def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
+def app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Iterator[App]:
     made = make_app(clock=clock, feed=feed, brokers=Purses().kind())
     made.engine.host = Host()
     runtime.use(made)
@@ -76,9 +76,9 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
     runtime.use(None)
 
 
-def live(person: Person, label: str = "Live USD") -> int:
+def live(person: Trader, label: str = "Live USD") -> int:
     return account_service.add_account(
-        person.house.app,
+        person.installation.app,
         person.user,
         broker="venue",
         mode="live",
@@ -94,26 +94,27 @@ def live(person: Person, label: str = "Live USD") -> int:
 class Mixed:
     """Somebody with accounts of all kinds, whose bots have traded, and what the sums have to be."""
 
-    ann: Person
+    trader: Trader
     accounts: dict[int, bool]  # id: is it traded with real money now
-    feed: SetFeed
+    feed: ManualFeed
 
     def scopes(self) -> list[MoneyScope]:
         each = [
-            MoneyScope(money=Money.LIVE if real else Money.PAPER, account_id=account_id)
+            MoneyScope(money=MoneyKind.LIVE if real else MoneyKind.PAPER, account_id=account_id)
             for account_id, real in self.accounts.items()
         ]
-        return [MoneyScope(money=Money.LIVE), MoneyScope(money=Money.PAPER), *each]
+        return [MoneyScope(money=MoneyKind.LIVE), MoneyScope(money=MoneyKind.PAPER), *each]
 
     def trades(self, of: MoneyScope) -> list[dict[str, Any]]:
         """Told from each trade by itself: which account it was on, and whether it was made up."""
-        modes = {account["id"]: account["mode"] for account in self.ann.get("/accounts")["items"]}
-        every = self.ann.get("/trades", limit=500)["items"]
+        modes = {account["id"]: account["mode"] for account in self.trader.get("/accounts")["items"]}
+        every = self.trader.get("/trades", limit=500)["items"]
         return [
             trade
             for trade in every
             if of.account_id in (None, trade["account_id"])
-            and (modes[trade["account_id"]] == "live" and not trade["simulated"]) is (of.money is Money.LIVE)
+            and (modes[trade["account_id"]] == "live" and not trade["simulated"])
+            is (of.money is MoneyKind.LIVE)
         ]
 
     def net(self, of: MoneyScope) -> dict[str, Decimal]:
@@ -126,42 +127,44 @@ class Mixed:
 
     def open(self, of: MoneyScope) -> dict[str, Decimal]:
         found: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        for bot in self.ann.get("/bots", limit=500)["items"]:
+        for bot in self.trader.get("/bots", limit=500)["items"]:
             if (
-                of.covers(bot["account_id"], Money.LIVE if self.accounts[bot["account_id"]] else Money.PAPER)
+                of.covers(
+                    bot["account_id"], MoneyKind.LIVE if self.accounts[bot["account_id"]] else MoneyKind.PAPER
+                )
                 and bot["position"]["quantity"] != "0"
             ):
                 found[Symbol.parse(bot["symbol"]).currency] += Decimal(bot["position"]["unrealized_pnl"])
         return dict(found)
 
 
-def mixed(app: App, feed: SetFeed, clock: SetClock, seed: int) -> Mixed:
+def mixed(app: App, feed: ManualFeed, clock: ManualClock, seed: int) -> Mixed:
     """Real trades, then simulated ones on the same live accounts, then whichever the seed says; some days in
     between."""
     chance = random.Random(seed)
-    house = House(app)
-    boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join()
+    installation = Installation(app)
+    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join()
     accounts = [
-        ann.account(),
-        live(ann, "Live USD"),
-        live(ann, "Live EUR"),
-        ann.account(),
-        live(ann, "Live USDT"),
+        trader.account(),
+        live(trader, "Live USD"),
+        live(trader, "Live EUR"),
+        trader.account(),
+        live(trader, "Live USDT"),
     ]
     for account in accounts:
         for symbol in chance.sample(SYMBOLS, 3):
-            ann.bot(symbol, account=account, position_size="2000", sides="both")
+            trader.bot(symbol, account=account, position_size="2000", sides="both")
 
     def some_trades() -> None:
         for _ in range(8):
             symbol = chance.choice(SYMBOLS)
             feed.set(symbol, Decimal(chance.randint(5000, 20000)) / 100)
-            ann.trades(chance.choice(("buy", "close", "sell")), symbol, timeframe="15 Min")
+            trader.trades(chance.choice(("buy", "close", "sell")), symbol, timeframe="15 Min")
             clock.forward(chance.choice((60, 3600, 30000)))
 
     def all_closed() -> None:
         for symbol in SYMBOLS:
-            ann.trades("close", symbol)
+            trader.trades("close", symbol)
 
     real = True
     some_trades()
@@ -173,19 +176,21 @@ def mixed(app: App, feed: SetFeed, clock: SetClock, seed: int) -> Mixed:
     for symbol in SYMBOLS:
         feed.set(symbol, Decimal(chance.randint(5000, 20000)) / 100)
     clock.forward(60)
-    kinds = {account["id"]: account["mode"] == "live" and real for account in ann.get("/accounts")["items"]}
-    ann.house.read_brokers()
-    return Mixed(ann=ann, accounts=kinds, feed=feed)
+    kinds = {
+        account["id"]: account["mode"] == "live" and real for account in trader.get("/accounts")["items"]
+    }
+    trader.installation.read_brokers()
+    return Mixed(trader=trader, accounts=kinds, feed=feed)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rest_totals_lists_and_files_are_of_the_scope_alone(
-    app: App, feed: SetFeed, clock: SetClock, seed: int
+    app: App, feed: ManualFeed, clock: ManualClock, seed: int
 ):
     case = mixed(app, feed, clock, seed)
-    ann = case.ann
+    trader = case.trader
     for of in case.scopes():
-        told = ann.get("/performance", scope=of.text)
+        told = trader.get("/performance", scope=of.text)
         totals = {
             total["currency"]: Decimal(total["net_pnl"])
             for total in (told["total"], *told["other_currencies"])
@@ -198,33 +203,37 @@ def test_rest_totals_lists_and_files_are_of_the_scope_alone(
             case.trades(of)
         )
         wanted = [trade["id"] for trade in case.trades(of)]
-        listed = ann.get("/trades", scope=of.text, limit=500)["items"]
+        listed = trader.get("/trades", scope=of.text, limit=500)["items"]
         assert [trade["id"] for trade in listed] == wanted and {trade["money"] for trade in listed} <= {
             str(of.money)
         }
-        rows = list(csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv", scope=of.text).text)))
+        rows = list(csv.DictReader(io.StringIO(trader.call("GET", "/trades.csv", scope=of.text).text)))
         assert [(int(row["id"]), row["currency"], row["money"]) for row in rows] == [
             (trade["id"], trade["currency"], trade["money"]) for trade in listed
         ]
-        asked = downloads.wanted_of_mine(app, ann.user, {"scope": of.text})
-        own = list(csv.DictReader(io.StringIO("".join(trade_files.fills(app, ann.user, asked)), newline="")))
+        asked = downloads.wanted_of_mine(app, trader.user, {"scope": of.text})
+        own = list(
+            csv.DictReader(io.StringIO("".join(trade_files.fills(app, trader.user, asked)), newline=""))
+        )
         assert [(int(row["Number"]), row["Money"]) for row in own] == [
             (trade["id"], trade["money"]) for trade in listed
         ]
         held = {
-            part["bot_id"] for item in ann.get("/positions", scope=of.text)["items"] for part in item["bots"]
+            part["bot_id"]
+            for item in trader.get("/positions", scope=of.text)["items"]
+            for part in item["bots"]
         }
-        assert held == {h.bot.id for h in portfolio_summary.holdings(app, ann.user, of, open_only=True)}
+        assert held == {h.bot.id for h in portfolio_summary.holdings(app, trader.user, of, open_only=True)}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(
-    app: App, feed: SetFeed, clock: SetClock, seed: int
+    app: App, feed: ManualFeed, clock: ManualClock, seed: int
 ):
     case = mixed(app, feed, clock, seed)
-    ticks = live_cells.of_user(app, case.ann.user)
+    ticks = live_cells.of_user(app, case.trader.user)
     for of in case.scopes():
-        told = case.ann.get("/summary", scope=of.text)
+        told = case.trader.get("/summary", scope=of.text)
         opened, found = case.open(of), {one["currency"]: one for one in told["currencies"]}
         assert {
             name: Decimal(one["unrealized_pnl"]) for name, one in found.items() if one["open_positions"]
@@ -232,7 +241,7 @@ def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(
         for name, profit in opened.items():
             assert ticks[f"open:{of.text}:{name}"][0] == live_cells.signed(profit, name)
         purses: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        for account in portfolio_summary.summary(app, case.ann.user, of).accounts:
+        for account in portfolio_summary.summary(app, case.trader.user, of).accounts:
             state = app.brokers.of(account).account()
             purses[state.currency] += state.equity
         assert {
@@ -243,46 +252,46 @@ def test_the_summary_and_every_tick_are_of_the_scope_and_the_currency_alone(
 
 
 def test_the_default_is_live_money_where_there_is_any_and_paper_else(app: App):
-    ann = House(app).join()
-    ann.bot()
-    assert ann.get("/performance")["scope"] == ann.get("/summary")["scope"] == "paper"
-    live(ann)
-    assert ann.get("/performance")["scope"] == ann.get("/summary")["scope"] == "live"
+    trader = Installation(app).join()
+    trader.bot()
+    assert trader.get("/performance")["scope"] == trader.get("/summary")["scope"] == "paper"
+    live(trader)
+    assert trader.get("/performance")["scope"] == trader.get("/summary")["scope"] == "live"
 
 
 def test_a_live_account_in_simulation_is_paper(app: App):
-    house = House(app)
-    boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join()
-    account = live(ann)
+    installation = Installation(app)
+    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join()
+    account = live(trader)
     simulation.switch(app, boss, True)
-    told = ann.get("/summary", scope=str(account))
-    assert (told["money"], ann.get("/summary")["scope"]) == ("paper", "paper")
+    told = trader.get("/summary", scope=str(account))
+    assert (told["money"], trader.get("/summary")["scope"]) == ("paper", "paper")
 
 
 @pytest.mark.parametrize("path", ["/performance", "/summary", "/trades", "/trades.csv", "/positions"])
 @pytest.mark.parametrize("wrong", ["both", "0", "-1", "LIVE", "1.0", "2", "x" * 40, "\uff11"])
 def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
-    house = House(app)
-    ann, bob = house.join(), house.join("bob@example.com")
-    assert (ann.account(), bob.account()) == (1, 2)
-    said = ann.call("GET", path, scope=wrong)
+    installation = Installation(app)
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    assert (trader.account(), bob.account()) == (1, 2)
+    said = trader.call("GET", path, scope=wrong)
     assert said.status_code == 400 and said.json["field"] == "scope" and "live, paper" in said.json["hint"]
 
 
 def test_the_scope_is_described_in_openapi(app: App):
-    described = House(app).flask.test_client().get("/api/v1/openapi.json").json["paths"]
+    described = Installation(app).flask.test_client().get("/api/v1/openapi.json").json["paths"]
     for path in ("/performance", "/summary", "/trades", "/trades.csv", "/positions"):
         named = {one["name"]: one for one in described[f"/api/v1{path}"]["get"]["parameters"]}
         assert "never added up" in str(named["scope"])
 
 
 def test_what_the_user_chose_is_kept_and_an_account_that_is_gone_leaves_the_default(app: App):
-    ann = House(app).join()
-    first, second = ann.account(), ann.account()
-    scope.remember(app, ann.user, MoneyScope(money=Money.PAPER, account_id=second))
-    user = tokens.by_access_token(app, ann.access)
+    trader = Installation(app).join()
+    first, second = trader.account(), trader.account()
+    scope.remember(app, trader.user, MoneyScope(money=MoneyKind.PAPER, account_id=second))
+    user = tokens.by_access_token(app, trader.access)
     assert user is not None and user.scope == str(second)
-    ann.does("DELETE", f"/accounts/{second}")
+    trader.does("DELETE", f"/accounts/{second}")
     with pytest.raises(Malformed):
         scope.of_user(app, user, user.scope)
-    assert scope.of_user(app, user, str(first)) == MoneyScope(money=Money.PAPER, account_id=first)
+    assert scope.of_user(app, user, str(first)) == MoneyScope(money=MoneyKind.PAPER, account_id=first)

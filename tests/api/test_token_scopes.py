@@ -18,7 +18,7 @@ from dashtrade.services.people import sessions, tokens, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 PASSWORD = "correct horse battery"
 READ, TRADE, STOP, ADMIN = TokenScope
@@ -43,10 +43,10 @@ OF_THE_ACCOUNT = {  # what keeps somebody in, or spends real money
 }
 
 
-def with_scopes(person: Person, *scopes: TokenScope) -> Person:
+def with_scopes(person: Trader, *scopes: TokenScope) -> Trader:
     """The same person, with a token of these alone."""
-    access, now = f"dt_{'-'.join(scopes)}", person.house.app.clock.now()
-    person.house.app.db.write(
+    access, now = f"dt_{'-'.join(scopes)}", person.installation.app.clock.now()
+    person.installation.app.db.write(
         lambda conn: token_table.add_api_token(
             conn,
             person.user.id,
@@ -74,8 +74,8 @@ def allowed(method: str, path: str) -> set[TokenScope]:
 
 
 @pytest.mark.parametrize("scope", list(TokenScope))
-def test_each_endpoint_asks_for_its_scope(house: House, scope: TokenScope):
-    boss = with_scopes(house.join("boss@example.com", Role.SUPERADMIN), scope)
+def test_each_endpoint_asks_for_its_scope(installation: Installation, scope: TokenScope):
+    boss = with_scopes(installation.join("boss@example.com", Role.SUPERADMIN), scope)
     wrong = []
     for (method, path), known in ENDPOINTS.items():
         if known.open or path.endswith("/users/me/password"):
@@ -105,40 +105,42 @@ def test_each_endpoint_asks_for_its_scope(house: House, scope: TokenScope):
 
 
 @pytest.mark.parametrize("scope", [STOP, TRADE])
-def test_exits_pass_with_a_token_that_may_stop_or_trade(house: House, scope: TokenScope):
-    ann = house.join()
-    bot = ann.bot()
-    ann.trades("buy")
-    stopper = with_scopes(ann, scope)
+def test_exits_pass_with_a_token_that_may_stop_or_trade(installation: Installation, scope: TokenScope):
+    trader = installation.join()
+    bot = trader.bot()
+    trader.trades("buy")
+    stopper = with_scopes(trader, scope)
     stopper.does("POST", f"/bots/{bot}/close", {})
-    house.work()
-    assert not ann.holds(bot)
+    installation.work()
+    assert not trader.holds(bot)
     assert stopper.does("POST", f"/bots/{bot}/pause")["is_active"] is False
     done = stopper.does("POST", "/flatten", {"scope": "user", "pause": True})
     assert stopper.call("GET", f"/flatten/{done['id']}").status_code == 200
 
 
-def test_a_token_that_may_stop_cannot_let_trading_go_on(house: House):
-    ann = house.join()
-    bot = ann.bot()
-    stopper = with_scopes(ann, STOP)
+def test_a_token_that_may_stop_cannot_let_trading_go_on(installation: Installation):
+    trader = installation.join()
+    bot = trader.bot()
+    stopper = with_scopes(trader, STOP)
     for mode in ("pause_entries", "halt", "halt"):
         stopper.does("PUT", "/switches", {"mode": mode})
     for mode in ("reduce_only", "pause_entries", "none"):
         said = stopper.call("PUT", "/switches", {"mode": mode})
         assert said.status_code == 403 and said.json["error"] == "insufficient_scope"
     assert stopper.call("POST", f"/bots/{bot}/resume").status_code == 403
-    assert ann.get("/switches")["items"][0]["mode"] == "halt"
-    with_scopes(ann, TRADE).does("PUT", "/switches", {"mode": "none"})
+    assert trader.get("/switches")["items"][0]["mode"] == "halt"
+    with_scopes(trader, TRADE).does("PUT", "/switches", {"mode": "none"})
 
 
-def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(house: House):
-    ann = house.join()
-    client = house.flask.test_client()
+def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(installation: Installation):
+    trader = installation.join()
+    client = installation.flask.test_client()
     for scope, status in ((ADMIN, 401), (STOP, 401), (READ, 200)):
-        access = with_scopes(ann, scope).access
+        access = with_scopes(trader, scope).access
         assert (
-            client.get(f"/user/{ann.user.id}/bots", headers={"Authorization": f"Bearer {access}"}).status_code
+            client.get(
+                f"/user/{trader.user.id}/bots", headers={"Authorization": f"Bearer {access}"}
+            ).status_code
             == status
         )
 
@@ -147,7 +149,7 @@ def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(ho
 
 
 @pytest.fixture
-def ann(app: App) -> User:
+def trader(app: App) -> User:
     user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
     with app.db.read() as conn:
         found = people_table.by_id(conn, user_id)
@@ -166,26 +168,30 @@ def made(app: App, user: User, **other: Any) -> str:
     return sessions.add_api_token(app, user, **given)
 
 
-def test_a_token_is_made_with_the_password_and_says_what_it_may(app: App, house: House, ann: User):
+def test_a_token_is_made_with_the_password_and_says_what_it_may(
+    app: App, installation: Installation, trader: User
+):
     with pytest.raises(Malformed, match="password"):
-        made(app, ann, password="found an open browser")
+        made(app, trader, password="found an open browser")
     with pytest.raises(Malformed, match="scope"):
-        made(app, ann, scopes=[])
-    person = Person(house=house, user=ann, access=made(app, ann), token="")
+        made(app, trader, scopes=[])
+    person = Trader(installation=installation, user=trader, access=made(app, trader), token="")
     assert person.get("/tokens")["items"][0]["scopes"] == ["read", "stop"]
     found = tokens.by_scoped_token(app, person.access)
     assert found is not None and found.scopes == {READ, STOP}
 
 
-def test_guesses_at_the_password_are_counted_here_too(app: App, ann: User):
+def test_guesses_at_the_password_are_counted_here_too(app: App, trader: User):
     for _ in range(8):
         with pytest.raises(Malformed):
-            made(app, ann, password="wrong")
+            made(app, trader, password="wrong")
     with pytest.raises(Denied):
-        made(app, ann)
+        made(app, trader)
 
 
-def test_who_signs_in_and_tokens_from_before_may_everything(app: App, house: House, ann: User):
-    for token in (users.sign_in(app, ann.id).access_token, house.join("bob@example.com").access):
+def test_who_signs_in_and_tokens_from_before_may_everything(
+    app: App, installation: Installation, trader: User
+):
+    for token in (users.sign_in(app, trader.id).access_token, installation.join("bob@example.com").access):
         found = tokens.by_scoped_token(app, token)
         assert found is not None and found.scopes == set(TokenScope)

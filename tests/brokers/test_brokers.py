@@ -14,10 +14,10 @@ from dashtrade.brokers.crypto.venues import EXCHANGES, capabilities_of
 from dashtrade.brokers.registry import BROKERS
 from dashtrade.cli import main
 from dashtrade.context import App, broker_addresses
-from dashtrade.domain.broker_kinds import Choice
+from dashtrade.domain.broker_kinds import BrokerChoice
 from dashtrade.domain.values import Malformed
 from dashtrade.settings import ROOT, BadSetting, Settings
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 LISTED = guide.choices()
 
@@ -32,14 +32,14 @@ def test_every_broker_and_every_proven_exchange_is_listed_once():
 
 @pytest.mark.parametrize(("broker", "choice"), LISTED, ids=[choice.title for _, choice in LISTED])
 class TestEach:
-    def test_its_modes_are_those_an_account_may_have(self, broker: str, choice: Choice):
+    def test_its_modes_are_those_an_account_may_have(self, broker: str, choice: BrokerChoice):
         kind = BROKERS[broker]
         assert set(choice.modes) <= set(kind.modes)
         if "paper" not in choice.modes and "paper" in kind.modes and choice.exchange:
             with pytest.raises(Malformed, match="no sandbox"):
                 kind.check({"key": "k", "secret": "s"}, {"exchange": choice.exchange, "mode": "paper"})
 
-    def test_its_credentials_are_those_an_account_needs(self, broker: str, choice: Choice):
+    def test_its_credentials_are_those_an_account_needs(self, broker: str, choice: BrokerChoice):
         options = {"mode": choice.modes[-1], **choice.fixed}
         names = [each.name for each in choice.credentials]
         for name in [each.name for each in choice.credentials if each.required and choice.proven]:
@@ -47,11 +47,11 @@ class TestEach:
                 BROKERS[broker].check({given: "x" for given in names if given != name}, options)
             assert refused.value.where.rpartition(".")[2] in names
 
-    def test_an_account_of_it_is_recognised_by_its_options(self, broker: str, choice: Choice):
+    def test_an_account_of_it_is_recognised_by_its_options(self, broker: str, choice: BrokerChoice):
         options = {"quote": "EUR", "exchange": choice.exchange or "bitstamp"}
         assert BROKERS[broker].choice(options) is choice
 
-    def test_its_addresses_are_settings_of_its_broker(self, broker: str, choice: Choice):
+    def test_its_addresses_are_settings_of_its_broker(self, broker: str, choice: BrokerChoice):
         known = BROKERS[broker].addresses
         for name in choice.settings:
             assert any(each.covers(name) or each.setting == name for each in known)
@@ -91,7 +91,7 @@ def test_a_descriptor_loads_no_adapter_and_no_library(broker: str):
 
 
 def test_the_rest_api_lists_them_as_they_are(app: App):
-    items = House(app).join().get("/brokers")["items"]
+    items = Installation(app).join().get("/brokers")["items"]
     assert items == json.loads(json.dumps([guide.as_json(*one) for one in LISTED]))
     binance = next(item for item in items if item["exchange"] == "binance")
     assert binance["capabilities"]["shorts"] is False and "market" in binance["capabilities"]["order_types"]

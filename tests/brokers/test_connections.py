@@ -21,7 +21,7 @@ from tests.simulators import schwab as schwab_sim
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.at_alpaca import account, addresses
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def app(make_app: MakeApp, sim: AlpacaSimulator, binance: Simulator, schwab: Sim
     return make_app(**addresses(sim), CCXT_URL_BINANCE=binance.url, SCHWAB_URL=schwab.url)
 
 
-def test_a_connection_tells_number_money_permissions_latency_and_clock(ann: Person, sim: AlpacaSimulator):
-    one = account(ann, sim)
-    said = ann.does("POST", f"/accounts/{one}/test")
+def test_a_connection_tells_number_money_permissions_latency_and_clock(trader: Trader, sim: AlpacaSimulator):
+    one = account(trader, sim)
+    said = trader.does("POST", f"/accounts/{one}/test")
     assert (
         said["ok"]
         and said["number"].endswith("ATOR")
@@ -62,45 +62,45 @@ def test_a_connection_tells_number_money_permissions_latency_and_clock(ann: Pers
         and abs(said["clock_skew_ms"]) < 1000
         and "trade" in said["permissions"]
     )
-    assert ann.get(f"/accounts/{one}")["check_result"] == said
+    assert trader.get(f"/accounts/{one}")["check_result"] == said
 
 
-def test_a_clock_that_is_off_is_warned_of(ann: Person, sim: AlpacaSimulator):
+def test_a_clock_that_is_off_is_warned_of(trader: Trader, sim: AlpacaSimulator):
     sim.clock_ahead = timedelta(seconds=42)
-    (warning,) = ann.does("POST", f"/accounts/{account(ann, sim)}/test")["warnings"]
+    (warning,) = trader.does("POST", f"/accounts/{account(trader, sim)}/test")["warnings"]
     assert "42 s behind" in warning
 
 
 def test_a_venue_that_hangs_is_given_up_in_bounded_time(
-    ann: Person, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(connections, "LONGEST", 0.3)
-    one = account(ann, sim)
+    one = account(trader, sim)
     sim.inject(Fault("slow", method="GET", path="/v2", times=0, seconds=5))
     began = time.monotonic()
-    said = ann.does("POST", f"/accounts/{one}/test")
+    said = trader.does("POST", f"/accounts/{one}/test")
     assert not said["ok"] and "did not answer" in said["message"] and time.monotonic() - began < 2
     sim.clear_faults()
 
 
-def test_a_wrong_key_is_told_in_words(ann: Person, sim: AlpacaSimulator):
-    one = account(ann, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
-    said = ann.does("POST", f"/accounts/{one}/test")
+def test_a_wrong_key_is_told_in_words(trader: Trader, sim: AlpacaSimulator):
+    one = account(trader, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
+    said = trader.does("POST", f"/accounts/{one}/test")
     assert not said["ok"] and "refused the key" in said["message"]
 
 
 @pytest.mark.parametrize("may", [True, False])
 def test_a_key_that_may_withdraw_is_warned_of_where_the_venue_tells(
-    ann: Person, binance: Simulator, may: bool
+    trader: Trader, binance: Simulator, may: bool
 ):
     binance.front.can_withdraw = may
-    one = at_binance(ann)
-    said = ann.does("POST", f"/accounts/{one}/test")
+    one = at_binance(trader)
+    said = trader.does("POST", f"/accounts/{one}/test")
     assert said["ok"] and said["can_withdraw"] is may and abs(said["clock_skew_ms"]) < 1000
     assert bool(said["warnings"]) is may and (not may or "may withdraw" in said["warnings"][0])
 
 
-def at_binance(ann: Person) -> int:
+def at_binance(trader: Trader) -> int:
     given = {
         "broker": "crypto",
         "mode": "live",
@@ -110,94 +110,94 @@ def at_binance(ann: Person) -> int:
         "acknowledge": "real money",
         "decline_second_factor": True,
     }
-    return ann.does("POST", "/accounts", given)["id"]
+    return trader.does("POST", "/accounts", given)["id"]
 
 
-def test_a_live_account_wants_its_money_called_by_its_name(ann: Person, sim: AlpacaSimulator):
+def test_a_live_account_wants_its_money_called_by_its_name(trader: Trader, sim: AlpacaSimulator):
     given = {
         "broker": "alpaca",
         "mode": "live",
         "label": "L",
         "credentials": {"key": sim.key, "secret": sim.secret},
     }
-    refused = ann.call("POST", "/accounts", given | {"acknowledge": "yes"})
+    refused = trader.call("POST", "/accounts", given | {"acknowledge": "yes"})
     assert refused.status_code == 400 and "REAL MONEY" in refused.json["hint"]
     assert (
-        ann.does("POST", "/accounts", given | {"acknowledge": "REAL MONEY", "decline_second_factor": True})[
-            "problem"
-        ]
+        trader.does(
+            "POST", "/accounts", given | {"acknowledge": "REAL MONEY", "decline_second_factor": True}
+        )["problem"]
         == ""
     )
-    silent = ann.does("POST", "/accounts", given)
+    silent = trader.does("POST", "/accounts", given)
     assert silent["acknowledged_at"] is None and "real money" in silent["problem"]
-    ann.bot(account=silent["id"])
-    story = ann.trades("buy")
+    trader.bot(account=silent["id"])
+    story = trader.trades("buy")
     assert (
         story["status"] == "refused"
         and "nobody has said yet that it may" in story["reason"]
         and not sim.requests("POST", "/v2/orders")
     )
-    assert ann.does("POST", f"/accounts/{silent['id']}/test")["ok"]
-    assert ann.call("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "sure"}).status_code == 400
+    assert trader.does("POST", f"/accounts/{silent['id']}/test")["ok"]
+    assert trader.call("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "sure"}).status_code == 400
     assert (
-        ann.does(
+        trader.does(
             "PATCH", f"/accounts/{silent['id']}", {"acknowledge": "real money", "decline_second_factor": True}
         )["problem"]
         == ""
     )
-    assert ann.trades("buy")["status"] in ("filled", "working")
+    assert trader.trades("buy")["status"] in ("filled", "working")
 
 
 def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(
-    ann: Person, sim: AlpacaSimulator
+    trader: Trader, sim: AlpacaSimulator
 ):
-    one = account(ann, sim)
+    one = account(trader, sim)
     symbols = [f"SYM{chr(65 + n)}" for n in range(12)]
     for symbol in symbols:
         sim.set_price(symbol, 100)
-        ann.bot(symbol, account=one)
+        trader.bot(symbol, account=one)
     sim.seen.clear()
     sim.inject(Fault("bad_key", method="*", path="/", times=0))
     for symbol in symbols:
-        ann.sends(action="buy", symbol=symbol)
-    ann.house.work()
+        trader.sends(action="buy", symbol=symbol)
+    trader.installation.work()
     asked = len(sim.seen)
     for symbol in symbols:
-        ann.sends(action="buy", symbol=symbol)
-    ann.house.work()
+        trader.sends(action="buy", symbol=symbol)
+    trader.installation.work()
     assert len(sim.seen) == asked <= 4, "after the first refusal nobody asks any more"
-    assert len(ann.told(KeyRefused)) == 1
+    assert len(trader.told(KeyRefused)) == 1
     assert (
-        not any(bot["is_active"] for bot in ann.get("/bots")["items"])
-        and not ann.get(f"/accounts/{one}")["is_active"]
+        not any(bot["is_active"] for bot in trader.get("/bots")["items"])
+        and not trader.get(f"/accounts/{one}")["is_active"]
     )
 
 
 def test_a_new_key_makes_the_account_usable_after_a_test_and_bots_are_resumed_by_hand(
-    ann: Person, sim: AlpacaSimulator
+    trader: Trader, sim: AlpacaSimulator
 ):
-    one = account(ann, sim, credentials={"key": "PKOLD", "secret": "old"})
-    bot = ann.bot(account=one)
-    ann.sends(action="buy")
-    ann.house.work()
-    assert not ann.get(f"/accounts/{one}")["is_active"]
-    still = ann.does("PATCH", f"/accounts/{one}", {"credentials": {"key": "PKALSO", "secret": "wrong"}})
+    one = account(trader, sim, credentials={"key": "PKOLD", "secret": "old"})
+    bot = trader.bot(account=one)
+    trader.sends(action="buy")
+    trader.installation.work()
+    assert not trader.get(f"/accounts/{one}")["is_active"]
+    still = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": "PKALSO", "secret": "wrong"}})
     assert (
         not still["is_active"]
         and "not passed a test" in still["disabled_reason"]
         and not still["check_result"]["ok"]
     )
-    again = ann.does("PATCH", f"/accounts/{one}", {"credentials": {"key": sim.key, "secret": sim.secret}})
+    again = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": sim.key, "secret": sim.secret}})
     assert again["is_active"] and again["disabled_reason"] == "" and again["check_result"]["ok"]
-    assert not ann.get(f"/bots/{bot}")["is_active"]
-    ann.does("POST", f"/bots/{bot}/resume")
-    assert ann.trades("buy")["status"] == "filled"
+    assert not trader.get(f"/bots/{bot}")["is_active"]
+    trader.does("POST", f"/bots/{bot}/resume")
+    assert trader.trades("buy")["status"] == "filled"
 
 
 # --- Schwab -------------------------------------------------------------------------------------------------
 
 
-def at_schwab(ann: Person, **keys: str) -> int:
+def at_schwab(trader: Trader, **keys: str) -> int:
     given = {
         "broker": "schwab",
         "mode": "live",
@@ -207,20 +207,20 @@ def at_schwab(ann: Person, **keys: str) -> int:
         "options": {"callback": schwab_sim.CALLBACK},
         "credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET} | keys,
     }
-    return ann.does("POST", "/accounts", given)["id"]
+    return trader.does("POST", "/accounts", given)["id"]
 
 
-def back(ann: Person, schwab: Simulator, number: int) -> str:
+def back(trader: Trader, schwab: Simulator, number: int) -> str:
     """The address that Schwab sends a person back to."""
-    return schwab.front.sent_back(ann.does("POST", f"/accounts/{number}/renew", {})["url"])
+    return schwab.front.sent_back(trader.does("POST", f"/accounts/{number}/renew", {})["url"])
 
 
-def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, ann: Person, schwab: Simulator):
-    one = at_schwab(ann)
-    waits = ann.get(f"/accounts/{one}")
+def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, trader: Trader, schwab: Simulator):
+    one = at_schwab(trader)
+    waits = trader.get(f"/accounts/{one}")
     assert not waits["is_active"] and "nobody has signed in" in waits["disabled_reason"]
-    said = ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
-    assert said["ok"] and ann.get(f"/accounts/{one}")["is_active"]
+    said = trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    assert said["ok"] and trader.get(f"/accounts/{one}")["is_active"]
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     assert "refresh-1" not in (kept.session or "") and Token.read(
@@ -228,61 +228,61 @@ def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, ann: Person
     ).ends > app.clock.now() + timedelta(days=6)
 
 
-def test_a_wrong_or_foreign_address_is_told(ann: Person, schwab: Simulator):
-    one, other = at_schwab(ann), at_schwab(ann)
-    foreign = ann.call("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, other)})
+def test_a_wrong_or_foreign_address_is_told(trader: Trader, schwab: Simulator):
+    one, other = at_schwab(trader), at_schwab(trader)
+    foreign = trader.call("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, other)})
     assert foreign.status_code == 400 and "another account" in foreign.json["message"]
-    link = ann.does("POST", f"/accounts/{one}/renew", {})["url"]
-    wrong = ann.call(
+    link = trader.does("POST", f"/accounts/{one}/renew", {})["url"]
+    wrong = trader.call(
         "POST", f"/accounts/{one}/renew", {"redirected_to": schwab.front.sent_back(link, "C0.wrong")}
     )
     assert 400 <= wrong.status_code < 500 and "Sign in again" in wrong.json["hint"]
-    assert not ann.get(f"/accounts/{one}")["is_active"]
+    assert not trader.get(f"/accounts/{one}")["is_active"]
 
 
-def test_only_an_account_that_a_person_signs_in_at_has_a_link(ann: Person, sim: AlpacaSimulator):
-    assert ann.call("POST", f"/accounts/{account(ann, sim)}/renew", {}).status_code in (400, 409, 422)
+def test_only_an_account_that_a_person_signs_in_at_has_a_link(trader: Trader, sim: AlpacaSimulator):
+    assert trader.call("POST", f"/accounts/{account(trader, sim)}/renew", {}).status_code in (400, 409, 422)
 
 
 def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
-    app: App, ann: Person, schwab: Simulator
+    app: App, trader: Trader, schwab: Simulator
 ):
     begun = datetime.now(UTC) - timedelta(days=5, hours=12)
-    one = at_schwab(ann, token=schwab.front.token(created=begun))
+    one = at_schwab(trader, token=schwab.front.token(created=begun))
     for _ in range(3):
         sign_in.remind(app)
-    assert len(ann.told(SignInDue)) == 1
-    assert any("ends in" in warning for warning in ann.does("POST", f"/accounts/{one}/test")["warnings"])
-    assert ann.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
+    assert len(trader.told(SignInDue)) == 1
+    assert any("ends in" in warning for warning in trader.does("POST", f"/accounts/{one}/test")["warnings"])
+    assert trader.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
     app.db.write(lambda conn: account_table.put_session(conn, one, None, app.vault.encrypt(ended)))
     sign_in.remind(app)
-    stopped = ann.get(f"/accounts/{one}")
+    stopped = trader.get(f"/accounts/{one}")
     assert not stopped["is_active"] and "has ended" in stopped["disabled_reason"]
-    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
-    assert ann.get(f"/accounts/{one}")["is_active"]
+    trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    assert trader.get(f"/accounts/{one}")["is_active"]
 
 
 def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
-    app: App, ann: Person, schwab: Simulator
+    app: App, trader: Trader, schwab: Simulator
 ):
     ending = schwab.front.token(created=datetime.now(UTC) - timedelta(days=5, hours=12))
-    first, _ = (at_schwab(ann, token=ending) for _ in range(2))
-    ann.does(
+    first, _ = (at_schwab(trader, token=ending) for _ in range(2))
+    trader.does(
         "PATCH", f"/accounts/{first}", {"credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET}}
     )
     sign_in.remind(app)
-    told = ann.told(SignInDue)
+    told = trader.told(SignInDue)
     assert len(told) == 2 and {"ends in" in one.detail.facts["text"] for one in told} == {True, False}
     assert {"Nobody has signed in" in one.detail.facts["text"] for one in told} == {True, False}
-    ann.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(ann, schwab, first)})
-    assert app.brokers.sign_in_warning(account_of(app, ann.user, first)) == ""
+    trader.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(trader, schwab, first)})
+    assert app.brokers.sign_in_warning(account_of(app, trader.user, first)) == ""
 
 
 def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(
-    app: App, make_app: MakeApp, ann: Person, schwab: Simulator
+    app: App, make_app: MakeApp, trader: Trader, schwab: Simulator
 ):
-    one = at_schwab(ann, token=schwab.front.token(life=timedelta(0)))
+    one = at_schwab(trader, token=schwab.front.token(life=timedelta(0)))
     other = make_app(SCHWAB_URL=schwab.url)
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
@@ -297,15 +297,15 @@ def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(
 
 
 def test_a_sign_in_made_in_one_process_is_found_by_the_others(
-    app: App, make_app: MakeApp, ann: Person, schwab: Simulator
+    app: App, make_app: MakeApp, trader: Trader, schwab: Simulator
 ):
     one = at_schwab(
-        ann, token=schwab.front.token(created=datetime.now(UTC) - timedelta(days=8), life=timedelta(0))
+        trader, token=schwab.front.token(created=datetime.now(UTC) - timedelta(days=8), life=timedelta(0))
     )
     other = make_app(SCHWAB_URL=schwab.url)
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     worker = other.brokers.venue(kept)
     assert "has ended" in worker.warning()
-    ann.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(ann, schwab, one)})
+    trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert worker.warning() == "" and worker.positions() == []

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dashtrade.brokers.alpaca import answers, wire
-from dashtrade.brokers.alpaca.answers import Answer
+from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse
 from dashtrade.brokers.alpaca.sdk import own_server
 from dashtrade.domain.ports import NotOffered, Unavailable
 from dashtrade.domain.symbols import Symbol
@@ -18,11 +18,11 @@ from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
-from tests.support.alpaca_desk import AAPL, BTC, BUY, D, Desk
-from tests.support.crypto_desk import desk as crypto_desk
+from tests.support.alpaca_harness import AAPL, BTC, BUY, AlpacaHarness, D
+from tests.support.crypto_harness import harness as crypto_desk
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 
 def lacks(sim: AlpacaSimulator, path: str) -> None:
@@ -30,21 +30,21 @@ def lacks(sim: AlpacaSimulator, path: str) -> None:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
 
 
 @pytest.fixture
-def sim(clock: SetClock) -> Iterator[AlpacaSimulator]:
+def sim(clock: ManualClock) -> Iterator[AlpacaSimulator]:
     with AlpacaSimulator() as simulator:
         simulator.market.now = clock.now
         yield simulator
 
 
 @pytest.fixture
-def ann(make_app: MakeApp, sim: AlpacaSimulator, clock: SetClock) -> Person:
+def trader(make_app: MakeApp, sim: AlpacaSimulator, clock: ManualClock) -> Trader:
     """With nothing set but the address of the trading API."""
-    person = House(make_app(clock=clock, ALPACA_API_URL=sim.url)).join()
+    person = Installation(make_app(clock=clock, ALPACA_API_URL=sim.url)).join()
     keys = {"key": sim.key, "secret": sim.secret}
     person.paper = person.does(
         "POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys}
@@ -70,77 +70,83 @@ def words(story: dict) -> str:
     ],
 )
 def test_an_alert_is_carried_out_at_a_server_that_lacks_what_is_not_needed(
-    ann: Person, sim: AlpacaSimulator, path: str, bought: str, said: str
+    trader: Trader, sim: AlpacaSimulator, path: str, bought: str, said: str
 ):
     lacks(sim, path)
-    bot = ann.bot()
-    story = ann.trades("buy")
+    bot = trader.bot()
+    story = trader.trades("buy")
     assert (
-        story["status"] == "filled" and abs(ann.holds(bot) - D(bought)) < D("0.01") and said in words(story)
+        story["status"] == "filled"
+        and abs(trader.holds(bot) - D(bought)) < D("0.01")
+        and said in words(story)
     )
-    assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
+    assert trader.trades("close")["status"] == "filled" and trader.holds(bot) == 0
 
 
 @sqlite
-def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(ann: Person, sim: AlpacaSimulator):
+def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(
+    trader: Trader, sim: AlpacaSimulator
+):
     lacks(sim, "/v2/assets")
-    said = ann.does(
+    said = trader.does(
         "POST",
         "/bots",
-        {"account_id": ann.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
+        {"account_id": trader.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
     )
     assert any("whole shares are assumed" in warning for warning in said["warnings"])
 
 
 @sqlite
-def test_without_any_price_nothing_is_entered_and_the_wait_says_why(ann: Person, sim: AlpacaSimulator):
+def test_without_any_price_nothing_is_entered_and_the_wait_says_why(trader: Trader, sim: AlpacaSimulator):
     lacks(sim, "/v2/stocks")
-    ann.bot()
-    signal = ann.trades("buy")["id"]
-    assert "has no price of AAPL" in ann.story(signal)["bots"][0]["reason"] and not sim.orders
+    trader.bot()
+    signal = trader.trades("buy")["id"]
+    assert "has no price of AAPL" in trader.story(signal)["bots"][0]["reason"] and not sim.orders
 
 
 @sqlite
-def test_without_any_price_a_way_out_goes_all_the_same(ann: Person, sim: AlpacaSimulator, clock: SetClock):
-    bot = ann.bot()
-    ann.trades("buy")
+def test_without_any_price_a_way_out_goes_all_the_same(
+    trader: Trader, sim: AlpacaSimulator, clock: ManualClock
+):
+    bot = trader.bot()
+    trader.trades("buy")
     clock.forward(2)  # what was kept of the price is too old
     lacks(sim, "/v2/stocks")
-    story = ann.trades("close")
-    assert story["status"] == "filled" and ann.holds(bot) == 0
+    story = trader.trades("close")
+    assert story["status"] == "filled" and trader.holds(bot) == 0
     assert "what the broker values the position at stands in for it" in words(story)
 
 
 @sqlite
-def test_prices_that_fail_hold_up_no_way_out_either(ann: Person, sim: AlpacaSimulator, clock: SetClock):
-    bot = ann.bot()
-    ann.trades("buy")
+def test_prices_that_fail_hold_up_no_way_out_either(trader: Trader, sim: AlpacaSimulator, clock: ManualClock):
+    bot = trader.bot()
+    trader.trades("buy")
     clock.forward(2)
     sim.inject(Fault("server_error", "GET", "/v2/stocks", times=0))
-    assert ann.trades("close")["status"] == "filled" and ann.holds(bot) == 0
+    assert trader.trades("close")["status"] == "filled" and trader.holds(bot) == 0
 
 
 def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(
-    sim: AlpacaSimulator, clock: SetClock
+    sim: AlpacaSimulator, clock: ManualClock
 ):
-    desk = Desk(sim, clock=clock)
-    known = desk.broker.rules(AAPL)
+    harness = AlpacaHarness(sim, clock=clock)
+    known = harness.broker.rules(AAPL)
     clock.forward(4000)
     sim.inject(Fault("server_error", "GET", "/v2/assets", times=0))
-    assert desk.broker.rules(AAPL) == known and known.note == ""
+    assert harness.broker.rules(AAPL) == known and known.note == ""
     with pytest.raises(Unavailable):
-        desk.broker.rules(Symbol.parse("MSFT"))
-    desk.broker.close()
+        harness.broker.rules(Symbol.parse("MSFT"))
+    harness.broker.close()
 
 
 @sqlite
 def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
-    ann: Person, sim: AlpacaSimulator
+    trader: Trader, sim: AlpacaSimulator
 ):
-    reconciler = ann.house.app.engine.reconciler
+    reconciler = trader.installation.app.engine.reconciler
     lacks(sim, "/v2/orders")
-    reconciler.look(ann.paper)
-    assert reconciler.gate(ann.paper, AAPL) == ""
+    reconciler.look(trader.paper)
+    assert reconciler.gate(trader.paper, AAPL) == ""
     lacks(sim, "/v2/positions")
     fresh = type(reconciler)(
         reconciler.db,
@@ -151,8 +157,8 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
         reconciler._collect,
         reconciler.outages,
     )
-    fresh.look(ann.paper)
-    assert "compared" in fresh.gate(ann.paper, AAPL), "positions that cannot be read are not flat"
+    fresh.look(trader.paper)
+    assert "compared" in fresh.gate(trader.paper, AAPL), "positions that cannot be read are not flat"
 
 
 def test_what_is_not_said_follows_a_server_of_ones_own_and_never_one_of_alpacas():
@@ -209,9 +215,11 @@ def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
     ],
 )
 def test_a_404_says_absent_by_alpacas_code_or_words_alone(body: str, absent: bool):
-    assert answers.says_absent(Answer(status=404, text=body)) is absent
-    assert not answers.says_absent(Answer(status=502, text=body))
-    assert isinstance(answers.after_read(Answer(status=404, text=body), datetime.now(UTC)), NotOffered)
+    assert answers.says_absent(AlpacaErrorResponse(status=404, text=body)) is absent
+    assert not answers.says_absent(AlpacaErrorResponse(status=502, text=body))
+    assert isinstance(
+        answers.after_read(AlpacaErrorResponse(status=404, text=body), datetime.now(UTC)), NotOffered
+    )
 
 
 # --- Binance ------------------------------------------------------------------------------------------------
@@ -226,9 +234,11 @@ def leave(simulator: Simulator, *names: str) -> None:
 
 
 @pytest.fixture
-def bob(make_app: MakeApp) -> Iterator[tuple[Person, Simulator]]:
+def bob(make_app: MakeApp) -> Iterator[tuple[Trader, Simulator]]:
     with Simulator("binance") as simulator:
-        person = House(make_app(clock=SetClock(datetime.now(UTC)), CCXT_URL_BINANCE=simulator.url)).join()
+        person = Installation(
+            make_app(clock=ManualClock(datetime.now(UTC)), CCXT_URL_BINANCE=simulator.url)
+        ).join()
         body = {
             "broker": "crypto",
             "mode": "paper",
@@ -241,11 +251,11 @@ def bob(make_app: MakeApp) -> Iterator[tuple[Person, Simulator]]:
 
 
 @sqlite
-def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Person, Simulator]):
+def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simulator]):
     person, simulator = bob
     leave(simulator, *LEAN)
     bot = person.bot("SOL/USDT", position_size="2", position_size_type="quantity")
-    engine = person.house.app.engine
+    engine = person.installation.app.engine
     engine.reconciler.look(person.paper)  # a list of all orders is none of the seven
     assert engine.reconciler.gate(person.paper, Symbol.parse("SOL/USDT")) == ""
     assert person.trades("buy", "SOL/USDT")["status"] == "filled" and 0 < person.holds(bot) <= 2

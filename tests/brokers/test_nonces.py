@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade import nonces as service
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.domain.ports import RetryLater
@@ -22,19 +22,19 @@ from dashtrade.tables import nonces
 from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY as EXCHANGE_KEY
 from tests.simulators.crypto import SECRET, Simulator
-from tests.support.crypto_desk import Desk
-from tests.support.installation import House
+from tests.support.crypto_harness import CryptoHarness
+from tests.support.installation import Installation
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _shared(desk: Desk, db: Database) -> CryptoBroker:
-    return desk.another(nonces=SharedNonces(db, f"{desk.exchange}:{EXCHANGE_KEY}"))
+def _shared(harness: CryptoHarness, db: Database) -> CryptoBroker:
+    return harness.another(nonces=SharedNonces(db, f"{harness.exchange}:{EXCHANGE_KEY}"))
 
 
 @pytest.fixture(params=["kraken", "gemini"])
-def desk(request: pytest.FixtureRequest):
-    made = Desk(request.param)
+def harness(request: pytest.FixtureRequest):
+    made = CryptoHarness(request.param)
     yield made
     made.close()
 
@@ -85,20 +85,20 @@ def test_the_key_itself_is_not_kept(db: Database):
 
 def test_a_turn_that_is_held_is_waited_for_so_long_and_no_longer(db: Database):
     other = Database(db.url.render_as_string(hide_password=False))
-    with db.alone("x"), pytest.raises(NotMyTurn), other.alone("x", patience=0.1):
+    with db.exclusive("x"), pytest.raises(NotMyTurn), other.exclusive("x", patience=0.1):
         pass
     other.close()
-    with db.alone("x", patience=0.1):
+    with db.exclusive("x", patience=0.1):
         pass
 
 
 def test_a_request_that_hangs_holds_up_no_other_process_for_long(
-    desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch
+    harness: CryptoHarness, db: Database, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(service, "PATIENCE", 0.2)
-    worker = _shared(desk, db)
+    worker = _shared(harness, db)
     worker.positions()
-    with SharedNonces(db, f"{desk.exchange}:{EXCHANGE_KEY}")(
+    with SharedNonces(db, f"{harness.exchange}:{EXCHANGE_KEY}")(
         1
     ):  # what another process asked, and is not answered
         began = time.monotonic()
@@ -110,64 +110,64 @@ def test_a_request_that_hangs_holds_up_no_other_process_for_long(
 def test_a_connection_that_is_lost_in_a_turn_spoils_nothing_that_was_done_in_it(postgres_database: str):
     db = Database(postgres_database)
     other = sa.create_engine(postgres_database, poolclass=sa.NullPool)
-    with db.alone("x", patience=1), other.connect() as admin:
+    with db.exclusive("x", patience=1), other.connect() as admin:
         ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dashtrade'"
         admin.execute(sa.text(f"{ours} AND datname = current_database()"))
         done = "the order is placed"
     assert done
     for _ in range(2):  # a connection of the pool may be found dead once
-        with suppress(DatabaseAway), db.alone("x", patience=1):
+        with suppress(DatabaseUnavailable), db.exclusive("x", patience=1):
             done = "again"
     assert done == "again"
     db.close()
 
 
 def test_a_database_that_gives_no_number_sends_nothing(
-    desk: Desk, db: Database, monkeypatch: pytest.MonkeyPatch
+    harness: CryptoHarness, db: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    broker = _shared(desk, db)
-    broker.quote(desk.sol)
+    broker = _shared(harness, db)
+    broker.quote(harness.sol)
 
     def away(work: object) -> None:
-        raise DatabaseAway("it is gone")
+        raise DatabaseUnavailable("it is gone")
 
     monkeypatch.setattr(db, "write_unasked", away)
     with pytest.raises(RetryLater, match="nothing was sent"):
-        broker.submit(desk.request())
+        broker.submit(harness.request())
     with pytest.raises(RetryLater, match="nothing was sent"):
         broker.positions()
-    assert not desk.core.orders
+    assert not harness.core.orders
 
 
-def test_whoever_only_looks_gets_numbers_too(desk: Desk, db: Database):
+def test_whoever_only_looks_gets_numbers_too(harness: CryptoHarness, db: Database):
     def refuse() -> None:
         raise AssertionError("a viewer writes nothing")
 
     db.before_write = refuse
-    assert _shared(desk, db).positions() == []
+    assert _shared(harness, db).positions() == []
 
 
 # --- processes ----------------------------------------------------------------------------------------------
 
 
-def test_numbers_rise_over_a_restart_with_a_clock_that_was_set_back(desk: Desk, db: Database):
-    ahead = _shared(desk, db)
+def test_numbers_rise_over_a_restart_with_a_clock_that_was_set_back(harness: CryptoHarness, db: Database):
+    ahead = _shared(harness, db)
     ahead._wire._ahead = -3_600_000  # this process takes it to be an hour later
     ahead.positions()
-    again = _shared(desk, db)
+    again = _shared(harness, db)
     for _ in range(3):
         assert again.positions() == []
-    assert desk.front.stale == 0
+    assert harness.front.stale == 0
 
 
-def test_a_key_of_its_own_counter_in_each_process_is_what_was_refused(desk: Desk):
+def test_a_key_of_its_own_counter_in_each_process_is_what_was_refused(harness: CryptoHarness):
     """Without the shared source: the trap, so that it is seen that the simulator has it."""
-    ahead = desk.another()
+    ahead = harness.another()
     ahead._wire._ahead = -3_600_000
     ahead.positions()
     with pytest.raises(RetryLater, match="number"):
-        desk.another().positions()
-    assert desk.front.stale == 1
+        harness.another().positions()
+    assert harness.front.stale == 1
 
 
 RACER = """if True:
@@ -202,8 +202,8 @@ def test_two_processes_that_race_under_one_key_are_never_refused(
     with Simulator(exchange) as simulator:
         url = {f"CCXT_URL_{exchange.upper()}": simulator.url}
         app = make_app(**url)
-        ann = House(app).join()
-        account = ann.does(
+        trader = Installation(app).join()
+        account = trader.does(
             "POST",
             "/accounts",
             {

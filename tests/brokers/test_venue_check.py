@@ -18,13 +18,13 @@ from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def saved(person: Person, **fields: Any) -> Any:
+def saved(person: Trader, **fields: Any) -> Any:
     given = {
         "account_id": person.paper,
         "symbol": "AAPL",
@@ -50,20 +50,20 @@ def sim() -> Iterator[AlpacaSimulator]:
 
 
 @pytest.fixture
-def alpaca(make_app: MakeApp, sim: AlpacaSimulator) -> Person:
+def alpaca(make_app: MakeApp, sim: AlpacaSimulator) -> Trader:
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    ann = House(make_app(clock=SetClock(datetime.now(UTC)), **urls)).join()
+    trader = Installation(make_app(clock=ManualClock(datetime.now(UTC)), **urls)).join()
     body = {
         "broker": "alpaca",
         "mode": "paper",
         "label": "A",
         "credentials": {"key": sim.key, "secret": sim.secret},
     }
-    ann.paper = ann.does("POST", "/accounts", body)["id"]
-    return ann
+    trader.paper = trader.does("POST", "/accounts", body)["id"]
+    return trader
 
 
-def test_what_alpaca_trades_is_saved_without_a_word(alpaca: Person):
+def test_what_alpaca_trades_is_saved_without_a_word(alpaca: Trader):
     said = saved(alpaca)
     assert said.status_code == 201 and said.json["warnings"] == [] and said.json["sides"] == "both"
     quantity = saved(alpaca, timeframe="1H", position_size="1.5", position_size_type="quantity", sides="long")
@@ -101,13 +101,13 @@ def test_what_alpaca_trades_is_saved_without_a_word(alpaca: Person):
     ],
 )
 def test_what_alpaca_refuses_is_refused_when_the_bot_is_saved(
-    alpaca: Person, fields: dict[str, Any], field: str, words: tuple[str, ...]
+    alpaca: Trader, fields: dict[str, Any], field: str, words: tuple[str, ...]
 ):
     refused(saved(alpaca, **fields), field, *words)
     assert alpaca.get("/bots")["items"] == []
 
 
-def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Person):
+def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Trader):
     said = saved(alpaca, symbol="HARD")
     assert said.status_code == 201
     assert said.json["warnings"] == [
@@ -115,14 +115,16 @@ def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Person)
     ]
 
 
-def test_a_change_is_held_against_the_venue_like_a_new_bot(alpaca: Person):
+def test_a_change_is_held_against_the_venue_like_a_new_bot(alpaca: Trader):
     bot = saved(alpaca, symbol="HARD", sides="long").json["id"]
     refused(alpaca.call("PATCH", f"/bots/{bot}", {"sides": "short"}), "sides", "HARD cannot be sold short")
     assert alpaca.does("PATCH", f"/bots/{bot}", {"name": "Hard"})["warnings"] == []
 
 
 def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_app: MakeApp):
-    alpaca = House(make_app(ALPACA_API_URL="http://127.0.0.1:9", ALPACA_DATA_URL="http://127.0.0.1:9")).join()
+    alpaca = Installation(
+        make_app(ALPACA_API_URL="http://127.0.0.1:9", ALPACA_DATA_URL="http://127.0.0.1:9")
+    ).join()
     body = {
         "broker": "alpaca",
         "mode": "paper",
@@ -142,10 +144,10 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
 
 
 @pytest.fixture
-def binance(make_app: MakeApp) -> Iterator[Person]:
+def binance(make_app: MakeApp) -> Iterator[Trader]:
     with Simulator("binance") as simulator:
         keys = getattr(simulator.front, "keys", {"key": "key", "secret": "secret"})
-        ann = House(make_app(CCXT_URL_BINANCE=simulator.url)).join()
+        trader = Installation(make_app(CCXT_URL_BINANCE=simulator.url)).join()
         body = {
             "broker": "crypto",
             "mode": "live",
@@ -154,11 +156,11 @@ def binance(make_app: MakeApp) -> Iterator[Person]:
             "label": "B",
             "credentials": {"key": keys["key"], "secret": keys["secret"]},
         }
-        ann.paper = ann.does("POST", "/accounts", body | {"options": {"exchange": "binance"}})["id"]
-        yield ann
+        trader.paper = trader.does("POST", "/accounts", body | {"options": {"exchange": "binance"}})["id"]
+        yield trader
 
 
-def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Person):
+def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Trader):
     said = saved(binance, symbol="SOLUSDT", position_size="100")
     assert said.status_code == 201 and said.json["sides"] == "long" and said.json["warnings"] == []
     both = saved(binance, symbol="SOLUSDT", timeframe="1H", position_size="100", sides="both")
@@ -174,18 +176,18 @@ def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Perso
     [("ETH/BTC", "BTC/USDT", "BTC"), ("BTC/USDT", "ETH/BTC", "BTC"), ("ETH/USDT", "BTC/USDT", "")],
 )
 def test_a_pair_that_pays_with_another_bots_coin_is_warned_of(
-    binance: Person, symbol: str, beside: str, coin: str
+    binance: Trader, symbol: str, beside: str, coin: str
 ):
-    account, said = account_of(binance.house.app, binance.user, binance.paper), []
+    account, said = account_of(binance.installation.app, binance.user, binance.paper), []
     venue_check.check_beside(
-        binance.house.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append
+        binance.installation.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append
     )
     assert [words.partition(" ")[0] for words in said] == ([coin] if coin else []) and all(
         "paid with by another" in words for words in said
     )
 
 
-def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Person):
+def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Trader):
     refused(
         saved(binance, symbol="SOLUSDT", position_size="1"),
         "position_size",
@@ -202,7 +204,7 @@ def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Pers
 def test_schwab_takes_whole_shares_long(make_app: MakeApp):
     front = SchwabFront()
     with Simulator(front) as simulator:
-        ann = House(make_app(SCHWAB_URL=simulator.url)).join()
+        trader = Installation(make_app(SCHWAB_URL=simulator.url)).join()
         credentials = {"key": KEY, "secret": SECRET, "token": front.token()}
         body = {
             "broker": "schwab",
@@ -212,15 +214,15 @@ def test_schwab_takes_whole_shares_long(make_app: MakeApp):
             "label": "S",
             "credentials": credentials,
         }
-        ann.paper = ann.does("POST", "/accounts", body)["id"]
-        assert saved(ann).json["warnings"] == []
+        trader.paper = trader.does("POST", "/accounts", body)["id"]
+        assert saved(trader).json["warnings"] == []
         refused(
-            saved(ann, timeframe="1H", position_size="1.5", position_size_type="quantity"),
+            saved(trader, timeframe="1H", position_size="1.5", position_size_type="quantity"),
             "position_size",
             "whole shares of AAPL only",
         )
-        refused(saved(ann, symbol="BTCUSD"), "symbol", "does not trade coins")
-        small = saved(ann, timeframe="1H", position_size="10")
+        refused(saved(trader, symbol="BTCUSD"), "symbol", "does not trade coins")
+        small = saved(trader, timeframe="1H", position_size="10")
         assert small.status_code == 201 and "would not make an order" in small.json["warnings"][0]
 
 
@@ -233,15 +235,15 @@ def venue() -> Venue:
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
-    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
-    ann.paper = ann.account("venue")
-    return ann
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+    trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    trader.paper = trader.account("venue")
+    return trader
 
 
 @pytest.mark.parametrize("error", [Unavailable("it is being mended"), BadCredentials("the key was revoked")])
 def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
-    away: Person, venue: Venue, error: Exception
+    away: Trader, venue: Venue, error: Exception
 ):
     venue.away = error
     said = saved(away)
@@ -249,7 +251,7 @@ def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
 
 
 def test_a_venue_that_is_silent_is_not_waited_for_for_long(
-    away: Person, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(venue_check, "PATIENCE", 0.1)
     venue.slow = 1.0
@@ -259,7 +261,7 @@ def test_a_venue_that_is_silent_is_not_waited_for_for_long(
     assert said.status_code == 201 and "did not answer" in said.json["warnings"][0]
 
 
-def test_a_size_that_is_too_small_today_is_a_warning(away: Person, feed: SetFeed):
+def test_a_size_that_is_too_small_today_is_a_warning(away: Trader, feed: ManualFeed):
     feed.set("AAPL", 10**9)
     said = saved(away, position_size="100")
     assert (
@@ -278,11 +280,11 @@ def test_a_size_that_is_too_small_today_is_a_warning(away: Person, feed: SetFeed
     ],
 )
 def test_a_price_in_yen_or_rupees_is_no_dollar_and_that_is_said(symbol: str, said: str, make_app: MakeApp):
-    ann = House(make_app()).join()
-    answer = ann.does(
+    trader = Installation(make_app()).join()
+    answer = trader.does(
         "POST",
         "/bots",
-        {"account_id": ann.account(), "symbol": symbol, "timeframe": "15 Min", "position_size": "5000"},
+        {"account_id": trader.account(), "symbol": symbol, "timeframe": "15 Min", "position_size": "5000"},
     )
     found = [warning for warning in answer["warnings"] if "Nothing is converted" in warning]
     assert len(found) == bool(said) and all(said in warning for warning in found)

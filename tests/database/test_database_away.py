@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from dashtrade.app import build_app
 from dashtrade.settings import Settings
 from tests.conftest import KEY
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation
 from tests.support.notes import NOTES, note, noted
 
 # --- a database that is locked, full or gone ----------------------------------------------------------------
@@ -48,7 +48,7 @@ def test_a_lock_held_by_another_process_is_told_fast_to_all_who_wait(lite: Datab
 
         def one(n: int) -> float:
             began = time.monotonic()
-            with pytest.raises(DatabaseAway, match="locked"):
+            with pytest.raises(DatabaseUnavailable, match="locked"):
                 lite.write(note(n))
             return time.monotonic() - began
 
@@ -73,7 +73,7 @@ def fill_up(database: Database) -> int:
     """Writes until it is full; how many pieces of work went well."""
     written = 0
     database.write(lambda conn: conn.exec_driver_sql("CREATE TABLE IF NOT EXISTS ballast (text)"))
-    with pytest.raises(DatabaseAway, match="full"):
+    with pytest.raises(DatabaseUnavailable, match="full"):
         for _ in range(2000):
             database.write(
                 lambda conn: (
@@ -143,43 +143,45 @@ def own_postgres() -> Iterator[Any]:
 def test_a_postgresql_that_is_stopped_is_told_fast_and_used_again_when_it_is_back(
     own_postgres: Any, tmp_path: Path
 ):
-    url, clock = own_postgres.get_uri(), SetClock()
+    url, clock = own_postgres.get_uri(), ManualClock()
     environ = {"DASHTRADE_HOME": str(tmp_path), "DATABASE_URL": url, "ENCRYPTION_KEY": KEY}
-    app = build_app(Settings.load(environ, tmp_path), clock=clock, feed=SetFeed(clock))
-    house = House(app)
-    ann = house.join()
-    bot = ann.bot()
+    app = build_app(Settings.load(environ, tmp_path), clock=clock, feed=ManualFeed(clock))
+    installation = Installation(app)
+    trader = installation.join()
+    bot = trader.bot()
     with ThreadPoolExecutor(8) as pool:  # several connections, of which none survives
         assert {
             said.status_code
             for said in pool.map(
-                lambda n: ann.alert({"action": "cancel", "symbol": "AAPL", "id": n}), range(24)
+                lambda n: trader.alert({"action": "cancel", "symbol": "AAPL", "id": n}), range(24)
             )
         } == {202}
     own_postgres.stop()
     for ask in (
-        lambda: ann.alert({"action": "buy", "symbol": "AAPL"}),
-        lambda: ann.call("GET", "/bots"),
-        lambda: house.flask.test_client().get("/health"),
+        lambda: trader.alert({"action": "buy", "symbol": "AAPL"}),
+        lambda: trader.call("GET", "/bots"),
+        lambda: installation.flask.test_client().get("/health"),
     ):
         began = time.monotonic()
         said = ask()
         assert said.status_code == 503 and said.is_json and time.monotonic() - began < 2.9
-    assert "unavailable" in ann.alert({"action": "buy", "symbol": "AAPL"}).text
+    assert "unavailable" in trader.alert({"action": "buy", "symbol": "AAPL"}).text
     own_postgres.start()
-    answers = [ann.alert({"action": "buy", "symbol": "AAPL"}) for _ in range(3)]
+    answers = [trader.alert({"action": "buy", "symbol": "AAPL"}) for _ in range(3)]
     assert [said.status_code for said in answers] == [202] * 3 and [
         said.json["duplicate"] for said in answers
     ] == [False, True, True]
-    house.work()
-    assert ann.holds(bot) == 50
+    installation.work()
+    assert trader.holds(bot) == 50
     with ThreadPoolExecutor(8) as pool:
-        assert {said.status_code for said in pool.map(lambda n: ann.call("GET", "/bots"), range(24))} == {200}
+        assert {said.status_code for said in pool.map(lambda n: trader.call("GET", "/bots"), range(24))} == {
+            200
+        }
     own_postgres.stop()
     # and nobody had asked meanwhile: one request finds out that the connections are gone, for all
     own_postgres.start()
-    assert ann.alert({"action": "close", "symbol": "AAPL"}).status_code in (202, 503)
+    assert trader.alert({"action": "close", "symbol": "AAPL"}).status_code in (202, 503)
     assert [
-        ann.alert({"action": "cancel", "symbol": "AAPL", "id": f"b{n}"}).status_code for n in range(20)
+        trader.alert({"action": "cancel", "symbol": "AAPL", "id": f"b{n}"}).status_code for n in range(20)
     ] == [202] * 20
     app.close()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot_database import Database
 from dashtrade.tables import compiled_sql
-from dashtrade.tables.base import BigId, Exact, Moment
+from dashtrade.tables.base import BigId, ExactDecimal, UtcTime
 
 # --- exact numbers and times --------------------------------------------------------------------------------
 
@@ -21,8 +21,8 @@ VALUES = sa.Table(
     "measures",
     sa.MetaData(),
     sa.Column("n", BigId, primary_key=True, autoincrement=False),
-    sa.Column("number", Exact),
-    sa.Column("at", Moment),
+    sa.Column("number", ExactDecimal),
+    sa.Column("at", UtcTime),
 )
 
 _PUT, _GET = sa.insert(VALUES), sa.select(VALUES).where(VALUES.c.n == sa.bindparam("which"))

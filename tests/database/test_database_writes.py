@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 import bot_database
-from bot_database import Database, DatabaseAway
+from bot_database import Database, DatabaseUnavailable
 from tests.support.notes import NOTES, note, noted
 
 
@@ -74,7 +74,7 @@ def test_a_commit_that_fails_fails_all_of_its_group_and_nothing_is_half_done(
         conn.exec_driver_sql("INSERT INTO child VALUES (99)")  # noticed at the commit
 
     works = lite.write_all([note(1), broken, note(2)])
-    assert all(isinstance(work.error, DatabaseAway) and work.result is None for work in works)
+    assert all(isinstance(work.error, DatabaseUnavailable) and work.result is None for work in works)
     assert noted(lite) == []
     lite.write(note(3))
     assert noted(lite) == [3]
@@ -126,7 +126,7 @@ def test_a_statement_that_cannot_be_is_a_bug_and_not_an_absent_database(db: Data
     for use in (db.write, lambda work: _in_read(db, work)):
         with pytest.raises(sa.exc.DBAPIError) as raised:
             use(lambda conn: conn.exec_driver_sql("SELECT nonsense FROM nowhere"))
-        assert not isinstance(raised.value, DatabaseAway)
+        assert not isinstance(raised.value, DatabaseUnavailable)
     db.write(note(1))
     assert noted(db) == [1]
 

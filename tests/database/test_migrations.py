@@ -16,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from bot_database import ROOT, Database, newest_migration
-from dashtrade.tables.base import Exact, Json, metadata
+from dashtrade.tables.base import ExactDecimal, Json, metadata
 
 # --- migrations ---------------------------------------------------------------------------------------------
 
@@ -165,7 +165,10 @@ JSON_NAMES = {
 }
 
 EXACT_NAMES = {
-    column.name for table in metadata.sorted_tables for column in table.c if isinstance(column.type, Exact)
+    column.name
+    for table in metadata.sorted_tables
+    for column in table.c
+    if isinstance(column.type, ExactDecimal)
 }
 
 

@@ -37,7 +37,7 @@ from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import signals as signal_table
-from tests.support.fakes import SetClock, SetFeed, add_user
+from tests.support.fakes import ManualClock, ManualFeed, add_user
 
 pytestmark = pytest.mark.slow
 CLIENTS, ALERTS = 8, {"sqlite": 1000, "postgresql": 600}
@@ -230,7 +230,7 @@ def test_two_workers_share_the_lanes_and_one_that_is_stopped_loses_its_own(postg
 
 
 def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(
-    make_app: Callable[..., App], clock: SetClock, feed: SetFeed
+    make_app: Callable[..., App], clock: ManualClock, feed: ManualFeed
 ):
     """Two engines on one database: the first stops between reading and writing, the second does the work
     meanwhile."""

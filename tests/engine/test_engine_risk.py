@@ -9,25 +9,25 @@ import pytest
 from dashtrade.domain.reasons import told
 from dashtrade.tables import accounts
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Trader
 from tests.support.orders import CLOSED, check, orders_of
 
 # --- what risk refuses: entries, with the numbers -----------------------------------------------------------
 
 
-def switched(ann: Person, bot: int, mode: str = "pause_entries", scope: str = "bot") -> None:
-    ann.does(
+def switched(trader: Trader, bot: int, mode: str = "pause_entries", scope: str = "bot") -> None:
+    trader.does(
         "PUT",
         "/switches",
-        {"scope": scope, "id": bot if scope == "bot" else ann.paper, "mode": mode, "reason": "holiday"},
+        {"scope": scope, "id": bot if scope == "bot" else trader.paper, "mode": mode, "reason": "holiday"},
     )
 
 
 RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "bot active": (
         {},
-        lambda ann, bot: ann.does("POST", f"/bots/{bot}/pause"),
+        lambda trader, bot: trader.does("POST", f"/bots/{bot}/pause"),
         "the bot is paused (paused by its user)",
         {},
     ),
@@ -48,13 +48,13 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     ),
     "cooldown": (
         {"cooldown_seconds": 600},
-        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        lambda trader, bot: (trader.trades("buy"), trader.trades("close")),
         "the cooldown of 600 s has 600 s to go",
         {"cooldown": "600", "left": "600"},
     ),
     "orders per day": (
         {"orders_per_day": 1},
-        lambda ann, bot: (ann.trades("buy"), ann.trades("close")),
+        lambda trader, bot: (trader.trades("buy"), trader.trades("close")),
         "the limit of 1 entries a day is reached",
         {"limit": "1", "actual": "1"},
     ),
@@ -72,7 +72,9 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     ),
     "venue": (
         {},
-        lambda ann, bot: ann.does("PATCH", f"/accounts/{ann.paper}", {"options": {"shorting": False}}),
+        lambda trader, bot: trader.does(
+            "PATCH", f"/accounts/{trader.paper}", {"options": {"shorting": False}}
+        ),
         "Paper cannot sell AAPL short",
         {},
     ),
@@ -81,63 +83,63 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
 
 @pytest.mark.parametrize("rule", RULES)
 @sqlite
-def test_a_rule_refuses_an_entry_with_its_numbers_and_what_would_have_been_ordered(ann: Person, rule: str):
+def test_a_rule_refuses_an_entry_with_its_numbers_and_what_would_have_been_ordered(trader: Trader, rule: str):
     fields, before, reason, numbers = RULES[rule]
-    bot = ann.bot(**fields)
+    bot = trader.bot(**fields)
     if before is not None:
-        before(ann, bot)
-    story = ann.trades("sell" if rule == "venue" else "buy")
+        before(trader, bot)
+    story = trader.trades("sell" if rule == "venue" else "buy")
     said = story["bots"][0]
     assert story["status"] == "refused" and reason in story["reason"] and story["orders"] == []
     assert check(story, rule)["ok"] is False
     assert said["would"].startswith("blocked order: sell 50" if rule == "venue" else "blocked order: buy ")
     assert numbers.items() <= said["numbers"].items() and {"bid", "ask", "equity"} <= said["numbers"].keys()
     assert any(line["step"] == "refused" and said["would"] in line["detail"] for line in story["timeline"])
-    assert ann.holds(bot) == 0
+    assert trader.holds(bot) == 0
 
 
-def test_a_daily_loss_stops_entries_until_the_next_day(ann: Person, feed: SetFeed, clock: SetClock):
-    bot = ann.bot(daily_loss_limit="100")
-    ann.trades("buy")
+def test_a_daily_loss_stops_entries_until_the_next_day(trader: Trader, feed: ManualFeed, clock: ManualClock):
+    bot = trader.bot(daily_loss_limit="100")
+    trader.trades("buy")
     feed.set("AAPL", 98)
-    ann.trades("close")  # 50 x -2: exactly the limit
-    story = ann.trades("buy")
+    trader.trades("close")  # 50 x -2: exactly the limit
+    story = trader.trades("buy")
     assert story["status"] == "refused" and story["reason"] == "daily loss 100.00 reached the limit 100.00"
     assert story["bots"][0]["would"].startswith("blocked order: buy 51.02")
     clock.forward(86400)
-    assert ann.trades("buy")["status"] == "filled" and ann.holds(bot) > 0
+    assert trader.trades("buy")["status"] == "filled" and trader.holds(bot) > 0
 
 
 @sqlite
-def test_nothing_is_added_to_a_position_past_its_risk_limit(ann: Person, feed: SetFeed):
-    ann.bot(risk_limit_percent="10")
-    ann.trades("buy")
+def test_nothing_is_added_to_a_position_past_its_risk_limit(trader: Trader, feed: ManualFeed):
+    trader.bot(risk_limit_percent="10")
+    trader.trades("buy")
     feed.set("AAPL", 90)
-    assert "10.00% down, past the risk limit 10%" in ann.trades("add")["reason"]
+    assert "10.00% down, past the risk limit 10%" in trader.trades("add")["reason"]
 
 
 @sqlite
-def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(ann: Person, clock: SetClock):
-    bot = ann.bot(
+def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(trader: Trader, clock: ManualClock):
+    bot = trader.bot(
         cooldown_seconds=600,
         orders_per_day=2,
         windows=[{"days": ["wed"], "from": "09:30", "to": "16:00"}],
         time_zone="America/New_York",
     )
-    ann.trades("buy")
-    ann.trades("close")
+    trader.trades("buy")
+    trader.trades("close")
     clock.forward(600)
-    assert ann.trades("buy")["status"] == "filled"
-    ann.trades("close")
+    assert trader.trades("buy")["status"] == "filled"
+    trader.trades("close")
     clock.forward(86400 - 600)  # Thursday: a day's two entries are over, and so is the window
-    assert "outside" in ann.trades("buy")["reason"]
-    ann.does("PATCH", f"/bots/{bot}", {"windows": []})
-    assert ann.trades("buy")["status"] == "filled"
+    assert "outside" in trader.trades("buy")["reason"]
+    trader.does("PATCH", f"/bots/{bot}", {"windows": []})
+    assert trader.trades("buy")["status"] == "filled"
 
 
 @pytest.mark.parametrize("way", ["close", "sell", "reduce"])
 @sqlite
-def test_exits_pass_where_entries_do_not(ann: Person, feed: SetFeed, way: str):
+def test_exits_pass_where_entries_do_not(trader: Trader, feed: ManualFeed, way: str):
     hurdles = {
         "cooldown_seconds": 600,
         "orders_per_day": 1,
@@ -146,23 +148,23 @@ def test_exits_pass_where_entries_do_not(ann: Person, feed: SetFeed, way: str):
         "risk_limit_percent": "1",
         "windows": [{"days": ["mon"], "from": "09:30", "to": "09:31"}],
     }
-    bot = ann.bot(sides="long")
-    ann.trades("buy")
-    ann.does("PATCH", f"/bots/{bot}", hurdles)
+    bot = trader.bot(sides="long")
+    trader.trades("buy")
+    trader.does("PATCH", f"/bots/{bot}", hurdles)
     feed.set("AAPL", 50)
-    switched(ann, bot, "halt")
-    ann.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
-    assert ann.get(f"/bots/{bot}")["is_active"] is False
-    story = ann.trades(way, **({"quantity": "50%"} if way == "reduce" else {}))
-    assert story["status"] == "filled" and ann.holds(bot) == (25 if way == "reduce" else 0)
+    switched(trader, bot, "halt")
+    trader.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+    assert trader.get(f"/bots/{bot}")["is_active"] is False
+    story = trader.trades(way, **({"quantity": "50%"} if way == "reduce" else {}))
+    assert story["status"] == "filled" and trader.holds(bot) == (25 if way == "reduce" else 0)
 
 
 @sqlite
-def test_a_flip_that_may_not_open_still_closes(ann: Person):
-    bot = ann.bot(orders_per_day=1)
-    ann.trades("buy")
-    story = ann.trades("sell")
-    assert orders_of(story) == [CLOSED] and ann.holds(bot) == 0
+def test_a_flip_that_may_not_open_still_closes(trader: Trader):
+    bot = trader.bot(orders_per_day=1)
+    trader.trades("buy")
+    story = trader.trades("sell")
+    assert orders_of(story) == [CLOSED] and trader.holds(bot) == 0
     assert check(story, "orders per day")["ok"] is False
     assert any(
         "exit only (entry blocked: the limit of 1 entries a day is reached" in line["detail"]
@@ -171,15 +173,17 @@ def test_a_flip_that_may_not_open_still_closes(ann: Person):
 
 
 @pytest.mark.parametrize("action", ["buy", "close"])
-def test_an_account_that_may_not_trade_refuses_with_the_code_of_it(ann: Person, action: str):
-    ann.bot()
-    ann.trades("buy")
+def test_an_account_that_may_not_trade_refuses_with_the_code_of_it(trader: Trader, action: str):
+    trader.bot()
+    trader.trades("buy")
 
     def disable(conn: Any) -> None:
-        accounts.change(conn, ann.user.id, ann.paper, is_active=False, disabled_reason=told("its key ended"))
+        accounts.change(
+            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=told("its key ended")
+        )
 
-    ann.house.app.db.write(disable)
-    story = ann.trades(action)
+    trader.installation.app.db.write(disable)
+    story = trader.trades(action)
     assert story["status"] == "refused" and not story["orders"]
     because = {"code": "text", "facts": {"text": "its key ended"}}
     for said in (story, *story["bots"]):

@@ -10,34 +10,34 @@ from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.tables import messages as message_table
 from tests.engine.test_engine_actions import AAPL, D
 from tests.support.databases import sqlite
-from tests.support.fakes import SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualFeed
+from tests.support.installation import Installation, Trader
 from tests.support.orders import orders_of
 
 # --- the watch over what is held ----------------------------------------------------------------------------
 
 
-def events(ann: Person) -> list[Any]:
-    return ann.get("/risk-events")["items"]
+def events(trader: Trader) -> list[Any]:
+    return trader.get("/risk-events")["items"]
 
 
 @pytest.mark.parametrize(("side", "before", "past"), [("buy", "90.01", "90"), ("sell", "109.99", "110")])
 def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
-    ann: Person, house: House, feed: SetFeed, side: str, before: str, past: str
+    trader: Trader, installation: Installation, feed: ManualFeed, side: str, before: str, past: str
 ):
-    bot = ann.bot(risk_limit_percent="10")
-    ann.trades(side)
+    bot = trader.bot(risk_limit_percent="10")
+    trader.trades(side)
     feed.set("AAPL", before)
-    assert house.look() == 0 and events(ann) == []
+    assert installation.look() == 0 and events(trader) == []
     feed.set("AAPL", past)
-    assert house.look() == 1
-    shown = ann.get(f"/bots/{bot}")
+    assert installation.look() == 1
+    shown = trader.get(f"/bots/{bot}")
     assert (
-        ann.holds(bot) == 0
+        trader.holds(bot) == 0
         and shown["is_active"] is False
         and "past the risk limit of 10%" in shown["paused_reason"]
     )
-    [event] = events(ann)
+    [event] = events(trader)
     assert (event["kind"], event["threshold"], event["actual"], event["bot_id"]) == (
         "risk_limit",
         "10",
@@ -45,35 +45,37 @@ def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
         bot,
     )
     assert event["action"] == "position closed, bot paused"
-    story = ann.story(event["signal_id"])  # a signal like any other
+    story = trader.story(event["signal_id"])  # a signal like any other
     assert story["origin"] == "risk" and story["status"] == "filled" and orders_of(story)[0][1] == "close"
-    assert ann.told(BotStopped)
-    assert house.look() == 0 and len(events(ann)) == 1, "once"
-    assert "the bot is paused" in ann.trades(side)["reason"]
+    assert trader.told(BotStopped)
+    assert installation.look() == 0 and len(events(trader)) == 1, "once"
+    assert "the bot is paused" in trader.trades(side)["reason"]
 
 
 @sqlite
-def test_past_the_days_loss_an_open_position_is_closed(ann: Person, house: House, feed: SetFeed):
-    bot = ann.bot(daily_loss_limit="250")
-    ann.trades("buy")
+def test_past_the_days_loss_an_open_position_is_closed(
+    trader: Trader, installation: Installation, feed: ManualFeed
+):
+    bot = trader.bot(daily_loss_limit="250")
+    trader.trades("buy")
     feed.set("AAPL", 97)
-    ann.trades("close")  # 150 of it are gone
-    ann.trades("buy")
+    trader.trades("close")  # 150 of it are gone
+    trader.trades("buy")
     feed.set("AAPL", D("95.1"))  # 51.54 x 1.9: 97.93 more
-    assert house.look() == 0
+    assert installation.look() == 0
     feed.set("AAPL", 95)
-    assert house.look() == 1
-    [event] = events(ann)
+    assert installation.look() == 1
+    [event] = events(trader)
     assert (event["kind"], event["threshold"]) == ("daily_loss", "250") and D(event["actual"]) >= 250
-    assert ann.holds(bot) == 0 and ann.get(f"/bots/{bot}")["is_active"] is False
+    assert trader.holds(bot) == 0 and trader.get(f"/bots/{bot}")["is_active"] is False
 
 
 @sqlite
 def test_the_stop_its_event_and_the_pause_are_one_step(
-    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, installation: Installation, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
-    bot = ann.bot(risk_limit_percent="10")
-    ann.trades("buy")
+    bot = trader.bot(risk_limit_percent="10")
+    trader.trades("buy")
     feed.set("AAPL", 80)
 
     def power_cut(*given: Any, **named: Any) -> None:
@@ -81,59 +83,59 @@ def test_the_stop_its_event_and_the_pause_are_one_step(
 
     with monkeypatch.context() as broken:
         broken.setattr(message_table, "notify", power_cut)
-        assert house.watch.look() == []
-    assert events(ann) == [] and ann.get(f"/bots/{bot}")["is_active"] is True
-    assert len(ann.get("/signals")["items"]) == 1
-    assert house.look() == 1 and len(events(ann)) == 1 and ann.holds(bot) == 0
+        assert installation.watch.look() == []
+    assert events(trader) == [] and trader.get(f"/bots/{bot}")["is_active"] is True
+    assert len(trader.get("/signals")["items"]) == 1
+    assert installation.look() == 1 and len(events(trader)) == 1 and trader.holds(bot) == 0
 
 
 @sqlite
 def test_one_bot_that_cannot_be_looked_at_does_not_keep_the_others_from_their_stop(
-    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, installation: Installation, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
-    first, second = ann.bot("AAPL", risk_limit_percent="10"), ann.bot("MSFT", risk_limit_percent="10")
-    ann.trades("buy", "AAPL")
-    ann.trades("buy", "MSFT")
+    first, second = trader.bot("AAPL", risk_limit_percent="10"), trader.bot("MSFT", risk_limit_percent="10")
+    trader.trades("buy", "AAPL")
+    trader.trades("buy", "MSFT")
     feed.set("AAPL", 80)
     feed.set("MSFT", 80)
-    look_at = house.watch._look_at
+    look_at = installation.watch._look_at
     monkeypatch.setattr(
-        house.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote)
+        installation.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote)
     )
-    house.look()
-    assert ann.holds(first) > 0 and ann.holds(second) == 0
+    installation.look()
+    assert trader.holds(first) > 0 and trader.holds(second) == 0
 
 
 @sqlite
 def test_a_quote_is_fetched_once_per_symbol(
-    ann: Person, house: House, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, installation: Installation, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
     for frame in ("5m", "15m", "1H"):
-        ann.bot("AAPL", frame, risk_limit_percent="10")
-        ann.trades("buy", timeframe=frame)
-    ann.bot("MSFT", risk_limit_percent="10")
-    ann.trades("buy", "MSFT")
+        trader.bot("AAPL", frame, risk_limit_percent="10")
+        trader.trades("buy", timeframe=frame)
+    trader.bot("MSFT", risk_limit_percent="10")
+    trader.trades("buy", "MSFT")
     asked: list[str] = []
     monkeypatch.setattr(
         feed, "quote", lambda symbol, quote=feed.quote: (asked.append(symbol.short), quote(symbol))[1]
     )
-    house.watch.look()
+    installation.watch.look()
     assert sorted(asked) == ["AAPL", "MSFT"]
 
 
 @sqlite
 def test_where_no_price_is_to_be_had_the_others_are_watched_all_the_same(
-    ann: Person, house: House, feed: SetFeed
+    trader: Trader, installation: Installation, feed: ManualFeed
 ):
-    first, second = ann.bot("AAPL", risk_limit_percent="10"), ann.bot("MSFT", risk_limit_percent="10")
-    ann.trades("buy")
-    ann.trades("buy", "MSFT")
+    first, second = trader.bot("AAPL", risk_limit_percent="10"), trader.bot("MSFT", risk_limit_percent="10")
+    trader.trades("buy")
+    trader.trades("buy", "MSFT")
     feed.away.add(AAPL.text)
     feed.set("MSFT", 50)
-    assert [lane.symbol.short for lane in house.watch.look()] == ["MSFT"]
+    assert [lane.symbol.short for lane in installation.watch.look()] == ["MSFT"]
     feed.away.clear()
-    house.work()
-    assert (ann.holds(first), ann.holds(second)) == (50, 0)
+    installation.work()
+    assert (trader.holds(first), trader.holds(second)) == (50, 0)
 
 
 EXITS: list[tuple[dict[str, Any], list[tuple[str, int]]]] = [
@@ -160,17 +162,21 @@ EXITS: list[tuple[dict[str, Any], list[tuple[str, int]]]] = [
 )
 @sqlite
 def test_exits_are_kept_from_the_moment_the_entry_is_filled(
-    ann: Person, house: House, feed: SetFeed, exits: dict[str, Any], course: list[tuple[str, int]]
+    trader: Trader,
+    installation: Installation,
+    feed: ManualFeed,
+    exits: dict[str, Any],
+    course: list[tuple[str, int]],
 ):
-    bot = ann.bot()
-    ann.trades("buy", **exits)
-    assert "managed by DashTrade" in ann.get(f"/bots/{bot}")["position"]["exits"][0]
+    bot = trader.bot()
+    trader.trades("buy", **exits)
+    assert "managed by DashTrade" in trader.get(f"/bots/{bot}")["position"]["exits"][0]
     for price, owned in course:
         feed.set("AAPL", price)
-        house.look()
-        assert ann.holds(bot) == owned, price
-    shown = ann.get(f"/bots/{bot}")
+        installation.look()
+        assert trader.holds(bot) == owned, price
+    shown = trader.get(f"/bots/{bot}")
     assert shown["is_active"] is True and shown["position"]["exits"] == []
-    assert {event["kind"] for event in events(ann)} == {
+    assert {event["kind"] for event in events(trader)} == {
         "take_profit" if "takeProfit" in exits else "stop_loss"
     }

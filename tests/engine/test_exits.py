@@ -15,8 +15,8 @@ from dashtrade.domain.ports import Rejected, Rules, VenueStatus
 from dashtrade.domain.values import OrderType
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 
 @pytest.fixture
@@ -25,23 +25,23 @@ def venue() -> Venue:
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
     """Her bots trade at a venue that does as it is told."""
-    person = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")
     return person
 
 
-def at(person: Person, feed: SetFeed, price: Any, looks: int = 2) -> None:
+def at(person: Trader, feed: ManualFeed, price: Any, looks: int = 2) -> None:
     """The price, and what the watch does about it: an exit is set off at one look and followed up at the
     next."""
     feed.set("AAPL", D(str(price)))
     for _ in range(looks):
-        person.house.look()
-        person.house.work()
+        person.installation.look()
+        person.installation.work()
 
 
-def exits(person: Person, bot: int) -> list[str]:
+def exits(person: Trader, bot: int) -> list[str]:
     return [line["words"].partition(" (")[0] for line in person.get(f"/bots/{bot}")["exits"]]
 
 
@@ -95,85 +95,85 @@ COURSES: list[tuple[str, dict[str, Any], list[tuple[Any, int]]]] = [
 @pytest.mark.parametrize(("alert", "course"), [(c[1], c[2]) for c in COURSES], ids=[c[0] for c in COURSES])
 @sqlite
 def test_the_steps_of_a_plan_are_carried_out_one_by_one(
-    ann: Person, feed: SetFeed, alert: dict[str, Any], course: list[tuple[Any, int]]
+    trader: Trader, feed: ManualFeed, alert: dict[str, Any], course: list[tuple[Any, int]]
 ):
-    bot = ann.bot(position_size="50", position_size_type="quantity")
-    ann.trades("buy", **alert)
+    bot = trader.bot(position_size="50", position_size_type="quantity")
+    trader.trades("buy", **alert)
     for price, owned in course:
-        at(ann, feed, price, looks=3 if owned not in (25, 30) else 2)
-        assert ann.holds(bot) == owned, price
-    assert ann.get(f"/bots/{bot}")["exits"] == []
+        at(trader, feed, price, looks=3 if owned not in (25, 30) else 2)
+        assert trader.holds(bot) == owned, price
+    assert trader.get(f"/bots/{bot}")["exits"] == []
 
 
 @sqlite
-def test_a_short_has_its_exits_the_other_way_round(ann: Person, feed: SetFeed):
-    bot = ann.bot(position_size="50", position_size_type="quantity")
-    ann.trades(
+def test_a_short_has_its_exits_the_other_way_round(trader: Trader, feed: ManualFeed):
+    bot = trader.bot(position_size="50", position_size_type="quantity")
+    trader.trades(
         "sell",
         takeProfit=[{"percent": 5, "share": 50}, {"percent": 10}],
         stopLoss={"type": "stop", "percent": 5},
         breakEven=True,
     )
-    assert exits(ann, bot) == [
+    assert exits(trader, bot) == [
         "take profit 50% at 95",
         "take profit at 90",
         "stop at 105, to break-even after the first step",
     ]
-    at(ann, feed, 95)
-    assert ann.holds(bot) == -25 and exits(ann, bot) == ["take profit at 90", "stop at 100"]
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 0
+    at(trader, feed, 95)
+    assert trader.holds(bot) == -25 and exits(trader, bot) == ["take profit at 90", "stop at 100"]
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 0
 
 
 @sqlite
-def test_after_its_time_a_position_is_closed(ann: Person, feed: SetFeed, clock: SetClock):
-    bot = ann.bot()
-    ann.trades("buy", closeAfterMinutes=30)
+def test_after_its_time_a_position_is_closed(trader: Trader, feed: ManualFeed, clock: ManualClock):
+    bot = trader.bot()
+    trader.trades("buy", closeAfterMinutes=30)
     clock.forward(29 * 60)
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 50
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 50
     clock.forward(61)
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 0
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 0
 
 
 @sqlite
-def test_a_time_of_day_is_the_bots_own(ann: Person, feed: SetFeed, clock: SetClock):
-    bot = ann.bot(time_zone="America/New_York", close_at="15:55")
-    ann.trades("buy")
-    assert exits(ann, bot) == [f"closes at {clock.now().date()} 15:55 America/New_York"]
+def test_a_time_of_day_is_the_bots_own(trader: Trader, feed: ManualFeed, clock: ManualClock):
+    bot = trader.bot(time_zone="America/New_York", close_at="15:55")
+    trader.trades("buy")
+    assert exits(trader, bot) == [f"closes at {clock.now().date()} 15:55 America/New_York"]
     clock.time = clock.time.replace(hour=19, minute=54)  # summer: New York is four hours behind
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 50
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 50
     clock.forward(60)
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 0
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 0
 
 
 # --- whose --------------------------------------------------------------------------------------------------
 
 
 @sqlite
-def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(ann: Person, feed: SetFeed):
+def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(trader: Trader, feed: ManualFeed):
     settings = {
         "take_profit": [{"percent": "5", "share": "50"}, {"percent": "10"}],
         "stop_loss": {"type": "stop", "percent": "4"},
         "break_even": True,
     }
-    bot = ann.bot(position_size="50", position_size_type="quantity", **settings)
-    assert {name: ann.get(f"/bots/{bot}")[name] for name in settings} == settings
-    ann.trades("buy", stopLoss=97)
-    assert exits(ann, bot) == [
+    bot = trader.bot(position_size="50", position_size_type="quantity", **settings)
+    assert {name: trader.get(f"/bots/{bot}")[name] for name in settings} == settings
+    trader.trades("buy", stopLoss=97)
+    assert exits(trader, bot) == [
         "take profit 50% at 105",
         "take profit at 110",
         "stop at 97, to break-even after the first step",
     ]
-    ann.trades("close")
-    ann.trades("buy")
-    assert exits(ann, bot)[-1] == "stop at 96, to break-even after the first step"
-    ann.does("PATCH", f"/bots/{bot}", {"take_profit": None, "stop_loss": "90", "break_even": False})
-    story = ann.trades("reverse")
-    assert ann.holds(
+    trader.trades("close")
+    trader.trades("buy")
+    assert exits(trader, bot)[-1] == "stop at 96, to break-even after the first step"
+    trader.does("PATCH", f"/bots/{bot}", {"take_profit": None, "stop_loss": "90", "break_even": False})
+    story = trader.trades("reverse")
+    assert trader.holds(
         bot
     ) == 0 and "exit only (entry blocked: the stop-loss 90 is not above the price 100" in str(
         story["timeline"]
@@ -198,9 +198,9 @@ def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(ann: P
     ],
 )
 @sqlite
-def test_settings_that_cannot_be_are_refused_by_name(ann: Person, fields: dict[str, Any], where: str):
-    account = ann.account()
-    said = ann.call(
+def test_settings_that_cannot_be_are_refused_by_name(trader: Trader, fields: dict[str, Any], where: str):
+    account = trader.account()
+    said = trader.call(
         "POST",
         "/bots",
         {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "5000"} | fields,
@@ -209,60 +209,61 @@ def test_settings_that_cannot_be_are_refused_by_name(ann: Person, fields: dict[s
 
 
 @sqlite
-def test_an_exit_on_the_wrong_side_of_the_price_opens_nothing(ann: Person):
-    bot = ann.bot()
-    story = ann.trades("buy", takeProfit=99)
+def test_an_exit_on_the_wrong_side_of_the_price_opens_nothing(trader: Trader):
+    bot = trader.bot()
+    story = trader.trades("buy", takeProfit=99)
     assert story["status"] == "refused" and "99 is not above the price 100" in story["reason"]
-    assert "is not below" in ann.trades("buy", stopLoss=101)["reason"]
-    assert ann.holds(bot) == 0
+    assert "is not below" in trader.trades("buy", stopLoss=101)["reason"]
+    assert trader.holds(bot) == 0
 
 
 # --- moved --------------------------------------------------------------------------------------------------
 
 
-def test_the_stop_is_moved_and_the_rest_stays(ann: Person, feed: SetFeed):
-    bot = ann.bot()
-    ann.trades("buy", takeProfit=110, stopLoss=95)
-    shown = ann.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
+def test_the_stop_is_moved_and_the_rest_stays(trader: Trader, feed: ManualFeed):
+    bot = trader.bot()
+    trader.trades("buy", takeProfit=110, stopLoss=95)
+    shown = trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
     assert [(line["kind"], line["price"], line["held_by"]) for line in shown["exits"]] == [
         ("take_profit", "110", "DashTrade"),
         ("stop_loss", "98", "DashTrade"),
     ]
-    ann.does("PATCH", f"/bots/{bot}/exits", {"take_profit": None})
-    assert exits(ann, bot) == ["stop at 98"]
-    at(ann, feed, 98)
-    assert ann.holds(bot) == 0
+    trader.does("PATCH", f"/bots/{bot}/exits", {"take_profit": None})
+    assert exits(trader, bot) == ["stop at 98"]
+    at(trader, feed, 98)
+    assert trader.holds(bot) == 0
 
 
 @sqlite
-def test_a_stop_that_would_close_at_once_is_not_taken(ann: Person, feed: SetFeed):
-    bot = ann.bot()
-    assert ann.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"}).status_code == 409
-    ann.trades("buy")
+def test_a_stop_that_would_close_at_once_is_not_taken(trader: Trader, feed: ManualFeed):
+    bot = trader.bot()
+    assert trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"}).status_code == 409
+    trader.trades("buy")
     feed.set("AAPL", D(97))
-    said = ann.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
+    said = trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
     assert said.status_code == 409 and "would close at once" in said.json["message"]
     assert (
-        ann.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"percent": 5, "amount": 2}}).status_code == 400
+        trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"percent": 5, "amount": 2}}).status_code
+        == 400
     )
-    assert ann.call("PATCH", f"/bots/{bot}/exits", {"stopp_loss": "90"}).status_code == 400
-    ann.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"type": "trailing_stop", "amount": "3"}})
-    assert exits(ann, bot) == ["trailing stop at 94"], "it trails from where the price is"
+    assert trader.call("PATCH", f"/bots/{bot}/exits", {"stopp_loss": "90"}).status_code == 400
+    trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"type": "trailing_stop", "amount": "3"}})
+    assert exits(trader, bot) == ["trailing stop at 94"], "it trails from where the price is"
 
 
 @sqlite
-def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(ann: Person, feed: SetFeed):
-    bot = ann.bot()
-    assert "the bot has no position" in ann.trades("breakeven")["reason"]
-    ann.trades("buy", stopLoss=95)
-    assert "would close at once" in ann.trades("breakeven")["reason"]
+def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(trader: Trader, feed: ManualFeed):
+    bot = trader.bot()
+    assert "the bot has no position" in trader.trades("breakeven")["reason"]
+    trader.trades("buy", stopLoss=95)
+    assert "would close at once" in trader.trades("breakeven")["reason"]
     feed.set("AAPL", D(104))
-    story = ann.trades("breakeven")
+    story = trader.trades("breakeven")
     assert (story["status"], story["reason"]) == ("filled", "the stop moves to the entry price, 100")
-    assert exits(ann, bot) == ["stop at 100"]
-    assert "break-even or better already" in ann.trades("breakeven")["reason"]
-    at(ann, feed, 100)
-    assert ann.holds(bot) == 0
+    assert exits(trader, bot) == ["stop at 100"]
+    assert "break-even or better already" in trader.trades("breakeven")["reason"]
+    at(trader, feed, 100)
+    assert trader.holds(bot) == 0
 
 
 # --- through refusals ---------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(ann: Person, feed: 
 
 @sqlite
 def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_user_is_told(
-    away: Person, feed: SetFeed, venue: Venue, clock: SetClock
+    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", stopLoss=95)
@@ -279,8 +280,8 @@ def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_
     tries = []
     for _ in range(200):
         sent = len(venue.sent)
-        away.house.look()
-        away.house.work()
+        away.installation.look()
+        away.installation.work()
         if len(venue.sent) > sent:
             tries.append(clock.now())
         if not away.holds(bot):
@@ -295,7 +296,7 @@ def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_
 
 @sqlite
 def test_a_step_that_was_filled_in_part_goes_on_for_the_rest(
-    away: Person, feed: SetFeed, venue: Venue, clock: SetClock
+    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
 ):
     bot = away.bot(position_size="50", position_size_type="quantity")
     away.trades("buy", takeProfit=[{"percent": 5, "share": 40}, {"percent": 50}], stopLoss=90, breakEven=True)
@@ -303,7 +304,7 @@ def test_a_step_that_was_filled_in_part_goes_on_for_the_rest(
     at(away, feed, 105)
     name = venue.sent[-1].client_order_id
     venue.report(name, VenueStatus.CANCELED, venue.execution(name, 8))
-    away.house.work()
+    away.installation.work()
     assert away.holds(bot) == 42
     clock.forward(6)
     at(away, feed, 105)
@@ -313,7 +314,7 @@ def test_a_step_that_was_filled_in_part_goes_on_for_the_rest(
 
 @sqlite
 def test_a_step_too_small_to_order_is_left_out_and_told(
-    away: Person, feed: SetFeed, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    away: Trader, feed: ManualFeed, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
         venue, "rules", lambda symbol: Rules(quantity_step=D(1), price_step=D("0.01"), min_quantity=D(1))
@@ -328,7 +329,7 @@ def test_a_step_too_small_to_order_is_left_out_and_told(
 
 @sqlite
 def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_again(
-    away: Person, feed: SetFeed, venue: Venue, clock: SetClock
+    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", stopLoss={"type": "stop_limit", "stopPrice": 95, "limitPrice": "94.5"})
@@ -351,7 +352,7 @@ def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_
 
 
 def test_a_stop_does_not_wait_for_a_step_that_is_under_way(
-    away: Person, feed: SetFeed, venue: Venue, clock: SetClock
+    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", takeProfit=[{"percent": 5, "share": 40}, {"percent": 50}], stopLoss=90)
@@ -366,16 +367,16 @@ def test_a_stop_does_not_wait_for_a_step_that_is_under_way(
 
 
 def test_an_exit_that_was_set_off_is_carried_on_after_a_restart(
-    make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue
 ):
-    person = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")
     bot = person.bot()
     person.trades("buy", stopLoss=95)
     venue.plan.append(Rejected("halted"))
     at(person, feed, 94, looks=1)
-    again = House(make_app(clock=clock, feed=feed, brokers=venue.kind()))
-    person.house.app.engine.leases.release()
+    again = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
+    person.installation.app.engine.leases.release()
     clock.forward(6)
     again.look()
     again.work()

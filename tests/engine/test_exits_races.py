@@ -28,8 +28,8 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Reply, Seen
 from tests.support.at_alpaca import account, addresses
 from tests.support.databases import Postgres, SqliteFiles
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 PLANS: list[dict[str, Any]] = [
     {"takeProfit": {"percent": 5}, "stopLoss": {"type": "stop", "percent": 5}},
@@ -84,10 +84,10 @@ stories = st.lists(step, min_size=3, max_size=16)
 
 @dataclass
 class Race:
-    person: Person
+    person: Trader
     bot: int
     sim: AlpacaSimulator
-    clock: SetClock
+    clock: ManualClock
     sign: int
     worst: D = D(0)  # the farthest on the wrong side the account has ever been
     ambushes: list[tuple[str, int]] = field(default_factory=list)
@@ -136,7 +136,7 @@ class Race:
             case ("work", seconds):
                 self._work(seconds)
             case ("look",):
-                self.person.house.look()
+                self.person.installation.look()
 
     def rest(self) -> None:
         """Nothing happens any more: everything comes to its end."""
@@ -147,13 +147,13 @@ class Race:
                 self.sim.market.next_in_parts = False
                 self.sim.market.finish_parts()
             self._work(7)
-            self.person.house.look()
+            self.person.installation.look()
 
     def _work(self, seconds: int) -> None:
         """As the worker does it: a venue that cannot be asked now is asked again later."""
         self.clock.forward(seconds)
         with contextlib.suppress(BrokerError):
-            self.person.house.work()
+            self.person.installation.work()
 
     def agree(self) -> D:
         owned, there = self.person.holds(self.bot), self.sim.market.quantity(self.sim.market.assets["AAPL"])
@@ -170,11 +170,11 @@ def race(database_url: str, home: Path, sign: int) -> Iterator[Race]:
             "ENCRYPTION_KEY": KEY,
             **addresses(sim),
         }
-        clock = SetClock(datetime.now(UTC))
+        clock = ManualClock(datetime.now(UTC))
         sim.market.now = clock.now  # so that its prices are not old ones
         app = build_app(Settings.load(given, home), clock=clock)
         try:
-            person = House(app).join()
+            person = Installation(app).join()
             person.paper = account(person, sim)
             bot = person.bot(
                 position_size="10", position_size_type="quantity", sides="long" if sign > 0 else "short"

@@ -21,8 +21,8 @@ from dashtrade.domain.notices.people import DiskFree, DiskLow
 from dashtrade.services.operations import disk_watch
 from dashtrade.ui.shell import banners
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, until
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, until
 
 
 @pytest.fixture
@@ -100,10 +100,10 @@ def test_the_sizes_leave_no_room_to_flap() -> None:
 
 
 @pytest.fixture
-def boss(small_disk: Path, make_app: MakeApp, clock: SetClock, feed: SetFeed, sizes: None) -> Person:
+def boss(small_disk: Path, make_app: MakeApp, clock: ManualClock, feed: ManualFeed, sizes: None) -> Trader:
     """On a small disk, with a bot for AAPL that holds something and one for MSFT that does not."""
     app = make_app(clock=clock, feed=feed, DATABASE_URL=f"sqlite:///{small_disk / 'dashtrade.db'}")
-    person = House(app).join("boss@example.com", role=Role.SUPERADMIN)
+    person = Installation(app).join("boss@example.com", role=Role.SUPERADMIN)
     person.bot()
     person.bot("MSFT")
     person.trades("buy")
@@ -117,14 +117,14 @@ def database_url() -> str:
 
 @of_mb(30)
 def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_again(
-    small_disk: Path, boss: Person
+    small_disk: Path, boss: Trader
 ) -> None:
-    app, ann = boss.house.app, boss.house.join()
+    app, trader = boss.installation.app, boss.installation.join()
     disk_watch.look(app)
     other = fill_up(small_disk, leave=4 * MB)
     for _ in range(3):
         disk_watch.look(app)
-    assert len(boss.told(DiskLow)) == 1 and not ann.told(DiskLow)
+    assert len(boss.told(DiskLow)) == 1 and not trader.told(DiskLow)
     other.unlink()
     for _ in range(3):
         disk_watch.look(app)
@@ -136,19 +136,19 @@ def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_a
 
 @of_mb(30)
 def test_every_page_says_that_entries_are_refused(
-    small_disk: Path, boss: Person, monkeypatch: pytest.MonkeyPatch
+    small_disk: Path, boss: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr(banners.st, "html", shown.append)
-    banners.banners(boss.house.app, boss.user)
+    banners.banners(boss.installation.app, boss.user)
     assert not shown
     fill_up(small_disk, leave=4 * MB)
-    banners.banners(boss.house.app, boss.user)
+    banners.banners(boss.installation.app, boss.user)
     assert len(shown) == 1 and "disk is nearly full" in shown[0] and "Exits still pass" in shown[0]
 
 
 @of_mb(30)
-def test_with_little_room_only_what_leads_out_of_something_is_taken(small_disk: Path, boss: Person) -> None:
+def test_with_little_room_only_what_leads_out_of_something_is_taken(small_disk: Path, boss: Trader) -> None:
     fill_up(small_disk, leave=4 * MB)
     for body in ({"action": "buy", "symbol": "MSFT"}, {"action": "close", "symbol": "MSFT"}, "hello"):
         said = boss.alert(body)

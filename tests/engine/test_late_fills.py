@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from dashtrade.domain.ledger import new_fills
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import orders as order_table
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 D = Decimal
 
@@ -29,55 +29,57 @@ def venue() -> Venue:
 
 
 @pytest.fixture
-def house(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Iterator[House]:
-    yield House(make_app(clock=clock, feed=feed, brokers=venue.kind()))
+def installation(
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue
+) -> Iterator[Installation]:
+    yield Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
 
 
 @pytest.fixture
-def resting(house: House, ann: Person, venue: Venue) -> str:
+def resting(installation: Installation, trader: Trader, venue: Venue) -> str:
     """A limit order for 10 that works at the venue."""
-    ann.bot(account=ann.account("venue"), position_size="10", position_size_type="quantity")
+    trader.bot(account=trader.account("venue"), position_size="10", position_size_type="quantity")
     venue.plan.append("work")
-    ann.trades("buy", order_type="limit", limit_price="100")
+    trader.trades("buy", order_type="limit", limit_price="100")
     return venue.sent[-1].client_order_id
 
 
-def cancelled(house: House, ann: Person, name: str) -> None:
-    ann.does("POST", f"/orders/{name}/cancel")
-    house.work()
-    assert ann.get(f"/orders/{name}")["status"] == "canceled"
+def cancelled(installation: Installation, trader: Trader, name: str) -> None:
+    trader.does("POST", f"/orders/{name}/cancel")
+    installation.work()
+    assert trader.get(f"/orders/{name}")["status"] == "canceled"
 
 
 @pytest.mark.parametrize("part", [4, 10])
 def test_a_fill_that_comes_after_the_cancellation_is_booked_once(
-    house: House, ann: Person, venue: Venue, clock: SetClock, resting: str, part: int
+    installation: Installation, trader: Trader, venue: Venue, clock: ManualClock, resting: str, part: int
 ):
-    cancelled(house, ann, resting)
+    cancelled(installation, trader, resting)
     venue.report(resting, VenueStatus.CANCELED, venue.execution(resting, part))
-    account = ann.get("/orders")["items"][0]["account_id"]
+    account = trader.get("/orders")["items"][0]["account_id"]
     for _ in range(3):
         clock.forward(5)
-        house.app.engine.collect(account)
-    order = ann.get(f"/orders/{resting}")
+        installation.app.engine.collect(account)
+    order = trader.get(f"/orders/{resting}")
     assert (order["filled_quantity"], order["status"]) == (str(part), "filled" if part == 10 else "canceled")
-    assert ann.holds(1) == part and len(ann.get("/trades")["items"]) == 1
-    assert ann.get("/signals")["items"][0]["status"] == "filled"
+    assert trader.holds(1) == part and len(trader.get("/trades")["items"]) == 1
+    assert trader.get("/signals")["items"][0]["status"] == "filled"
 
 
 def test_an_order_that_ended_is_not_asked_after_for_ever(
-    house: House, ann: Person, venue: Venue, clock: SetClock, resting: str
+    installation: Installation, trader: Trader, venue: Venue, clock: ManualClock, resting: str
 ):
-    cancelled(house, ann, resting)
-    assert [order.id for order in house.app.engine.sender.lately_ended()] == [resting]
+    cancelled(installation, trader, resting)
+    assert [order.id for order in installation.app.engine.sender.lately_ended()] == [resting]
     clock.forward(61)
-    assert house.app.engine.sender.lately_ended() == []
+    assert installation.app.engine.sender.lately_ended() == []
 
 
 def test_executions_told_after_their_total_are_not_booked_again(
-    house: House, ann: Person, venue: Venue, resting: str
+    installation: Installation, trader: Trader, venue: Venue, resting: str
 ):
     def told(*fills: BrokerFill, total: int, status: VenueStatus = VenueStatus.WORKING) -> None:
-        with house.app.db.read() as conn:
+        with installation.app.db.read() as conn:
             order = order_table.load(conn, resting)
         report = replace(
             venue.reports[resting],
@@ -86,18 +88,18 @@ def test_executions_told_after_their_total_are_not_booked_again(
             filled_quantity=D(total),
             average_price=D(100) if total else None,
         )
-        drive(house.app.db, house.app.engine.sender.book(order, report))
+        run_sync(installation.app.db, installation.app.engine.sender.book(order, report))
 
     first, second, third = (
         venue.execution(resting, quantity, number=number) for number, quantity in enumerate((2, 3, 5), 1)
     )
     told(total=5)
     told(first, second, total=5)
-    assert ann.holds(1) == 5
+    assert trader.holds(1) == 5
     told(first, second, third, total=10, status=VenueStatus.FILLED)
     told(first, second, third, total=10, status=VenueStatus.FILLED)
-    assert ann.holds(1) == 10 and ann.get("/bots/1")["position"]["average_price"] == "100"
-    assert ann.get(f"/orders/{resting}")["status"] == "filled"
+    assert trader.holds(1) == 10 and trader.get("/bots/1")["position"]["average_price"] == "100"
+    assert trader.get(f"/orders/{resting}")["status"] == "filled"
 
 
 AT = datetime(2026, 1, 5, 15, tzinfo=UTC)
@@ -171,8 +173,10 @@ def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
     assert (fill.quantity, fill.fee) == (5, D("0.5"))
 
 
-def test_the_fees_of_a_total_reach_the_books(house: House, ann: Person, venue: Venue, resting: str):
-    with house.app.db.read() as conn:
+def test_the_fees_of_a_total_reach_the_books(
+    installation: Installation, trader: Trader, venue: Venue, resting: str
+):
+    with installation.app.db.read() as conn:
         order = order_table.load(conn, resting)
     filled = {
         "status": VenueStatus.FILLED,
@@ -181,5 +185,5 @@ def test_the_fees_of_a_total_reach_the_books(house: House, ann: Person, venue: V
         "total_fee": D("1.5"),
     }
     report = replace(venue.reports[resting], **filled)
-    drive(house.app.db, house.app.engine.sender.book(order, report))
-    assert ann.get("/trades")["items"][0]["fee"] == "1.5"
+    run_sync(installation.app.db, installation.app.engine.sender.book(order, report))
+    assert trader.get("/trades")["items"][0]["fee"] == "1.5"

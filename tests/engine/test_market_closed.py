@@ -15,8 +15,8 @@ from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.fakes import MORNING, SetClock, SetFeed
-from tests.support.installation import House, Person, Venue, until
+from tests.support.fakes import MORNING, ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue, until
 
 EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
 MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
@@ -26,19 +26,19 @@ MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def paper(app: App, clock: SetClock) -> Person:
-    ann = House(app).join()
-    ann.paper = ann.account(hours="exchange")
+def paper(app: App, clock: ManualClock) -> Trader:
+    trader = Installation(app).join()
+    trader.paper = trader.account(hours="exchange")
     clock.time = EVENING
-    return ann
+    return trader
 
 
-def open_market(ann: Person, clock: SetClock) -> None:
+def open_market(trader: Trader, clock: ManualClock) -> None:
     clock.time = MONDAY + timedelta(seconds=2)
-    ann.house.work()
+    trader.installation.work()
 
 
-def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_opens(paper: Person):
+def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_opens(paper: Trader):
     bot = paper.bot()
     story = paper.trades("buy")
     assert story["status"] == "refused" and story["orders"] == []
@@ -49,7 +49,9 @@ def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_open
     )
 
 
-def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(paper: Person, clock: SetClock):
+def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(
+    paper: Trader, clock: ManualClock
+):
     bot = paper.bot(when_closed="wait")
     signal = paper.trades("buy", id="once")["id"]
     waiting = paper.story(signal)
@@ -62,25 +64,25 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(pap
     )
     assert len(paper.told(EntryWaitsForMarket)) == 1 == len(paper.get("/messages")["items"])
     clock.forward(3600)
-    paper.house.work()
+    paper.installation.work()
     assert paper.holds(bot) == 0
     open_market(paper, clock)
     assert paper.story(signal)["status"] == "filled" and paper.holds(bot) == 50
 
 
-def test_coins_trade_while_the_exchange_is_closed(paper: Person):
+def test_coins_trade_while_the_exchange_is_closed(paper: Trader):
     paper.bot("BTCUSD")
     assert paper.trades("buy", "BTCUSD")["status"] == "filled"
 
 
-def test_an_account_that_is_always_open_knows_no_closed_market(paper: Person):
+def test_an_account_that_is_always_open_knows_no_closed_market(paper: Trader):
     paper.bot(account=paper.account())
     assert paper.trades("buy")["status"] == "filled"
 
 
 @pytest.mark.parametrize(("later", "owned"), [("close", 0), ("cancel", 0), ("sell", -50), ("buy", 50)])
 def test_a_later_word_takes_the_place_of_an_entry_that_waits(
-    paper: Person, clock: SetClock, later: str, owned: int
+    paper: Trader, clock: ManualClock, later: str, owned: int
 ):
     bot = paper.bot(when_closed="wait")
     first = paper.trades("buy")["id"]
@@ -93,7 +95,7 @@ def test_a_later_word_takes_the_place_of_an_entry_that_waits(
     assert paper.holds(bot) == owned and len(paper.get("/orders")["items"]) == bool(owned)
 
 
-def test_a_close_of_shorts_alone_leaves_a_buy_that_waits(paper: Person, clock: SetClock):
+def test_a_close_of_shorts_alone_leaves_a_buy_that_waits(paper: Trader, clock: ManualClock):
     bot = paper.bot(when_closed="wait")
     paper.trades("buy")
     paper.trades("exit_short")
@@ -101,7 +103,7 @@ def test_a_close_of_shorts_alone_leaves_a_buy_that_waits(paper: Person, clock: S
     assert paper.holds(bot) == 50
 
 
-def test_an_entry_that_waits_holds_up_no_other_bot_of_the_symbol(paper: Person, clock: SetClock):
+def test_an_entry_that_waits_holds_up_no_other_bot_of_the_symbol(paper: Trader, clock: ManualClock):
     paper.bot(when_closed="wait")
     paper.bot(timeframe="1H")
     waiting = paper.trades("buy", timeframe="15 Min")
@@ -111,7 +113,7 @@ def test_an_entry_that_waits_holds_up_no_other_bot_of_the_symbol(paper: Person, 
     assert paper.story(waiting["id"])["status"] == "working"
 
 
-def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Person):
+def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Trader):
     paper.bot(when_closed="wait")
     story = paper.trades("buy", maxAge=3600)
     assert story["status"] == "refused"
@@ -121,7 +123,7 @@ def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Person):
     )
 
 
-def test_what_waits_is_looked_at_anew_at_the_open(paper: Person, clock: SetClock):
+def test_what_waits_is_looked_at_anew_at_the_open(paper: Trader, clock: ManualClock):
     bot = paper.bot(when_closed="wait")
     signal = paper.trades("buy")["id"]
     paper.does("POST", f"/bots/{bot}/pause")
@@ -129,22 +131,24 @@ def test_what_waits_is_looked_at_anew_at_the_open(paper: Person, clock: SetClock
     assert paper.story(signal)["status"] == "refused" and "the bot is paused" in paper.story(signal)["reason"]
 
 
-def test_what_waits_survives_a_restart(paper: Person, clock: SetClock, feed: SetFeed, make_app: MakeApp):
+def test_what_waits_survives_a_restart(
+    paper: Trader, clock: ManualClock, feed: ManualFeed, make_app: MakeApp
+):
     bot = paper.bot(when_closed="wait")
     signal = paper.trades("buy")["id"]
     clock.time = MONDAY + timedelta(seconds=2)
-    paper.house.app.engine.leases.release()
-    House(make_app(clock=clock, feed=feed)).work()
+    paper.installation.app.engine.leases.release()
+    Installation(make_app(clock=clock, feed=feed)).work()
     assert paper.story(signal)["status"] == "filled" and paper.holds(bot) == 50
 
 
-def test_a_paused_bot_is_refused_rather_than_made_to_wait(paper: Person):
+def test_a_paused_bot_is_refused_rather_than_made_to_wait(paper: Trader):
     bot = paper.bot(when_closed="wait")
     paper.does("POST", f"/bots/{bot}/pause")
     assert "the bot is paused" in paper.trades("buy")["reason"]
 
 
-def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Person, clock: SetClock):
+def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Trader, clock: ManualClock):
     clock.time = MORNING
     bot = paper.bot()
     assert paper.trades("buy")["status"] == "filled"
@@ -155,13 +159,13 @@ def test_an_exit_is_queued_at_the_venue_and_asked_for_once(paper: Person, clock:
     again = paper.trades("close")
     assert again["status"] == "refused" and again["reason_code"] == "close_queued"
     clock.time = MONDAY + timedelta(seconds=2)
-    paper.house.work()
+    paper.installation.work()
     assert paper.holds(bot) == 0 and len(paper.get("/orders")["items"]) == 2
 
 
 @pytest.mark.parametrize(("when_closed", "owned"), [("refuse", 0), ("wait", -50)])
 def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(
-    paper: Person, clock: SetClock, when_closed: str, owned: int
+    paper: Trader, clock: ManualClock, when_closed: str, owned: int
 ):
     clock.time = MORNING
     bot = paper.bot(when_closed=when_closed)
@@ -170,7 +174,7 @@ def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(
     paper.trades("sell")
     assert paper.holds(bot) == 50
     clock.time = MONDAY + timedelta(seconds=2)
-    paper.house.work()
+    paper.installation.work()
     assert paper.holds(bot) == owned
 
 
@@ -183,14 +187,14 @@ def venue() -> Venue:
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
-    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
-    ann.paper = ann.account("venue")
-    return ann
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+    trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    trader.paper = trader.account("venue")
+    return trader
 
 
 def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(
-    away: Person, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ):
     away.bot(when_closed="wait")
     monkeypatch.setattr(venue, "market_open", lambda symbol: False)
@@ -198,24 +202,24 @@ def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(
 
 
 def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
-    away: Person, venue: Venue, clock: SetClock
+    away: Trader, venue: Venue, clock: ManualClock
 ):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
     signal = away.trades("buy")["id"]
     clock.time = venue.opens + timedelta(seconds=1)
     venue.opens = MORNING + timedelta(hours=2)
-    away.house.work()
+    away.installation.work()
     story = away.story(signal)
     assert story["status"] == "working"
     assert story["bots"][0]["facts"]["opens_at"] == "2025-06-04T17:00:00.000Z"
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
-    away.house.work()
+    away.installation.work()
     assert away.holds(bot) == 50 and len(away.told(EntryWaitsForMarket)) == 1
 
 
 def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(
-    away: Person, venue: Venue, clock: SetClock
+    away: Trader, venue: Venue, clock: ManualClock
 ):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
@@ -225,16 +229,16 @@ def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_th
         None,
         Unavailable("busy at the open"),
     )
-    away.house.work()
+    away.installation.work()
     assert away.story(signal)["status"] == "working"
     clock.forward(5)
     venue.away = None
-    away.house.work()
+    away.installation.work()
     assert away.story(signal)["status"] == "filled" and away.holds(bot) == 50
 
 
 def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_told_once(
-    away: Person, venue: Venue, clock: SetClock
+    away: Trader, venue: Venue, clock: ManualClock
 ):
     bot = away.bot()
     assert away.trades("buy")["status"] == "filled"
@@ -243,17 +247,17 @@ def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_
     closing = away.trades("close")
     assert closing["status"] == "working" and len(venue.sent) == 1
     clock.forward(60)
-    away.house.work()
+    away.installation.work()
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
-    away.house.work()
+    away.installation.work()
     assert away.story(closing["id"])["status"] == "filled" and away.holds(bot) == 0
     assert len(away.told(CloseWaitsForMarket)) == 1
 
 
 def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):
-    clock = SetClock(datetime.now(UTC))
+    clock = ManualClock(datetime.now(UTC))
     with AlpacaSimulator() as sim:
-        ann = House(
+        trader = Installation(
             make_app(
                 clock=clock, ALPACA_API_URL=sim.url, ALPACA_DATA_URL=sim.url, ALPACA_STREAM_URL=sim.stream_url
             )
@@ -264,31 +268,31 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
             "label": "A",
             "credentials": {"key": sim.key, "secret": sim.secret},
         }
-        ann.paper = ann.does("POST", "/accounts", body)["id"]
-        bot = ann.bot(position_size="10", position_size_type="quantity")
-        ann.sends(action="buy")
-        until(lambda: ann.house.work() or ann.holds(bot) == 10)
+        trader.paper = trader.does("POST", "/accounts", body)["id"]
+        bot = trader.bot(position_size="10", position_size_type="quantity")
+        trader.sends(action="buy")
+        until(lambda: trader.installation.work() or trader.holds(bot) == 10)
         sim.set_session("closed")
         clock.forward(120)
-        refused = ann.trades("add")
+        refused = trader.trades("add")
         assert (refused["status"], refused["reason_code"]) == ("refused", "market_closed")
         assert refused["facts"]["opens_at"]
-        ann.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
-        waits = ann.trades("add")
+        trader.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
+        waits = trader.trades("add")
         assert waits["status"] == "working" and waits["orders"] == []
-        closing = ann.trades("close")
+        closing = trader.trades("close")
         assert [order["status"] for order in closing["orders"]] == ["working"], "Alpaca holds it for the open"
-        assert ann.story(waits["id"])["status"] == "refused", "the close took the place of what waited"
+        assert trader.story(waits["id"])["status"] == "refused", "the close took the place of what waited"
         sim.set_session("open")
         clock.forward(120)
-        until(lambda: ann.house.work() or ann.holds(bot) == 0)
+        until(lambda: trader.installation.work() or trader.holds(bot) == 0)
 
 
 # --- a price that is old ------------------------------------------------------------------------------------
 
 
 def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
-    away: Person, venue: Venue, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: Venue, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
     bot = away.bot()
     age = {"seconds": 0}
@@ -314,7 +318,7 @@ def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
     assert away.trades("buy")["status"] == "filled", "one's own replaces the default"
 
 
-def test_the_answer_says_what_when_closed_may_be(paper: Person):
+def test_the_answer_says_what_when_closed_may_be(paper: Trader):
     bot = paper.bot()
     for wrong in ("sleep", 7, None):
         said: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
@@ -322,7 +326,9 @@ def test_the_answer_says_what_when_closed_may_be(paper: Person):
     assert paper.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
 
 
-def test_a_risk_stop_at_a_closed_market_is_asked_for_once(paper: Person, clock: SetClock, feed: SetFeed):
+def test_a_risk_stop_at_a_closed_market_is_asked_for_once(
+    paper: Trader, clock: ManualClock, feed: ManualFeed
+):
     """Its order waits at the venue all night; the watch looks every few seconds."""
     clock.time = EVENING - timedelta(hours=4)
     bot = paper.bot(risk_limit_percent="10")
@@ -330,8 +336,8 @@ def test_a_risk_stop_at_a_closed_market_is_asked_for_once(paper: Person, clock: 
     clock.time = EVENING
     feed.set("AAPL", "80")
     for _ in range(5):
-        paper.house.look()
-        paper.house.work()
+        paper.installation.look()
+        paper.installation.work()
         clock.forward(60)
     stops = [signal for signal in paper.get("/signals")["items"] if signal["origin"] == "risk"]
     assert len(stops) == 1 and paper.holds(bot) == 50

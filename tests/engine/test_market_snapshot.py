@@ -9,13 +9,13 @@ import pytest
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker
 from dashtrade.context import App
 from dashtrade.domain.ports import Unavailable
-from dashtrade.engine.market_snapshot import Asker
+from dashtrade.engine.market_snapshot import Snapshots
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_desk import AAPL, eventually
+from tests.support.alpaca_harness import AAPL, eventually
 from tests.support.at_alpaca import account, addresses
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def sim() -> Iterator[AlpacaSimulator]:
 
 
 @pytest.fixture
-def ann(make_app: MakeApp, sim: AlpacaSimulator) -> Person:
+def trader(make_app: MakeApp, sim: AlpacaSimulator) -> Trader:
     app: App = make_app(**addresses(sim))
-    return House(app).join()
+    return Installation(app).join()
 
 
 @pytest.fixture
@@ -38,93 +38,94 @@ def broker(sim: AlpacaSimulator) -> Iterator[AlpacaBroker]:
 
 
 def test_a_burst_of_alerts_asks_for_account_and_price_once(sim: AlpacaSimulator, broker: AlpacaBroker):
-    clock = SetClock()
-    asker = Asker(clock)
+    clock = ManualClock()
+    snapshots = Snapshots(clock)
     broker.rules(AAPL)  # kept for an hour, and takes a look at the price
     sim.seen.clear()
-    markets = [asker.far(broker, broker, AAPL, anew=False) for _ in range(5)]
+    markets = [snapshots.fetch(broker, broker, AAPL, fresh=False) for _ in range(5)]
     assert [market.kept for market in markets] == [False, True, True, True, True]
     assert len(sim.requests("GET", "/v2/account")) == len(sim.requests("GET", "/v2/stocks/quotes")) == 1
-    asker.close()
+    snapshots.close()
 
 
 def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(
     sim: AlpacaSimulator, broker: AlpacaBroker
 ):
-    clock = SetClock()
-    asker = Asker(clock)
-    asker.far(broker, broker, AAPL, anew=False)
+    clock = ManualClock()
+    snapshots = Snapshots(clock)
+    snapshots.fetch(broker, broker, AAPL, fresh=False)
     clock.forward(0.6)
     sim.set_price("AAPL", 120)
     assert (
-        asker.far(broker, broker, AAPL, anew=False).quote.mid == 120
+        snapshots.fetch(broker, broker, AAPL, fresh=False).quote.mid == 120
         and len(sim.requests("GET", "/v2/account")) == 1
     )
     clock.forward(5)
     assert (
-        not asker.far(broker, broker, AAPL, anew=False).kept and len(sim.requests("GET", "/v2/account")) == 2
+        not snapshots.fetch(broker, broker, AAPL, fresh=False).kept
+        and len(sim.requests("GET", "/v2/account")) == 2
     )
-    asker.close()
+    snapshots.close()
 
 
 def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(
     sim: AlpacaSimulator, broker: AlpacaBroker
 ):
-    clock = SetClock()
-    asker = Asker(clock)
-    assert asker.at_hand(broker, broker, AAPL) is None
-    asker.far(broker, broker, AAPL, anew=False)
+    clock = ManualClock()
+    snapshots = Snapshots(clock)
+    assert snapshots.cached(broker, broker, AAPL) is None
+    snapshots.fetch(broker, broker, AAPL, fresh=False)
     sim.set_price("AAPL", 120)
     clock.forward(0.2)
     assert (
-        asker.at_hand(broker, broker, AAPL).quote.mid != 120
+        snapshots.cached(broker, broker, AAPL).quote.mid != 120
         and not sim.requests("GET", "/v2/stocks/quotes")[2:]
     )  # type: ignore[union-attr]
     clock.forward(0.2)
-    eventually(lambda: asker.at_hand(broker, broker, AAPL).quote.mid == 120)  # type: ignore[union-attr]
+    eventually(lambda: snapshots.cached(broker, broker, AAPL).quote.mid == 120)  # type: ignore[union-attr]
     clock.forward(0.4)
-    assert asker.at_hand(broker, broker, AAPL) is not None
+    assert snapshots.cached(broker, broker, AAPL) is not None
     eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == 4)
     clock.forward(0.6)
-    assert asker.at_hand(broker, broker, AAPL) is None
-    asker.close()
+    assert snapshots.cached(broker, broker, AAPL) is None
+    snapshots.close()
 
 
 def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(
     sim: AlpacaSimulator, broker: AlpacaBroker
 ):
-    clock = SetClock()
-    asker = Asker(clock)
-    asker.far(broker, broker, AAPL, anew=False)
+    clock = ManualClock()
+    snapshots = Snapshots(clock)
+    snapshots.fetch(broker, broker, AAPL, fresh=False)
     sim.inject(Fault("server_error", method="GET", path="/v2/stocks/quotes", times=0))
     clock.forward(0.4)
     # the library's look at the price for the rules, the first decision's, and then each that fails
     for tries in range(3, 6):
-        assert asker.at_hand(broker, broker, AAPL) is not None
+        assert snapshots.cached(broker, broker, AAPL) is not None
         eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == tries)  # noqa: B023
-        eventually(lambda: not asker._of[broker].coming)
+        eventually(lambda: not snapshots._of[broker].coming)
     clock.forward(0.2)
     with pytest.raises(Unavailable):
-        asker.far(broker, broker, AAPL, anew=False)
-    asker.close()
+        snapshots.fetch(broker, broker, AAPL, fresh=False)
+    snapshots.close()
 
 
-def test_money_that_came_free_a_moment_ago_is_seen(ann: Person, sim: AlpacaSimulator):
+def test_money_that_came_free_a_moment_ago_is_seen(trader: Trader, sim: AlpacaSimulator):
     """The first purchase took the money, its sale gave it back; what is kept of the account says that there
     is none."""
-    one = account(ann, sim)
-    ann.bot("AAPL", account=one, position_size="1900", position_size_type="quantity")
-    big = ann.bot("MSFT", account=one, position_size="900", position_size_type="quantity")
-    ann.trades("buy", "AAPL")
-    assert "buying power" in ann.trades("buy", "MSFT")["reason"]
-    ann.trades("close", "AAPL")
-    assert eventually(lambda: ann.trades("buy", "MSFT")["status"] == "filled") and ann.holds(big) == 900
+    one = account(trader, sim)
+    trader.bot("AAPL", account=one, position_size="1900", position_size_type="quantity")
+    big = trader.bot("MSFT", account=one, position_size="900", position_size_type="quantity")
+    trader.trades("buy", "AAPL")
+    assert "buying power" in trader.trades("buy", "MSFT")["reason"]
+    trader.trades("close", "AAPL")
+    assert eventually(lambda: trader.trades("buy", "MSFT")["status"] == "filled") and trader.holds(big) == 900
 
 
-def test_a_refusal_is_never_made_of_what_was_kept(ann: Person, sim: AlpacaSimulator):
-    one = account(ann, sim)
-    ann.bot("AAPL", account=one, position_size="10", position_size_type="quantity")
-    ann.trades("buy", "AAPL")
+def test_a_refusal_is_never_made_of_what_was_kept(trader: Trader, sim: AlpacaSimulator):
+    one = account(trader, sim)
+    trader.bot("AAPL", account=one, position_size="10", position_size_type="quantity")
+    trader.trades("buy", "AAPL")
     before = len(sim.requests("GET", "/v2/account"))
-    assert "already long" in ann.trades("buy", "AAPL")["reason"]
+    assert "already long" in trader.trades("buy", "AAPL")["reason"]
     assert len(sim.requests("GET", "/v2/account")) == before + 1

@@ -17,8 +17,8 @@ from dashtrade.app import build_app
 from dashtrade.settings import Settings
 from tests.conftest import KEY
 from tests.support.databases import SqliteFiles
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 from tests.support.netted import Netted
 
 D = Decimal
@@ -48,13 +48,13 @@ def body(bot: int, action: str) -> dict[str, Any]:
             return name | {"action": action}
 
 
-def settled(person: Person, clock: SetClock) -> None:
+def settled(person: Trader, clock: ManualClock) -> None:
     for _ in range(4):
-        person.house.work()
+        person.installation.work()
         clock.forward(6)
 
 
-def the_account_is_the_sum(person: Person, bots: list[int], venue: Netted, outside: Decimal) -> None:
+def the_account_is_the_sum(person: Trader, bots: list[int], venue: Netted, outside: Decimal) -> None:
     assert venue.held == sum((person.holds(bot) for bot in bots), outside)
 
 
@@ -67,21 +67,21 @@ def the_account_is_the_sum(person: Person, bots: list[int], venue: Netted, outsi
 def test_whatever_the_others_hold_every_bot_can_leave(
     sqlite_files: SqliteFiles, tmp_path: Path, sizes: list[str], batches: Story, outside: str
 ) -> None:
-    clock, venue = SetClock(), Netted()
+    clock, venue = ManualClock(), Netted()
     venue.by_hand(D(outside))
     given = {"DASHTRADE_HOME": str(tmp_path), "DATABASE_URL": sqlite_files.fresh(), "ENCRYPTION_KEY": KEY}
-    app = build_app(Settings.load(given, tmp_path), clock=clock, feed=SetFeed(clock), brokers=venue.kind())
+    app = build_app(Settings.load(given, tmp_path), clock=clock, feed=ManualFeed(clock), brokers=venue.kind())
     try:
-        story(House(app).join(), clock, venue, sizes, batches, D(outside))
+        story(Installation(app).join(), clock, venue, sizes, batches, D(outside))
     finally:
         app.close()
 
 
 def story(
-    person: Person, clock: SetClock, venue: Netted, sizes: list[str], batches: Story, outside: Decimal
+    person: Trader, clock: ManualClock, venue: Netted, sizes: list[str], batches: Story, outside: Decimal
 ) -> None:
     account = person.paper = person.account("venue")
-    person.house.app.engine.reconciler.look(account)
+    person.installation.app.engine.reconciler.look(account)
     bots = [
         person.bot("AAPL", timeframe, position_size=size, position_size_type="quantity")
         for size, timeframe in zip(sizes, TIMEFRAMES, strict=False)

@@ -22,8 +22,8 @@ from dashtrade.services.accounts import prices, simulation
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue, until
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue, until
 
 AAPL = Symbol.parse("AAPL")
 D = Decimal
@@ -87,20 +87,24 @@ def street() -> Street:
 
 
 @pytest.fixture
-def house(make_app: MakeApp, clock: SetClock, feed: SetFeed, street: Street) -> Iterator[House]:
-    yield House(make_app(clock=clock, feed=feed, brokers=street.kind()))
+def installation(
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, street: Street
+) -> Iterator[Installation]:
+    yield Installation(make_app(clock=clock, feed=feed, brokers=street.kind()))
 
 
 @pytest.fixture
-def readings(house: House) -> Readings:
-    return reader(house)
+def readings(installation: Installation) -> Readings:
+    return reader(installation)
 
 
-def reader(house: House, lines: list[str] | None = None) -> Readings:
-    engine, outages = house.app.engine, house.app.engine.outages
+def reader(installation: Installation, lines: list[str] | None = None) -> Readings:
+    engine, outages = installation.app.engine, installation.app.engine.outages
     if lines is not None:
-        outages = Outages(house.app.clock, lambda words, *given: lines.append(words % given))
-    return Readings(house.app.db, house.app.clock, house.app.brokers.of, engine.leases, outages)
+        outages = Outages(installation.app.clock, lambda words, *given: lines.append(words % given))
+    return Readings(
+        installation.app.db, installation.app.clock, installation.app.brokers.of, engine.leases, outages
+    )
 
 
 def look(readings: Readings) -> list[int]:
@@ -112,16 +116,16 @@ def look(readings: Readings) -> list[int]:
     return [account.id for account in found]
 
 
-def known(house: House, ann: Person, account: int) -> table.Reading:
-    with house.app.db.read() as conn:
-        return table.of_user(conn, ann.user.id)[account]
+def known(installation: Installation, trader: Trader, account: int) -> table.AccountReading:
+    with installation.app.db.read() as conn:
+        return table.of_user(conn, trader.user.id)[account]
 
 
 def test_what_the_broker_says_is_kept_digit_for_digit(
-    house: House, street: Street, readings: Readings, clock: SetClock
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock
 ):
-    ann = house.join()
-    account = ann.account("venue", at="one")
+    trader = installation.join()
+    account = trader.account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.held = [
         BrokerPosition(
@@ -129,7 +133,7 @@ def test_what_the_broker_says_is_kept_digit_for_digit(
         )
     ]
     look(readings)
-    reading = known(house, ann, account)
+    reading = known(installation, trader, account)
     assert reading.positions == tuple(venue.held) and reading.read_at == clock.now() and not reading.error
     assert reading.state == AccountState(
         equity=D("1000.10"),
@@ -141,15 +145,17 @@ def test_what_the_broker_says_is_kept_digit_for_digit(
     )
 
 
-def test_the_built_in_paper_broker_is_not_read_as_its_books_are_here(house: House, readings: Readings):
-    house.join().account()
+def test_the_built_in_paper_broker_is_not_read_as_its_books_are_here(
+    installation: Installation, readings: Readings
+):
+    installation.join().account()
     assert look(readings) == []
 
 
 def test_a_new_account_is_read_at_once_and_then_now_and_then(
-    house: House, readings: Readings, clock: SetClock
+    installation: Installation, readings: Readings, clock: ManualClock
 ):
-    account = house.join().account("venue", at="one")
+    account = installation.join().account("venue", at="one")
     assert look(readings) == [account]
     clock.forward(SLOW.total_seconds() - 1)
     assert look(readings) == []
@@ -157,11 +163,13 @@ def test_a_new_account_is_read_at_once_and_then_now_and_then(
     assert look(readings) == [account]
 
 
-def test_an_account_that_somebody_looks_at_is_read_often(house: House, readings: Readings, clock: SetClock):
-    ann, bob = house.join(), house.join("bob@example.com")
-    account, other = ann.account("venue", at="one"), bob.account("venue", at="two")
+def test_an_account_that_somebody_looks_at_is_read_often(
+    installation: Installation, readings: Readings, clock: ManualClock
+):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    account, other = trader.account("venue", at="one"), bob.account("venue", at="two")
     look(readings)
-    house.app.db.write(lambda conn: table.want(conn, ann.user.id, clock.now()))
+    installation.app.db.write(lambda conn: table.want(conn, trader.user.id, clock.now()))
     clock.forward(QUICK.total_seconds())
     assert look(readings) == [account]
     clock.forward(60)
@@ -171,23 +179,23 @@ def test_an_account_that_somebody_looks_at_is_read_often(house: House, readings:
 
 
 def test_a_fill_has_its_account_read_at_once(
-    house: House, street: Street, readings: Readings, clock: SetClock
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock
 ):
-    ann = house.join()
-    account = ann.account("venue", at="one")
-    ann.bot(account=account)
+    trader = installation.join()
+    account = trader.account("venue", at="one")
+    trader.bot(account=account)
     look(readings)
     clock.forward(0.5)
-    assert ann.trades("buy")["status"] == "filled"
+    assert trader.trades("buy")["status"] == "filled"
     assert look(readings) == [account]
     clock.forward(QUICK.total_seconds())
     assert look(readings) == [account], "it holds something"
 
 
 def test_a_broker_that_allows_few_requests_is_read_less_often(
-    house: House, street: Street, readings: Readings, clock: SetClock
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock
 ):
-    account = house.join().account("venue", at="one")
+    account = installation.join().account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.capabilities = replace(venue.capabilities, requests_per_minute=8)
     look(readings)
@@ -198,32 +206,32 @@ def test_a_broker_that_allows_few_requests_is_read_less_often(
 
 
 def test_nothing_is_written_while_nothing_changes(
-    house: House, readings: Readings, clock: SetClock, monkeypatch
+    installation: Installation, readings: Readings, clock: ManualClock, monkeypatch
 ):
-    ann = house.join()
-    account = ann.account("venue", at="one")
+    trader = installation.join()
+    account = trader.account("venue", at="one")
     look(readings)
     writes = []
     monkeypatch.setattr(table, "put", lambda conn, reading: writes.append(reading))
     for _ in range(10):
-        house.app.db.write(lambda conn: table.want(conn, ann.user.id, clock.now()))
+        installation.app.db.write(lambda conn: table.want(conn, trader.user.id, clock.now()))
         clock.forward(3)
         assert look(readings) == [account]
     assert len(writes) == 2, "30 seconds: only that it was read is told, every ten or so"
 
 
 def test_while_a_broker_is_away_the_last_known_stays_with_its_time(
-    house: House, street: Street, readings: Readings, clock: SetClock
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock
 ):
-    ann = house.join()
-    account = ann.account("venue", at="one")
+    trader = installation.join()
+    account = trader.account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.held = [BrokerPosition(symbol=AAPL, quantity=D(5))]
     look(readings)
     read_at, venue.away = clock.now(), Unavailable("the venue does not answer")
     went = clock.forward(SLOW.total_seconds())
     look(readings)
-    reading = known(house, ann, account)
+    reading = known(installation, trader, account)
     assert (reading.read_at, reading.positions, reading.failing_since) == (read_at, tuple(venue.held), went)
     assert (reading.error_code, reading.error, reading.changed_at) == (
         "unreachable",
@@ -233,13 +241,13 @@ def test_while_a_broker_is_away_the_last_known_stays_with_its_time(
     venue.away = None
     clock.forward(60)
     look(readings)
-    assert known(house, ann, account).failing_since is None
+    assert known(installation, trader, account).failing_since is None
 
 
 def test_a_broker_that_stays_away_is_asked_less_and_less_often(
-    house: House, street: Street, readings: Readings, clock: SetClock
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock
 ):
-    house.join().account("venue", at="one")
+    installation.join().account("venue", at="one")
     street.venues["one"] = venue = Holding()
     venue.away = Unavailable("the venue does not answer")
     for _ in range(600):
@@ -249,11 +257,11 @@ def test_a_broker_that_stays_away_is_asked_less_and_less_often(
 
 
 def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
-    house: House, street: Street, clock: SetClock
+    installation: Installation, street: Street, clock: ManualClock
 ):
     lines: list[str] = []
-    readings, ann = reader(house, lines), house.join()
-    accounts = [ann.account("venue", at=str(number)) for number in range(9)]
+    readings, trader = reader(installation, lines), installation.join()
+    accounts = [trader.account("venue", at=str(number)) for number in range(9)]
     for venue in street.venues.values():
         venue.away = Unavailable("the venue does not answer")
     for number in range(9):
@@ -273,25 +281,25 @@ def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
 
 
 def test_accounts_whose_brokers_hang_cost_the_others_nothing(
-    house: House, street: Street, readings: Readings, clock: SetClock, monkeypatch
+    installation: Installation, street: Street, readings: Readings, clock: ManualClock, monkeypatch
 ):
     monkeypatch.setattr(by_account, "LIMIT_SECONDS", 0.2)
     monkeypatch.setattr("dashtrade.engine.readings.LIMIT_SECONDS", 0.2)
-    ann, end = house.join(), threading.Event()
-    accounts = [ann.account("venue", at=str(number)) for number in range(20)]
+    trader, end = installation.join(), threading.Event()
+    accounts = [trader.account("venue", at=str(number)) for number in range(20)]
     for number in range(3):
         street.venues[str(number)] = venue = Holding()
         venue.hang = end
     try:
         readings.look()
-        until(lambda: sum(account in of(house, ann) for account in accounts[3:]) == 17, 5)
+        until(lambda: sum(account in of(installation, trader) for account in accounts[3:]) == 17, 5)
 
         def given_up() -> bool:
             readings.look()
-            return all(account in of(house, ann) for account in accounts)
+            return all(account in of(installation, trader) for account in accounts)
 
         until(given_up)
-        hung = [of(house, ann)[account] for account in accounts[:3]]
+        hung = [of(installation, trader)[account] for account in accounts[:3]]
         assert {reading.error_code for reading in hung} == {"silent"} and all(
             reading.read_at is None for reading in hung
         )
@@ -307,15 +315,15 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(
         readings.stop()
 
 
-def of(house: House, ann: Person) -> dict[int, table.Reading]:
-    with house.app.db.read() as conn:
-        return table.of_user(conn, ann.user.id)
+def of(installation: Installation, trader: Trader) -> dict[int, table.AccountReading]:
+    with installation.app.db.read() as conn:
+        return table.of_user(conn, trader.user.id)
 
 
 def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
-    house: House, readings: Readings, clock: SetClock
+    installation: Installation, readings: Readings, clock: ManualClock
 ):
-    ann, boss = house.join(), house.join("boss@example.com", Role.SUPERADMIN)
+    trader, boss = installation.join(), installation.join("boss@example.com", Role.SUPERADMIN)
     body = {
         "broker": "venue",
         "mode": "live",
@@ -325,33 +333,38 @@ def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
         "acknowledge": "REAL MONEY",
         "decline_second_factor": True,
     }
-    account = ann.does("POST", "/accounts", body)["id"]
+    account = trader.does("POST", "/accounts", body)["id"]
     look(readings)
-    assert prices.known_of(house.app, stored(house, ann, account)).state.equity == D("1000.10")
-    simulation.switch(house.app, boss.user, True)
-    assert prices.known_of(house.app, stored(house, ann, account)).state is None
+    assert prices.known_of(installation.app, stored(installation, trader, account)).state.equity == D(
+        "1000.10"
+    )
+    simulation.switch(installation.app, boss.user, True)
+    assert prices.known_of(installation.app, stored(installation, trader, account)).state is None
     look(readings)
-    assert known(house, ann, account).simulated and known(house, ann, account).state.equity == 100_000
+    assert (
+        known(installation, trader, account).simulated
+        and known(installation, trader, account).state.equity == 100_000
+    )
 
 
-def stored(house: House, ann: Person, account: int) -> Account:
-    with house.app.db.read() as conn:
-        found = account_table.get(conn, ann.user.id, account)
+def stored(installation: Installation, trader: Trader, account: int) -> Account:
+    with installation.app.db.read() as conn:
+        found = account_table.get(conn, trader.user.id, account)
     assert found is not None
     return found
 
 
 def test_what_was_read_half_a_minute_ago_is_not_called_fresh(
-    house: House, readings: Readings, clock: SetClock
+    installation: Installation, readings: Readings, clock: ManualClock
 ):
     """Whether the broker went away or the worker did."""
-    ann = house.join()
-    account = stored(house, ann, ann.account("venue", at="one"))
+    trader = installation.join()
+    account = stored(installation, trader, trader.account("venue", at="one"))
     look(readings)
     clock.forward(30)
-    assert prices.known_of(house.app, account).fresh
+    assert prices.known_of(installation.app, account).fresh
     clock.forward(1)
     assert (
-        not prices.known_of(house.app, account).fresh
-        and prices.known_of(house.app, account).state is not None
+        not prices.known_of(installation.app, account).fresh
+        and prices.known_of(installation.app, account).state is not None
     )

@@ -24,8 +24,8 @@ from dashtrade.tables import round_trips as table
 from dashtrade.tables.round_trips import trips
 from tests.support.databases import SqliteFiles
 from tests.support.engine_story import Story, stories, world
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Trader
 
 _SPEC = importlib.util.spec_from_file_location(
     "round_trips_migration", next((ROOT / "migrations" / "versions").glob("*_round_trips.py"))
@@ -41,13 +41,13 @@ def kept(app: App) -> list[Any]:
         return list(conn.execute(sa.select(trips).order_by(trips.c.id)))
 
 
-def test_a_flip_is_one_trip_that_ended_and_one_that_runs(ann: Person, feed: SetFeed):
-    bot = ann.bot(account=ann.account(fee_per_order="1"))
-    ann.trades("buy")
+def test_a_flip_is_one_trip_that_ended_and_one_that_runs(trader: Trader, feed: ManualFeed):
+    bot = trader.bot(account=trader.account(fee_per_order="1"))
+    trader.trades("buy")
     feed.set("AAPL", 103)
-    ann.trades("sell")
-    [ended] = ann.get("/round-trips")["items"]
-    [running] = ann.get("/round-trips", status="open")["items"]
+    trader.trades("sell")
+    [ended] = trader.get("/round-trips")["items"]
+    [running] = trader.get("/round-trips", status="open")["items"]
     assert (ended["side"], ended["quantity"], ended["entry_price"], ended["exit_price"]) == (
         "long",
         "50",
@@ -69,53 +69,55 @@ def test_a_flip_is_one_trip_that_ended_and_one_that_runs(ann: Person, feed: SetF
     assert ended["entry_signal_id"] != ended["exit_signal_id"] == running["entry_signal_id"]
 
 
-def test_a_bots_own_stop_its_user_and_flatten_are_told_apart(ann: Person, clock: SetClock, feed: SetFeed):
-    bot = ann.bot()
-    risky = ann.bot("MSFT", risk_limit_percent="5")
-    ann.trades("buy", stopLoss={"type": "stop", "percent": 2})
-    ann.trades("buy", "MSFT")
+def test_a_bots_own_stop_its_user_and_flatten_are_told_apart(
+    trader: Trader, clock: ManualClock, feed: ManualFeed
+):
+    bot = trader.bot()
+    risky = trader.bot("MSFT", risk_limit_percent="5")
+    trader.trades("buy", stopLoss={"type": "stop", "percent": 2})
+    trader.trades("buy", "MSFT")
     feed.set("AAPL", 97)
     feed.set("MSFT", 90)
-    ann.house.look()
-    ann.house.work()
+    trader.installation.look()
+    trader.installation.work()
     feed.set("AAPL", 100)
-    ann.trades("buy", stopLoss={"type": "trailing_stop", "trailAmount": 2})
+    trader.trades("buy", stopLoss={"type": "trailing_stop", "trailAmount": 2})
     feed.set("AAPL", 120)
-    ann.house.look()
+    trader.installation.look()
     feed.set("AAPL", 110)
-    ann.house.look()
-    ann.house.work()
-    ann.trades("buy")
-    ann.does("POST", f"/bots/{bot}/close")
-    ann.house.work()
-    found = [(item["bot_id"], item["exit_reason"]) for item in ann.get("/round-trips")["items"]]
+    trader.installation.look()
+    trader.installation.work()
+    trader.trades("buy")
+    trader.does("POST", f"/bots/{bot}/close")
+    trader.installation.work()
+    found = [(item["bot_id"], item["exit_reason"]) for item in trader.get("/round-trips")["items"]]
     assert Counter(found) == Counter(
         [(bot, "stop_loss"), (risky, "risk_limit"), (bot, "trailing_stop"), (bot, "manual")]
     )
 
 
-def test_days_and_totals_count_round_trips_won_and_lost_after_fees(ann: Person, feed: SetFeed):
+def test_days_and_totals_count_round_trips_won_and_lost_after_fees(trader: Trader, feed: ManualFeed):
     """Up 0.02 on 50 shares is 1 before two fees of 1: lost, although the closing order made money."""
-    ann.bot(account=ann.account(fee_per_order="1"))
-    ann.trades("buy")
+    trader.bot(account=trader.account(fee_per_order="1"))
+    trader.trades("buy")
     feed.set("AAPL", D("100.02"))
-    ann.trades("close")
-    ann.trades("buy")
+    trader.trades("close")
+    trader.trades("buy")
     feed.set("AAPL", 105)
-    ann.trades("reduce", quantity="50%")
-    ann.trades("close")
-    total = ann.get("/performance")["total"]
+    trader.trades("reduce", quantity="50%")
+    trader.trades("close")
+    total = trader.get("/performance")["total"]
     assert (total["wins"], total["losses"], total["win_rate"]) == (1, 1, "50.0")
-    assert sum(D(item["net_pnl"]) for item in ann.get("/round-trips")["items"]) == D(total["net_pnl"])
+    assert sum(D(item["net_pnl"]) for item in trader.get("/round-trips")["items"]) == D(total["net_pnl"])
 
 
-def test_a_position_that_is_given_to_another_bot_takes_its_trip_along(ann: Person, feed: SetFeed):
-    bot, heir = ann.bot(), ann.bot(timeframe="1H")
-    ann.trades("buy", timeframe="15 Min")
-    ann.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+def test_a_position_that_is_given_to_another_bot_takes_its_trip_along(trader: Trader, feed: ManualFeed):
+    bot, heir = trader.bot(), trader.bot(timeframe="1H")
+    trader.trades("buy", timeframe="15 Min")
+    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
     feed.set("AAPL", 110)
-    ann.trades("close", timeframe="1H")
-    [trip] = ann.get("/round-trips")["items"]
+    trader.trades("close", timeframe="1H")
+    [trip] = trader.get("/round-trips")["items"]
     assert (trip["bot_id"], trip["entry_price"], trip["exit_price"], trip["net_pnl"]) == (
         heir,
         "100",
@@ -128,26 +130,26 @@ def test_a_position_that_is_given_to_another_bot_takes_its_trip_along(ann: Perso
 
 
 @pytest.fixture
-def busy(ann: Person, clock: SetClock, feed: SetFeed) -> Person:
+def busy(trader: Trader, clock: ManualClock, feed: ManualFeed) -> Trader:
     """Of two bots: +50, -100, +150 and 0; and one that runs."""
     for symbol in ("AAPL", "BTCUSD"):
-        ann.bot(symbol, position_size="5000")
+        trader.bot(symbol, position_size="5000")
     for symbol, price in (("AAPL", 101), ("BTCUSD", 98), ("AAPL", 103), ("BTCUSD", 100)):
         feed.set(symbol, 100)
-        ann.trades("buy", symbol)
+        trader.trades("buy", symbol)
         clock.forward(3600)
         feed.set(symbol, price)
-        ann.trades("close", symbol)
+        trader.trades("close", symbol)
         clock.forward(86_400)
-    ann.trades("buy", "BTCUSD")
-    return ann
+    trader.trades("buy", "BTCUSD")
+    return trader
 
 
-def nets(ann: Person, **query: Any) -> list[str]:
-    return [item["net_pnl"] for item in ann.get("/round-trips", **query)["items"]]
+def nets(trader: Trader, **query: Any) -> list[str]:
+    return [item["net_pnl"] for item in trader.get("/round-trips", **query)["items"]]
 
 
-def test_the_list_is_sorted_and_filtered_as_asked(busy: Person):
+def test_the_list_is_sorted_and_filtered_as_asked(busy: Trader):
     assert nets(busy) == ["0", "150", "-100", "50"] and nets(busy, order="asc") == ["50", "-100", "150", "0"]
     assert nets(busy, sort="pnl") == ["150", "50", "0", "-100"] and nets(
         busy, sort="percent", order="asc"
@@ -167,7 +169,7 @@ def test_the_list_is_sorted_and_filtered_as_asked(busy: Person):
 
 @pytest.mark.parametrize("sort", ["closed", "pnl", "percent", "duration"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_follow_each_other_without_a_gap_or_a_repeat(busy: Person, sort: str, order: str):
+def test_pages_follow_each_other_without_a_gap_or_a_repeat(busy: Trader, sort: str, order: str):
     whole, found, cursor = busy.get("/round-trips", sort=sort, order=order)["items"], [], None
     while True:
         page = busy.get(
@@ -180,16 +182,16 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(busy: Person, sort: s
     assert found == whole and len(whole) == 4
 
 
-def test_a_cursor_that_is_not_one_of_ours_is_told(busy: Person):
+def test_a_cursor_that_is_not_one_of_ours_is_told(busy: Trader):
     for wrong in ("x", "x~1", "1~", "~", "nan~1"):
         assert busy.call("GET", "/round-trips", cursor=wrong).status_code == 400, wrong
     assert busy.call("GET", "/round-trips", sort="size").status_code == 400
 
 
-def test_the_file_has_all_of_them_and_the_totals_are_theirs(busy: Person, ann: Person):
+def test_the_file_has_all_of_them_and_the_totals_are_theirs(busy: Trader, trader: Trader):
     lines = busy.call("GET", "/round-trips.csv").text.splitlines()
     assert lines[0].startswith("id,opened_at,closed_at,bot_id,account_id,symbol,side,") and len(lines) == 5
-    with busy.house.app.db.read() as conn:
+    with busy.installation.app.db.read() as conn:
         [row] = table.totals(conn, busy.user.id)
         [of_coins] = table.totals(
             conn, busy.user.id, symbols=[s for s in table.traded_symbols(conn, busy.user.id) if s.is_crypto]
@@ -273,20 +275,20 @@ def test_any_story_leaves_trips_that_add_up_to_the_ledger_and_are_those_of_its_f
 
 
 def test_the_migration_makes_of_old_fills_what_booking_would_have_made(
-    busy: Person, clock: SetClock, feed: SetFeed
+    busy: Trader, clock: ManualClock, feed: ManualFeed
 ):
     """On both databases; with a position that was handed over and one that its bot's stop closed."""
-    ann = busy
-    bot, heir = ann.bot("KO"), ann.bot("KO", timeframe="1H")
-    ann.trades("buy", "KO", timeframe="15 Min")
-    ann.trades("reduce", "KO", timeframe="15 Min", quantity="50%")
+    trader = busy
+    bot, heir = trader.bot("KO"), trader.bot("KO", timeframe="1H")
+    trader.trades("buy", "KO", timeframe="15 Min")
+    trader.trades("reduce", "KO", timeframe="15 Min", quantity="50%")
     clock.forward(60)
-    ann.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
     clock.forward(60)
-    ann.trades("close", "KO", timeframe="1H")
-    ann.trades("buy", "AAPL", stopLoss={"type": "trailing_stop", "trailAmount": 2})
+    trader.trades("close", "KO", timeframe="1H")
+    trader.trades("buy", "AAPL", stopLoss={"type": "trailing_stop", "trailAmount": 2})
     feed.set("AAPL", 90)
-    ann.house.look()
-    ann.house.work()
-    assert {row.exit_reason for row in kept(ann.house.app)} == {"", "alert", "trailing_stop"}
-    same_from_the_fills(ann.house.app)
+    trader.installation.look()
+    trader.installation.work()
+    assert {row.exit_reason for row in kept(trader.installation.app)} == {"", "alert", "trailing_stop"}
+    same_from_the_fills(trader.installation.app)

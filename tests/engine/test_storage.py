@@ -26,33 +26,33 @@ from dashtrade.tables import storage
 from dashtrade.ui.overview import attention_list
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 
 BUY = {"action": "buy", "symbol": "AAPL"}
 
 
 @pytest.fixture
-def ann(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Person:
+def trader(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Trader:
     """She may store 1 MB."""
-    person = House(make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")).join()
+    person = Installation(make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")).join()
     person.bot()
     person.bot("MSFT")
     return person
 
 
-def used(person: Person) -> int:
-    return quotas.stored(person.house.app, person.user)
+def used(person: Trader) -> int:
+    return quotas.stored(person.installation.app, person.user)
 
 
-def fill(person: Person, to: float = 1.0) -> None:
+def fill(person: Trader, to: float = 1.0) -> None:
     """As if so much of it were history, which stays."""
     more = int(quotas.MB * to) - used(person)
-    person.house.app.db.write(lambda conn: storage.add(conn, person.user.id, more))
+    person.installation.app.db.write(lambda conn: storage.add(conn, person.user.id, more))
 
 
-def texts(person: Person) -> list[str | None]:
-    with person.house.app.db.read() as conn:
+def texts(person: Trader) -> list[str | None]:
+    with person.installation.app.db.read() as conn:
         query = sa.select(signal_table.signals.c.raw).where(signal_table.signals.c.user_id == person.user.id)
         return list(conn.scalars(query.order_by(signal_table.signals.c.id)))
 
@@ -61,28 +61,28 @@ def texts(person: Person) -> list[str | None]:
 
 
 def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be_read_again(
-    ann: Person,
+    trader: Trader,
 ) -> None:
     long = BUY | {"id": "1", "stopLoss": {"percent": 2}, "comment": "x" * 50_000, "short": "y" * 100}
-    story = ann.story(ann.sends(long))
+    story = trader.story(trader.sends(long))
     assert len(story["raw"].encode()) <= KEPT_BYTES
     again = json.loads(story["raw"])
     assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[LEFT_OUT]
     assert parse(story["raw"].encode()).signal == parse(json.dumps(long).encode()).signal
-    ann.house.app.engine._hints.clear()  # as after a restart
-    ann.house.work()
-    assert ann.story(story["id"])["status"] == "filled"
+    trader.installation.app.engine._hints.clear()  # as after a restart
+    trader.installation.work()
+    assert trader.story(story["id"])["status"] == "filled"
 
 
-def test_an_alert_whose_meaning_is_too_long_is_refused_at_its_body(ann: Person) -> None:
-    said = ann.alert(BUY | {"strategy": {"note": "x" * 20_000}})
+def test_an_alert_whose_meaning_is_too_long_is_refused_at_its_body(trader: Trader) -> None:
+    said = trader.alert(BUY | {"strategy": {"note": "x" * 20_000}})
     assert said.status_code == 400 and said.json["field"] == "body" and "8 KB" in said.json["hint"]
-    assert len(ann.story(said.json["signal_id"])["raw"].encode()) <= KEPT_BYTES
+    assert len(trader.story(said.json["signal_id"])["raw"].encode()) <= KEPT_BYTES
 
 
-def test_of_what_cannot_be_read_the_beginning_is_kept(ann: Person) -> None:
-    said = ann.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
-    raw = ann.story(said.json["signal_id"])["raw"]
+def test_of_what_cannot_be_read_the_beginning_is_kept(trader: Trader) -> None:
+    said = trader.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
+    raw = trader.story(said.json["signal_id"])["raw"]
     assert said.status_code == 400 and len(raw.encode()) <= KEPT_BYTES and raw.endswith("bytes came)")
 
 
@@ -96,83 +96,89 @@ def test_a_short_text_stays_as_it_is() -> None:
 # --- the count ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(ann: Person, clock: SetClock) -> None:
-    ann.trades("buy", note="x" * 1000)
-    after = used(ann)
-    assert after == storage.of_alert(texts(ann)[0] or "", 1) > 4500
-    assert ann.alert("hello").status_code == 400 and used(ann) == after + storage.of_alert("hello", 0)
-    ann.alert(BUY | {"id": "n", "symbol": "IBM"})
-    assert ann.alert(BUY | {"id": "n", "symbol": "IBM"}).status_code == 404
+def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(
+    trader: Trader, clock: ManualClock
+) -> None:
+    trader.trades("buy", note="x" * 1000)
+    after = used(trader)
+    assert after == storage.of_alert(texts(trader)[0] or "", 1) > 4500
+    assert trader.alert("hello").status_code == 400 and used(trader) == after + storage.of_alert("hello", 0)
+    trader.alert(BUY | {"id": "n", "symbol": "IBM"})
+    assert trader.alert(BUY | {"id": "n", "symbol": "IBM"}).status_code == 404
     clock.forward(91 * 86400)
-    Worker(ann.house.app).tidy()
-    assert texts(ann) == [None] * 4
-    assert used(ann) == 4 * storage.SIGNAL_BYTES + storage.DECISION_BYTES
+    Worker(trader.installation.app).tidy()
+    assert texts(trader) == [None] * 4
+    assert used(trader) == 4 * storage.SIGNAL_BYTES + storage.DECISION_BYTES
 
 
-def test_a_repeated_alert_costs_nothing(ann: Person) -> None:
-    ann.sends(BUY | {"id": "1"})
-    before = used(ann)
-    assert ann.alert(BUY | {"id": "1"}).json["duplicate"] and used(ann) == before
+def test_a_repeated_alert_costs_nothing(trader: Trader) -> None:
+    trader.sends(BUY | {"id": "1"})
+    before = used(trader)
+    assert trader.alert(BUY | {"id": "1"}).json["duplicate"] and used(trader) == before
 
 
-def test_old_data_is_counted_when_the_table_is_made(ann: Person) -> None:
-    ann.trades("buy", note="é" * 500)
-    ann.alert("hello")
-    before = used(ann)
-    db: Database = ann.house.app.db
+def test_old_data_is_counted_when_the_table_is_made(trader: Trader) -> None:
+    trader.trades("buy", note="é" * 500)
+    trader.alert("hello")
+    before = used(trader)
+    db: Database = trader.installation.app.db
     db.write(lambda conn: conn.execute(sa.text("DROP TABLE stored_bytes")))
     db.write(lambda conn: conn.execute(sa.text("UPDATE alembic_version SET version_num = '0013_sign_in'")))
     db._upgrade("0014_stored_bytes")
-    assert used(ann) == before
+    assert used(trader) == before
 
 
 # --- used up ------------------------------------------------------------------------------------------------
 
 
-def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exits_pass(ann: Person) -> None:
-    ann.trades("buy")
-    fill(ann)
-    count = len(texts(ann))
+def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exits_pass(
+    trader: Trader,
+) -> None:
+    trader.trades("buy")
+    fill(trader)
+    count = len(texts(trader))
     for body in (BUY | {"symbol": "MSFT"}, "hello", {"action": "close", "symbol": "MSFT"}):
-        said = ann.alert(body)
+        said = trader.alert(body)
         assert said.status_code == 409 and "1 MB" in said.json["message"] and "Exits" in said.json["hint"], (
             said.text
         )
-    assert len(texts(ann)) == count
-    ann.trades("close")
-    assert ann.holds(1) == 0
-    log = [row for row in _audit(ann) if row.action == "alert refused"]
+    assert len(texts(trader)) == count
+    trader.trades("close")
+    assert trader.holds(1) == 0
+    log = [row for row in _audit(trader) if row.action == "alert refused"]
     assert len(log) == 1, "a minute's worth is one line"
 
 
-def _audit(person: Person) -> list[Any]:
-    person.house.app.notes.flush()
-    with person.house.app.db.read() as conn:
+def _audit(person: Trader) -> list[Any]:
+    person.installation.app.notes.flush()
+    with person.installation.app.db.read() as conn:
         return list(conn.execute(sa.text("SELECT action FROM audit_log")))
 
 
-def test_the_users_own_hand_closes_whatever_is_stored(ann: Person) -> None:
-    ann.trades("buy")
-    fill(ann)
-    ann.does("POST", "/bots/1/close", {})
-    ann.house.work()
-    assert ann.holds(1) == 0
+def test_the_users_own_hand_closes_whatever_is_stored(trader: Trader) -> None:
+    trader.trades("buy")
+    fill(trader)
+    trader.does("POST", "/bots/1/close", {})
+    trader.installation.work()
+    assert trader.holds(1) == 0
 
 
-def test_from_a_page_an_entry_needs_room_as_well(ann: Person) -> None:
-    fill(ann)
+def test_from_a_page_an_entry_needs_room_as_well(trader: Trader) -> None:
+    fill(trader)
     with pytest.raises(Refusal, match="used up"):
-        quotas.take_in(ann.house.app, ann.user, parse(b"BUY AAPL").signal, raw="BUY AAPL", sender="")
-    assert texts(ann) == []
+        quotas.take_in(
+            trader.installation.app, trader.user, parse(b"BUY AAPL").signal, raw="BUY AAPL", sender=""
+        )
+    assert texts(trader) == []
 
 
 def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
-    ann: Person, make_app: MakeApp, clock: SetClock, feed: SetFeed
+    trader: Trader, make_app: MakeApp, clock: ManualClock, feed: ManualFeed
 ) -> None:
-    apps = [ann.house.app, make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")]
+    apps = [trader.installation.app, make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")]
     bodies = [json.dumps(BUY | {"id": str(100 + number)}) for number in range(12)]
     each = storage.of_alert(bodies[0], 1)
-    fill(ann, (quotas.MB - 3.5 * each) / quotas.MB)
+    fill(trader, (quotas.MB - 3.5 * each) / quotas.MB)
     start, said = threading.Barrier(12), []
 
     def send(number: int) -> None:
@@ -181,7 +187,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
             reading = parse(bodies[number].encode())
             said.append(
                 apps[number % 2].engine.accept(
-                    ann.user.id, reading.signal, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
+                    trader.user.id, reading.signal, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
                 )
             )
         except NoRoom as error:
@@ -193,66 +199,68 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
     for thread in threads:
         thread.join(60)
     assert len([one for one in said if not isinstance(one, NoRoom)]) == 3
-    assert len(texts(ann)) == 3 and used(ann) <= quotas.MB
+    assert len(texts(trader)) == 3 and used(trader) <= quotas.MB
 
 
 # --- room is made -------------------------------------------------------------------------------------------
 
 
-def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(ann: Person, clock: SetClock) -> None:
+def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(
+    trader: Trader, clock: ManualClock
+) -> None:
     for number in range(6):
-        ann.trades("buy" if number % 2 == 0 else "close", note=f"{number}" * 2000)
+        trader.trades("buy" if number % 2 == 0 else "close", note=f"{number}" * 2000)
         clock.forward(1)
-    waiting = ann.sends(BUY | {"symbol": "MSFT", "delay": 3600})
-    others = House(ann.house.app).join("bob@example.com")
+    waiting = trader.sends(BUY | {"symbol": "MSFT", "delay": 3600})
+    others = Installation(trader.installation.app).join("bob@example.com")
     others.bot()
     others.trades("buy", note="z" * 2000)
-    fill(ann, 0.95)
-    quotas.make_room(ann.house.app)
-    assert texts(ann)[:6] == [None] * 6 and texts(ann)[6]
+    fill(trader, 0.95)
+    quotas.make_room(trader.installation.app)
+    assert texts(trader)[:6] == [None] * 6 and texts(trader)[6]
     assert texts(others)[0], "nobody makes room with what is another's"
-    assert len(ann.get("/trades")["items"]) == 6
+    assert len(trader.get("/trades")["items"]) == 6
     clock.forward(3601)
-    ann.house.work()
-    assert ann.story(waiting)["status"] == "filled"
+    trader.installation.work()
+    assert trader.story(waiting)["status"] == "filled"
 
 
 def test_only_as_many_texts_go_as_are_needed(
-    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "TEXTS_AT_ONCE", 1)
     for number in range(4):
-        ann.alert({"action": "nonsense", "note": f"{number}" * 8000})
+        trader.alert({"action": "nonsense", "note": f"{number}" * 8000})
         clock.forward(1)
-    fill(ann, quotas.ENOUGH + 0.012)  # one and a half texts
+    fill(trader, quotas.ENOUGH + 0.012)  # one and a half texts
     monkeypatch.setattr(quotas, "NEARLY", quotas.ENOUGH)
-    quotas.make_room(ann.house.app)
-    assert [text is None for text in texts(ann)] == [True, True, False, False]
+    quotas.make_room(trader.installation.app)
+    assert [text is None for text in texts(trader)] == [True, True, False, False]
 
 
-def storage_items(person: Person) -> list[AttentionItem]:
-    return [one for one in attention(person.house.app, person.user) if "used_bytes" in one.facts]
+def storage_items(person: Trader) -> list[AttentionItem]:
+    return [one for one in attention(person.installation.app, person.user) if "used_bytes" in one.facts]
 
 
 def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
-    ann: Person, clock: SetClock
+    trader: Trader, clock: ManualClock
 ) -> None:
-    app = ann.house.app
-    assert not storage_items(ann)
-    fill(ann, 0.95)
+    app = trader.installation.app
+    assert not storage_items(trader)
+    fill(trader, 0.95)
     for _ in range(3):
         quotas.make_room(app)
-    assert len(ann.told(StorageNearlyFull)) == 1
-    assert [(one.kind, one.severity) for one in storage_items(ann)] == [
+    assert len(trader.told(StorageNearlyFull)) == 1
+    assert [(one.kind, one.severity) for one in storage_items(trader)] == [
         (AttentionKind.STORAGE_NEARLY_FULL, Level.WARNING)
     ]
     clock.forward(86401)
-    fill(ann)
+    fill(trader)
     quotas.make_room(app)
-    assert len(ann.told(StorageNearlyFull)) == 2
-    [item] = storage_items(ann)
+    assert len(trader.told(StorageNearlyFull)) == 2
+    [item] = storage_items(trader)
     assert (item.kind, item.severity) == (AttentionKind.STORAGE_FULL, Level.ERROR)
-    _, detail = attention_list.words(ann.user, item)
+    _, detail = attention_list.words(trader.user, item)
     assert "Exits still pass" in detail and "DASHTRADE_USER_MB" in detail
 
 

@@ -22,10 +22,10 @@ from dashtrade.worker import worker as worker_module
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_desk import eventually, raw
+from tests.support.alpaca_harness import eventually, raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.free_port import free_port
-from tests.support.installation import Person, until
+from tests.support.installation import Trader, until
 
 NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
 
@@ -57,15 +57,15 @@ def listening(worker: Worker, sim: AlpacaSimulator, account_id: int) -> None:
     eventually(lambda: worker.streams.up(account_id) and sim._stream.listeners)
 
 
-def filled(ann: Person, signal_id: str) -> Any:
-    return eventually(lambda: (story := ann.story(signal_id))["status"] == "filled" and story, 10)
+def filled(trader: Trader, signal_id: str) -> Any:
+    return eventually(lambda: (story := trader.story(signal_id))["status"] == "filled" and story, 10)
 
 
-def test_a_fill_is_booked_as_the_stream_tells_of_it(ann: Person, worker: Worker, sim: AlpacaSimulator):
-    bot = ann.bot(account=(one := account(ann, sim)))
+def test_a_fill_is_booked_as_the_stream_tells_of_it(trader: Trader, worker: Worker, sim: AlpacaSimulator):
+    bot = trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
-    filled(ann, ann.sends(action="buy"))
-    assert ann.holds(bot) > 49
+    filled(trader, trader.sends(action="buy"))
+    assert trader.holds(bot) > 49
     listed = [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") == "asc"]
     assert sim.requests("GET", "/v2/orders") == listed, (
         "nobody had to ask: the one list is of the comparison at the start"
@@ -73,9 +73,9 @@ def test_a_fill_is_booked_as_the_stream_tells_of_it(ann: Person, worker: Worker,
 
 
 def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_answer_are_told(
-    ann: Person, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
-    ann.bot(account=(one := account(ann, sim)))
+    trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
     sim.inject(Fault("slow", seconds=1.5))  # the stream is ahead of the answer
     booked: list[OrderReport] = []
@@ -85,60 +85,60 @@ def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_an
         "apply_report",
         lambda conn, order, report, *more: booked.append(report) or book(conn, order, report, *more),
     )
-    filled(ann, ann.sends(action="buy"))
+    filled(trader, trader.sends(action="buy"))
     eventually(lambda: not worker.lanes._running)  # the answer is in
     assert [report.status for report in booked] == [VenueStatus.FILLED]
 
 
 def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(
-    ann: Person, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(worker_module, "HEARD", 4)
-    bot = ann.bot(account=(one := account(ann, sim)), position_size="10", position_size_type="quantity")
+    bot = trader.bot(account=(one := account(trader, sim)), position_size="10", position_size_type="quantity")
     listening(worker, sim, one)
     sim.market.next_in_parts = True
-    signal_id = ann.sends(action="buy")
-    eventually(lambda: ann.holds(bot) == 5)
+    signal_id = trader.sends(action="buy")
+    eventually(lambda: trader.holds(bot) == 5)
     sim.drop_stream()
     with sim.market.lock:
         sim.market.finish_parts()  # told to nobody
-    filled(ann, signal_id)
-    assert ann.holds(bot) == 10
+    filled(trader, signal_id)
+    assert trader.holds(bot) == 10
     eventually(lambda: sim._stream.listeners)  # it came back by itself
-    filled(ann, ann.sends(action="close"))
-    assert ann.holds(bot) == 0 and len(sim.orders) == 2
+    filled(trader, trader.sends(action="close"))
+    assert trader.holds(bot) == 0 and len(sim.orders) == 2
 
 
 def test_news_told_twice_and_in_the_wrong_order_are_booked_once(
-    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+    app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
-    bot = ann.bot(account=(one := account(ann, sim)), position_size="10", position_size_type="quantity")
+    bot = trader.bot(account=(one := account(trader, sim)), position_size="10", position_size_type="quantity")
     listening(worker, sim, one)
     tell, kept = sim._stream.tell, []
     sim.market.on_event = lambda event, order, more: kept.append((event, order, more, order.wire()))
     sim.market.next_in_parts = True
-    signal_id = ann.sends(action="buy")
+    signal_id = trader.sends(action="buy")
     eventually(lambda: any(event == "partial_fill" for event, *_ in kept))
     with sim.market.lock:
         sim.market.finish_parts()
     for event, _, more, wire in [*reversed(kept), *kept]:
         tell(event, SimpleNamespace(owner=sim.key, wire=lambda wire=wire: wire), more)
-    filled(ann, signal_id)
+    filled(trader, signal_id)
     with app.db.read() as conn:
         booked = conn.execute(sa.select(fill_table.fills.c.quantity)).scalars().all()
-    assert ann.holds(bot) == sum(booked) == 10
+    assert trader.holds(bot) == sum(booked) == 10
     assert [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") != "asc"] == []
 
 
 def test_a_strangers_order_is_heard_and_left_alone(
-    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+    app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
     heard: list[str] = []
     told, worker.streams._hear = (
         worker.streams._hear,
         lambda number, report: heard.append(report.client_order_id) or told(number, report),
     )
-    listening(worker, sim, one := account(ann, sim))
+    listening(worker, sim, one := account(trader, sim))
     raw(
         sim,
         "POST",
@@ -151,11 +151,11 @@ def test_a_strangers_order_is_heard_and_left_alone(
 
 
 def test_one_accounts_news_move_no_order_of_another(
-    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+    app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
-    ann.bot(account=(one := account(ann, sim)))
+    trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
-    order_id = filled(ann, ann.sends(action="buy"))["orders"][0]["order_id"]
+    order_id = filled(trader, trader.sends(action="buy"))["orders"][0]["order_id"]
     with app.db.read() as conn:
         assert (
             order_table.find(conn, one, order_id) is not None
@@ -168,34 +168,36 @@ def threads() -> int:
 
 
 def test_the_listener_ends_with_its_account_and_comes_back_with_a_new_key(
-    app: App, ann: Person, worker: Worker, sim: AlpacaSimulator
+    app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
-    one = account(ann, sim)
+    one = account(trader, sim)
     listening(worker, sim, one)
-    ann.does("PATCH", f"/accounts/{one}", {"options": {"feed": "iex"}})  # the adapter is made anew
+    trader.does("PATCH", f"/accounts/{one}", {"options": {"feed": "iex"}})  # the adapter is made anew
     eventually(lambda: len(sim._stream._connected) == 1 and threads() == 1)
     listening(worker, sim, one)
-    ann.does("DELETE", f"/accounts/{one}")
+    trader.does("DELETE", f"/accounts/{one}")
     eventually(lambda: threads() == 0 and not sim._stream.listeners)
 
 
-def test_a_disabled_account_is_not_listened_to(app: App, ann: Person, worker: Worker, sim: AlpacaSimulator):
-    ann.bot(account=(one := account(ann, sim)))
+def test_a_disabled_account_is_not_listened_to(
+    app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
+):
+    trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
     sim.inject(Fault("bad_key", method="*", path="/v2", times=0))
-    ann.sends(action="buy")
+    trader.sends(action="buy")
     eventually(lambda: threads() == 0, 10)
-    assert not ann.get(f"/accounts/{one}")["is_active"]
+    assert not trader.get(f"/accounts/{one}")["is_active"]
 
 
 def test_no_more_lines_than_the_worker_can_carry(
-    app: App, ann: Person, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
+    app: App, trader: Trader, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
     from dashtrade.engine import streams
 
     monkeypatch.setattr(streams, "MOST", 2)
     for _ in range(4):
-        account(ann, sim)
+        account(trader, sim)
     made = streams.Streams(app.db, app.brokers.streaming, app.brokers.of, lambda number, report: None)
     made.look()
     assert threads() == 2
@@ -204,7 +206,7 @@ def test_no_more_lines_than_the_worker_can_carry(
 
 
 def test_a_venue_that_hangs_keeps_no_other_account_from_its_news(
-    app: App, worker: Worker, ann: Person, sim: AlpacaSimulator
+    app: App, worker: Worker, trader: Trader, sim: AlpacaSimulator
 ):
     """Accounts are asked side by side."""
     hangs, asked = threading.Event(), []

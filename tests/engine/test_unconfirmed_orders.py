@@ -32,16 +32,22 @@ from dashtrade.tables import messages as message_table
 from tests.simulators.venue import SETTLE, Venue
 from tests.simulators.venue_adapter import kind
 from tests.simulators.venue_books import Manner
-from tests.support.fakes import SetClock, add_user
+from tests.support.fakes import ManualClock, add_user
 
 AAPL = Symbol.parse("AAPL")
 
 
-class Desk:
+class VenueHarness:
     """One bot on one account at the simulated venue, its engine driven by hand."""
 
     def __init__(
-        self, make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue, *, refuses_repeats: bool
+        self,
+        make_app: Callable[..., App],
+        clock: ManualClock,
+        feed: Any,
+        venue: Venue,
+        *,
+        refuses_repeats: bool,
     ) -> None:
         self.clock, self.venue = clock, venue
         self.app = make_app(
@@ -102,26 +108,26 @@ class Desk:
 
 
 @pytest.fixture
-def venue(clock: SetClock) -> Iterator[Venue]:
+def venue(clock: ManualClock) -> Iterator[Venue]:
     made = Venue(clock.now)
     yield made
     made.close()
 
 
 @pytest.fixture
-def desk(make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue) -> Desk:
-    return Desk(make_app, clock, feed, venue, refuses_repeats=True)
+def harness(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: Venue) -> VenueHarness:
+    return VenueHarness(make_app, clock, feed, venue, refuses_repeats=True)
 
 
 @pytest.fixture
-def lenient(make_app: Callable[..., App], clock: SetClock, feed: Any, venue: Venue) -> Desk:
+def lenient(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: Venue) -> VenueHarness:
     """At a venue that takes a repeated client id as a new order."""
-    return Desk(make_app, clock, feed, venue, refuses_repeats=False)
+    return VenueHarness(make_app, clock, feed, venue, refuses_repeats=False)
 
 
-def in_parts(desk: Desk, *parts: tuple[float, str]) -> None:
+def in_parts(harness: VenueHarness, *parts: tuple[float, str]) -> None:
     """Orders placed from now on fill in these parts: (seconds after, quantity)."""
-    desk.books._plan = lambda order, now: [
+    harness.books._plan = lambda order, now: [
         (now + timedelta(seconds=after), Decimal(part)) for after, part in parts
     ]
 
@@ -132,15 +138,17 @@ def in_parts(desk: Desk, *parts: tuple[float, str]) -> None:
 @pytest.mark.parametrize(
     "fault", ["placed_then_drop", "placed_then_silence", "placed_then_500", "placed_then_garbage"]
 )
-def test_an_order_that_was_placed_without_an_answer_is_found_and_not_sent_again(desk: Desk, fault: str):
-    desk.books.script["post"] = [fault]
-    desk.alert("buy")
-    desk.later(1)
-    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
-    assert desk.books.asked["post"] == 1
+def test_an_order_that_was_placed_without_an_answer_is_found_and_not_sent_again(
+    harness: VenueHarness, fault: str
+):
+    harness.books.script["post"] = [fault]
+    harness.alert("buy")
+    harness.later(1)
+    assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
+    assert harness.books.asked["post"] == 1
 
 
-def test_a_404_within_the_venues_lag_proves_nothing(lenient: Desk):
+def test_a_404_within_the_venues_lag_proves_nothing(lenient: VenueHarness):
     lenient.books.script["post"] = ["late_then_drop"]
     lenient.alert("buy")
     assert lenient.order.status is OrderStatus.UNKNOWN
@@ -148,14 +156,14 @@ def test_a_404_within_the_venues_lag_proves_nothing(lenient: Desk):
     assert lenient.order.status is OrderStatus.FILLED and lenient.books.asked["post"] == 1
 
 
-def test_an_order_that_never_arrived_is_sent_again_where_repeats_are_refused(desk: Desk):
-    desk.books.script["post"] = ["drop"]
-    desk.alert("buy")
-    desk.later(SETTLE.total_seconds())
-    assert desk.order.status is OrderStatus.FILLED and desk.books.placed[desk.order.id] == 1
+def test_an_order_that_never_arrived_is_sent_again_where_repeats_are_refused(harness: VenueHarness):
+    harness.books.script["post"] = ["drop"]
+    harness.alert("buy")
+    harness.later(SETTLE.total_seconds())
+    assert harness.order.status is OrderStatus.FILLED and harness.books.placed[harness.order.id] == 1
 
 
-def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: Desk):
+def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: VenueHarness):
     lenient.books.script["post"] = ["drop"]
     lenient.alert("buy")
     lenient.later(SETTLE.total_seconds())
@@ -167,7 +175,7 @@ def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_
     assert lenient.order.status is OrderStatus.CANCELED
 
 
-def test_an_order_that_shows_up_after_a_person_was_asked_is_taken_for_what_it_is(lenient: Desk):
+def test_an_order_that_shows_up_after_a_person_was_asked_is_taken_for_what_it_is(lenient: VenueHarness):
     lenient.books.script["post"] = ["later_than_promised"]
     lenient.alert("buy")
     lenient.later(SETTLE.total_seconds())
@@ -176,33 +184,37 @@ def test_an_order_that_shows_up_after_a_person_was_asked_is_taken_for_what_it_is
     assert lenient.order.status is OrderStatus.FILLED and lenient.owned() == 10
 
 
-def test_our_own_retry_that_must_be_unique_is_adopted(desk: Desk):
-    desk.books.script["post"] = ["later_than_promised"]
-    desk.alert("buy")
+def test_our_own_retry_that_must_be_unique_is_adopted(harness: VenueHarness):
+    harness.books.script["post"] = ["later_than_promised"]
+    harness.alert("buy")
     for _ in range(4):
-        desk.later(SETTLE.total_seconds())
-    assert desk.order.status is OrderStatus.FILLED and desk.order.sends > 1
-    assert desk.books.placed[desk.order.id] == 1
+        harness.later(SETTLE.total_seconds())
+    assert harness.order.status is OrderStatus.FILLED and harness.order.sends > 1
+    assert harness.books.placed[harness.order.id] == 1
 
 
-def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_back_unlooked(desk: Desk):
+def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_back_unlooked(
+    harness: VenueHarness,
+):
     """Time-out (placed, not visible yet), looked up in vain, sent again, 429: the first one may be there."""
-    desk.books.script["post"] = ["later_than_promised", "429"]
-    desk.alert("buy")
-    desk.later(SETTLE.total_seconds())
-    assert desk.order.status is OrderStatus.UNKNOWN
-    order_service.cancel(desk.app, desk.user, desk.order.id)
+    harness.books.script["post"] = ["later_than_promised", "429"]
+    harness.alert("buy")
+    harness.later(SETTLE.total_seconds())
+    assert harness.order.status is OrderStatus.UNKNOWN
+    order_service.cancel(harness.app, harness.user, harness.order.id)
     for _ in range(4):
-        desk.later(10)
-    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+        harness.later(10)
+    assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
 
 
 @pytest.mark.parametrize("placed", [True, False])
-def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(desk: Desk, placed: bool):
+def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(
+    harness: VenueHarness, placed: bool
+):
     """Sent without an answer, looked up in vain, and refused by then: the position is closed, the money is
     spent. Perhaps by the first try, which the venue shows later than it promised."""
-    desk.books.script["post"] = ["later_than_promised" if placed else "drop"]
-    broker = desk.app.engine.broker(desk.account)
+    harness.books.script["post"] = ["later_than_promised" if placed else "drop"]
+    broker = harness.app.engine.broker(harness.account)
     submit, tries = broker.submit, []
 
     def once(request: Any) -> Any:
@@ -212,129 +224,135 @@ def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(desk:
         return submit(request)
 
     broker.submit = once
-    desk.alert("buy")
-    desk.later(SETTLE.total_seconds())
-    assert desk.order.status is OrderStatus.UNKNOWN and len(tries) == 2
+    harness.alert("buy")
+    harness.later(SETTLE.total_seconds())
+    assert harness.order.status is OrderStatus.UNKNOWN and len(tries) == 2
     for _ in range(8):
-        desk.later(SETTLE.total_seconds())
-    assert desk.order.status is (OrderStatus.FILLED if placed else OrderStatus.REJECTED)
-    assert desk.owned() == (10 if placed else 0)
+        harness.later(SETTLE.total_seconds())
+    assert harness.order.status is (OrderStatus.FILLED if placed else OrderStatus.REJECTED)
+    assert harness.owned() == (10 if placed else 0)
 
 
-def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(desk: Desk):
-    desk.books.script["post"] = ["429"]
-    desk.alert("buy")
-    assert desk.order.status is OrderStatus.CREATED and desk.order.due_at > desk.clock.now()
-    desk.later(10)
-    assert desk.order.status is OrderStatus.FILLED
+def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(harness: VenueHarness):
+    harness.books.script["post"] = ["429"]
+    harness.alert("buy")
+    assert harness.order.status is OrderStatus.CREATED and harness.order.due_at > harness.clock.now()
+    harness.later(10)
+    assert harness.order.status is OrderStatus.FILLED
 
 
 # --- fills --------------------------------------------------------------------------------------------------
 
 
-def test_a_fill_told_twice_in_one_report_is_booked_once(desk: Desk):
-    in_parts(desk, (0, "4"), (0, "6"))
-    honest = desk.books.told
-    desk.books.told = lambda order, **how: (
+def test_a_fill_told_twice_in_one_report_is_booked_once(harness: VenueHarness):
+    in_parts(harness, (0, "4"), (0, "6"))
+    honest = harness.books.told
+    harness.books.told = lambda order, **how: (
         honest(order, **how) | {"fills": [f.told() for f in order.fills] * 2}
     )
-    desk.alert("buy")
-    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
-    assert desk.told("info") == [OrderFilled.kind]
+    harness.alert("buy")
+    assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
+    assert harness.told("info") == [OrderFilled.kind]
 
 
-def test_a_canceled_order_is_watched_until_all_that_filled_is_booked(desk: Desk):
+def test_a_canceled_order_is_watched_until_all_that_filled_is_booked(harness: VenueHarness):
     """The venue's totals run ahead of its list of executions."""
-    in_parts(desk, (0, "4"), (3, "3"))
-    desk.alert("buy")
-    honest, behind = desk.books.told, {"on": True}
+    in_parts(harness, (0, "4"), (3, "3"))
+    harness.alert("buy")
+    honest, behind = harness.books.told, {"on": True}
 
     def told(order: Any, **how: Any) -> Any:
         full = honest(order, **how)
         return full | {"fills": full["fills"][:1]} if behind["on"] else full
 
-    desk.books.told = told
-    desk.clock.forward(3)
-    order_service.cancel(desk.app, desk.user, desk.order.id)
-    desk.later()
-    assert desk.owned() == 4 and desk.order.status is OrderStatus.WORKING
+    harness.books.told = told
+    harness.clock.forward(3)
+    order_service.cancel(harness.app, harness.user, harness.order.id)
+    harness.later()
+    assert harness.owned() == 4 and harness.order.status is OrderStatus.WORKING
     behind["on"] = False
-    desk.later(6)
-    assert desk.order.status is OrderStatus.CANCELED and desk.owned() == 7
+    harness.later(6)
+    assert harness.order.status is OrderStatus.CANCELED and harness.owned() == 7
 
 
 @pytest.mark.parametrize("share", ["4", "10"])
-def test_a_fill_that_wins_the_race_against_its_cancellation_is_booked(desk: Desk, share: str):
-    in_parts(desk, (100, "10"))
-    desk.alert("buy")
-    desk.books.script["delete"] = ["race"]
-    desk.books.race = lambda order: (
-        desk.books._fill(order, Decimal(share), desk.clock.now()),
-        desk.books.cancel(order),
+def test_a_fill_that_wins_the_race_against_its_cancellation_is_booked(harness: VenueHarness, share: str):
+    in_parts(harness, (100, "10"))
+    harness.alert("buy")
+    harness.books.script["delete"] = ["race"]
+    harness.books.race = lambda order: (
+        harness.books._fill(order, Decimal(share), harness.clock.now()),
+        harness.books.cancel(order),
     )
-    order_service.cancel(desk.app, desk.user, desk.order.id)
-    desk.later()
-    assert desk.order.status is (OrderStatus.FILLED if share == "10" else OrderStatus.CANCELED)
-    assert desk.owned() == Decimal(share) == desk.books.position(AAPL.text)
+    order_service.cancel(harness.app, harness.user, harness.order.id)
+    harness.later()
+    assert harness.order.status is (OrderStatus.FILLED if share == "10" else OrderStatus.CANCELED)
+    assert harness.owned() == Decimal(share) == harness.books.position(AAPL.text)
 
 
-def test_a_cancellation_that_nothing_comes_of_is_asked_again_after_five_seconds_and_not_before(desk: Desk):
-    in_parts(desk, (100, "10"))
-    desk.alert("buy")
-    desk.books.script["delete"] = ["500", "500"]
-    order_service.cancel(desk.app, desk.user, desk.order.id)
+def test_a_cancellation_that_nothing_comes_of_is_asked_again_after_five_seconds_and_not_before(
+    harness: VenueHarness,
+):
+    in_parts(harness, (100, "10"))
+    harness.alert("buy")
+    harness.books.script["delete"] = ["500", "500"]
+    order_service.cancel(harness.app, harness.user, harness.order.id)
     for _ in range(5):
-        desk.later(0.9)
-    assert desk.books.asked["delete"] == 1
-    desk.later(2)
-    assert desk.books.asked["delete"] == 2
+        harness.later(0.9)
+    assert harness.books.asked["delete"] == 1
+    harness.later(2)
+    assert harness.books.asked["delete"] == 2
 
 
 # --- keys ---------------------------------------------------------------------------------------------------
 
 
-def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_again(desk: Desk):
-    in_parts(desk, (5, "10"))
-    desk.alert("buy")
-    desk.books.manner = replace(desk.books.manner, revoked=1.0)
-    desk.later(1)
-    asked = desk.books.asked.total()
-    order_service.cancel(desk.app, desk.user, desk.order.id)
+def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_again(harness: VenueHarness):
+    in_parts(harness, (5, "10"))
+    harness.alert("buy")
+    harness.books.manner = replace(harness.books.manner, revoked=1.0)
+    harness.later(1)
+    asked = harness.books.asked.total()
+    order_service.cancel(harness.app, harness.user, harness.order.id)
     for _ in range(5):
-        desk.later(6)
-    assert desk.books.asked.total() == asked
-    assert desk.told("error") == [KeyRefused.kind]
-    with desk.app.db.read() as conn:
-        assert not bot_positions.load(conn, desk.bot).is_active
+        harness.later(6)
+    assert harness.books.asked.total() == asked
+    assert harness.told("error") == [KeyRefused.kind]
+    with harness.app.db.read() as conn:
+        assert not bot_positions.load(conn, harness.bot).is_active
 
 
-def test_a_new_key_brings_the_news_of_what_was_out(desk: Desk):
-    in_parts(desk, (5, "10"))
-    desk.alert("buy")
-    desk.books.manner = replace(desk.books.manner, revoked=1.0)
-    desk.later(10)
-    desk.books.manner = replace(desk.books.manner, revoked=0.0)
-    account_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
-    desk.later(1)
-    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+def test_a_new_key_brings_the_news_of_what_was_out(harness: VenueHarness):
+    in_parts(harness, (5, "10"))
+    harness.alert("buy")
+    harness.books.manner = replace(harness.books.manner, revoked=1.0)
+    harness.later(10)
+    harness.books.manner = replace(harness.books.manner, revoked=0.0)
+    account_service.change_account(
+        harness.app, harness.user, harness.account, {"credentials": {"key": "new"}}
+    )
+    harness.later(1)
+    assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
 
 
-def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(desk: Desk):
+def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(harness: VenueHarness):
     """Sent (placed, no answer, not visible), looked up in vain, and the key is refused at the second try."""
-    desk.books.script["post"] = ["later_than_promised", "401"]
-    desk.alert("buy")
-    desk.later(SETTLE.total_seconds())
-    assert desk.order.status not in (OrderStatus.REJECTED, OrderStatus.CANCELED)
-    account_service.change_account(desk.app, desk.user, desk.account, {"credentials": {"key": "new"}})
+    harness.books.script["post"] = ["later_than_promised", "401"]
+    harness.alert("buy")
+    harness.later(SETTLE.total_seconds())
+    assert harness.order.status not in (OrderStatus.REJECTED, OrderStatus.CANCELED)
+    account_service.change_account(
+        harness.app, harness.user, harness.account, {"credentials": {"key": "new"}}
+    )
     for _ in range(4):
-        desk.later(10)
-    assert desk.order.status is OrderStatus.FILLED and desk.owned() == 10
+        harness.later(10)
+    assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
 
 
 # --- sleep --------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: Desk):
+def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: VenueHarness):
     """Else it would decide, and then not dare to send: at this venue that is a question to its user for
     nothing."""
     leases = lenient.app.engine.leases
@@ -345,18 +363,18 @@ def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: Des
     assert lenient.order.status is OrderStatus.FILLED
 
 
-def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(desk: Desk):
+def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(harness: VenueHarness):
     """It slept between the decision and the sending, and has taken its other lanes anew since."""
-    leases = desk.app.engine.leases
+    leases = harness.app.engine.leases
     leases.ttl = 0.3
     body = json.dumps({"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "1"})
-    desk.app.engine.accept(desk.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
-    steps, value = desk.app.engine.lane_steps(desk.lane), None
-    while not (desk.orders()):
+    harness.app.engine.accept(harness.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
+    steps, value = harness.app.engine.lane_steps(harness.lane), None
+    while not (harness.orders()):
         effect = steps.send(value)
-        value = desk.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+        value = harness.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
     time.sleep(0.3)
     leases.renew()
     with pytest.raises(StopIteration):
         steps.send(value)
-    assert desk.books.asked["post"] == 0
+    assert harness.books.asked["post"] == 0

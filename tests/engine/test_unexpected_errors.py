@@ -10,59 +10,62 @@ import pytest
 from bot_engine import MOST_TRIES
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.notices.trading import AlertFailed
-from tests.support.fakes import SetClock
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Trader
 
 
 def broken(*given: Any, **named: Any) -> Any:
     raise KeyError("a mistake of ours")
 
 
-def money(ann: Person) -> tuple[str, str]:
-    said = ann.does("POST", f"/accounts/{ann.paper}/test")
+def money(trader: Trader) -> tuple[str, str]:
+    said = trader.does("POST", f"/accounts/{trader.paper}/test")
     return said["cash"], said["equity"]
 
 
 def test_a_paper_order_that_cannot_be_carried_out_is_refused_once_and_leaves_nothing_behind(
-    ann: Person, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, monkeypatch: pytest.MonkeyPatch
 ):
-    bot = ann.bot()
+    bot = trader.bot()
     with monkeypatch.context() as mistake:
         mistake.setattr(PaperBroker, "submit", broken)
-        story = ann.trades("buy")
+        story = trader.trades("buy")
     assert story["status"] == "failed" and [order["status"] for order in story["orders"]] == ["rejected"]
     assert (
         "unexpected error (KeyError), and nothing was traded" in story["orders"][0]["reason"]
-        and ann.holds(bot) == 0
+        and trader.holds(bot) == 0
     )
-    assert ann.trades("buy")["status"] == "filled"
+    assert trader.trades("buy")["status"] == "filled"
 
 
-def test_what_a_half_done_paper_order_did_is_taken_back(ann: Person, monkeypatch: pytest.MonkeyPatch):
-    bot = ann.bot()
-    before = money(ann)
+def test_what_a_half_done_paper_order_did_is_taken_back(trader: Trader, monkeypatch: pytest.MonkeyPatch):
+    bot = trader.bot()
+    before = money(trader)
     with monkeypatch.context() as mistake:
         mistake.setattr("dashtrade.engine.booking.apply_report", broken)
-        assert [order["status"] for order in ann.trades("buy")["orders"]] == ["rejected"]
-    assert money(ann) == before and ann.holds(bot) == 0
+        assert [order["status"] for order in trader.trades("buy")["orders"]] == ["rejected"]
+    assert money(trader) == before and trader.holds(bot) == 0
 
 
 def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
-    ann: Person, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):
-    ann.bot()
+    trader.bot()
     with monkeypatch.context() as mistake:
         mistake.setattr("bot_engine.decide_one", broken)
-        signal = ann.trades("buy")["id"]
+        signal = trader.trades("buy")["id"]
         assert (
-            ann.story(signal)["status"] == "working"
-            and "is tried again" in ann.story(signal)["bots"][0]["reason"]
+            trader.story(signal)["status"] == "working"
+            and "is tried again" in trader.story(signal)["bots"][0]["reason"]
         )
-        behind = ann.sends(action="close", symbol="AAPL")
+        behind = trader.sends(action="close", symbol="AAPL")
         for _ in range(2 * MOST_TRIES):
             clock.forward(10)
-            ann.house.work()
-    assert ann.story(signal)["status"] == ann.story(behind)["status"] == "refused"
-    assert "(KeyError)" in ann.story(signal)["reason"] and "nothing was sent" in ann.story(signal)["reason"]
-    assert len(ann.told(AlertFailed)) == 2
-    assert ann.trades("buy")["status"] == "filled"
+            trader.installation.work()
+    assert trader.story(signal)["status"] == trader.story(behind)["status"] == "refused"
+    assert (
+        "(KeyError)" in trader.story(signal)["reason"]
+        and "nothing was sent" in trader.story(signal)["reason"]
+    )
+    assert len(trader.told(AlertFailed)) == 2
+    assert trader.trades("buy")["status"] == "filled"

@@ -18,7 +18,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.installation import House, Person, Venue, until
+from tests.support.installation import Installation, Trader, Venue, until
 
 ACCOUNTS, HANGING, SOON = 20, 3, 3.0  # seconds
 
@@ -90,7 +90,7 @@ def worker(app: App) -> Iterator[Worker]:
 def test_stops_of_all_others_fire_in_time_while_brokers_hang(
     app: App, venues: dict[int, Priced], worker: Worker
 ) -> None:
-    person: Person = House(app).join()
+    person: Trader = Installation(app).join()
     bots = {}
     for _ in range(ACCOUNTS):
         account = person.account("venue")

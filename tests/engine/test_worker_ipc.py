@@ -18,9 +18,16 @@ from dashtrade.context import App
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
-from dashtrade.processes.worker_ipc import Asker, Caller, Door, _Answer, _frame, socket_file
+from dashtrade.processes.worker_ipc import (
+    ClientConnection,
+    WorkerClient,
+    WorkerServer,
+    _Answer,
+    _frame,
+    socket_file,
+)
 from tests.support.hosts import Storing
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 
 class Rooms:
@@ -30,13 +37,15 @@ class Rooms:
         self.heard: list[tuple[str, Any]] = []
         self.answer = answer
         self.looked_up: list[str] = []
-        self.door = Door(home, self.accept, lambda lane: self.heard.append(("work", lane)), self.outcome)
+        self.door = WorkerServer(
+            home, self.accept, lambda lane: self.heard.append(("work", lane)), self.outcome
+        )
 
     def outcome(self, owner: int, signal_id: str) -> dict[str, Any]:
         self.looked_up.append(signal_id)
         return {"of": owner, "id": signal_id}
 
-    def accept(self, asker: Asker, number: int, alert: Any) -> None:
+    def accept(self, asker: ClientConnection, number: int, alert: Any) -> None:
         self.heard.append(("alert", alert))
         if self.answer is not None:
             self.door.remember(asker, alert, owner=7)
@@ -44,13 +53,13 @@ class Rooms:
 
 
 @pytest.fixture
-def caller(tmp_path: Path) -> Iterator[Caller]:
-    made = Caller(tmp_path)
+def caller(tmp_path: Path) -> Iterator[WorkerClient]:
+    made = WorkerClient(tmp_path)
     yield made
     made.close()
 
 
-def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, caller: Caller):
+def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, caller: WorkerClient):
     rooms = Rooms(tmp_path)
     assert caller.hand_over("s1") == "stored"
     event = caller.watch("s1")
@@ -62,7 +71,7 @@ def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, c
     rooms.door.close()
 
 
-def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_hearing(caller: Caller):
+def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_hearing(caller: WorkerClient):
     """Whoever hung up has told all who wait; what is still on the line is heard all the same."""
     here, there = socket.socketpair()
     answer = caller._answers[1] = _Answer()
@@ -74,13 +83,13 @@ def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_heari
     assert caller.told("s1") == {"status": "filled"}
 
 
-def test_without_a_worker_nothing_is_waited_for(caller: Caller):
+def test_without_a_worker_nothing_is_waited_for(caller: WorkerClient):
     began = time.monotonic()
     assert caller.hand_over("s1") is None
     assert time.monotonic() - began < 0.5
 
 
-def test_a_worker_that_goes_lets_everybody_go_at_once(tmp_path: Path, caller: Caller):
+def test_a_worker_that_goes_lets_everybody_go_at_once(tmp_path: Path, caller: WorkerClient):
     rooms = Rooms(tmp_path, answer=None)
     answers: list[Any] = []
     waiting = threading.Thread(target=lambda: answers.append(caller.hand_over("s1")))
@@ -94,7 +103,7 @@ def test_a_worker_that_goes_lets_everybody_go_at_once(tmp_path: Path, caller: Ca
     assert time.monotonic() - began < 0.9  # sooner than by waiting for an answer
 
 
-def test_a_silent_worker_costs_a_second_once_and_is_then_left_alone(tmp_path: Path, caller: Caller):
+def test_a_silent_worker_costs_a_second_once_and_is_then_left_alone(tmp_path: Path, caller: WorkerClient):
     rooms = Rooms(tmp_path, answer=None)
     assert caller.hand_over("s1") is None
     began = time.monotonic()
@@ -104,7 +113,7 @@ def test_a_silent_worker_costs_a_second_once_and_is_then_left_alone(tmp_path: Pa
     rooms.door.close()
 
 
-def test_the_door_is_a_socket_that_its_user_alone_can_open(tmp_path: Path, caller: Caller):
+def test_the_door_is_a_socket_that_its_user_alone_can_open(tmp_path: Path, caller: WorkerClient):
     rooms = Rooms(tmp_path)
     file = socket_file(tmp_path)
     assert stat.S_ISSOCK(file.stat().st_mode)
@@ -120,7 +129,7 @@ def test_a_home_with_a_long_name_has_its_door_elsewhere(tmp_path: Path):
         rooms = Rooms(home)
         elsewhere = socket_file(home).resolve()
         assert elsewhere.parent.stat().st_mode & 0o777 == 0o700
-        caller = Caller(home)
+        caller = WorkerClient(home)
         assert caller.hand_over("s1") == "stored"
         caller.close()
     rooms.door.close()
@@ -154,7 +163,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("said", NONSENSE)
-def test_nonsense_ends_the_connection_and_nobody_elses(tmp_path: Path, caller: Caller, said: bytes):
+def test_nonsense_ends_the_connection_and_nobody_elses(tmp_path: Path, caller: WorkerClient, said: bytes):
     rooms = Rooms(tmp_path)
     assert caller.hand_over("s1") == "stored"
     with socket.socket(socket.AF_UNIX) as other:
@@ -185,8 +194,8 @@ def test_nothing_that_passes_the_door_can_run(tmp_path: Path):
 
 def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(app: App):
     """The worker stored it and died before it answered: the receiver writes it down again."""
-    house = House(app)
-    person = house.join()
+    installation = Installation(app)
+    person = installation.join()
     person.bot("AAPL", "15")
     handed: list[Alert] = []
     body = {"action": "buy", "symbol": "AAPL", "timeframe": "15"}
@@ -194,12 +203,12 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
     def store_and_die(alert: Alert) -> None:
         handed.append(from_json(Alert, json.loads(json.dumps(to_json(alert)))))  # as it passes the door
         alert = handed[0]
-        house.app.db.write(alert.store)
+        installation.app.db.write(alert.store)
 
-    house.app.engine.host = Storing(store_and_die)
+    installation.app.engine.host = Storing(store_and_die)
     said = person.alert(body)
     assert said.status_code == 202
     assert said.json["duplicate"] is False
     assert said.json["signal_id"] == handed[0].id
-    house.app.engine.host = Host()
+    installation.app.engine.host = Host()
     assert person.alert(body).json == {"signal_id": handed[0].id, "status": "accepted", "duplicate": True}

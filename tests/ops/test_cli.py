@@ -115,7 +115,7 @@ def test_a_restore_under_a_running_dashtrade_is_refused(home, tmp_path, capsys):
 
 
 def test_no_password_is_said(home, capsys):
-    with pytest.raises(cli.Refused, match="No password was given"):
+    with pytest.raises(cli.CommandRefused, match="No password was given"):
         cli._read_password()
 
 

@@ -22,8 +22,8 @@ from dashtrade.services.notifications.deliver import deliver_due
 from dashtrade.tables import deliveries as table
 from dashtrade.tables import messages
 from dashtrade.worker.worker import Worker
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 
 class PowerCut(BaseException):
@@ -58,14 +58,16 @@ def channel() -> Iterator[FakeChannel]:
 
 
 @pytest.fixture
-def ann(app: App) -> Person:
-    return House(app).join()
+def trader(app: App) -> Trader:
+    return Installation(app).join()
 
 
-def tell(ann: Person, account: str = "Live") -> None:
-    app = ann.house.app
+def tell(trader: Trader, account: str = "Live") -> None:
+    app = trader.installation.app
     app.db.write(
-        lambda conn: messages.notify(conn, ann.user.id, BrokerAnswers(account=account), now=app.clock.now())
+        lambda conn: messages.notify(
+            conn, trader.user.id, BrokerAnswers(account=account), now=app.clock.now()
+        )
     )
 
 
@@ -78,14 +80,14 @@ def states(app: App) -> list[tuple[str, int]]:
     return [(row.state, row.tries) for row in rows(app)]
 
 
-def test_without_a_channel_nothing_is_written(app: App, ann: Person):
+def test_without_a_channel_nothing_is_written(app: App, trader: Trader):
     assert CHANNELS == {}
-    tell(ann)
-    assert rows(app) == [] and deliver_due(app) == 0 and len(ann.told(BrokerAnswers)) == 1
+    tell(trader)
+    assert rows(app) == [] and deliver_due(app) == 0 and len(trader.told(BrokerAnswers)) == 1
 
 
-def test_a_notice_is_sent_once(app: App, ann: Person, channel: FakeChannel):
-    tell(ann)
+def test_a_notice_is_sent_once(app: App, trader: Trader, channel: FakeChannel):
+    tell(trader)
     assert states(app) == [("waiting", 0)]
     Worker(app).deliver()
     assert states(app) == [("sent", 1)] and rows(app)[0].next_try_at is None
@@ -94,20 +96,20 @@ def test_a_notice_is_sent_once(app: App, ann: Person, channel: FakeChannel):
 
 
 def test_a_notice_is_sent_with_its_moments_in_the_zone_of_its_user(
-    app: App, ann: Person, channel: FakeChannel
+    app: App, trader: Trader, channel: FakeChannel
 ):
-    ann.does("PATCH", "/users/me", {"time_zone": "Asia/Tokyo"})
+    trader.does("PATCH", "/users/me", {"time_zone": "Asia/Tokyo"})
     at = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
     notice = EntryWaitsForMarket(bot="Turtle", symbol="NYSE:AAPL-EQ", retry_at=at)
-    app.db.write(lambda conn: messages.notify(conn, ann.user.id, notice, now=app.clock.now()))
+    app.db.write(lambda conn: messages.notify(conn, trader.user.id, notice, now=app.clock.now()))
     deliver_due(app)
     assert "9 Jun 2025 22:30 JST" in channel.texts[0]
-    assert "9 Jun 2025 13:30 UTC" in ann.get("/messages")["items"][0]["text"], "REST tells UTC"
+    assert "9 Jun 2025 13:30 UTC" in trader.get("/messages")["items"][0]["text"], "REST tells UTC"
 
 
-def test_what_is_undone_is_not_delivered(app: App, ann: Person, channel: FakeChannel):
+def test_what_is_undone_is_not_delivered(app: App, trader: Trader, channel: FakeChannel):
     def work(conn: sa.Connection) -> None:
-        messages.notify(conn, ann.user.id, BrokerAnswers(account="Live"), now=app.clock.now())
+        messages.notify(conn, trader.user.id, BrokerAnswers(account="Live"), now=app.clock.now())
         raise RuntimeError("undone")
 
     with pytest.raises(RuntimeError):
@@ -116,9 +118,9 @@ def test_what_is_undone_is_not_delivered(app: App, ann: Person, channel: FakeCha
 
 
 def test_a_crash_after_sending_repeats_it_under_the_same_key(
-    app: App, ann: Person, channel: FakeChannel, clock: SetClock
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
-    tell(ann)
+    tell(trader)
     channel.after = [PowerCut()]
     with pytest.raises(PowerCut):
         deliver_due(app)
@@ -129,8 +131,10 @@ def test_a_crash_after_sending_repeats_it_under_the_same_key(
     assert len(channel.calls) == 2 and len(channel.reached) == 1, "it reached its user once"
 
 
-def test_a_crash_before_sending_loses_nothing(app: App, ann: Person, channel: FakeChannel, clock: SetClock):
-    tell(ann)
+def test_a_crash_before_sending_loses_nothing(
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
+):
+    tell(trader)
     channel.before = [PowerCut()]
     with pytest.raises(PowerCut):
         deliver_due(app)
@@ -141,9 +145,9 @@ def test_a_crash_before_sending_loses_nothing(app: App, ann: Person, channel: Fa
 
 
 def test_a_failure_is_tried_again_later_and_later(
-    app: App, ann: Person, channel: FakeChannel, clock: SetClock
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
-    tell(ann)
+    tell(trader)
     channel.before = [Undelivered("mailbox full"), ValueError("a mistake of ours")]
     deliver_due(app)
     [row] = rows(app)
@@ -160,8 +164,8 @@ def test_a_failure_is_tried_again_later_and_later(
     assert (row.state, row.tries, row.error) == ("sent", 3, "") and row.ended_at == clock.now()
 
 
-def test_it_is_given_up_in_the_end(app: App, ann: Person, channel: FakeChannel, clock: SetClock):
-    tell(ann)
+def test_it_is_given_up_in_the_end(app: App, trader: Trader, channel: FakeChannel, clock: ManualClock):
+    tell(trader)
     channel.before = [Undelivered("mailbox full") for _ in range(MOST_TRIES + 1)]
     for _ in range(MOST_TRIES + 3):
         deliver_due(app)
@@ -172,9 +176,9 @@ def test_it_is_given_up_in_the_end(app: App, ann: Person, channel: FakeChannel, 
 
 
 def test_what_crashes_every_time_is_given_up_as_well(
-    app: App, ann: Person, channel: FakeChannel, clock: SetClock
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
-    tell(ann)
+    tell(trader)
     channel.before = [PowerCut() for _ in range(MOST_TRIES)]
     for _ in range(MOST_TRIES):
         with pytest.raises(PowerCut):
@@ -186,11 +190,11 @@ def test_what_crashes_every_time_is_given_up_as_well(
     assert len(channel.calls) == MOST_TRIES
 
 
-def test_one_bad_channel_does_not_hold_up_another(app: App, ann: Person, channel: FakeChannel):
+def test_one_bad_channel_does_not_hold_up_another(app: App, trader: Trader, channel: FakeChannel):
     other = CHANNELS["other"] = FakeChannel()
     try:
         channel.before = [Undelivered("mailbox full")]
-        tell(ann)
+        tell(trader)
         deliver_due(app)
         assert {row.channel: row.state for row in rows(app)} == {"fake": "failed", "other": "sent"}
         assert len(other.reached) == 1 and channel.reached == {}
@@ -199,9 +203,9 @@ def test_one_bad_channel_does_not_hold_up_another(app: App, ann: Person, channel
 
 
 def test_a_claim_that_lapsed_says_nothing_any_more(
-    app: App, ann: Person, channel: FakeChannel, clock: SetClock
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
-    tell(ann)
+    tell(trader)
 
     def claim() -> table.Claim:
         [made] = app.db.write(lambda conn: table.claim_due(conn, ["fake"], now=clock.now(), limit=9))
@@ -218,10 +222,10 @@ def test_a_claim_that_lapsed_says_nothing_any_more(
 
 
 def test_the_longest_due_is_claimed_first_and_by_one_alone(
-    app: App, ann: Person, channel: FakeChannel, clock: SetClock
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
     for number in range(3):
-        tell(ann, f"Account {number}")
+        tell(trader, f"Account {number}")
         clock.forward(1)
     claims = [
         app.db.write(lambda conn: table.claim_due(conn, ["fake"], now=clock.now(), limit=2)) for _ in range(3)
@@ -232,9 +236,11 @@ def test_the_longest_due_is_claimed_first_and_by_one_alone(
 @pytest.mark.parametrize(
     "database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True
 )
-def test_two_processes_claim_at_the_same_time(app: App, ann: Person, channel: FakeChannel, clock: SetClock):
+def test_two_processes_claim_at_the_same_time(
+    app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
+):
     for _ in range(3):
-        tell(ann)
+        tell(trader)
     with app.db.engine.begin() as one, app.db.engine.begin() as two:
         first = table.claim_due(one, ["fake"], now=clock.now(), limit=2)
         second = table.claim_due(two, ["fake"], now=clock.now(), limit=9)
@@ -242,18 +248,20 @@ def test_two_processes_claim_at_the_same_time(app: App, ann: Person, channel: Fa
     assert [claim.message_id for claim in second] == [3]
 
 
-def test_a_notice_has_one_delivery_by_channel(app: App, ann: Person, channel: FakeChannel):
-    tell(ann)
+def test_a_notice_has_one_delivery_by_channel(app: App, trader: Trader, channel: FakeChannel):
+    tell(trader)
     [row] = rows(app)
     with pytest.raises(sa.exc.IntegrityError):
-        app.db.write(lambda conn: table.enqueue(conn, ann.user.id, row.message_id, ["fake"], app.clock.now()))
+        app.db.write(
+            lambda conn: table.enqueue(conn, trader.user.id, row.message_id, ["fake"], app.clock.now())
+        )
 
 
-def test_who_is_removed_takes_their_deliveries_along(app: App, ann: Person, channel: FakeChannel):
+def test_who_is_removed_takes_their_deliveries_along(app: App, trader: Trader, channel: FakeChannel):
     from dashtrade.services.people import removal
 
-    tell(ann)
-    removal.remove(app, ann.user.id, actor=None, action="removed")
+    tell(trader)
+    removal.remove(app, trader.user.id, actor=None, action="removed")
     assert rows(app) == []
 
 

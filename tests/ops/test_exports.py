@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
@@ -34,9 +34,9 @@ from dashtrade.tables.base import metadata
 from dashtrade.ui.shell import downloads
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Venue
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Venue
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 
 LONG = 60_000  # characters of an alert
 
@@ -71,8 +71,8 @@ def add_alerts(app: App, user_id: int, count: int, size: int = LONG) -> None:
 
 
 @pytest.fixture
-def ann(app: App) -> User:
-    return House(app).join().user
+def trader(app: App) -> User:
+    return Installation(app).join().user
 
 
 def held(app: App) -> int:
@@ -83,44 +83,44 @@ def held(app: App) -> int:
 # --- what reads slowly holds nothing ------------------------------------------------------------------------
 
 
-def test_between_two_pieces_no_connection_is_held(app: App, ann: User) -> None:
-    add_alerts(app, ann.id, 20)
-    pieces, before, seen = export.own_data(app, ann, ""), held(app), 0
+def test_between_two_pieces_no_connection_is_held(app: App, trader: User) -> None:
+    add_alerts(app, trader.id, 20)
+    pieces, before, seen = export.own_data(app, trader, ""), held(app), 0
     for _ in pieces:
         assert held(app) == before
         seen += 1
     assert seen > 20 * LONG / export.PIECE
 
 
-def test_the_file_of_long_alerts_is_never_whole_in_memory(app: App, ann: User) -> None:
-    add_alerts(app, ann.id, 400)
+def test_the_file_of_long_alerts_is_never_whole_in_memory(app: App, trader: User) -> None:
+    add_alerts(app, trader.id, 400)
     tracemalloc.start()
-    size = sum(map(len, export.own_data(app, ann, "")))
+    size = sum(map(len, export.own_data(app, trader, "")))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 10_000_000 and peak < 9_000_000
 
 
-def test_a_file_that_is_given_up_is_closed(app: App, ann: User) -> None:
-    add_alerts(app, ann.id, 20)
-    pieces, before = export.own_data(app, ann, ""), held(app)
+def test_a_file_that_is_given_up_is_closed(app: App, trader: User) -> None:
+    add_alerts(app, trader.id, 20)
+    pieces, before = export.own_data(app, trader, ""), held(app)
     next(pieces)
     pieces.close()
     assert held(app) == before
 
 
 def test_what_is_read_in_pieces_is_whole_and_in_order(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    house = House(app)
-    ann, bob = house.join(), house.join("bob@example.com")
-    for person in (ann, bob):
+    installation = Installation(app)
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    for person in (trader, bob):
         person.bot()
         for action in ("buy", "close", "sell", "close"):
             person.trades(action)
-    whole = everything(app, ann.user)
+    whole = everything(app, trader.user)
     monkeypatch.setattr(export, "PIECE", 1)  # a page for each row
     assert {name: len(rows) for name, rows in whole.items()}["orders"] == 4
-    assert everything(app, ann.user) | {"log": []} == whole | {"log": []}
-    lines = list(csv.reader(io.StringIO("".join(export.my_trades(app, ann.user, {})))))
+    assert everything(app, trader.user) | {"log": []} == whole | {"log": []}
+    lines = list(csv.reader(io.StringIO("".join(export.my_trades(app, trader.user, {})))))
     assert len(lines) == 5 and [int(line[0]) for line in lines[1:]] == sorted(
         (int(line[0]) for line in lines[1:]), reverse=True
     )
@@ -171,42 +171,47 @@ def _some(column: sa.Column[Any]) -> Any:
     "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
 )
 def test_no_cell_begins_a_formula_whoever_writes_it(
-    make_app: MakeApp, clock: SetClock, feed: SetFeed, start: str
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, start: str
 ) -> None:
     """The database writes the cells of trades, Python those of all else."""
     venue, bad = Venue(), f"{start}1+1"
-    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
-    ann.bot(account=ann.account("venue"), name=f"{start}x" if start.strip() else "x")
+    trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    trader.bot(account=trader.account("venue"), name=f"{start}x" if start.strip() else "x")
     fill = venue.fill
     venue.fill = lambda *given: replace(fill(*given), broker_order_id=bad)  # type: ignore[method-assign]
-    assert ann.trades("buy")["status"] == "filled"
-    (row,) = csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv").text, newline=""))
+    assert trader.trades("buy")["status"] == "filled"
+    (row,) = csv.DictReader(io.StringIO(trader.call("GET", "/trades.csv").text, newline=""))
     assert row["broker_order_id"] == f"'{bad}"
-    cells = [cell for file in everything(ann.house.app, ann.user).values() for line in file for cell in line]
+    cells = [
+        cell
+        for file in everything(trader.installation.app, trader.user).values()
+        for line in file
+        for cell in line
+    ]
     assert f"'{bad}" in cells and not [cell for cell in cells if cell.startswith(start) and "1" not in cell]
 
 
 # --- one at a time ------------------------------------------------------------------------------------------
 
 
-def test_over_rest_a_user_gets_one_file_at_a_time(house: House) -> None:
-    ann, bob = house.join(), house.join("bob@example.com")
-    first = ann.call("GET", "/trades.csv")  # sent, and not read
-    assert ann.call("GET", "/trades.csv").status_code == 429
+def test_over_rest_a_user_gets_one_file_at_a_time(installation: Installation) -> None:
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    first = trader.call("GET", "/trades.csv")  # sent, and not read
+    assert trader.call("GET", "/trades.csv").status_code == 429
     assert bob.call("GET", "/trades.csv").text
     first.close()
-    again = ann.call("GET", "/trades.csv")
+    again = trader.call("GET", "/trades.csv")
     assert again.status_code == 200 and again.text.startswith("id,")
-    assert ann.call("GET", "/trades.csv").text, "read to its end, it leaves its place"
+    assert trader.call("GET", "/trades.csv").text, "read to its end, it leaves its place"
 
 
 @sqlite
 @pytest.mark.parametrize("where", ["find", "make"])
 def test_without_its_database_a_file_is_refused_in_words(
-    app: App, ann: User, monkeypatch: pytest.MonkeyPatch, where: str
+    app: App, trader: User, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def gone(*given: object, **more: object) -> Any:
-        raise DatabaseAway("database is locked")
+        raise DatabaseUnavailable("database is locked")
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b""}
@@ -215,8 +220,8 @@ def test_without_its_database_a_file_is_refused_in_words(
         sent.append(message)
 
     sent: list[dict[str, Any]] = []
-    monkeypatch.setattr(sessions, "find", gone if where == "find" else lambda *given, **more: ann)
-    door = downloads.Door(app, Permission.TRADE, gone, limits.exports())
+    monkeypatch.setattr(sessions, "find", gone if where == "find" else lambda *given, **more: trader)
+    door = downloads.DownloadRoute(app, Permission.TRADE, gone, limits.exports())
     scope = {
         "type": "http",
         "method": "GET",
@@ -261,35 +266,37 @@ def comes_true(said: Callable[[], bool], seconds: float = 15) -> bool:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="reads /proc")
-def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(desk: Desk) -> None:
-    email = desk.person()
-    cookie = desk.sign_in(email).cookie
-    with desk.app.db.read() as conn:
+def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(harness: DashboardHarness) -> None:
+    email = harness.person()
+    cookie = harness.sign_in(email).cookie
+    with harness.app.db.read() as conn:
         user_id = conn.execute(
             sa.text("SELECT id FROM users WHERE email = :email"), {"email": email}
         ).scalar_one()
-    add_alerts(desk.app, user_id, 120)
-    (before, _), memory = descriptors(desk.pid), resident(desk.pid)
+    add_alerts(harness.app, user_id, 120)
+    (before, _), memory = descriptors(harness.pid), resident(harness.pid)
     asked = (
-        f"GET /files/my-data.zip HTTP/1.1\r\nHost: {desk.host}\r\nCookie: dashtrade_session={cookie}\r\n\r\n"
+        f"GET /files/my-data.zip HTTP/1.1\r\nHost: {harness.host}\r\nCookie: dashtrade_session={cookie}\r\n\r\n"
     ).encode()
     lines = []
     for _ in range(110):
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        line.connect(("127.0.0.1", desk.port))
+        line.connect(("127.0.0.1", harness.port))
         line.sendall(asked)
         lines.append(line)
     try:
         time.sleep(3)
-        other = desk.sign_in(desk.person())
+        other = harness.sign_in(harness.person())
         assert other.status == 303
-        assert desk.ask("GET", "/files/my-data.zip", cookie=cookie).status == 429
-        assert desk.ask("GET", "/files/my-data.zip", cookie=other.cookie).status == 200
+        assert harness.ask("GET", "/files/my-data.zip", cookie=cookie).status == 429
+        assert harness.ask("GET", "/files/my-data.zip", cookie=other.cookie).status == 200
     finally:
         for line in lines:
             line.close()
-    assert comes_true(lambda: descriptors(desk.pid)[0] < before + 10), "their connections have not come back"
-    assert descriptors(desk.pid)[1] <= 3 * 34, "more than the database's pool keeps"
-    assert resident(desk.pid) < memory + 120
-    assert comes_true(lambda: desk.ask("GET", "/files/trades.csv", cookie=cookie).status == 200)
+    assert comes_true(lambda: descriptors(harness.pid)[0] < before + 10), (
+        "their connections have not come back"
+    )
+    assert descriptors(harness.pid)[1] <= 3 * 34, "more than the database's pool keeps"
+    assert resident(harness.pid) < memory + 120
+    assert comes_true(lambda: harness.ask("GET", "/files/trades.csv", cookie=cookie).status == 200)

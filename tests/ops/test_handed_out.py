@@ -15,19 +15,19 @@ from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import NotFound
 from dashtrade.tables import people as people_table
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
-def boss(house: House) -> User:
-    return house.join("boss@example.com", Role.SUPERADMIN).user
+def boss(installation: Installation) -> User:
+    return installation.join("boss@example.com", Role.SUPERADMIN).user
 
 
 @pytest.fixture
-def eve(house: House) -> User:
-    return house.join("eve@example.com", Role.SUPERADMIN).user
+def eve(installation: Installation) -> User:
+    return installation.join("eve@example.com", Role.SUPERADMIN).user
 
 
 def join(app: App, code: str) -> User:
@@ -62,10 +62,10 @@ LOSSES: dict[str, Callable[[App, User, User], None]] = {
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
-    app: App, boss: User, eve: User, house: House, loss: str
+    app: App, boss: User, eve: User, installation: Installation, loss: str
 ):
-    ann = house.join("ada@example.com", Role.ADMIN).user
-    invitation, code = invitations.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, ann)
+    trader = installation.join("ada@example.com", Role.ADMIN).user
+    invitation, code = invitations.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, trader)
     LOSSES[loss](app, boss, eve)
     with pytest.raises(Denied):
         join(app, invitation)
@@ -73,40 +73,42 @@ def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
         credentials.use_link(app, code, new=OTHER, address="")
 
 
-def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(app: App, boss: User, house: House):
-    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
-    code = link(app, ada, ann)
-    put_role(app, ann, Role.SUPERADMIN)
+def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(
+    app: App, boss: User, installation: Installation
+):
+    ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
+    code = link(app, ada, trader)
+    put_role(app, trader, Role.SUPERADMIN)
     with pytest.raises(Denied):
         credentials.whose(app, code)
-    put_role(app, ann, Role.STANDARD)
-    admin.set_role(app, boss, ann.id, Role.ADMIN)
-    admin.set_role(app, boss, ann.id, Role.STANDARD)
+    put_role(app, trader, Role.STANDARD)
+    admin.set_role(app, boss, trader.id, Role.ADMIN)
+    admin.set_role(app, boss, trader.id, Role.STANDARD)
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=OTHER, address="")
 
 
-def test_a_link_from_before_a_deactivation_stays_dead(app: App, boss: User, house: House):
-    ann = house.join().user
-    code = link(app, boss, ann)
-    admin.set_active(app, boss, ann.id, False)
-    admin.set_active(app, boss, ann.id, True)
+def test_a_link_from_before_a_deactivation_stays_dead(app: App, boss: User, installation: Installation):
+    trader = installation.join().user
+    code = link(app, boss, trader)
+    admin.set_active(app, boss, trader.id, False)
+    admin.set_active(app, boss, trader.id, True)
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=OTHER, address="")
 
 
 def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_one(
-    app: App, boss: User, house: House
+    app: App, boss: User, installation: Installation
 ):
     ada_id = users.add_user(app, email="ada@example.com", name="Ada", password=PASSWORD, role=Role.ADMIN)
     with app.db.read() as conn:
         ada = people_table.by_id(conn, ada_id)
     assert ada is not None
-    ann = house.join().user
+    trader = installation.join().user
     of_ada, invitation, code = (
         link(app, boss, ada),
         invitations.invite(app, ada, email="", role=Role.STANDARD),
-        link(app, ada, ann),
+        link(app, ada, trader),
     )
     credentials.change_password(app, ada, old=PASSWORD, new=OTHER, address="", token=None)
     for dead in (of_ada, code):
@@ -116,16 +118,19 @@ def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_
         join(app, invitation)
 
 
-def test_an_invitation_gives_no_role_its_maker_cannot_give(app: App, house: House):
-    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
-    for actor, role in ((ada, Role.ADMIN), (ann, Role.STANDARD)):
+def test_an_invitation_gives_no_role_its_maker_cannot_give(app: App, installation: Installation):
+    ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
+    for actor, role in ((ada, Role.ADMIN), (trader, Role.STANDARD)):
         with pytest.raises(Forbidden):
             invitations.invite(app, actor, email="", role=role)
     assert join(app, invitations.invite(app, ada, email="", role=Role.STANDARD)).role is Role.STANDARD
 
 
-def test_invitations_are_listed_and_revoked(house: House):
-    boss, ada = house.join("boss@example.com", Role.SUPERADMIN), house.join("ada@example.com", Role.ADMIN)
+def test_invitations_are_listed_and_revoked(installation: Installation):
+    boss, ada = (
+        installation.join("boss@example.com", Role.SUPERADMIN),
+        installation.join("ada@example.com", Role.ADMIN),
+    )
     code = ada.does("POST", "/invitations", {"email": "new@example.com"})["invitation"]
     of_boss = boss.does("POST", "/invitations", {"role": "admin"})
     said = ada.get("/admin/invitations")
@@ -139,21 +144,21 @@ def test_invitations_are_listed_and_revoked(house: House):
     boss.does("DELETE", f"/admin/invitations/{own}")
     assert boss.call("DELETE", f"/admin/invitations/{own}").status_code == 404
     with pytest.raises(Denied):
-        join(house.app, code)
+        join(installation.app, code)
     assert [one["id"] for one in boss.get("/admin/invitations")["items"]] == [theirs]
 
 
-def test_password_links_are_listed_and_revoked(app: App, house: House):
-    boss, ann = house.join("boss@example.com", Role.SUPERADMIN), house.join()
-    code = link(app, boss.user, ann.user)
+def test_password_links_are_listed_and_revoked(app: App, installation: Installation):
+    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN), installation.join()
+    code = link(app, boss.user, trader.user)
     said = boss.get("/admin/reset-links")
     assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [
-        (ann.user.id, ann.user.email, boss.user.email)
+        (trader.user.id, trader.user.email, boss.user.email)
     ] and code not in str(said)
-    boss.does("DELETE", f"/admin/users/{ann.user.id}/reset-link")
+    boss.does("DELETE", f"/admin/users/{trader.user.id}/reset-link")
     with pytest.raises(Denied):
         credentials.whose(app, code)
     with pytest.raises(NotFound):
-        credentials.revoke_link(app, boss.user, ann.user.id)
-    credentials.rescue(app, ann.user.email)
+        credentials.revoke_link(app, boss.user, trader.user.id)
+    credentials.rescue(app, trader.user.email)
     assert boss.get("/admin/reset-links")["items"][0]["made_by"] is None

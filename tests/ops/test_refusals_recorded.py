@@ -18,10 +18,10 @@ from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import messages
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House
-from tests.support.ui_desk import PASSWORD as WORD
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation
+from tests.support.ui_harness import PASSWORD as WORD
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 
 
 def audit(app: App, action: str) -> list[Any]:
@@ -40,43 +40,45 @@ def limited(flask: Flask, **given: Any) -> None:
 
 @sqlite
 def test_alerts_beyond_the_rate_are_one_row_with_their_user_and_number_and_no_write_each(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
 ):
-    ann = house.join("ann@example.com")
-    limited(house.flask, alerts=Rate(0.001, burst_seconds=1))
-    ann.alert("BUY NOTHING")
+    trader = installation.join("ann@example.com")
+    limited(installation.flask, alerts=Rate(0.001, burst_seconds=1))
+    trader.alert("BUY NOTHING")
     with monkeypatch.context() as meanwhile:
         for name in ("write", "write_unasked", "write_all"):
-            meanwhile.setattr(house.app.db, name, lambda fn: pytest.fail("a refused alert waits for a write"))
-        assert {ann.alert("BUY NOTHING").status_code for _ in range(40)} == {429}
-    (row,) = audit(house.app, "throttled")
-    assert (row.user_id, row.detail["count"], row.detail["reason"]) == (ann.user.id, 40, "POST /webhook")
+            meanwhile.setattr(
+                installation.app.db, name, lambda fn: pytest.fail("a refused alert waits for a write")
+            )
+        assert {trader.alert("BUY NOTHING").status_code for _ in range(40)} == {429}
+    (row,) = audit(installation.app, "throttled")
+    assert (row.user_id, row.detail["count"], row.detail["reason"]) == (trader.user.id, 40, "POST /webhook")
     assert row.address == "203.0.113.7"
 
 
 @sqlite
-def test_signing_in_registering_explaining_and_exporting_too_often_are_rows(house: House):
-    ann, client = house.join("ann@example.com"), house.flask.test_client()
+def test_signing_in_registering_explaining_and_exporting_too_often_are_rows(installation: Installation):
+    trader, client = installation.join("ann@example.com"), installation.flask.test_client()
     never = Rate(0.001, burst_seconds=1)
     never.take("127.0.0.1")
-    limited(house.flask, passwords_of=never, explaining_to=never, exports=Places(in_all=0, of_one=0))
+    limited(installation.flask, passwords_of=never, explaining_to=never, exports=Places(in_all=0, of_one=0))
     credentials = {"email": "ann@example.com", "password": "x"}
     for path in ("/api/v1/auth/login", "/api/v1/auth/register", "/test-webhook"):
         body = {} if path == "/test-webhook" else credentials
         assert [client.post(path, json=body).status_code for _ in range(3)] == [429] * 3, path
-    assert ann.call("GET", "/trades.csv").status_code == 429
-    rows = audit(house.app, "throttled")
+    assert trader.call("GET", "/trades.csv").status_code == 429
+    rows = audit(installation.app, "throttled")
     assert {(row.user_id, row.detail["reason"], row.detail["count"]) for row in rows} == {
         (None, "POST /api/v1/auth/login", 3),
         (None, "POST /api/v1/auth/register", 3),
         (None, "POST /test-webhook", 3),
-        (ann.user.id, "GET /api/v1/trades.csv", 1),
+        (trader.user.id, "GET /api/v1/trades.csv", 1),
     }
 
 
 @sqlite
-def test_a_sign_up_without_a_right_to_it_is_a_row(app: App, house: House):
-    house.join("ann@example.com")
+def test_a_sign_up_without_a_right_to_it_is_a_row(app: App, installation: Installation):
+    installation.join("ann@example.com")
     given = {"password": WORD, "name": "", "code": "made-up"}
     for _ in range(2):
         with pytest.raises(Denied):
@@ -89,7 +91,7 @@ def test_a_sign_up_without_a_right_to_it_is_a_row(app: App, house: House):
 # --- not too many of them ------------------------------------------------------------------------------
 
 
-def test_a_stranger_with_many_addresses_and_names_fills_no_table(app: App, clock: SetClock):
+def test_a_stranger_with_many_addresses_and_names_fills_no_table(app: App, clock: ManualClock):
     for number in range(5000):
         address = f"10.{number >> 8}.{number & 255}.1"
         app.notes.note("sign-in failed", who=f"{number}@example.com", address=address)
@@ -124,30 +126,30 @@ def test_notes_are_written_by_themselves_after_a_while(app: App, monkeypatch: py
 # --- the dashboard's -----------------------------------------------------------------------------------
 
 
-def reasons(desk: Desk, address: str) -> set[tuple[str, str]]:
-    with desk.app.db.read() as conn:
+def reasons(harness: DashboardHarness, address: str) -> set[tuple[str, str]]:
+    with harness.app.db.read() as conn:
         rows = messages.everything_recorded(conn, before=None, limit=1000)
     return {(row.action, row.detail["reason"]) for row in rows if row.address == address and row.detail}
 
 
-def wait_for(desk: Desk, address: str, wanted: set[tuple[str, str]]) -> None:
+def wait_for(harness: DashboardHarness, address: str, wanted: set[tuple[str, str]]) -> None:
     end = time.monotonic() + 40
-    while not wanted <= reasons(desk, address):
-        assert time.monotonic() < end, (wanted, reasons(desk, address))
+    while not wanted <= reasons(harness, address):
+        assert time.monotonic() < end, (wanted, reasons(harness, address))
         time.sleep(0.2)
 
 
-def test_wrong_links_foreign_sites_and_waits_of_the_dashboard_are_rows(desk: Desk):
-    desk.person()
+def test_wrong_links_foreign_sites_and_waits_of_the_dashboard_are_rows(harness: DashboardHarness):
+    harness.person()
     at = {"X_Forwarded_For": "198.51.100.7"}
     wrong = urlencode({"code": "made-up", "password": WORD})
     for _ in range(22):
-        desk.ask("POST", "/reset", wrong, **at)
-    assert desk.ask("GET", "/reset?code=made-up", **at).status == 429
-    assert desk.ask("POST", "/auth/login", "email=x", origin="https://evil.example", **at).status == 403
-    assert desk.ask("GET", "/files/trades.csv", **at).status in (303, 401, 403)
+        harness.ask("POST", "/reset", wrong, **at)
+    assert harness.ask("GET", "/reset?code=made-up", **at).status == 429
+    assert harness.ask("POST", "/auth/login", "email=x", origin="https://evil.example", **at).status == 403
+    assert harness.ask("GET", "/files/trades.csv", **at).status in (303, 401, 403)
     wait_for(
-        desk,
+        harness,
         "198.51.100.7",
         {
             ("password link refused", "POST /reset"),

@@ -69,10 +69,10 @@ def trades(app: App, token: str) -> bool:
 
 
 def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    ann, boss = user(app, "ann@example.com"), user(app, "boss@example.com", Role.SUPERADMIN)
-    session = sessions.begin(app, ann.id, device="", address="", remember=True)
-    signed_in = users.sign_in(app, ann.id).access_token
-    link = credentials.make_link(app, boss, ann.id).rpartition("=")[2]
+    trader, boss = user(app, "ann@example.com"), user(app, "boss@example.com", Role.SUPERADMIN)
+    session = sessions.begin(app, trader.id, device="", address="", remember=True)
+    signed_in = users.sign_in(app, trader.id).access_token
+    link = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
     invitation = invitations.invite(app, boss, email="", role=Role.SUPERADMIN)
     app = restored(app, back_up(app, tmp_path))
     assert sessions.find(app, session) is None and tokens.by_access_token(app, signed_in) is None
@@ -80,7 +80,7 @@ def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: p
         credentials.use_link(app, link, new=OTHER, address="")
     with pytest.raises(Denied):
         users.register(app, email="new@example.com", password=PASSWORD, name="", code=invitation, address="")
-    assert users.check_password(app, ann.email, PASSWORD, "").id == ann.id
+    assert users.check_password(app, trader.email, PASSWORD, "").id == trader.id
     assert "sign in again" in capsys.readouterr().out
     app.close()
 
@@ -88,14 +88,14 @@ def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: p
 def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_works(
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    ann, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
-    old, of_bob, of_cy = (tokens.rotate_webhook_token(app, one) for one in (ann, bob, cy))
+    trader, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
+    old, of_bob, of_cy = (tokens.rotate_webhook_token(app, one) for one in (trader, bob, cy))
     file = back_up(app, tmp_path)
-    new = tokens.rotate_webhook_token(app, ann)
+    new = tokens.rotate_webhook_token(app, trader)
     tokens.revoke_webhook_tokens(app, bob)
     app = restored(app, file)
     assert not trades(app, old) and trades(app, new) and not trades(app, of_bob) and trades(app, of_cy)
-    found = tokens.webhook_token(app, ann)
+    found = tokens.webhook_token(app, trader)
     assert found is not None and found.text == new
     said = capsys.readouterr().out
     assert (
@@ -111,37 +111,37 @@ def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_work
 def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    ann = user(app, "ann@example.com")
+    trader = user(app, "ann@example.com")
     app.db.write(
         lambda conn: (
-            second_factors.put_factor(conn, ann.id, "sealed", 5),
-            second_factors.put_codes(conn, ann.id, ["one", "two"]),
+            second_factors.put_factor(conn, trader.id, "sealed", 5),
+            second_factors.put_codes(conn, trader.id, ["one", "two"]),
         )
     )
     file = back_up(app, tmp_path)
     app.db.write(
         lambda conn: (
-            second_factors.use_step(conn, ann.id, 9),
-            second_factors.use_code(conn, ann.id, "one", app.clock.now()),
+            second_factors.use_step(conn, trader.id, 9),
+            second_factors.use_code(conn, trader.id, "one", app.clock.now()),
         )
     )
-    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
+    credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=None)
     app = restored(app, file)
     with app.db.read() as conn:
-        assert second_factors.codes_left(conn, ann.id) == 1
-    assert not app.db.write(lambda conn: second_factors.use_step(conn, ann.id, 9))
+        assert second_factors.codes_left(conn, trader.id) == 1
+    assert not app.db.write(lambda conn: second_factors.use_step(conn, trader.id, 9))
     assert "ann@example.com: password" in capsys.readouterr().out
     app.close()
 
 
 def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_path: Path):
     user(app, "bob@example.com")
-    ann = user(app, "ann@example.com")
-    token = tokens.rotate_webhook_token(app, ann)
+    trader = user(app, "ann@example.com")
+    token = tokens.rotate_webhook_token(app, trader)
     file = back_up(app, tmp_path)
     from dashtrade.services.people import removal
 
-    removal.remove(app, ann.id, actor=None, action="user deleted")
+    removal.remove(app, trader.id, actor=None, action="user deleted")
     app = restored(app, file)
     assert not trades(app, token)
     app.close()
@@ -170,8 +170,8 @@ def test_where_nothing_can_be_compared_that_is_said(
 def test_a_restore_that_cannot_be_prepared_changes_nothing(
     app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    ann = user(app, "ann@example.com")
-    session = sessions.begin(app, ann.id, device="", address="", remember=True)
+    trader = user(app, "ann@example.com")
+    session = sessions.begin(app, trader.id, device="", address="", remember=True)
     file = back_up(app, tmp_path)
     with sqlite3.connect(file) as newer:
         newer.execute("UPDATE alembic_version SET version_num = '9999_later'")

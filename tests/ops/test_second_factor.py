@@ -23,8 +23,8 @@ from dashtrade.services.refusals import CodeNeeded
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors
 from encryption import Vault, new_key
-from tests.support.fakes import SetClock
-from tests.support.installation import House
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # "12345678901234567890", of RFC 6238
@@ -42,7 +42,7 @@ def test_the_codes_are_those_of_the_rfc(seconds: int, code: str):
     )
 
 
-def test_a_phones_clock_may_be_off_by_one_step(clock: SetClock):
+def test_a_phones_clock_may_be_off_by_one_step(clock: ManualClock):
     here = totp.step_at(clock.now())
     for off, fits in ((-2, False), (-1, True), (1, True), (2, False)):
         assert (
@@ -51,7 +51,7 @@ def test_a_phones_clock_may_be_off_by_one_step(clock: SetClock):
 
 
 @pytest.fixture
-def ann(app: App) -> User:
+def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
 
 
@@ -73,7 +73,7 @@ def switched_on(app: App, user: User) -> tuple[User, list[str]]:
     return reread(app, user.id), codes
 
 
-def test_it_is_switched_on_by_password_and_code(app: App, ann: User, clock: SetClock):
+def test_it_is_switched_on_by_password_and_code(app: App, trader: User, clock: ManualClock):
     for wrong in ({"password": "wrong password"}, {"code": "000000"}):
         given = {
             "secret": RFC_SECRET,
@@ -83,23 +83,23 @@ def test_it_is_switched_on_by_password_and_code(app: App, ann: User, clock: SetC
             "token": None,
         } | wrong
         with pytest.raises(Malformed):
-            second_factor.enable(app, ann, **given)  # type: ignore[arg-type]
-    assert not reread(app, ann.id).second_factor
-    elsewhere = sessions.begin(app, ann.id, device="", address="", remember=True)
-    here = sessions.begin(app, ann.id, device="", address="", remember=True)
+            second_factor.enable(app, trader, **given)  # type: ignore[arg-type]
+    assert not reread(app, trader.id).second_factor
+    elsewhere = sessions.begin(app, trader.id, device="", address="", remember=True)
+    here = sessions.begin(app, trader.id, device="", address="", remember=True)
     codes = second_factor.enable(
-        app, ann, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=here
+        app, trader, secret=RFC_SECRET, code=now_code(app), password=PASSWORD, address="", token=here
     )
     assert len(set(codes)) == 10
     assert sessions.find(app, elsewhere) is None and sessions.find(app, here) is not None
     with app.db.read() as conn:
-        stored = second_factors.factor(conn, ann.id)
+        stored = second_factors.factor(conn, trader.id)
         hashes = list(conn.scalars(sa.select(second_factors.recovery_codes.c.code_hash)))
     assert stored and RFC_SECRET not in stored and not set(codes) & set(hashes)
 
 
-def test_a_code_works_once_and_no_older_one_after_it(app: App, ann: User, clock: SetClock):
-    user, _ = switched_on(app, ann)
+def test_a_code_works_once_and_no_older_one_after_it(app: App, trader: User, clock: ManualClock):
+    user, _ = switched_on(app, trader)
     with pytest.raises(Denied, match="wrong or was used"):
         second_factor.check(app, user, now_code(app), "")  # it has switched the factor on
     clock.time += timedelta(seconds=totp.SECONDS)
@@ -110,8 +110,8 @@ def test_a_code_works_once_and_no_older_one_after_it(app: App, ann: User, clock:
             second_factor.check(app, user, used, "")
 
 
-def test_a_recovery_code_works_once_and_tells_its_owner(app: App, ann: User):
-    user, codes = switched_on(app, ann)
+def test_a_recovery_code_works_once_and_tells_its_owner(app: App, trader: User):
+    user, codes = switched_on(app, trader)
     second_factor.check(app, user, codes[0].upper(), "203.0.113.9")
     assert second_factor.codes_left(app, user) == 9
     with pytest.raises(Denied):
@@ -129,8 +129,10 @@ def test_a_recovery_code_works_once_and_tells_its_owner(app: App, ann: User):
         )
 
 
-def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(app: App, ann: User, clock: SetClock):
-    user, codes = switched_on(app, ann)
+def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(
+    app: App, trader: User, clock: ManualClock
+):
+    user, codes = switched_on(app, trader)
     for _ in range(8):
         with pytest.raises(Denied):
             second_factor.check(app, user, "123456", "")
@@ -146,9 +148,9 @@ def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(app: App,
         )
 
 
-def test_no_code_is_asked_for_while_it_is_off(app: App, ann: User):
-    second_factor.check(app, ann, "", "")
-    user, _ = switched_on(app, ann)
+def test_no_code_is_asked_for_while_it_is_off(app: App, trader: User):
+    second_factor.check(app, trader, "", "")
+    user, _ = switched_on(app, trader)
     with pytest.raises(CodeNeeded):
         second_factor.check(app, user, "", "")
     second_factor.disable(app, user, password=PASSWORD, address="")
@@ -157,8 +159,10 @@ def test_no_code_is_asked_for_while_it_is_off(app: App, ann: User):
         second_factor.renew_codes(app, reread(app, user.id), password=PASSWORD, address="")
 
 
-def test_the_ticket_between_the_two_steps_is_sealed_and_short_lived(app: App, ann: User, clock: SetClock):
-    ticket = second_factor.ticket(app, ann, remember=True)
+def test_the_ticket_between_the_two_steps_is_sealed_and_short_lived(
+    app: App, trader: User, clock: ManualClock
+):
+    ticket = second_factor.ticket(app, trader, remember=True)
     assert second_factor.of_ticket(app, ticket)[1] is True
     for wrong in ("", "made up", app.vault.encrypt('{"user": 1}'), ticket[:-4] + "AAAA"):
         with pytest.raises(Denied):
@@ -168,9 +172,9 @@ def test_the_ticket_between_the_two_steps_is_sealed_and_short_lived(app: App, an
         second_factor.of_ticket(app, ticket)
 
 
-def test_a_program_signs_in_with_a_code_as_well(app: App, ann: User, clock: SetClock):
-    user, _ = switched_on(app, ann)
-    client = House(app).flask.test_client()
+def test_a_program_signs_in_with_a_code_as_well(app: App, trader: User, clock: ManualClock):
+    user, _ = switched_on(app, trader)
+    client = Installation(app).flask.test_client()
     given = {"email": user.email, "password": PASSWORD}
     said = client.post("/api/v1/auth/login", json=given)
     assert said.status_code == 401 and said.json["error"] == "code_required"
@@ -181,8 +185,8 @@ def test_a_program_signs_in_with_a_code_as_well(app: App, ann: User, clock: SetC
     assert client.post("/api/v1/auth/login", json=good).status_code == 401
 
 
-def test_a_new_key_seals_the_second_factor_anew(app: App, ann: User):
-    user, _ = switched_on(app, ann)
+def test_a_new_key_seals_the_second_factor_anew(app: App, trader: User):
+    user, _ = switched_on(app, trader)
     fresh = new_key()
     app.vault = Vault([fresh, *app.settings.encryption_keys])
     keys.rotate_all(app)
@@ -195,86 +199,88 @@ def test_a_new_key_seals_the_second_factor_anew(app: App, ann: User):
 
 
 def boss_of(app: App, role: Role = Role.SUPERADMIN) -> User:
-    return House(app).join(f"{role}@example.com", role).user
+    return Installation(app).join(f"{role}@example.com", role).user
 
 
-def test_a_link_makes_a_new_password_once(app: App, ann: User):
+def test_a_link_makes_a_new_password_once(app: App, trader: User):
     boss = boss_of(app)
-    session = sessions.begin(app, ann.id, device="", address="", remember=True)
-    token = users.sign_in(app, ann.id).access_token
-    first = credentials.make_link(app, boss, ann.id).rpartition("=")[2]
-    code = credentials.make_link(app, boss, ann.id).rpartition("=")[2]
+    session = sessions.begin(app, trader.id, device="", address="", remember=True)
+    token = users.sign_in(app, trader.id).access_token
+    first = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
+    code = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
     with pytest.raises(Denied):
         credentials.whose(app, first)  # the second link ended it
     with pytest.raises(Malformed):
         credentials.use_link(app, code, new="12345678", address="")
     credentials.use_link(app, code, new=OTHER, address="")
-    assert users.check_password(app, ann.email, OTHER, "").id == ann.id
+    assert users.check_password(app, trader.email, OTHER, "").id == trader.id
     assert sessions.find(app, session) is None and tokens.by_access_token(app, token) is None
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=PASSWORD, address="")
 
 
-def test_a_link_runs_out_after_a_day(app: App, ann: User, clock: SetClock):
-    code = credentials.make_link(app, boss_of(app), ann.id).rpartition("=")[2]
+def test_a_link_runs_out_after_a_day(app: App, trader: User, clock: ManualClock):
+    code = credentials.make_link(app, boss_of(app), trader.id).rpartition("=")[2]
     clock.time += timedelta(hours=24, seconds=1)
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=OTHER, address="")
 
 
-def test_an_admin_makes_links_for_standard_users_alone(app: App, ann: User):
+def test_an_admin_makes_links_for_standard_users_alone(app: App, trader: User):
     boss, admin = boss_of(app), boss_of(app, Role.ADMIN)
-    credentials.make_link(app, admin, ann.id)
-    for actor, other in ((admin, boss), (ann, admin)):
+    credentials.make_link(app, admin, trader.id)
+    for actor, other in ((admin, boss), (trader, admin)):
         with pytest.raises(Forbidden):
             credentials.make_link(app, actor, other.id)
 
 
-def test_changing_the_password_ends_other_sessions_and_sign_in_tokens_but_no_named_token(app: App, ann: User):
-    here, there = (sessions.begin(app, ann.id, device="", address="", remember=True) for _ in range(2))
+def test_changing_the_password_ends_other_sessions_and_sign_in_tokens_but_no_named_token(
+    app: App, trader: User
+):
+    here, there = (sessions.begin(app, trader.id, device="", address="", remember=True) for _ in range(2))
     signed_in, named = (
-        users.sign_in(app, ann.id).access_token,
+        users.sign_in(app, trader.id).access_token,
         sessions.add_api_token(
-            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+            app, trader, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
         ),
     )
-    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=here)
+    credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=here)
     assert sessions.find(app, here) is not None and sessions.find(app, there) is None
     assert tokens.by_access_token(app, signed_in) is None and tokens.by_access_token(app, named) is not None
 
 
-def test_an_email_is_changed_with_the_password_and_to_none_that_is_taken(app: App, ann: User):
+def test_an_email_is_changed_with_the_password_and_to_none_that_is_taken(app: App, trader: User):
     users.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
     with pytest.raises(Malformed, match="password"):
-        credentials.change_email(app, ann, email="new@example.com", password="wrong password", address="")
+        credentials.change_email(app, trader, email="new@example.com", password="wrong password", address="")
     with pytest.raises(Malformed, match="already"):
-        credentials.change_email(app, ann, email="bob@example.com", password=PASSWORD, address="")
-    credentials.change_email(app, ann, email="New@Example.com", password=PASSWORD, address="")
-    assert users.check_password(app, "new@example.com", PASSWORD, "").id == ann.id
+        credentials.change_email(app, trader, email="bob@example.com", password=PASSWORD, address="")
+    credentials.change_email(app, trader, email="New@Example.com", password=PASSWORD, address="")
+    assert users.check_password(app, "new@example.com", PASSWORD, "").id == trader.id
 
 
-def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, ann: User):
-    switched_on(app, ann)
-    code = credentials.rescue(app, ann.email).rpartition("=")[2]
+def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, trader: User):
+    switched_on(app, trader)
+    code = credentials.rescue(app, trader.email).rpartition("=")[2]
     credentials.use_link(app, code, new=OTHER, address="")
-    user = users.check_password(app, ann.email, OTHER, "")
+    user = users.check_password(app, trader.email, OTHER, "")
     assert not user.second_factor
 
 
 def test_a_ticket_is_worth_nothing_after_the_sign_in_it_led_to_nor_after_a_new_password(
-    app: App, ann: User, clock: SetClock
+    app: App, trader: User, clock: ManualClock
 ):
-    first, second = (second_factor.ticket(app, ann, remember=False) for _ in range(2))
-    assert second_factor.of_ticket(app, first)[0].id == ann.id
+    first, second = (second_factor.ticket(app, trader, remember=False) for _ in range(2))
+    assert second_factor.of_ticket(app, first)[0].id == trader.id
     clock.time += timedelta(seconds=1)
-    sessions.begin(app, ann.id, device="", address="", remember=False)
-    third = second_factor.ticket(app, ann, remember=False)
-    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
+    sessions.begin(app, trader.id, device="", address="", remember=False)
+    third = second_factor.ticket(app, trader, remember=False)
+    credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=None)
     for used in (first, second, third):
         with pytest.raises(Denied):
             second_factor.of_ticket(app, used)
 
 
-def test_a_recovery_code_has_more_than_112_random_bits(app: App, ann: User):
-    _, codes = switched_on(app, ann)
+def test_a_recovery_code_has_more_than_112_random_bits(app: App, trader: User):
+    _, codes = switched_on(app, trader)
     assert all(len(code.replace("-", "")) * 5 >= 112 for code in codes)

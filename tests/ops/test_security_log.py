@@ -23,8 +23,8 @@ from dashtrade.services.people import sessions, users
 from dashtrade.settings import ROOT
 from dashtrade.tables import messages
 from tests.support.databases import SqliteFiles
-from tests.support.installation import House
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.installation import Installation
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 
@@ -102,14 +102,14 @@ def test_a_commit_that_failed_tells_of_nothing(
 
 
 def test_ways_in_and_out_stand_there_and_trading_does_not(folder: Path, app: App):
-    house = House(app)
-    ann = house.join("ann@example.com", Role.ADMIN)
-    token = sessions.begin(app, ann.user.id, device="", address="203.0.113.9", remember=False)
+    installation = Installation(app)
+    trader = installation.join("ann@example.com", Role.ADMIN)
+    token = sessions.begin(app, trader.user.id, device="", address="203.0.113.9", remember=False)
     sessions.end(app, token, "203.0.113.9")
     sessions.end(app, token, "203.0.113.9")
-    ann.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong"})
-    ann.call("GET", "/admin/system")
-    ann.call("POST", "/webhook-token/rotate")
+    trader.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong"})
+    trader.call("GET", "/admin/system")
+    trader.call("POST", "/webhook-token/rotate")
     app.db.write(lambda conn: record(conn, "bot paused"))
     app.notes.flush()
     actions = [event["action"] for event in events(folder)]
@@ -122,12 +122,12 @@ def test_making_and_revoking_a_token_stand_there_and_in_the_audit_log(
     folder: Path, app: App, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(users, "check_own_password", lambda *given, **more: None)
-    ann = House(app).join("ann@example.com")
+    trader = Installation(app).join("ann@example.com")
     given: dict[str, Any] = {"name": "script", "days": 7, "scopes": [TokenScope.READ], "address": "10.0.0.9"}
-    sessions.add_api_token(app, ann.user, password="x", **given)
-    number = ann.get("/tokens")["items"][0]["id"]
-    ann.call("DELETE", f"/tokens/{number}")
-    ann.call("DELETE", f"/tokens/{number}")
+    sessions.add_api_token(app, trader.user, password="x", **given)
+    number = trader.get("/tokens")["items"][0]["id"]
+    trader.call("DELETE", f"/tokens/{number}")
+    trader.call("DELETE", f"/tokens/{number}")
     with app.db.read() as conn:
         recorded = [row.action for row in messages.everything_recorded(conn, before=None, limit=200)]
     for actions in (recorded, [event["action"] for event in events(folder)]):
@@ -222,9 +222,9 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_anything(
 # --- who writes it ----------------------------------------------------------------------------------------
 
 
-def test_the_dashboard_writes_it(desk: Desk):
-    desk.sign_in(desk.person())
-    assert "signed in" in [event["action"] for event in events(desk.app.settings.logs)]
+def test_the_dashboard_writes_it(harness: DashboardHarness):
+    harness.sign_in(harness.person())
+    assert "signed in" in [event["action"] for event in events(harness.app.settings.logs)]
 
 
 def test_commands_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path):

@@ -248,7 +248,7 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
         settings = Settings.load(
             {"DASHTRADE_UI_PORT": str(port), "DASHTRADE_WEBHOOK_PORT": str(free_port())}, tmp_path
         )
-        assert supervisor.up(settings, pace=supervisor.Pace(port_patience=0)) == 78
+        assert supervisor.up(settings, pace=supervisor.SupervisorTimings(port_patience=0)) == 78
     said = capsys.readouterr().out
     assert said.startswith("DashTrade cannot start. Port") and "Starting" not in said
 

@@ -21,8 +21,8 @@ from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
-from tests.support.fakes import SetClock
-from tests.support.installation import House
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation
 
 PASSWORD = "correct horse battery"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -37,7 +37,7 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ann(app: App) -> User:
+def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
 
 
@@ -83,7 +83,7 @@ def at_once(work: Callable[[], object], many: int = 60) -> list[object]:
 
 
 def test_of_sixty_guesses_at_once_no_more_are_looked_at_than_are_allowed(
-    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+    app: App, trader: User, monkeypatch: pytest.MonkeyPatch
 ):
     looked_at: list[str] = []
     monkeypatch.setattr(
@@ -94,12 +94,12 @@ def test_of_sixty_guesses_at_once_no_more_are_looked_at_than_are_allowed(
 
 
 def test_of_sixty_codes_at_once_no_more_are_looked_at_than_are_allowed(
-    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+    app: App, trader: User, monkeypatch: pytest.MonkeyPatch
 ):
-    app.db.write(lambda conn: second_factors.put_factor(conn, ann.id, app.vault.encrypt(SECRET), 1))
+    app.db.write(lambda conn: second_factors.put_factor(conn, trader.id, app.vault.encrypt(SECRET), 1))
     looked_at: list[str] = []
     monkeypatch.setattr(totp, "step_of", lambda secret, code, now: looked_at.append(code))
-    user = reread(app, ann.id)
+    user = reread(app, trader.id)
 
     def guess() -> None:
         with pytest.raises(Denied):
@@ -109,7 +109,7 @@ def test_of_sixty_codes_at_once_no_more_are_looked_at_than_are_allowed(
     assert len(looked_at) == throttle.MOST
 
 
-def test_a_lock_holds_in_every_process_and_after_a_restart(make_app: Callable[..., App], clock: SetClock):
+def test_a_lock_holds_in_every_process_and_after_a_restart(make_app: Callable[..., App], clock: ManualClock):
     first = make_app(clock=clock)
     users.add_user(first, email="ann@example.com", name="Ann", password=PASSWORD)
     second = make_app(clock=clock)
@@ -117,7 +117,7 @@ def test_a_lock_holds_in_every_process_and_after_a_restart(make_app: Callable[..
     assert attempt(second, PASSWORD).startswith("wait")
 
 
-def test_the_wait_grows_and_ends(app: App, ann: User, clock: SetClock):
+def test_the_wait_grows_and_ends(app: App, trader: User, clock: ManualClock):
     for _ in range(8):
         attempt(app)
     waits = []
@@ -131,7 +131,7 @@ def test_the_wait_grows_and_ends(app: App, ann: User, clock: SetClock):
     assert [attempt(app) for _ in range(9)] == ["wrong"] * 8 + ["wait 301"], "who got in begins again"
 
 
-def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, ann: User, clock: SetClock):
+def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, trader: User, clock: ManualClock):
     for number in range(7):
         attempt(app, email=f"user{number}@example.com")
         attempt(app)
@@ -142,7 +142,7 @@ def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, ann: Use
         assert conn.scalar(sa.select(sa.func.count()).select_from(table.attempts)) == 1
 
 
-def test_one_address_cannot_go_through_many_accounts(app: App, ann: User):
+def test_one_address_cannot_go_through_many_accounts(app: App, trader: User):
     said = [
         attempt(app, email=f"user{number}@example.com", address=f"2001:db8::{number + 1}")
         for number in range(21)
@@ -154,15 +154,15 @@ def test_one_address_cannot_go_through_many_accounts(app: App, ann: User):
     )
 
 
-def test_who_signs_in_does_not_clear_their_address_of_other_guesses(app: App, ann: User):
+def test_who_signs_in_does_not_clear_their_address_of_other_guesses(app: App, trader: User):
     for number in range(19):
         attempt(app, email=f"user{number}@example.com")
     assert attempt(app, PASSWORD) == "in"
     assert [attempt(app, email=f"other{number}@example.com") for number in range(2)] == ["wrong", "wait 301"]
 
 
-def test_a_known_device_is_not_locked_out_by_others(app: App, ann: User):
-    device = throttle.know_device(app, ann.id, None)
+def test_a_known_device_is_not_locked_out_by_others(app: App, trader: User):
+    device = throttle.know_device(app, trader.id, None)
     for number in range(25):
         attempt(app)
         attempt(app, email=f"user{number}@example.com")
@@ -175,7 +175,7 @@ def test_a_known_device_is_not_locked_out_by_others(app: App, ann: User):
     )
 
 
-def test_a_device_is_known_for_its_own_user_alone(app: App, ann: User):
+def test_a_device_is_known_for_its_own_user_alone(app: App, trader: User):
     bob = users.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
     device = throttle.know_device(app, bob, None)
     for _ in range(8):
@@ -183,20 +183,20 @@ def test_a_device_is_known_for_its_own_user_alone(app: App, ann: User):
     assert attempt(app, PASSWORD, device=device).startswith("wait")
     assert (
         throttle.know_device(app, bob, device) == device
-        and throttle.know_device(app, ann.id, device) != device
+        and throttle.know_device(app, trader.id, device) != device
     )
 
 
-def test_strangers_do_not_keep_a_user_from_changing_what_is_theirs(app: App, ann: User):
+def test_strangers_do_not_keep_a_user_from_changing_what_is_theirs(app: App, trader: User):
     for _ in range(9):
         attempt(app)
-    users.check_own_password(app, ann, PASSWORD, THERE, where="password")
+    users.check_own_password(app, trader, PASSWORD, THERE, where="password")
 
 
-def test_after_fifty_wrong_codes_only_a_recovery_code_is_taken(app: App, ann: User, clock: SetClock):
-    app.db.write(lambda conn: second_factors.put_factor(conn, ann.id, app.vault.encrypt(SECRET), 1))
-    app.db.write(lambda conn: second_factors.put_codes(conn, ann.id, [users.sha256("abcdefghijklmnop")]))
-    user = reread(app, ann.id)
+def test_after_fifty_wrong_codes_only_a_recovery_code_is_taken(app: App, trader: User, clock: ManualClock):
+    app.db.write(lambda conn: second_factors.put_factor(conn, trader.id, app.vault.encrypt(SECRET), 1))
+    app.db.write(lambda conn: second_factors.put_codes(conn, trader.id, [users.sha256("abcdefghijklmnop")]))
+    user = reread(app, trader.id)
     for _ in range(50):
         with pytest.raises(Denied, match="wrong or was used"):
             second_factor.check(app, user, "000000", "")
@@ -215,7 +215,9 @@ def test_after_fifty_wrong_codes_only_a_recovery_code_is_taken(app: App, ann: Us
 # --- the audit log ------------------------------------------------------------------------------------------
 
 
-def test_failed_sign_ins_are_recorded_once_a_minute_with_their_number(app: App, ann: User, clock: SetClock):
+def test_failed_sign_ins_are_recorded_once_a_minute_with_their_number(
+    app: App, trader: User, clock: ManualClock
+):
     for _ in range(3):
         attempt(app)
         attempt(app, email="nobody@example.com")
@@ -232,25 +234,25 @@ def test_failed_sign_ins_are_recorded_once_a_minute_with_their_number(app: App, 
     ]
 
 
-def test_throttles_are_recorded(app: App, ann: User):
+def test_throttles_are_recorded(app: App, trader: User):
     for _ in range(12):
         attempt(app)
     assert [row.detail["count"] for row in audit(app, "sign-in throttled")] == [4]
 
 
-def test_a_sign_in_over_rest_and_a_refusal_are_recorded(app: App, ann: User):
-    house = House(app)
-    said = house.flask.test_client().post(
-        "/api/v1/auth/login", json={"email": ann.email, "password": PASSWORD}
+def test_a_sign_in_over_rest_and_a_refusal_are_recorded(app: App, trader: User):
+    installation = Installation(app)
+    said = installation.flask.test_client().post(
+        "/api/v1/auth/login", json={"email": trader.email, "password": PASSWORD}
     )
     assert said.status_code == 200
-    standard = house.join("eve@example.com")
+    standard = installation.join("eve@example.com")
     for _ in range(2):
         assert standard.call("GET", "/admin/users").status_code == 403
-    ada = house.join("ada@example.com", Role.ADMIN)
-    assert ada.call("PATCH", f"/admin/users/{ann.id}", {"role": "admin"}).status_code == 403
+    ada = installation.join("ada@example.com", Role.ADMIN)
+    assert ada.call("PATCH", f"/admin/users/{trader.id}", {"role": "admin"}).status_code == 403
     assert [(row.user_id, row.address) for row in audit(app, "signed in over REST")] == [
-        (ann.id, "127.0.0.1")
+        (trader.id, "127.0.0.1")
     ]
     refused = {(row.user_id, row.detail["reason"]): row.detail["count"] for row in audit(app, "refused")}
     assert refused == {
@@ -260,10 +262,10 @@ def test_a_sign_in_over_rest_and_a_refusal_are_recorded(app: App, ann: User):
 
 
 def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(
-    app: App, ann: User, monkeypatch: pytest.MonkeyPatch
+    app: App, trader: User, monkeypatch: pytest.MonkeyPatch
 ):
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(app.db, "write_unasked", lambda fn: pytest.fail("it waits for a write"))
         for _ in range(500):
-            app.notes.note("refused", who="eve@example.com", reason="GET /x", actor=ann.id)
+            app.notes.note("refused", who="eve@example.com", reason="GET /x", actor=trader.id)
     assert [row.detail["count"] for row in audit(app, "refused")] == [500]

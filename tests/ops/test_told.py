@@ -28,13 +28,13 @@ from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
 from dashtrade.tables import people as people_table
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
-def ann(app: App) -> User:
+def trader(app: App) -> User:
     user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
     with app.db.read() as conn:
         found = people_table.by_id(conn, user_id)
@@ -50,61 +50,68 @@ def told(app: App, user: User) -> list[Notice]:
 
 BOSS = "boss@example.com"
 HELP: dict[Notice, Callable[[App, User, User], object]] = {
-    PasswordLinkCreated(by=BOSS): lambda app, boss, ann: credentials.make_link(app, boss, ann.id),
-    SecondFactorRemoved(by=BOSS): lambda app, boss, ann: admin.reset_second_factor(app, boss, ann.id),
-    RoleChanged(before="standard", after="admin", by=BOSS): lambda app, boss, ann: admin.set_role(
-        app, boss, ann.id, Role.ADMIN
+    PasswordLinkCreated(by=BOSS): lambda app, boss, trader: credentials.make_link(app, boss, trader.id),
+    SecondFactorRemoved(by=BOSS): lambda app, boss, trader: admin.reset_second_factor(app, boss, trader.id),
+    RoleChanged(before="standard", after="admin", by=BOSS): lambda app, boss, trader: admin.set_role(
+        app, boss, trader.id, Role.ADMIN
     ),
 }
 
 
 @pytest.mark.parametrize("notice", HELP, ids=lambda notice: notice.kind)
 def test_what_an_admin_does_for_a_user_is_told_to_that_user(
-    app: App, house: House, ann: User, notice: Notice
+    app: App, installation: Installation, trader: User, notice: Notice
 ):
-    boss = house.join(BOSS, Role.SUPERADMIN).user
-    app.db.write(lambda conn: second_factors.put_factor(conn, ann.id, "sealed", 1))
-    HELP[notice](app, boss, ann)
-    assert told(app, ann) == [notice] and told(app, boss) == []
+    boss = installation.join(BOSS, Role.SUPERADMIN).user
+    app.db.write(lambda conn: second_factors.put_factor(conn, trader.id, "sealed", 1))
+    HELP[notice](app, boss, trader)
+    assert told(app, trader) == [notice] and told(app, boss) == []
 
 
-def test_what_the_machines_owner_does_is_told_as_well(app: App, ann: User):
-    credentials.rescue(app, ann.email)
-    assert told(app, ann) == [PasswordLinkCreated(by=None), SecondFactorRemoved(by=None)]
+def test_what_the_machines_owner_does_is_told_as_well(app: App, trader: User):
+    credentials.rescue(app, trader.email)
+    assert told(app, trader) == [PasswordLinkCreated(by=None), SecondFactorRemoved(by=None)]
 
 
-def test_who_is_active_again_reads_what_has_to_be_made_anew(app: App, house: House, ann: User):
-    boss = house.join(BOSS, Role.SUPERADMIN).user
+def test_who_is_active_again_reads_what_has_to_be_made_anew(
+    app: App, installation: Installation, trader: User
+):
+    boss = installation.join(BOSS, Role.SUPERADMIN).user
     token, named = (
-        tokens.rotate_webhook_token(app, ann),
+        tokens.rotate_webhook_token(app, trader),
         sessions.add_api_token(
-            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+            app, trader, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
         ),
     )
     for active in (False, True):
-        admin.set_active(app, boss, ann.id, active)
+        admin.set_active(app, boss, trader.id, active)
     assert tokens.by_webhook_token(app, token) is None and tokens.by_access_token(app, named) is None
-    assert told(app, ann) == [AccountReactivated()]
+    assert told(app, trader) == [AccountReactivated()]
 
 
-def test_a_new_password_says_what_still_works(app: App, ann: User):
-    tokens.rotate_webhook_token(app, ann)
-    sessions.add_api_token(app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
-    credentials.change_password(app, ann, old=PASSWORD, new=OTHER, address="", token=None)
-    assert told(app, ann) == [PasswordChangedTokensValid(api_tokens=("report",), webhook_token=True)]
+def test_a_new_password_says_what_still_works(app: App, trader: User):
+    tokens.rotate_webhook_token(app, trader)
+    sessions.add_api_token(app, trader, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
+    credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=None)
+    assert told(app, trader) == [PasswordChangedTokensValid(api_tokens=("report",), webhook_token=True)]
 
 
 @pytest.mark.parametrize("end", [False, True])
 def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_asked(
-    app: App, house: House, ann: User, end: bool
+    app: App, installation: Installation, trader: User, end: bool
 ):
     webhook, named = (
-        tokens.rotate_webhook_token(app, ann),
+        tokens.rotate_webhook_token(app, trader),
         sessions.add_api_token(
-            app, ann, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
+            app, trader, name="report", days=9, scopes=["read"], password=PASSWORD, address=""
         ),
     )
-    person = Person(house=house, user=ann, access=users.sign_in(app, ann.id).access_token, token=webhook)
+    person = Trader(
+        installation=installation,
+        user=trader,
+        access=users.sign_in(app, trader.id).access_token,
+        token=webhook,
+    )
     body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
     said = person.does("POST", "/users/me/password", body)
@@ -118,8 +125,8 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
         assert tokens.by_webhook_token(app, said["webhook_token"]) is not None
 
 
-def test_a_message_of_before_keeps_its_words_beside_those_of_today(app: App, house: House):
-    person = house.join()
+def test_a_message_of_before_keeps_its_words_beside_those_of_today(app: App, installation: Installation):
+    person = installation.join()
     before = {
         "user_id": person.user.id,
         "created_at": app.clock.now(),

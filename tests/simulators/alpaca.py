@@ -143,7 +143,7 @@ class AlpacaSimulator:
             if not self.knows(key, headers.get("APCA-API-SECRET-KEY")):
                 raise Refused(401, None, "unauthorized.")
             with self.market.lock:
-                self.market.asker = key
+                self.market.snapshots = key
                 reply = routed(self, request, faults)
         except Refused as refused:
             reply = Reply(refused.status, refused.body)

@@ -48,7 +48,7 @@ class Market:
         self.held: dict[str, tuple[Decimal, Decimal]] = {}  # symbol: (signed quantity, average price)
         self.activities: list[dict[str, Any]] = []
         self.on_event: Callable[[str, Order, dict[str, Any]], None] = lambda event, order, more: None
-        self.asker = ""  # whose request is being answered
+        self.snapshots = ""  # whose request is being answered
         self.traders: dict[str, set[str]] = {}  # symbol: the keys it was traded with
         self.next_in_parts = False
         self.ids_last = False  # which of its checks comes first, the vendor does not say
@@ -77,10 +77,10 @@ class Market:
 
     def shows(self, order: Order) -> bool:
         """To a key of several (with a dash), its own alone."""
-        return "-" not in self.asker or order.owner == self.asker
+        return "-" not in self.snapshots or order.owner == self.snapshots
 
     def shows_held(self, name: str) -> bool:
-        return "-" not in self.asker or self.asker in self.traders.get(name, ())
+        return "-" not in self.snapshots or self.snapshots in self.traders.get(name, ())
 
     def working(self, asset: Asset) -> list[Order]:
         return [order for order in self.open.values() if order.asset is asset]
@@ -130,7 +130,7 @@ class Market:
             raise invalid("client_order_id must be unique")
 
     def _enter(self, order: Order) -> None:
-        order.owner = self.asker
+        order.owner = self.snapshots
         self.traders.setdefault(order.asset.plain, set()).add(order.owner)
         order.at["created"] = order.at["updated"] = self.now()
         self.orders[order.id] = self.by_client[order.client_order_id] = self.open[order.id] = order

@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import pytest
 
-from dashtrade.domain.alerts.dialects import Reading, parse
+from dashtrade.domain.alerts.dialects import ParsedAlert, parse
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind
 from dashtrade.domain.values import Malformed
 
 TOKEN = "usr_" + "a1B2" * 6
 
 
-def read(**fields: object) -> Reading:
+def read(**fields: object) -> ParsedAlert:
     return parse(json.dumps(fields).encode())
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 
 def addresses(sim: AlpacaSimulator) -> dict[str, str]:
     return {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
 
 
-def account(person: Person, sim: AlpacaSimulator, **more: Any) -> int:
+def account(person: Trader, sim: AlpacaSimulator, **more: Any) -> int:
     given = {
         "broker": "alpaca",
         "mode": "paper",

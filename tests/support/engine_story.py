@@ -32,7 +32,7 @@ from dashtrade.tables import bot_positions, user_orders
 from dashtrade.tables import paper as paper_table
 from dashtrade.tables import signals as signal_table
 from encryption import new_key
-from tests.support.fakes import SetClock, SetFeed, add_user
+from tests.support.fakes import ManualClock, ManualFeed, add_user
 
 START = Decimal(100_000)
 PLACES = (("AAPL", "15"), ("AAPL", "60"), ("BTC/USDT", "15"))
@@ -100,8 +100,8 @@ stories = st.tuples(
 @dataclass(slots=True)
 class Story:
     app: App
-    clock: SetClock
-    feed: SetFeed
+    clock: ManualClock
+    feed: ManualFeed
     user: Any = None
     account: int = 0
     bots: list[int] = field(default_factory=list)
@@ -170,7 +170,7 @@ class Story:
     def decided(self) -> list[tuple[Any, ...]]:
         """Everything that was decided and done, without the ids, which differ."""
         what = [
-            (d.bot_id, d.status, d.reason, d.would, d.checks, d.numbers)
+            (d.bot_id, d.status, d.reason, d.counterfactual, d.checks, d.numbers)
             for d in self.rows(signal_table.decisions)
         ]
         orders = [
@@ -206,8 +206,8 @@ def largest(bot: Bot, order: Order, price: Decimal) -> Decimal:
 def world(
     database_url: str, home: Path, of_bots: list[dict[str, Any]], of_account: dict[str, str]
 ) -> Iterator[Story]:
-    clock = SetClock()
-    feed = SetFeed(clock)
+    clock = ManualClock()
+    feed = ManualFeed(clock)
     given = {"DASHTRADE_HOME": str(home), "DATABASE_URL": database_url, "ENCRYPTION_KEY": _KEY}
     app = build_app(Settings.load(given, home), clock=clock, feed=feed)
     try:

@@ -41,7 +41,7 @@ def add_user(app: App, email: str = "one@example.com") -> User:
     return app.db.write(work)
 
 
-class SetClock:
+class ManualClock:
     """A clock that shows what it is set to."""
 
     def __init__(self, now: datetime = MORNING) -> None:
@@ -55,13 +55,13 @@ class SetClock:
         return self.time
 
 
-class SetFeed:
+class ManualFeed:
     """Every symbol costs 100, bid and ask alike, until it is given another price; `away` symbols have
     none."""
 
     demo = True
 
-    def __init__(self, clock: SetClock, price: str = "100") -> None:
+    def __init__(self, clock: ManualClock, price: str = "100") -> None:
         self._clock, self.price = clock, Decimal(price)
         self.prices: dict[str, Decimal] = {}
         self.spread = Decimal(0)

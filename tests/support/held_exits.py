@@ -6,8 +6,8 @@ from decimal import Decimal as D
 
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_orders import Order
-from tests.support.fakes import SetClock
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Trader
 
 BOTH = {"takeProfit": {"limitPrice": "110"}, "stopLoss": {"type": "stop", "stopPrice": "95"}}
 
@@ -22,20 +22,20 @@ def legs(sim: AlpacaSimulator) -> list[Order]:
         return [order for order in sim.market.orders.values() if order.parent is not None]
 
 
-def go_on(person: Person, clock: SetClock, rounds: int = 4) -> None:
+def go_on(person: Trader, clock: ManualClock, rounds: int = 4) -> None:
     """Some seconds go by: the worker works, the watch looks."""
     for _ in range(rounds):
         clock.forward(2)
-        person.house.work()
-        person.house.look()
-        person.house.work()
+        person.installation.work()
+        person.installation.look()
+        person.installation.work()
 
 
-def held_by(person: Person, bot: int) -> list[tuple[str, str, str]]:
+def held_by(person: Trader, bot: int) -> list[tuple[str, str, str]]:
     return [(line["kind"], line["price"], line["held_by"]) for line in person.get(f"/bots/{bot}")["exits"]]
 
 
-def agree(person: Person, bot: int, sim: AlpacaSimulator) -> D:
+def agree(person: Trader, bot: int, sim: AlpacaSimulator) -> D:
     owned = person.holds(bot)
     assert owned == held(sim), "the bot's ledger and the venue disagree"
     return owned

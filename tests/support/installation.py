@@ -48,13 +48,13 @@ from webhook_server import create_server
 Told = TypeVar("Told", bound=Notice)
 
 
-class House:
+class Installation:
     def __init__(self, app: App) -> None:
         self.app, self.flask = app, create_server(app)
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
         self.readings = Readings(app.db, app.clock, app.brokers.of, app.engine.leases, app.engine.outages)
 
-    def join(self, email: str = "ann@example.com", role: Role = Role.STANDARD) -> Person:
+    def join(self, email: str = "ann@example.com", role: Role = Role.STANDARD) -> Trader:
         """A user with an access token and a webhook token, without the time that hashing a password takes."""
         now, access = self.app.clock.now(), "dt_" + secrets.token_urlsafe(32)
 
@@ -84,8 +84,11 @@ class House:
             return found
 
         user = self.app.db.write(add)
-        return Person(
-            house=self, user=user, access=access, token=token_service.rotate_webhook_token(self.app, user)
+        return Trader(
+            installation=self,
+            user=user,
+            access=access,
+            token=token_service.rotate_webhook_token(self.app, user),
         )
 
     def work(self, rounds: int = 4) -> None:
@@ -121,8 +124,8 @@ class House:
 
 
 @dataclass
-class Person:
-    house: House
+class Trader:
+    installation: Installation
     user: User = field(repr=False)
     access: str = field(repr=False)
     token: str = field(repr=False)
@@ -132,7 +135,7 @@ class Person:
         given: dict[str, Any] = ({} if body is None else {"json": body}) | (
             {"query_string": query} if query else {}
         )
-        return self.house.flask.test_client().open(
+        return self.installation.flask.test_client().open(
             f"/api/v1{path}", method=method, headers={"Authorization": f"Bearer {self.access}"}, **given
         )
 
@@ -177,7 +180,7 @@ class Person:
         empty."""
         data = json.dumps(body) if isinstance(body, dict) else body
         token = self.token if token is None else token
-        return self.house.flask.test_client().post(
+        return self.installation.flask.test_client().post(
             "/webhook",
             data=data,
             query_string=({"token": token} if token else {}) | query,
@@ -196,7 +199,7 @@ class Person:
     def trades(self, action: str, symbol: str = "AAPL", **fields: Any) -> Any:
         """An alert carried out as far as it goes: its story."""
         signal_id = self.sends(action=action, symbol=symbol, **fields)
-        self.house.work()
+        self.installation.work()
         return self.story(signal_id)
 
     def story(self, signal_id: str) -> Any:

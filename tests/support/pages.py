@@ -7,7 +7,7 @@ from typing import Any
 from streamlit.testing.v1 import AppTest
 
 from dashtrade.settings import ROOT
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("*.py"))
 
@@ -29,13 +29,13 @@ def words(tab: AppTest) -> str:
     return "\n".join(str(part.value) for part in parts)
 
 
-def with_data(ann: Person, name: str = "Trend") -> int:
-    bot = ann.bot("AAPL", name=name, daily_loss_limit="500")
-    ann.trades("buy")
-    ann.trades("close")
-    ann.trades("buy")
-    ann.alert({"action": "buy", "symbol": "MSFT"})
-    ann.alert("nonsense " + HOSTILE)
+def with_data(trader: Trader, name: str = "Trend") -> int:
+    bot = trader.bot("AAPL", name=name, daily_loss_limit="500")
+    trader.trades("buy")
+    trader.trades("close")
+    trader.trades("buy")
+    trader.alert({"action": "buy", "symbol": "MSFT"})
+    trader.alert("nonsense " + HOSTILE)
     return bot
 
 

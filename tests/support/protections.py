@@ -10,7 +10,7 @@ from dashtrade.domain import protections as domain
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import Quote
-from dashtrade.domain.protections import Exit, Holding, Lock, Scope, Seen
+from dashtrade.domain.protections import Lock, OtherHolding, PastExit, ProtectionInputs, Scope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType
 from tests.support.fakes import MORNING
@@ -40,8 +40,8 @@ def out(
     symbol: Symbol = AAPL,
     stopped: bool = True,
     account: int = 1,
-) -> Exit:
-    return Exit(
+) -> PastExit:
+    return PastExit(
         bot_id=bot,
         account_id=account,
         symbol=symbol,
@@ -52,13 +52,13 @@ def out(
 
 
 def seen(
-    *exits: Exit, bid: str = "100", ask: str = "100", age: float = 0, demo: bool = False, **more: Any
-) -> Seen:
+    *exits: PastExit, bid: str = "100", ask: str = "100", age: float = 0, demo: bool = False, **more: Any
+) -> ProtectionInputs:
     quote = Quote(
         symbol=AAPL, bid=Decimal(bid), ask=Decimal(ask), at=MORNING - timedelta(seconds=age), demo=demo
     )
     plain = {"owned": Decimal(0), "equity": Decimal(100_000)}
-    return Seen(
+    return ProtectionInputs(
         now=MORNING,
         bot_id=1,
         symbol=AAPL,
@@ -68,7 +68,7 @@ def seen(
     )
 
 
-def judge(kind: str, view: Seen, step: Step | None = None, **settings: Any) -> Lock | None:
+def judge(kind: str, view: ProtectionInputs, step: Step | None = None, **settings: Any) -> Lock | None:
     return domain.read(kind, Scope.ACCOUNT, settings).judge(step or entry(), view)
 
 
@@ -78,5 +78,5 @@ def ends_in(lock: Lock | None) -> float | None:
     return (lock.until - MORNING).total_seconds() / 60
 
 
-def holding(bot: int, symbol: Symbol = AAPL, quantity: str = "10") -> Holding:
-    return Holding(bot_id=bot, account_id=1, symbol=symbol, quantity=Decimal(quantity))
+def holding(bot: int, symbol: Symbol = AAPL, quantity: str = "10") -> OtherHolding:
+    return OtherHolding(bot_id=bot, account_id=1, symbol=symbol, quantity=Decimal(quantity))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 D = Decimal
 
 GOOD = "correct horse battery staple"
 
 
-def post(house: House, path: str, body: Any) -> Any:
-    return house.flask.test_client().post(f"/api/v1{path}", json=body)
+def post(installation: Installation, path: str, body: Any) -> Any:
+    return installation.flask.test_client().post(f"/api/v1{path}", json=body)
 
 
 def told(said: Any, status: int, *words: str) -> Any:

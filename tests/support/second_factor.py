@@ -12,7 +12,7 @@ from dashtrade.domain.people import User
 from dashtrade.services.people import second_factor, sessions
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 PASSWORD, SECRET = "correct horse battery", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
@@ -28,15 +28,15 @@ LIVE = {
 DECLINE = {"decline_second_factor": True}
 
 
-def reread(person: Person) -> User:
-    with person.house.app.db.read() as conn:
+def reread(person: Trader) -> User:
+    with person.installation.app.db.read() as conn:
         found = people_table.by_id(conn, person.user.id)
     assert found is not None
     return found
 
 
-def set_up(person: Person, **more: Any) -> User:
-    app = person.house.app
+def set_up(person: Trader, **more: Any) -> User:
+    app = person.installation.app
     code = totp.code_at(SECRET, totp.step_at(app.clock.now()))
     second_factor.enable(
         app,
@@ -46,8 +46,8 @@ def set_up(person: Person, **more: Any) -> User:
     return reread(person)
 
 
-def named_token(person: Person, *scopes: TokenScope) -> Person:
-    app = person.house.app
+def named_token(person: Trader, *scopes: TokenScope) -> Trader:
+    app = person.installation.app
     access = sessions.add_api_token(
         app, person.user, name="script", days=9, scopes=scopes, password=PASSWORD, address=""
     )
@@ -59,6 +59,6 @@ def audit(app: App) -> list[Any]:
         return messages.everything_recorded(conn, before=None, limit=50)
 
 
-def told(person: Person) -> list[Any]:
-    with person.house.app.db.read() as conn:
+def told(person: Trader) -> list[Any]:
+    with person.installation.app.db.read() as conn:
         return messages.list_page(conn, person.user.id, before=None, limit=50)

@@ -32,8 +32,8 @@ from dashtrade.tables import (
 )
 from dashtrade.tables.base import metadata
 from tests.conftest import KEY
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 
 AAPL = Symbol.parse("AAPL")
 
@@ -42,37 +42,37 @@ AAPL = Symbol.parse("AAPL")
 class Town:
     """Ann has one of everything; Bob has an account and a bot of his own."""
 
-    house: House
-    ann: Person
-    bob: Person
+    installation: Installation
+    trader: Trader
+    bob: Trader
     of: SimpleNamespace  # Ann's ids
 
     def rows_of_ann(self, conn: sa.Connection | None = None) -> dict[str, list[Any]]:
         if conn is None:
-            with self.house.app.db.read() as reading:
+            with self.installation.app.db.read() as reading:
                 return self.rows_of_ann(reading)
         owned = [table for table in metadata.sorted_tables if "user_id" in table.c]
         found = {
             t.name: sorted(
-                map(tuple, conn.execute(sa.select(t).where(t.c.user_id == self.ann.user.id))), key=repr
+                map(tuple, conn.execute(sa.select(t).where(t.c.user_id == self.trader.user.id))), key=repr
             )
             for t in owned
         }
         me = metadata.tables["users"]
         return found | {
-            "users": [tuple(row) for row in conn.execute(sa.select(me).where(me.c.id == self.ann.user.id))]
+            "users": [tuple(row) for row in conn.execute(sa.select(me).where(me.c.id == self.trader.user.id))]
         }
 
 
-def settle(house: House) -> Town:
-    ann, bob = house.join("ann@example.com"), house.join("bob@example.com")
-    bot, other = ann.bot(name="Ann's Turtle"), ann.bot(timeframe="1H", name="Ann's Hare")
+def settle(installation: Installation) -> Town:
+    trader, bob = installation.join("ann@example.com"), installation.join("bob@example.com")
+    bot, other = trader.bot(name="Ann's Turtle"), trader.bot(timeframe="1H", name="Ann's Hare")
     bob.bot("MSFT")
-    ann.account()
-    story = ann.trades("buy", timeframe="15 Min")
-    waiting = ann.sends(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
-    ann.does("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
-    now, app = house.app.clock.now(), house.app
+    trader.account()
+    story = trader.trades("buy", timeframe="15 Min")
+    waiting = trader.sends(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
+    trader.does("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
+    now, app = installation.app.clock.now(), installation.app
 
     def more(conn: sa.Connection) -> int:
         of.drift, of.bobs_drift = (
@@ -93,14 +93,14 @@ def settle(house: House) -> Town:
                 opened_at=now,
                 updated_at=now,
             )
-            for person in (ann, bob)
+            for person in (trader, bob)
         )
-        drifts.put_outside(conn, ann.user.id, ann.paper, "KO", Decimal(3), now)
+        drifts.put_outside(conn, trader.user.id, trader.paper, "KO", Decimal(3), now)
         drifts.put_state(
             conn,
             drifts.State(
-                account_id=ann.paper,
-                user_id=ann.user.id,
+                account_id=trader.paper,
+                user_id=trader.user.id,
                 first_at=now,
                 at=now,
                 failing_since=None,
@@ -110,13 +110,13 @@ def settle(house: House) -> Town:
         )
         readings.put(
             conn,
-            readings.Reading(
-                account_id=ann.paper, user_id=ann.user.id, simulated=False, read_at=now, changed_at=now
+            readings.AccountReading(
+                account_id=trader.paper, user_id=trader.user.id, simulated=False, read_at=now, changed_at=now
             ),
         )
         of.flatten = flattens.add(
             conn,
-            ann.user.id,
+            trader.user.id,
             scope="bot",
             scope_id=bot,
             asked_by="",
@@ -125,7 +125,7 @@ def settle(house: House) -> Town:
         )
         sessions.add_session(
             conn,
-            ann.user.id,
+            trader.user.id,
             token_hash="s",
             created_at=now,
             seen_at=now,
@@ -136,7 +136,7 @@ def settle(house: House) -> Town:
         )
         invitations.add_invitation(
             conn,
-            ann.user.id,
+            trader.user.id,
             code_hash="c",
             email="",
             role="standard",
@@ -144,14 +144,14 @@ def settle(house: House) -> Town:
             expires_at=now + timedelta(days=1),
             used_at=None,
         )
-        second_factors.put_factor(conn, ann.user.id, "sealed", 1)
-        second_factors.count_code(conn, ann.user.id)
-        attempts.put_device(conn, ann.user.id, "d", now, 9)
-        second_factors.put_codes(conn, ann.user.id, ["r"])
+        second_factors.put_factor(conn, trader.user.id, "sealed", 1)
+        second_factors.count_code(conn, trader.user.id)
+        attempts.put_device(conn, trader.user.id, "d", now, 9)
+        second_factors.put_codes(conn, trader.user.id, ["r"])
         of.protection, of.spare = (
             protections.add(
                 conn,
-                ann.user.id,
+                trader.user.id,
                 kind="cooldown",
                 scope="bot",
                 scope_id=bot,
@@ -164,7 +164,7 @@ def settle(house: House) -> Town:
         )
         of.lock = protections.add_lock(
             conn,
-            user_id=ann.user.id,
+            user_id=trader.user.id,
             protection_id=of.protection,
             kind="cooldown",
             scope="bot",
@@ -189,10 +189,10 @@ def settle(house: House) -> Town:
             detail=NO_REASON,
             signal_id=None,
         )
-        return tokens.list_api_tokens(conn, ann.user.id)[0].id
+        return tokens.list_api_tokens(conn, trader.user.id)[0].id
 
     of = SimpleNamespace(
-        account=ann.paper,
+        account=trader.paper,
         bot=bot,
         other=other,
         signal=story["id"],
@@ -201,19 +201,19 @@ def settle(house: House) -> Town:
         now=now,
     )
     of.token = app.db.write(more)
-    return Town(house=house, ann=ann, bob=bob, of=of)
+    return Town(installation=installation, trader=trader, bob=bob, of=of)
 
 
-def houses(request: pytest.FixtureRequest, folder: Path) -> Iterator[House]:
+def houses(request: pytest.FixtureRequest, folder: Path) -> Iterator[Installation]:
     if request.param == "sqlite":
         url, server = request.getfixturevalue("sqlite_files").fresh(), None
     else:
         server = request.getfixturevalue("postgres_server")
         url = server.fresh()
-    clock = SetClock()
+    clock = ManualClock()
     environ = {"DASHTRADE_HOME": str(folder), "DATABASE_URL": url, "ENCRYPTION_KEY": KEY}
-    app = build_app(Settings.load(environ, folder), clock=clock, feed=SetFeed(clock))
-    yield House(app)
+    app = build_app(Settings.load(environ, folder), clock=clock, feed=ManualFeed(clock))
+    yield Installation(app)
     app.close()
     if server is not None:
         server.drop(url)

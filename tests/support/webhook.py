@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 
 def told(said: Any, status: int) -> Any:
@@ -53,5 +53,5 @@ DIALECTS = {
 # --- the same alert again -----------------------------------------------------------------------------------
 
 
-def count(ann: Person) -> int:
-    return len(ann.get("/signals", limit=500)["items"])
+def count(trader: Trader) -> int:
+    return len(trader.get("/signals", limit=500)["items"])

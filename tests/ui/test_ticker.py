@@ -29,17 +29,19 @@ from dashtrade.settings import Settings
 from dashtrade.tables import change_token
 from dashtrade.ui.kit import live_cells, ticker
 from dashtrade.ui.kit.ticker import Ticker
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, until
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, until
 
 
 @pytest.fixture
-def feed(clock: SetClock) -> SetFeed:
-    return SetFeed(clock)
+def feed(clock: ManualClock) -> ManualFeed:
+    return ManualFeed(clock)
 
 
 @pytest.fixture
-def app(tmp_path: Path, clock: SetClock, feed: SetFeed, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(
+    tmp_path: Path, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[App]:
     monkeypatch.setattr(ticker, "EVERY", 0.05)
     monkeypatch.setattr("dashtrade.services.accounts.prices.PAPER_LIFE", 0.0)
     made = build_app(
@@ -81,7 +83,7 @@ def browser(app: App) -> Iterator[Browser]:
     made.stop()
 
 
-def cookie(app: App, person: Person) -> dict[str, str]:
+def cookie(app: App, person: Trader) -> dict[str, str]:
     token = sessions.begin(app, person.user.id, device="test", address="", remember=True)
     return {"cookie": f"dashtrade_session={token}"}
 
@@ -96,12 +98,12 @@ def test_a_stranger_is_sent_nothing_and_told_to_sign_in(browser: Browser):
     assert ended.value.rcvd.code == ticker.ENDED
 
 
-def test_a_tab_gets_its_owners_cells_and_nobody_elses(house: House, app: App, browser: Browser):
-    ann, bob = house.join(), house.join("bob@example.com")
-    mine, theirs = ann.bot("AAPL"), bob.bot("AAPL")
-    ann.trades("buy")
+def test_a_tab_gets_its_owners_cells_and_nobody_elses(installation: Installation, app: App, browser: Browser):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    mine, theirs = trader.bot("AAPL"), bob.bot("AAPL")
+    trader.trades("buy")
     bob.trades("buy")
-    with browser.tab(cookie(app, ann)) as socket:
+    with browser.tab(cookie(app, trader)) as socket:
         first = told(socket)
     assert {f"m{mine}", f"u{mine}", "equity:paper:USD", "open:paper:USD"} <= set(first["c"])
     assert not [
@@ -109,34 +111,34 @@ def test_a_tab_gets_its_owners_cells_and_nobody_elses(house: House, app: App, br
         for name in first["c"]
         if name.endswith(str(theirs)) and name[: -len(str(theirs))] in ("m", "u", "v")
     ]
-    mine_alone = {f"eq{ann.paper}", f"equity:{ann.paper}:USD", "equity:paper:USD"}
+    mine_alone = {f"eq{trader.paper}", f"equity:{trader.paper}:USD", "equity:paper:USD"}
     assert {name for name in first["c"] if name.startswith("eq")} == mine_alone
 
 
 def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
-    house: House, app: App, feed: SetFeed, browser: Browser
+    installation: Installation, app: App, feed: ManualFeed, browser: Browser
 ):
-    ann = house.join()
-    bot = ann.bot("AAPL", position_size="10", position_size_type="quantity")
-    ann.trades("buy")
-    with browser.tab(cookie(app, ann)) as socket:
+    trader = installation.join()
+    bot = trader.bot("AAPL", position_size="10", position_size_type="quantity")
+    trader.trades("buy")
+    with browser.tab(cookie(app, trader)) as socket:
         told(socket)
         feed.set("AAPL", 120)
         moved = told(socket)
     assert moved["c"][f"m{bot}"][0] == "120.00"
     shown = live_cells.profit(
-        holding(app, bot_service.bot_of(app, ann.user, bot), find_account(app, ann.user, ann.paper))
+        holding(app, bot_service.bot_of(app, trader.user, bot), find_account(app, trader.user, trader.paper))
     )
     assert moved["c"][f"u{bot}"] == [shown.text, shown.tone, shown.sub]
-    assert f"cash{ann.paper}" not in moved["c"], "cash did not change"
+    assert f"cash{trader.paper}" not in moved["c"], "cash did not change"
 
 
 def test_a_session_that_is_ended_ends_its_sockets(
-    house: House, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    installation: Installation, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ticker, "CHECK", 0.05)
-    ann = house.join()
-    headers = cookie(app, ann)
+    trader = installation.join()
+    headers = cookie(app, trader)
     with browser.tab(headers) as socket:
         told(socket)
         sessions.end(app, headers["cookie"].partition("=")[2])
@@ -146,23 +148,27 @@ def test_a_session_that_is_ended_ends_its_sockets(
     assert ended.value.rcvd.code == ticker.ENDED
 
 
-def test_a_tab_that_nobody_sees_is_sent_nothing(house: House, app: App, feed: SetFeed, browser: Browser):
-    ann = house.join()
-    bot = ann.bot("AAPL")
-    ann.trades("buy")
-    with browser.tab(cookie(app, ann)) as socket:
+def test_a_tab_that_nobody_sees_is_sent_nothing(
+    installation: Installation, app: App, feed: ManualFeed, browser: Browser
+):
+    trader = installation.join()
+    bot = trader.bot("AAPL")
+    trader.trades("buy")
+    with browser.tab(cookie(app, trader)) as socket:
         told(socket)
         socket.send('{"asleep": true}')
-        before = ticker.look(app, ann.user)[0][f"m{bot}"]
+        before = ticker.look(app, trader.user)[0][f"m{bot}"]
         feed.set("AAPL", 150)
         socket.send('{"asleep": false}')
         assert told(socket)["c"][f"m{bot}"] != before
 
 
 @pytest.mark.parametrize("nonsense", ["", "[]", "{", "null", '{"asleep": 7}'])
-def test_nonsense_from_a_tab_harms_nobody(nonsense: str, house: House, app: App, browser: Browser):
-    ann = house.join()
-    headers = cookie(app, ann)
+def test_nonsense_from_a_tab_harms_nobody(
+    nonsense: str, installation: Installation, app: App, browser: Browser
+):
+    trader = installation.join()
+    headers = cookie(app, trader)
     with browser.tab(headers) as socket:
         socket.send(nonsense)
     with browser.tab(headers) as socket:
@@ -170,38 +176,40 @@ def test_nonsense_from_a_tab_harms_nobody(nonsense: str, house: House, app: App,
 
 
 @pytest.mark.parametrize("change", ["signal", "pause", "switch", "account"])
-def test_whatever_changes_is_another_revision(change: str, house: House, app: App, clock: SetClock):
-    ann = house.join()
-    bot = ann.bot("AAPL")
+def test_whatever_changes_is_another_revision(
+    change: str, installation: Installation, app: App, clock: ManualClock
+):
+    trader = installation.join()
+    bot = trader.bot("AAPL")
 
     def revision() -> str:
         with app.db.read() as conn:
-            return change_token.of(conn, ann.user.id)
+            return change_token.of(conn, trader.user.id)
 
     before = revision()
     assert revision() == before
     clock.forward(1)
     match change:
         case "signal":
-            ann.sends(action="buy", symbol="AAPL")
+            trader.sends(action="buy", symbol="AAPL")
         case "pause":
-            bot_service.set_active(app, ann.user, bot, False)
+            bot_service.set_active(app, trader.user, bot, False)
         case "switch":
-            ann.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+            trader.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
         case "account":
-            ann.does("POST", f"/accounts/{ann.paper}/test")
+            trader.does("POST", f"/accounts/{trader.paper}/test")
     assert revision() != before
 
 
-def test_what_no_bot_owns_is_outside_by_asset(house: House, app: App):
-    ann = house.join()
-    ann.bot("BTCUSD")
-    ann.trades("buy", "BTCUSD")
-    account = find_account(app, ann.user, ann.paper)
+def test_what_no_bot_owns_is_outside_by_asset(installation: Installation, app: App):
+    trader = installation.join()
+    trader.bot("BTCUSD")
+    trader.trades("buy", "BTCUSD")
+    account = find_account(app, trader.user, trader.paper)
     assert account is not None
     from dashtrade.domain.ports import BrokerPosition
 
-    held = portfolio_summary.holdings(app, ann.user)
+    held = portfolio_summary.holdings(app, trader.user)
     owned = held[0].bot.position.quantity
     usdt = Symbol.parse("BTCUSDT")
     assert live_cells.outside_of(account, held, {usdt: BrokerPosition(symbol=usdt, quantity=owned)}) == []

@@ -19,47 +19,47 @@ from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
 from dashtrade.tables import tokens as token_table
-from tests.support.ui_desk import PASSWORD, Desk, desk  # noqa: F401
+from tests.support.ui_harness import PASSWORD, DashboardHarness, harness  # noqa: F401
 
 # --- the first account --------------------------------------------------------------------------------------
 
 
-def test_the_set_up_link_makes_the_first_account_and_signs_it_in(desk: Desk):
+def test_the_set_up_link_makes_the_first_account_and_signs_it_in(harness: DashboardHarness):
     """Runs first: it needs a house without people."""
-    assert "Nobody has an account yet" in desk.ask("GET", "/auth/login").text
-    link = users.setup_link(desk.app)
+    assert "Nobody has an account yet" in harness.ask("GET", "/auth/login").text
+    link = users.setup_link(harness.app)
     assert link is not None
     code = link.rpartition("=")[2]
-    form = desk.ask("GET", f"/setup?setup={code}")
+    form = harness.ask("GET", f"/setup?setup={code}")
     assert form.status == 200 and "Welcome to DashTrade" in form.text and "<script>" not in form.text
     fields = {"setup": code, "email": "first@example.com", "name": "<i>First</i>", "password": "12345678"}
-    weak = desk.ask("POST", "/setup", urlencode(fields))
+    weak = harness.ask("POST", "/setup", urlencode(fields))
     assert (
         weak.status == 400
         and "tried first" in weak.text
         and "&lt;i&gt;First" in weak.text
         and "12345678" not in weak.text
     )
-    wrong = desk.ask("POST", "/setup", urlencode(fields | {"setup": "guessed", "password": PASSWORD}))
+    wrong = harness.ask("POST", "/setup", urlencode(fields | {"setup": "guessed", "password": PASSWORD}))
     assert wrong.status == 403 and not wrong.cookie
-    made = desk.ask("POST", "/setup", urlencode(fields | {"password": PASSWORD}))
+    made = harness.ask("POST", "/setup", urlencode(fields | {"password": PASSWORD}))
     assert (made.status, made.headers["location"]) == (303, "/") and made.cookie
-    assert desk.ask("GET", "/", cookie=made.cookie).status == 200
-    assert desk.ask("GET", f"/setup?setup={code}").headers["location"] == "/auth/login"
-    with desk.app.db.read() as conn:
+    assert harness.ask("GET", "/", cookie=made.cookie).status == 200
+    assert harness.ask("GET", f"/setup?setup={code}").headers["location"] == "/auth/login"
+    with harness.app.db.read() as conn:
         user = people_table.by_email(conn, "first@example.com")
         assert user is not None and user[0].role == "superadmin"
         assert token_table.list_api_tokens(conn, user[0].id) == []
 
 
-def test_joining_needs_an_invitation_that_works_once(desk: Desk):
-    assert desk.ask("GET", "/join").status == 403
-    with desk.app.db.read() as conn:
+def test_joining_needs_an_invitation_that_works_once(harness: DashboardHarness):
+    assert harness.ask("GET", "/join").status == 403
+    with harness.app.db.read() as conn:
         boss = people_table.everyone(conn)[0]
-    code = invitations.invite(desk.app, boss, email="", role=boss.role.STANDARD)
+    code = invitations.invite(harness.app, boss, email="", role=boss.role.STANDARD)
     fields = {"invitation": code, "name": "Bea", "email": "bea@example.com", "password": PASSWORD}
-    assert desk.ask("POST", "/join", urlencode(fields)).cookie
-    again = desk.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))
+    assert harness.ask("POST", "/join", urlencode(fields)).cookie
+    again = harness.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))
     assert again.status == 403 and "wrong, used or too old" in again.text
 
 
@@ -67,38 +67,38 @@ def test_joining_needs_an_invitation_that_works_once(desk: Desk):
 
 
 @pytest.mark.parametrize("path", ["/", "/bots", "/admin", "/files/my-data.zip"])
-def test_without_a_session_every_page_leads_to_the_form(desk: Desk, path: str):
-    answer = desk.ask("GET", path)
+def test_without_a_session_every_page_leads_to_the_form(harness: DashboardHarness, path: str):
+    answer = harness.ask("GET", path)
     assert (answer.status, answer.headers["location"].partition("?")[0]) == (303, "/auth/login")
-    assert desk.ask("GET", path, Sec_Fetch_Mode="cors").status == 401
+    assert harness.ask("GET", path, Sec_Fetch_Mode="cors").status == 401
 
 
 @pytest.mark.parametrize("path", ["/_stcore/health", "/_stcore/host-config", "/favicon.png", "/auth/login"])
-def test_what_a_stranger_needs_is_open(desk: Desk, path: str):
-    assert desk.ask("GET", path).status == 200
+def test_what_a_stranger_needs_is_open(harness: DashboardHarness, path: str):
+    assert harness.ask("GET", path).status == 200
 
 
-def test_an_address_below_a_page_leads_to_the_overview(desk: Desk):
+def test_an_address_below_a_page_leads_to_the_overview(harness: DashboardHarness):
     """Streamlit's page would look for its scripts below that address, and stay empty."""
-    cookie = desk.sign_in(desk.person()).cookie
+    cookie = harness.sign_in(harness.person()).cookie
     for path in ("/admin/x", "/bots/5", "/pages/overview.py"):
-        answer = desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate")
+        answer = harness.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate")
         assert (answer.status, answer.headers["location"]) == (303, "/")
     for path in ("/", "/bots", "/files/trades.csv", "/_stcore/health"):
-        assert desk.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate").status == 200
+        assert harness.ask("GET", path, cookie=cookie, Sec_Fetch_Mode="navigate").status == 200
 
 
-def test_no_socket_for_another_site(desk: Desk):
-    cookie = desk.sign_in(desk.person()).cookie
-    assert desk.socket(cookie) == 101
-    assert desk.socket(cookie, origin="https://evil.example") == 403
-    assert desk.socket(cookie, origin=None) == 403
-    assert desk.socket(cookie, origin="http://evil.example", host="evil.example") in (403, 421)
+def test_no_socket_for_another_site(harness: DashboardHarness):
+    cookie = harness.sign_in(harness.person()).cookie
+    assert harness.socket(cookie) == 101
+    assert harness.socket(cookie, origin="https://evil.example") == 403
+    assert harness.socket(cookie, origin=None) == 403
+    assert harness.socket(cookie, origin="http://evil.example", host="evil.example") in (403, 421)
 
 
-def test_an_answer_carries_the_security_headers(desk: Desk):
+def test_an_answer_carries_the_security_headers(harness: DashboardHarness):
     for path in ("/auth/login", "/_stcore/health", "/"):
-        headers = desk.ask("GET", path).headers
+        headers = harness.ask("GET", path).headers
         policy = headers["content-security-policy"]
         rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
         assert rules["default-src"] == rules["form-action"] == rules["worker-src"] == ["'self'"]
@@ -106,90 +106,90 @@ def test_an_answer_carries_the_security_headers(desk: Desk):
         assert all(source == "'self'" or source.startswith("'sha256-") for source in rules["script-src"])
         assert "unsafe-eval" not in policy and "'unsafe-inline'" not in policy.partition("style-src")[0]
         assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
-    assert desk.ask("GET", "/auth/login").headers["cache-control"] == "no-store"
+    assert harness.ask("GET", "/auth/login").headers["cache-control"] == "no-store"
 
 
-def test_only_known_names_are_answered_to(desk: Desk):
-    assert desk.ask("GET", "/auth/login", host="evil.example").status == 421
-    assert desk.ask("GET", "/auth/login", host=f"localhost:{desk.port}").status == 200
+def test_only_known_names_are_answered_to(harness: DashboardHarness):
+    assert harness.ask("GET", "/auth/login", host="evil.example").status == 421
+    assert harness.ask("GET", "/auth/login", host=f"localhost:{harness.port}").status == 200
 
 
 # --- signing in and out -------------------------------------------------------------------------------------
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(desk: Desk):
-    email = desk.person()
-    flags = desk.sign_in(email).headers["set-cookie"].lower()
+def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(harness: DashboardHarness):
+    email = harness.person()
+    flags = harness.sign_in(email).headers["set-cookie"].lower()
     assert "httponly" in flags and "samesite=lax" in flags and "path=/" in flags and "max-age" not in flags
-    remembered = desk.ask(
+    remembered = harness.ask(
         "POST", "/auth/login", urlencode({"email": email, "password": PASSWORD, "remember": "yes"})
     )
     assert "max-age=2592000" in remembered.headers["set-cookie"].lower()
 
 
-def test_a_wrong_password_is_refused_in_the_same_words_as_an_unknown_account(desk: Desk):
+def test_a_wrong_password_is_refused_in_the_same_words_as_an_unknown_account(harness: DashboardHarness):
     known, unknown = (
-        desk.sign_in(desk.person(), "wrong password"),
-        desk.sign_in("nobody@example.com", "wrong password"),
+        harness.sign_in(harness.person(), "wrong password"),
+        harness.sign_in("nobody@example.com", "wrong password"),
     )
     assert known.status == unknown.status == 401 and not known.cookie
     said = [re.search(r'role="alert".*?</p>', answer.text) for answer in (known, unknown)]
     assert said[0] and said[1] and said[0].group() == said[1].group()
 
 
-def test_after_eight_wrong_passwords_one_has_to_wait(desk: Desk):
-    email = desk.person()
+def test_after_eight_wrong_passwords_one_has_to_wait(harness: DashboardHarness):
+    email = harness.person()
     for _ in range(8):
-        desk.sign_in(email, "wrong password")
-    answer = desk.sign_in(email)
+        harness.sign_in(email, "wrong password")
+    answer = harness.sign_in(email)
     assert answer.status == 429 and int(answer.headers["retry-after"]) > 0 and not answer.cookie
 
 
-def test_a_form_from_another_site_is_not_carried_out(desk: Desk):
-    email = desk.person()
-    cookie = desk.sign_in(email).cookie
+def test_a_form_from_another_site_is_not_carried_out(harness: DashboardHarness):
+    email = harness.person()
+    cookie = harness.sign_in(email).cookie
     for origin in ("https://evil.example", None, "null", "http://[", "//"):
-        assert desk.sign_in(email, origin=origin).status == 403
-        assert desk.ask("POST", "/auth/logout", "", cookie=cookie, origin=origin).status == 403
-    assert desk.ask("GET", "/", cookie=cookie).status == 200
+        assert harness.sign_in(email, origin=origin).status == 403
+        assert harness.ask("POST", "/auth/logout", "", cookie=cookie, origin=origin).status == 403
+    assert harness.ask("GET", "/", cookie=cookie).status == 200
 
 
-def test_signing_out_ends_the_session_and_a_link_does_not(desk: Desk):
-    cookie = desk.sign_in(desk.person()).cookie
-    assert desk.ask("GET", "/auth/logout", cookie=cookie).headers["location"] == "/"
-    assert desk.ask("GET", "/", cookie=cookie).status == 200
-    out = desk.ask("POST", "/auth/logout", "", cookie=cookie)
+def test_signing_out_ends_the_session_and_a_link_does_not(harness: DashboardHarness):
+    cookie = harness.sign_in(harness.person()).cookie
+    assert harness.ask("GET", "/auth/logout", cookie=cookie).headers["location"] == "/"
+    assert harness.ask("GET", "/", cookie=cookie).status == 200
+    out = harness.ask("POST", "/auth/logout", "", cookie=cookie)
     assert out.status == 303 and out.headers["clear-site-data"] == '"cache"'
     assert (
         out.headers["set-cookie"].startswith('dashtrade_session="";')
         and "max-age=0" in out.headers["set-cookie"].lower()
     )
-    assert desk.ask("GET", "/", cookie=cookie).status == 303
+    assert harness.ask("GET", "/", cookie=cookie).status == 303
 
 
-def test_to_ask_for_the_head_alone_does_what_getting_the_page_does(desk: Desk):
+def test_to_ask_for_the_head_alone_does_what_getting_the_page_does(harness: DashboardHarness):
     """No form comes by it, whatever stands in the address: it is asked for without an origin."""
-    email, count = desk.person(), sa.text("SELECT count(*) FROM users")
-    cookie = desk.sign_in(email).cookie
-    with desk.app.db.read() as conn:
+    email, count = harness.person(), sa.text("SELECT count(*) FROM users")
+    cookie = harness.sign_in(email).cookie
+    with harness.app.db.read() as conn:
         before = conn.scalar(count)
     given = urlencode({"email": email, "password": PASSWORD, "name": "x", "setup": "y", "invitation": "z"})
     for path in ("/auth/login", "/auth/code", "/auth/logout", "/demo", "/join", "/setup", "/reset"):
         for mine in ("", cookie):
-            asked, got = (desk.ask(method, f"{path}?{given}", cookie=mine) for method in ("HEAD", "GET"))
+            asked, got = (harness.ask(method, f"{path}?{given}", cookie=mine) for method in ("HEAD", "GET"))
             assert (asked.status, asked.cookie, asked.text) == (got.status, "", ""), path
-    with desk.app.db.read() as conn:
+    with harness.app.db.read() as conn:
         assert conn.scalar(count) == before
-    assert desk.ask("GET", "/", cookie=cookie).status == 200
+    assert harness.ask("GET", "/", cookie=cookie).status == 200
 
 
-def test_a_token_from_before_signing_in_is_worth_nothing_after(desk: Desk):
-    email = desk.person()
-    old = desk.sign_in(email).cookie
-    new = desk.sign_in(email, cookie=old).cookie
+def test_a_token_from_before_signing_in_is_worth_nothing_after(harness: DashboardHarness):
+    email = harness.person()
+    old = harness.sign_in(email).cookie
+    new = harness.sign_in(email, cookie=old).cookie
     assert new != old
-    assert desk.ask("GET", "/", cookie=old).status == 303
-    assert desk.ask("GET", "/", cookie=new).status == 200
+    assert harness.ask("GET", "/", cookie=old).status == 303
+    assert harness.ask("GET", "/", cookie=new).status == 200
 
 
 @pytest.mark.parametrize(
@@ -202,53 +202,53 @@ def test_a_token_from_before_signing_in_is_worth_nothing_after(desk: Desk):
     ],
     ids=["too old", "left alone too long", "left alone for a while", "remembered"],
 )
-def test_a_session_ends(desk: Desk, remember: bool, column: str, age: timedelta, ends: bool):
-    with desk.app.db.read() as conn:
-        user = people_table.by_email(conn, desk.person())
+def test_a_session_ends(harness: DashboardHarness, remember: bool, column: str, age: timedelta, ends: bool):
+    with harness.app.db.read() as conn:
+        user = people_table.by_email(conn, harness.person())
     assert user is not None
-    token = sessions.begin(desk.app, user[0].id, device="test", address="", remember=remember)
+    token = sessions.begin(harness.app, user[0].id, device="test", address="", remember=remember)
     change = (
         sa.update(session_table.sessions)
         .where(session_table.sessions.c.user_id == user[0].id)
-        .values({column: desk.app.clock.now() - age})
+        .values({column: harness.app.clock.now() - age})
     )
-    desk.app.db.write(lambda conn: conn.execute(change))
-    assert desk.ask("GET", "/", cookie=token).status == (303 if ends else 200)
+    harness.app.db.write(lambda conn: conn.execute(change))
+    assert harness.ask("GET", "/", cookie=token).status == (303 if ends else 200)
 
 
-def test_a_tab_that_only_asks_does_not_keep_its_session_alive(desk: Desk):
-    assert desk.ask("GET", "/auth/alive").status == 401
-    token = desk.sign_in(desk.person()).cookie
+def test_a_tab_that_only_asks_does_not_keep_its_session_alive(harness: DashboardHarness):
+    assert harness.ask("GET", "/auth/alive").status == 401
+    token = harness.sign_in(harness.person()).cookie
     key = session_table.sessions.c.token_hash == sha256(token)
-    long_ago = desk.app.clock.now() - timedelta(hours=11)
-    desk.app.db.write(
+    long_ago = harness.app.clock.now() - timedelta(hours=11)
+    harness.app.db.write(
         lambda conn: conn.execute(sa.update(session_table.sessions).where(key).values(seen_at=long_ago))
     )
-    assert desk.ask("GET", "/auth/alive", cookie=token).status == 204
-    with desk.app.db.read() as conn:
+    assert harness.ask("GET", "/auth/alive", cookie=token).status == 204
+    with harness.app.db.read() as conn:
         assert conn.scalar(sa.select(session_table.sessions.c.seen_at).where(key)) == long_ago
 
 
-def test_a_deactivated_user_is_out_at_once(desk: Desk):
-    email = desk.person()
-    cookie = desk.sign_in(email).cookie
-    with desk.app.db.read() as conn:
+def test_a_deactivated_user_is_out_at_once(harness: DashboardHarness):
+    email = harness.person()
+    cookie = harness.sign_in(email).cookie
+    with harness.app.db.read() as conn:
         found = people_table.by_email(conn, email)
     assert found is not None
-    desk.app.db.write(lambda conn: people_table.change(conn, found[0].id, is_active=False))
-    assert desk.ask("GET", "/", cookie=cookie).status == 303
-    assert desk.sign_in(email).status == 401
+    harness.app.db.write(lambda conn: people_table.change(conn, found[0].id, is_active=False))
+    assert harness.ask("GET", "/", cookie=cookie).status == 303
+    assert harness.sign_in(email).status == 401
 
 
-def test_a_form_that_is_too_long_is_not_read(desk: Desk):
-    assert desk.ask("POST", "/auth/login", "email=" + "a" * 200_000).status == 413
-    assert desk.ask("POST", "/auth/login", "a=b&" * 21).status == 413
+def test_a_form_that_is_too_long_is_not_read(harness: DashboardHarness):
+    assert harness.ask("POST", "/auth/login", "email=" + "a" * 200_000).status == 413
+    assert harness.ask("POST", "/auth/login", "a=b&" * 21).status == 413
 
 
-def test_what_no_database_can_look_for_is_not_looked_for(desk: Desk):
+def test_what_no_database_can_look_for_is_not_looked_for(harness: DashboardHarness):
     """PostgreSQL takes no NUL: the question itself would be an error."""
     for method, body in (("POST", "email=a%00b%40example.com&password=wrong+horse"), ("GET", None)):
-        said = desk.ask(method, "/auth/login?email=a%00b%40example.com", body)
+        said = harness.ask(method, "/auth/login?email=a%00b%40example.com", body)
         assert (
             said.status == (401 if body else 200)
             and "\x00" not in said.text
@@ -256,18 +256,18 @@ def test_what_no_database_can_look_for_is_not_looked_for(desk: Desk):
         )
 
 
-def test_changing_the_password_signs_the_others_out(desk: Desk):
-    email = desk.person()
-    here, there = desk.sign_in(email).cookie, desk.sign_in(email).cookie
-    with desk.app.db.read() as conn:
+def test_changing_the_password_signs_the_others_out(harness: DashboardHarness):
+    email = harness.person()
+    here, there = harness.sign_in(email).cookie, harness.sign_in(email).cookie
+    with harness.app.db.read() as conn:
         found = people_table.by_email(conn, email)
     assert found is not None
     credentials.change_password(
-        desk.app, found[0], old=PASSWORD, new="four other long words", address="", token=here
+        harness.app, found[0], old=PASSWORD, new="four other long words", address="", token=here
     )
-    assert desk.ask("GET", "/", cookie=here).status == 200
-    assert desk.ask("GET", "/", cookie=there).status == 303
-    assert desk.sign_in(email).status == 401
+    assert harness.ask("GET", "/", cookie=here).status == 200
+    assert harness.ask("GET", "/", cookie=there).status == 303
+    assert harness.sign_in(email).status == 401
 
 
 def test_a_database_it_cannot_open_ends_the_process_with_words(tmp_path: Path):

@@ -14,18 +14,18 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.services.demo import demo
 from dashtrade.services.people.users import Denied
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 
 GUESSER = "203.0.113.66"
 
 
-def test_sixty_who_guess_keep_nobody_from_the_form(desk: Desk) -> None:
+def test_sixty_who_guess_keep_nobody_from_the_form(harness: DashboardHarness) -> None:
     over, statuses, words = threading.Event(), [], set()
 
     def guess(place: int) -> None:
         while not over.is_set():
             fields = urlencode({"email": f"{place}@example.com", "password": "not the password"})
-            said = desk.ask("POST", "/auth/login", fields, X_Forwarded_For=GUESSER)
+            said = harness.ask("POST", "/auth/login", fields, X_Forwarded_For=GUESSER)
             statuses.append(said.status)
             if said.status == 429:
                 words.add("Wait" in said.text and "Too many" in said.text and "retry-after" in said.headers)
@@ -39,29 +39,31 @@ def test_sixty_who_guess_keep_nobody_from_the_form(desk: Desk) -> None:
             took = []
             for _ in range(10):
                 began = time.monotonic()
-                assert desk.ask("GET", "/auth/login").status == 200
+                assert harness.ask("GET", "/auth/login").status == 200
                 took.append(time.monotonic() - began)
-            assert desk.sign_in(desk.person()).status == 303
+            assert harness.sign_in(harness.person()).status == 303
         finally:
             over.set()
     assert words == {True} and statuses.count(401) <= 30
     assert statistics.median(took) < 2
 
 
-def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_at_once(desk: Desk) -> None:
+def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_at_once(
+    harness: DashboardHarness,
+) -> None:
     with ThreadPoolExecutor(24) as crowd:
-        said = list(crowd.map(lambda _: _demo(desk), range(24)))
+        said = list(crowd.map(lambda _: _demo(harness), range(24)))
     assert set(said) <= {303, 429}
-    with desk.app.db.read() as conn:
+    with harness.app.db.read() as conn:
         made = conn.scalar(
             sa.text("SELECT count(*) FROM users WHERE demo_address = :a"), {"a": "2001:db8:1:2::/64"}
         )
     assert 1 <= made == said.count(303) <= demo.PER_HOUR
 
 
-def _demo(desk: Desk) -> int:
+def _demo(harness: DashboardHarness) -> int:
     """Whoever has one IPv6 address has all of its network."""
-    return desk.ask(
+    return harness.ask(
         "POST", "/demo", "", X_Forwarded_For=f"2001:db8:1:2::{threading.get_ident() % 60000:x}"
     ).status
 

@@ -8,14 +8,14 @@ from streamlit.testing.v1 import AppTest
 from dashtrade.context import App
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.services.bots import bots as bot_service
-from tests.support.installation import Person
-from tests.ui.test_ui_forms import ann, app, field, pressed  # noqa: F401
+from tests.support.installation import Trader
+from tests.ui.test_ui_forms import app, field, pressed, trader  # noqa: F401
 
 
 @pytest.fixture
-def bot(ann: Person) -> int:
-    bot_id = ann.bot()
-    ann.trades("buy")
+def bot(trader: Trader) -> int:
+    bot_id = trader.bot()
+    trader.trades("buy")
     return bot_id
 
 
@@ -37,15 +37,15 @@ def opened(bot_id: int) -> AppTest:
     return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()
 
 
-def exits(app: App, ann: Person, bot_id: int) -> ExitState:
-    return bot_service.bot_of(app, ann.user, bot_id).exits or ExitState()
+def exits(app: App, trader: Trader, bot_id: int) -> ExitState:
+    return bot_service.bot_of(app, trader.user, bot_id).exits or ExitState()
 
 
 @pytest.mark.parametrize(
     ("kind", "label"), [("At a price", "Stop at"), ("Trailing", "Behind the best price by")]
 )
 def test_a_kind_without_a_number_is_complained_about_at_its_field(
-    app: App, ann: Person, bot: int, kind: str, label: str
+    app: App, trader: Trader, bot: int, kind: str, label: str
 ):
     tab = opened(bot)
     tab.segmented_control[0].set_value(kind).run()
@@ -53,28 +53,28 @@ def test_a_kind_without_a_number_is_complained_about_at_its_field(
     assert (
         f"{label} is empty" in error.value and "choose None" in error.value and "stop_loss" not in error.value
     )
-    assert not exits(app, ann, bot)
+    assert not exits(app, trader, bot)
 
 
-def test_a_price_is_read_as_people_write_it(app: App, ann: Person, bot: int):
-    entry = bot_service.bot_of(app, ann.user, bot).position.average_price
+def test_a_price_is_read_as_people_write_it(app: App, trader: Trader, bot: int):
+    entry = bot_service.bot_of(app, trader.user, bot).position.average_price
     assert entry is not None
     tab = opened(bot)
     tab.segmented_control[0].set_value("At a price").run()
     field(tab, "Stop at").set_value(f"$ {entry / 2:.2f}")
     field(tab, "Target").set_value(f"{entry * 2:,.2f}")
     assert not pressed(tab, "Save").error
-    state = exits(app, ann, bot)
+    state = exits(app, trader, bot)
     assert state.stop is not None and state.stop.price == round(entry / 2, 2)
     assert [target.price for target in state.take_profits] == [round(entry * 2, 2)]
 
 
-def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, ann: Person, bot: int):
+def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, trader: Trader, bot: int):
     tab = opened(bot)
     tab.segmented_control[0].set_value("At a price").run()
     field(tab, "Stop at").set_value("99,999,999")
     (error,) = pressed(tab, "Save").error
-    assert "would close at once" in error.value and not exits(app, ann, bot)
+    assert "would close at once" in error.value and not exits(app, trader, bot)
 
 
 def test_nothing_changed_is_said(bot: int):

@@ -31,7 +31,7 @@ from dashtrade.ui.kit.format import price
 from dashtrade.ui.kit.rows import exits_in_short, stop_cell
 from dashtrade.ui.shell import runtime
 from tests.api.test_bot_spec import OTHERS
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.pages import opened, words
 
 D = Decimal
@@ -47,8 +47,8 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.fixture
-def ann(app: App, monkeypatch: pytest.MonkeyPatch) -> Person:
-    person = House(app).join()
+def trader(app: App, monkeypatch: pytest.MonkeyPatch) -> Trader:
+    person = Installation(app).join()
 
     def user(*, present: bool = True) -> User:
         return person.user
@@ -165,9 +165,9 @@ def pressed(tab: AppTest, label: str) -> AppTest:
 
 
 @pytest.fixture
-def new_bot(ann: Person) -> AppTest:
+def new_bot(trader: Trader) -> AppTest:
     """The dialog's inside: AppTest runs no fragments."""
-    ann.account()
+    trader.account()
 
     def script() -> None:
         from dashtrade.ui.bots import bot_form
@@ -179,7 +179,7 @@ def new_bot(ann: Person) -> AppTest:
     return tab
 
 
-def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, ann: Person):
+def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, trader: Trader):
     tab = new_bot
     assert not [box for box in tab.text_input if "Trailing" in box.label or "Stop" in box.label]
     assert "No stop of its own" in words(tab)
@@ -192,11 +192,11 @@ def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, ann
     ).replace("\\", "")
     tab = pressed(tab, "Create bot")
     assert not tab.error
-    (bot,) = ann.get("/bots")["items"]
+    (bot,) = trader.get("/bots")["items"]
     assert bot["stop_loss"] == {"type": "trailing_stop", "percent": "2"}
 
 
-def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person):
+def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, trader: Trader):
     tab = new_bot
     next(box for box in tab.selectbox if box.label == "Stop").set_value("percent").run()
     field(tab, "Stop, % from the entry").set_value("")
@@ -205,7 +205,7 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person)
         "Stop, % from the entry is empty" in tab.error[0].value.replace("\\", "")
         and "choose No stop" in tab.error[0].value
     )
-    assert not ann.get("/bots")["items"]
+    assert not trader.get("/bots")["items"]
 
 
 @pytest.mark.parametrize(
@@ -233,21 +233,21 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, ann: Person)
     ],
 )
 def test_a_form_complains_in_its_own_words_at_the_field(
-    new_bot: AppTest, ann: Person, label: str, said: str, complaint: str
+    new_bot: AppTest, trader: Trader, label: str, said: str, complaint: str
 ):
     tab = new_bot
     field(tab, label).set_value(said)
     tab = pressed(tab, "Create bot")
     (error,) = tab.error
     assert error.value.replace("\\", "").replace("*", "") == complaint
-    assert not ann.get("/bots")["items"]
+    assert not trader.get("/bots")["items"]
 
 
-def test_thousands_are_read_as_they_are_written(new_bot: AppTest, ann: Person):
+def test_thousands_are_read_as_they_are_written(new_bot: AppTest, trader: Trader):
     field(new_bot, "Size of a trade").set_value("$5,000.50")
     field(new_bot, "Daily loss limit, $").set_value("1 000")
     assert not pressed(new_bot, "Create bot").error
-    (bot,) = ann.get("/bots")["items"]
+    (bot,) = trader.get("/bots")["items"]
     assert (bot["position_size"], bot["daily_loss_limit"]) == ("5000.5", "1000")
 
 
@@ -289,41 +289,44 @@ def test_every_setting_has_a_field_in_the_form(new_bot: AppTest, monkeypatch: py
     assert set(seen[0]) == set(spec.BY_NAME)
 
 
-def test_a_form_that_is_saved_as_it_is_changes_nothing(ann: Person, monkeypatch: pytest.MonkeyPatch):
+def test_a_form_that_is_saved_as_it_is_changes_nothing(trader: Trader, monkeypatch: pytest.MonkeyPatch):
     exits = {"take_profit": [{"percent": "4"}], "stop_loss": {"type": "stop", "percent": "2"}}
-    bot = ann.bot(**(OTHERS | exits))
-    before, seen = ann.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
+    bot = trader.bot(**(OTHERS | exits))
+    before, seen = trader.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
     tab = change_form(bot)
     assert not pressed(tab, "Save").error and not tab.exception
     assert set(seen[0]) == {setting.name for setting in spec.SETTINGS if not setting.fixed}
-    after = ann.get(f"/bots/{bot}")
+    after = trader.get(f"/bots/{bot}")
     assert after | {"updated_at": ""} == before | {"updated_at": ""}
 
 
-def test_what_the_form_cannot_show_stays_as_it_is(ann: Person, monkeypatch: pytest.MonkeyPatch):
+def test_what_the_form_cannot_show_stays_as_it_is(trader: Trader, monkeypatch: pytest.MonkeyPatch):
     windows = [
         {"days": ["mon"], "from": "09:30", "to": "10:00"},
         {"days": ["tue"], "from": "11:00", "to": "12:00"},
     ]
-    bot = ann.bot(**(OTHERS | {"windows": windows}))
-    before, seen = ann.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
+    bot = trader.bot(**(OTHERS | {"windows": windows}))
+    before, seen = trader.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
     tab = change_form(bot)
     assert "more than this form can show" in words(tab) and "2 trading windows" in words(tab)
     field(tab, "Entries a day").set_value("9")
     assert not pressed(tab, "Save").error
     assert {"windows", "stop_loss", "take_profit"}.isdisjoint(seen[0])
-    after = ann.get(f"/bots/{bot}")
+    after = trader.get(f"/bots/{bot}")
     assert after | {"updated_at": "", "orders_per_day": 5} == before | {"updated_at": ""}
 
 
 # --- the risk limit -----------------------------------------------------------------------------------------
 
 
-def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, ann: Person):
-    limited, bare = ann.bot("AAPL", risk_limit_percent="4"), ann.bot("MSFT", take_profit=[{"percent": "5"}])
-    ann.trades("buy")
-    ann.trades("buy", "MSFT")
-    one, other = (bot_service.bot_of(app, ann.user, bot) for bot in (limited, bare))
+def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, trader: Trader):
+    limited, bare = (
+        trader.bot("AAPL", risk_limit_percent="4"),
+        trader.bot("MSFT", take_profit=[{"percent": "5"}]),
+    )
+    trader.trades("buy")
+    trader.trades("buy", "MSFT")
+    one, other = (bot_service.bot_of(app, trader.user, bot) for bot in (limited, bare))
     entry = one.position.average_price
     assert (
         entry is not None and risk_limit_price(one) == entry * D("0.96") and risk_limit_price(other) is None
@@ -331,17 +334,17 @@ def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, ann
     shown = f"risk limit at {price(entry * D('0.96'))}"
     assert exits_in_short(one) == (shown, "managed by DashTrade while it runs")
     assert exits_in_short(other)[0].endswith("no stop")
-    held = prices.holding(app, one, owned_accounts.account_of(app, ann.user, one.account_id))
+    held = prices.holding(app, one, owned_accounts.account_of(app, trader.user, one.account_id))
     assert stop_cell(held).text == shown and stop_cell(held).meter is not None
     assert [float(entry * D("0.96")), "risk limit"] in candles._levels(one)
     page = words(opened("bots", bot=str(limited)))
     assert "Stop loss" not in page
 
 
-def test_of_a_short_the_risk_limit_lies_above(app: App, ann: Person):
-    bot = ann.bot("AAPL", risk_limit_percent="10")
-    ann.trades("sell")
-    short = bot_service.bot_of(app, ann.user, bot)
+def test_of_a_short_the_risk_limit_lies_above(app: App, trader: Trader):
+    bot = trader.bot("AAPL", risk_limit_percent="10")
+    trader.trades("sell")
+    short = bot_service.bot_of(app, trader.user, bot)
     assert short.position.average_price is not None and risk_limit_price(
         short
     ) == short.position.average_price * D("1.1")
@@ -350,30 +353,30 @@ def test_of_a_short_the_risk_limit_lies_above(app: App, ann: Person):
 # --- what needs attention -----------------------------------------------------------------------------------
 
 
-def test_a_refusal_of_a_paused_bot_needs_no_attention_once_it_is_resumed(app: App, ann: Person):
-    bot = ann.bot()
-    ann.does("POST", f"/bots/{bot}/pause")
-    assert "paused" in ann.trades("buy")["reason"]
-    assert [item for item in attention(app, ann.user) if item.reason.code is Code.BOT_PAUSED]
-    ann.does("POST", f"/bots/{bot}/resume")
-    assert not attention(app, ann.user)
+def test_a_refusal_of_a_paused_bot_needs_no_attention_once_it_is_resumed(app: App, trader: Trader):
+    bot = trader.bot()
+    trader.does("POST", f"/bots/{bot}/pause")
+    assert "paused" in trader.trades("buy")["reason"]
+    assert [item for item in attention(app, trader.user) if item.reason.code is Code.BOT_PAUSED]
+    trader.does("POST", f"/bots/{bot}/resume")
+    assert not attention(app, trader.user)
 
 
-def test_a_refusal_by_a_switch_needs_no_attention_once_it_is_off(app: App, ann: Person):
-    ann.bot()
-    ann.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
-    assert "switched" in ann.trades("buy")["reason"]
-    assert [item for item in attention(app, ann.user) if item.reason.code is Code.SWITCHED]
-    ann.does("PUT", "/switches", {"scope": "user", "mode": "none"})
-    assert not attention(app, ann.user)
+def test_a_refusal_by_a_switch_needs_no_attention_once_it_is_off(app: App, trader: Trader):
+    trader.bot()
+    trader.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
+    assert "switched" in trader.trades("buy")["reason"]
+    assert [item for item in attention(app, trader.user) if item.reason.code is Code.SWITCHED]
+    trader.does("PUT", "/switches", {"scope": "user", "mode": "none"})
+    assert not attention(app, trader.user)
 
 
-def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, ann: Person):
-    bot = ann.bot()
+def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, trader: Trader):
+    bot = trader.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
-    (item,) = attention(app, ann.user)
+    (item,) = attention(app, trader.user)
     assert item.kind is AttentionKind.BOT_STOPPED and item.bot_id == bot

@@ -10,7 +10,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from dashtrade.ui.shell.socket_messages import NO_MESSAGE, NOT_TEXT, PAGES, Frames
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 from tests.ui.test_ui_gate import socket, why_closed
 
 GARBAGE = [("a text", NOT_TEXT), (b"\xff\xff\xff\xff", NO_MESSAGE), ("", NOT_TEXT)]
@@ -18,21 +18,21 @@ GARBAGE = [("a text", NOT_TEXT), (b"\xff\xff\xff\xff", NO_MESSAGE), ("", NOT_TEX
 
 @pytest.mark.parametrize(("sent", "code"), GARBAGE)
 def test_garbage_of_a_signed_in_browser_is_one_line_without_a_traceback(
-    desk: Desk, sent: str | bytes, code: int
+    harness: DashboardHarness, sent: str | bytes, code: int
 ):
-    cookie = desk.sign_in(desk.person()).cookie
-    before = len(desk.log)
+    cookie = harness.sign_in(harness.person()).cookie
+    before = len(harness.log)
     for _ in range(5):
-        with socket(desk, cookie) as line:
+        with socket(harness, cookie) as line:
             line.send(sent)
             assert why_closed(line) == code
-    written = desk.log[before:]
+    written = harness.log[before:]
     assert "Traceback" not in written and "Exception" not in written
     assert len(written.splitlines()) <= 1  # of an earlier case in the same minute it is counted
 
 
-def test_a_page_still_runs_over_that_socket(desk: Desk):
-    with socket(desk, desk.sign_in(desk.person()).cookie) as line:
+def test_a_page_still_runs_over_that_socket(harness: DashboardHarness):
+    with socket(harness, harness.sign_in(harness.person()).cookie) as line:
         line.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())  # type: ignore[arg-type]
         assert line.recv(20)
 

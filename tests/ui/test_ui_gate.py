@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from dashtrade.limits import Rate
 from dashtrade.ui.shell.tabs import CROWDED, ENDED, LATER, Tabs
-from tests.support.ui_desk import Desk, desk  # noqa: F401
+from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
 
 UPLOAD = "/_stcore/upload_file/a-session/a-file"
 
@@ -25,12 +25,14 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
-def socket(desk: Desk, cookie: str, *, path: str = "/_stcore/stream", session: str = "") -> ClientConnection:
+def socket(
+    harness: DashboardHarness, cookie: str, *, path: str = "/_stcore/stream", session: str = ""
+) -> ClientConnection:
     words = ["streamlit", "x", *([session] if session else [])] if path != "/live" else None
     headers = {"cookie": f"dashtrade_session={cookie}"} if cookie else None
     return connect(
-        f"ws://{desk.host}{path}",
-        origin=f"http://{desk.host}",
+        f"ws://{harness.host}{path}",
+        origin=f"http://{harness.host}",
         additional_headers=headers,
         subprotocols=words,
         proxy=None,
@@ -65,8 +67,8 @@ def why_closed(line: ClientConnection, seconds: float = 5) -> int | None:
         UPLOAD,
     ],
 )
-def test_what_our_pages_do_not_use_is_not_there(desk: Desk, path: str) -> None:
-    cookie = desk.sign_in(desk.person()).cookie
+def test_what_our_pages_do_not_use_is_not_there(harness: DashboardHarness, path: str) -> None:
+    cookie = harness.sign_in(harness.person()).cookie
     for method, mode in (
         ("GET", "cors"),
         ("GET", "navigate"),
@@ -74,28 +76,30 @@ def test_what_our_pages_do_not_use_is_not_there(desk: Desk, path: str) -> None:
         ("PUT", "cors"),
         ("DELETE", "cors"),
     ):
-        assert desk.ask(method, path, cookie=cookie, Sec_Fetch_Mode=mode).status == 404, method
-    assert desk.ask("GET", path, Sec_Fetch_Mode="cors").status == 404
+        assert harness.ask(method, path, cookie=cookie, Sec_Fetch_Mode=mode).status == 404, method
+    assert harness.ask("GET", path, Sec_Fetch_Mode="cors").status == 404
 
 
-def test_an_upload_is_not_taken(desk: Desk) -> None:
-    cookie = desk.sign_in(desk.person()).cookie
+def test_an_upload_is_not_taken(harness: DashboardHarness) -> None:
+    cookie = harness.sign_in(harness.person()).cookie
     token = (
-        desk.ask("GET", "/_stcore/health")
+        harness.ask("GET", "/_stcore/health")
         .headers.get("set-cookie", "")
         .partition("_streamlit_xsrf=")[2]
         .partition(";")[0]
     )
-    answer = desk.ask(
+    answer = harness.ask(
         "PUT", UPLOAD, "x" * 1000, cookie=f"{cookie}; _streamlit_xsrf={token}", X_Xsrftoken=token
     )
     assert answer.status == 404
 
 
-def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) -> None:
+def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(harness: DashboardHarness) -> None:
     """Without a session too: one of them leads a tab whose session has ended to the form."""
     for name in ("sign_in", "table"):
-        said = desk.ask("GET", f"/_stcore/bidi-components/dashtrade.{name}/{name}.js", Sec_Fetch_Mode="cors")
+        said = harness.ask(
+            "GET", f"/_stcore/bidi-components/dashtrade.{name}/{name}.js", Sec_Fetch_Mode="cors"
+        )
         assert (
             said.status == 200
             and said.headers["content-type"].startswith("text/javascript")
@@ -108,7 +112,7 @@ def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) 
         "dashtrade.table/parts.css",
         "x.table/table.js",
     ):
-        assert desk.ask("GET", f"/_stcore/bidi-components/{path}", Sec_Fetch_Mode="cors").status == 404
+        assert harness.ask("GET", f"/_stcore/bidi-components/{path}", Sec_Fetch_Mode="cors").status == 404
 
 
 # --- sockets ------------------------------------------------------------------------------------------------
@@ -117,26 +121,26 @@ def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(desk: Desk) 
 @pytest.mark.parametrize("path", ["/_stcore/stream", "/live"])
 @pytest.mark.parametrize("cookie", ["", "made-up"])
 def test_a_strangers_socket_only_hears_that_there_is_no_session(
-    desk: Desk, path: str, cookie: str, opened: ExitStack
+    harness: DashboardHarness, path: str, cookie: str, opened: ExitStack
 ) -> None:
-    assert why_closed(opened.enter_context(socket(desk, cookie, path=path))) == ENDED
+    assert why_closed(opened.enter_context(socket(harness, cookie, path=path))) == ENDED
 
 
-def test_the_eleventh_tab_takes_the_place_of_the_first(desk: Desk, opened: ExitStack) -> None:
-    cookie = desk.sign_in(desk.person()).cookie
-    tabs = [opened.enter_context(socket(desk, cookie)) for _ in range(10)]
-    assert desk.ask("GET", "/auth/alive", cookie=cookie).status == 409
+def test_the_eleventh_tab_takes_the_place_of_the_first(harness: DashboardHarness, opened: ExitStack) -> None:
+    cookie = harness.sign_in(harness.person()).cookie
+    tabs = [opened.enter_context(socket(harness, cookie)) for _ in range(10)]
+    assert harness.ask("GET", "/auth/alive", cookie=cookie).status == 409
     assert why_closed(tabs[0], 0.2) is None
-    newest = opened.enter_context(socket(desk, cookie))
+    newest = opened.enter_context(socket(harness, cookie))
     assert why_closed(tabs[0]) == CROWDED
     assert why_closed(newest, 0.2) is None and why_closed(tabs[1], 0.2) is None
-    assert why_closed(opened.enter_context(socket(desk, cookie, session="a-session"))) == CROWDED, (
+    assert why_closed(opened.enter_context(socket(harness, cookie, session="a-session"))) == CROWDED, (
         "it asks again by itself"
     )
-    other = desk.sign_in(desk.person()).cookie
-    assert why_closed(opened.enter_context(socket(desk, other)), 0.2) is None
+    other = harness.sign_in(harness.person()).cookie
+    assert why_closed(opened.enter_context(socket(harness, other)), 0.2) is None
     newest.close()
-    assert why_closed(opened.enter_context(socket(desk, cookie, session="a-session")), 0.2) is None
+    assert why_closed(opened.enter_context(socket(harness, cookie, session="a-session")), 0.2) is None
 
 
 class Client:
@@ -178,13 +182,13 @@ async def settle() -> None:
 def test_when_all_places_are_taken_the_busiest_user_makes_room() -> None:
     async def story() -> None:
         tabs = Tabs(of_one=3, in_all=5)
-        ann = [Client(tabs, "ann") for _ in range(2)]
+        trader = [Client(tabs, "ann") for _ in range(2)]
         bob = [Client(tabs, "bob") for _ in range(3)]
         await settle()
         cid = Client(tabs, "cid")
         await settle()
-        assert [one.closed for one in (*ann, *bob, cid)] == [None, None, CROWDED, None, None, None]
-        for one in (*ann, *bob, cid):
+        assert [one.closed for one in (*trader, *bob, cid)] == [None, None, CROWDED, None, None, None]
+        for one in (*trader, *bob, cid):
             await one.leave()
         assert not tabs.full("ann")
 
@@ -194,9 +198,9 @@ def test_when_all_places_are_taken_the_busiest_user_makes_room() -> None:
 def test_a_user_opens_so_many_in_a_while() -> None:
     async def story() -> None:
         tabs = Tabs(opened=Rate(0.001, burst_seconds=2000))
-        ann = [Client(tabs, "ann") for _ in range(3)]
+        trader = [Client(tabs, "ann") for _ in range(3)]
         bob = Client(tabs, "bob")
         await settle()
-        assert [one.closed for one in (*ann, bob)] == [None, None, LATER, None]
+        assert [one.closed for one in (*trader, bob)] == [None, None, LATER, None]
 
     asyncio.run(story())

@@ -15,7 +15,7 @@ from dashtrade.processes.supervisor import announce
 from dashtrade.services.people import credentials, users
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.middleware import allowed_hosts, host_allowed
-from tests.support.ui_desk import PASSWORD, UPGRADE, Desk, desk  # noqa: F401
+from tests.support.ui_harness import PASSWORD, UPGRADE, DashboardHarness, harness  # noqa: F401
 
 HTTPS = {"X_Forwarded_Proto": "https"}
 DASHBOARD = "dash.example.com"  # as the desk is told
@@ -64,19 +64,19 @@ def test_a_name_beside_ones_own_belongs_to_somebody_else(name: str, tmp_path: Pa
     assert not host_allowed(f"evil.{name.partition('.')[2]}", hosts)
 
 
-def test_who_comes_by_another_name_is_told_which_setting_is_missing(desk: Desk):
-    said = desk.ask("GET", "/auth/login", host="other.example.com:8443")
+def test_who_comes_by_another_name_is_told_which_setting_is_missing(harness: DashboardHarness):
+    said = harness.ask("GET", "/auth/login", host="other.example.com:8443")
     assert said.status == 421 and "DASHTRADE_DASHBOARD_URL=https://other.example.com:8443" in said.text
-    odd = desk.ask("GET", "/auth/login", host="a b<script>")
+    odd = harness.ask("GET", "/auth/login", host="a b<script>")
     assert odd.status in (400, 421) and "<script>" not in odd.text
 
 
 # --- links --------------------------------------------------------------------------------------------------
 
 
-def test_links_for_people_begin_with_the_dashboards_own_address(desk: Desk):
-    assert credentials.rescue(desk.app, desk.person()).startswith(f"https://{DASHBOARD}/reset?code=")
-    assert desk.app.settings.dashboard_url == f"https://{DASHBOARD}"
+def test_links_for_people_begin_with_the_dashboards_own_address(harness: DashboardHarness):
+    assert credentials.rescue(harness.app, harness.person()).startswith(f"https://{DASHBOARD}/reset?code=")
+    assert harness.app.settings.dashboard_url == f"https://{DASHBOARD}"
 
 
 def test_the_first_link_and_the_start_name_it_too(
@@ -137,31 +137,37 @@ def test_the_doctor_says_what_the_dashboard_is_called_and_when_that_leads_nobody
     ],
 )
 def test_a_form_is_taken_from_its_own_scheme_host_and_port(
-    desk: Desk, host: str, origin: str, forwarded: str, taken: bool
+    harness: DashboardHarness, host: str, origin: str, forwarded: str, taken: bool
 ):
-    names = {"own": desk.host}
-    host, origin = names.get(host, host), re.sub(r"//own(?=\b)", f"//{desk.host}", origin)
-    body = urlencode({"email": desk.person(), "password": PASSWORD})
+    names = {"own": harness.host}
+    host, origin = names.get(host, host), re.sub(r"//own(?=\b)", f"//{harness.host}", origin)
+    body = urlencode({"email": harness.person(), "password": PASSWORD})
     proxy = {"X_Forwarded_Proto": forwarded} if forwarded else {}
-    said = desk.ask(
+    said = harness.ask(
         "POST", "/auth/login", body, host=host, origin=origin, X_Forwarded_For="10.9.8.7", **proxy
     )
     assert said.status == (303 if taken else 403), said.text
 
 
-def test_a_socket_is_opened_from_its_own_scheme_alone(desk: Desk):
-    cookie = desk.sign_in(desk.person()).cookie
+def test_a_socket_is_opened_from_its_own_scheme_alone(harness: DashboardHarness):
+    cookie = harness.sign_in(harness.person()).cookie
     assert (
-        desk.ask("GET", "/_stcore/stream", cookie=cookie, origin=f"https://{desk.host}", **UPGRADE).status
+        harness.ask(
+            "GET", "/_stcore/stream", cookie=cookie, origin=f"https://{harness.host}", **UPGRADE
+        ).status
         == 403
     )
     secure = {"Cookie": f"__Host-dashtrade_session={cookie}"}
     assert (
-        desk.ask("GET", "/_stcore/stream", origin=f"https://{desk.host}", **UPGRADE, **HTTPS, **secure).status
+        harness.ask(
+            "GET", "/_stcore/stream", origin=f"https://{harness.host}", **UPGRADE, **HTTPS, **secure
+        ).status
         == 101
     )
     assert (
-        desk.ask("GET", "/_stcore/stream", origin=f"http://{desk.host}", **UPGRADE, **HTTPS, **secure).status
+        harness.ask(
+            "GET", "/_stcore/stream", origin=f"http://{harness.host}", **UPGRADE, **HTTPS, **secure
+        ).status
         == 403
     )
 
@@ -169,15 +175,15 @@ def test_a_socket_is_opened_from_its_own_scheme_alone(desk: Desk):
 # --- cookies ------------------------------------------------------------------------------------------------
 
 
-def set_cookies(desk: Desk, **headers: str) -> str:
+def set_cookies(harness: DashboardHarness, **headers: str) -> str:
     """All Set-Cookie lines of a sign-in."""
     import http.client
 
-    line = http.client.HTTPConnection("127.0.0.1", desk.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", harness.port, timeout=10)
     try:
-        body = urlencode({"email": desk.person(), "password": PASSWORD})
+        body = urlencode({"email": harness.person(), "password": PASSWORD})
         sent = {
-            "Host": desk.host,
+            "Host": harness.host,
             "Content-Type": "application/x-www-form-urlencoded",
             "X-Forwarded-For": "10.9.8.6",
         }
@@ -195,16 +201,16 @@ def set_cookies(desk: Desk, **headers: str) -> str:
         line.close()
 
 
-def test_over_https_every_cookie_has_the_prefix_and_over_http_none(desk: Desk):
+def test_over_https_every_cookie_has_the_prefix_and_over_http_none(harness: DashboardHarness):
     for headers in (
-        {"Origin": f"https://{desk.host}", "X_Forwarded_Proto": "https"},
+        {"Origin": f"https://{harness.host}", "X_Forwarded_Proto": "https"},
         {"Host": DASHBOARD, "Origin": f"https://{DASHBOARD}"},
     ):
-        lines = set_cookies(desk, **headers).splitlines()
+        lines = set_cookies(harness, **headers).splitlines()
         assert len(lines) == 2 and all(
             line.startswith("__Host-dashtrade_") and "; secure" in line.lower() for line in lines
         )
-    lines = set_cookies(desk, Origin=f"http://{desk.host}").splitlines()
+    lines = set_cookies(harness, Origin=f"http://{harness.host}").splitlines()
     assert len(lines) == 2 and all(
         line.startswith("dashtrade_") and "secure" not in line.lower() for line in lines
     )
@@ -219,27 +225,31 @@ def test_over_https_every_cookie_has_the_prefix_and_over_http_none(desk: Desk):
         ("__Host-dashtrade_session", False, False),
     ],
 )
-def test_a_session_counts_by_the_cookie_of_its_scheme_alone(desk: Desk, name: str, https: bool, taken: bool):
-    token = desk.sign_in(desk.person()).cookie
+def test_a_session_counts_by_the_cookie_of_its_scheme_alone(
+    harness: DashboardHarness, name: str, https: bool, taken: bool
+):
+    token = harness.sign_in(harness.person()).cookie
     headers = {"Cookie": f"other=1; {name}={token}; more=2"} | (HTTPS if https else {})
-    assert desk.ask("GET", "/", **headers).status == (200 if taken else 303)
-    assert desk.ask("GET", "/auth/alive", **headers).status == (204 if taken else 401)
+    assert harness.ask("GET", "/", **headers).status == (200 if taken else 303)
+    assert harness.ask("GET", "/auth/alive", **headers).status == (204 if taken else 401)
 
 
-def test_a_planted_cookie_does_not_hide_the_true_one(desk: Desk):
-    token = desk.sign_in(desk.person()).cookie
+def test_a_planted_cookie_does_not_hide_the_true_one(harness: DashboardHarness):
+    token = harness.sign_in(harness.person()).cookie
     for planted in (
         "dashtrade_session=planted; __Host-dashtrade_session=",
         "__Host-dashtrade_session={}; dashtrade_session=planted",
     ):
         cookies = planted.format(token) if "{}" in planted else planted + token
-        assert desk.ask("GET", "/", Cookie=cookies, **HTTPS).status == 200
+        assert harness.ask("GET", "/", Cookie=cookies, **HTTPS).status == 200
 
 
 @pytest.mark.parametrize(
     ("headers", "told"),
     [({}, None), (HTTPS, "max-age=31536000"), ({"Host": DASHBOARD}, "max-age=31536000; includeSubDomains")],
 )
-def test_over_https_the_browser_is_kept_to_it(desk: Desk, headers: dict[str, str], told: str | None):
+def test_over_https_the_browser_is_kept_to_it(
+    harness: DashboardHarness, headers: dict[str, str], told: str | None
+):
     for path in ("/auth/login", "/", "/nothing/here"):
-        assert desk.ask("GET", path, **headers).headers.get("strict-transport-security") == told
+        assert harness.ask("GET", path, **headers).headers.get("strict-transport-security") == told

@@ -11,13 +11,13 @@ import pytest
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.frame import Shell
 from dashtrade.ui.shell.middleware import local_path
-from tests.support.ui_desk import PASSWORD, Desk, desk  # noqa: F401
+from tests.support.ui_harness import PASSWORD, DashboardHarness, harness  # noqa: F401
 
 
-def test_every_page_comes_with_our_colours_style_and_script(desk: Desk):
-    cookie = desk.sign_in(desk.person()).cookie
+def test_every_page_comes_with_our_colours_style_and_script(harness: DashboardHarness):
+    cookie = harness.sign_in(harness.person()).cookie
     for path in ("/", "/positions", "/bots?bot=1", "/no_such_page"):
-        page = desk.ask("GET", path, cookie=cookie).text
+        page = harness.ask("GET", path, cookie=cookie).text
         assert "<title>DashTrade</title>" in page and "agent" not in page.partition("<noscript>")[2], path
         head, _, body = page.partition("</head>")
         assert head.index("/auth/theme.js") < head.index("/static/js/index"), (
@@ -25,13 +25,13 @@ def test_every_page_comes_with_our_colours_style_and_script(desk: Desk):
         )
         assert body.index("/auth/page.css") < body.index('id="root"'), "after Streamlit's own rules"
         for own in re.findall(r'(?:src|href)="(/auth/[^"]+)"', page):
-            assert desk.ask("GET", own).status == 200, own
+            assert harness.ask("GET", own).status == 200, own
 
 
-def test_what_is_no_page_is_not_found(desk: Desk):
-    cookie = desk.sign_in(desk.person()).cookie
+def test_what_is_no_page_is_not_found(harness: DashboardHarness):
+    cookie = harness.sign_in(harness.person()).cookie
     for path in ("/index.html", "/manifest.json", "/_stcore", "/robots.txt"):
-        assert desk.ask("GET", path, cookie=cookie).status == 404, path
+        assert harness.ask("GET", path, cookie=cookie).status == 404, path
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,19 @@ def test_the_engine_is_asked_where_this_browser_reaches_it_and_nobody_else_is(
     assert policy.count("script-src") == 1
 
 
-def test_a_sign_in_leads_back_to_the_page_that_was_asked_for(desk: Desk):
-    email = desk.person()
-    asked = desk.ask("GET", "/bots?bot=7")
+def test_a_sign_in_leads_back_to_the_page_that_was_asked_for(harness: DashboardHarness):
+    email = harness.person()
+    asked = harness.ask("GET", "/bots?bot=7")
     assert asked.headers["location"] == "/auth/login?next=%2Fbots%3Fbot%3D7"
-    form = desk.ask("GET", asked.headers["location"]).text
+    form = harness.ask("GET", asked.headers["location"]).text
     assert '<input type="hidden" name="next" value="/bots?bot=7">' in form
     given = {"email": email, "password": PASSWORD, "next": "/bots?bot=7"}
-    wrong = desk.ask("POST", "/auth/login", urlencode(given | {"password": "wrong password"}))
+    wrong = harness.ask("POST", "/auth/login", urlencode(given | {"password": "wrong password"}))
     assert '<input type="hidden" name="next" value="/bots?bot=7">' in wrong.text
-    right = desk.ask("POST", "/auth/login", urlencode(given))
+    right = harness.ask("POST", "/auth/login", urlencode(given))
     assert right.headers["location"] == "/bots?bot=7"
     assert (
-        desk.ask("GET", "/auth/login?next=/positions", cookie=right.cookie).headers["location"]
+        harness.ask("GET", "/auth/login?next=/positions", cookie=right.cookie).headers["location"]
         == "/positions"
     )
 
@@ -95,7 +95,7 @@ def test_a_sign_in_leads_back_to_the_page_that_was_asked_for(desk: Desk):
         "/" + "a" * 2000,
     ],
 )
-def test_a_link_to_the_form_leads_nowhere_but_to_our_pages(desk: Desk, away: str):
+def test_a_link_to_the_form_leads_nowhere_but_to_our_pages(harness: DashboardHarness, away: str):
     assert local_path(away) == "/"
-    given = {"email": desk.person(), "password": PASSWORD, "next": away}
-    assert desk.ask("POST", "/auth/login", urlencode(given)).headers["location"] == "/"
+    given = {"email": harness.person(), "password": PASSWORD, "next": away}
+    assert harness.ask("POST", "/auth/login", urlencode(given)).headers["location"] == "/"

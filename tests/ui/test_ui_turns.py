@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dashtrade.ui.shell.render_lock import Turns
+from dashtrade.ui.shell.render_lock import RenderLock
 
 
 def beside(work) -> threading.Thread:
@@ -17,7 +17,7 @@ def beside(work) -> threading.Thread:
 
 
 def test_one_page_runs_at_a_time():
-    turns, inside, most = Turns(longest=30), [], []
+    turns, inside, most = RenderLock(longest=30), [], []
 
     def page() -> None:
         with turns.turn():
@@ -32,7 +32,7 @@ def test_one_page_runs_at_a_time():
 
 
 def test_a_part_of_a_page_needs_no_second_turn_and_does_not_end_the_first():
-    turns, begun = Turns(longest=30), threading.Event()
+    turns, begun = RenderLock(longest=30), threading.Event()
 
     with turns.turn():
         with turns.turn():
@@ -44,7 +44,12 @@ def test_a_part_of_a_page_needs_no_second_turn_and_does_not_end_the_first():
 
 
 def test_a_slow_page_loses_its_turn_and_does_not_end_the_one_that_was_taken_over():
-    turns, over, slow_in, third = Turns(longest=0.3), threading.Event(), threading.Event(), threading.Event()
+    turns, over, slow_in, third = (
+        RenderLock(longest=0.3),
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
 
     def slow() -> None:
         with turns.turn():
@@ -63,13 +68,13 @@ def test_a_slow_page_loses_its_turn_and_does_not_end_the_one_that_was_taken_over
 
 
 def test_a_page_that_fails_gives_its_turn_back():
-    turns, begun = Turns(longest=30), threading.Event()
+    turns, begun = RenderLock(longest=30), threading.Event()
     with pytest.raises(ZeroDivisionError), turns.turn():
         raise ZeroDivisionError
     beside(lambda: _enter(turns, begun)).join(10)
     assert begun.is_set()
 
 
-def _enter(turns: Turns, begun: threading.Event) -> None:
+def _enter(turns: RenderLock, begun: threading.Event) -> None:
     with turns.turn():
         begun.set()

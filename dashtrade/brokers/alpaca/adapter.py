@@ -18,9 +18,9 @@ from typing import Any
 
 from dashtrade.brokers.alpaca import answers, order_body, wire
 from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
-from dashtrade.brokers.alpaca.connection import Connection, Timeouts
-from dashtrade.brokers.alpaca.lookup import Lookup
-from dashtrade.brokers.alpaca.market import Market
+from dashtrade.brokers.alpaca.connection import AlpacaConnection, Timeouts
+from dashtrade.brokers.alpaca.lookup import AlpacaLookup
+from dashtrade.brokers.alpaca.market import AlpacaMarket
 from dashtrade.brokers.alpaca.sdk import answer_of, no_answer, own_server
 from dashtrade.brokers.alpaca.stream import OnReport, TradeUpdates
 from dashtrade.domain.ports import (
@@ -76,7 +76,7 @@ class AlpacaBroker:
             raise Malformed(f"an Alpaca account cannot be {mode[:20]!r}", where="mode", hint="paper or live.")
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
         data_url, stream_url = own_server(api_url, data_url, stream_url)
-        self._api = Connection(
+        self._api = AlpacaConnection(
             key,
             secret,
             mode,
@@ -85,7 +85,7 @@ class AlpacaBroker:
             clock=clock or SystemClock(),
             timeouts=timeouts or Timeouts(),
         )
-        self._lookup, self._market = Lookup(self._api), Market(self._api, feed)
+        self._lookup, self._market = AlpacaLookup(self._api), AlpacaMarket(self._api, feed)
         self._updates = TradeUpdates(key, secret, mode == "paper", stream_url)
         self.offers = Offers(prices=self, listing=self, stream=self, clock_skew=self.clock_skew)
         if on_report is not None:

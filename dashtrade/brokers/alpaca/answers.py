@@ -31,7 +31,7 @@ LONGEST_WAIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class AlpacaErrorResponse:
     """An answer that is not a success, as it came."""
 
     status: int
@@ -63,7 +63,7 @@ def clean(text: object) -> str:
     return re.sub(r"[\s{}<>]+", " ", str(text)).strip()[:300]
 
 
-def after_post(answer: Answer, request: OrderRequest, now: datetime) -> BrokerError:
+def after_post(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime) -> BrokerError:
     """An order was posted and this came back. Only Alpaca's own refusal is a refusal; what a proxy or a
     broken server says leaves open whether the order was placed."""
     spoken = bool(answer.body.get("message"))
@@ -87,7 +87,7 @@ def in_doubt(what: str) -> Unknown:
     )
 
 
-def after_read(answer: Answer, now: datetime) -> BrokerError:
+def after_read(answer: AlpacaErrorResponse, now: datetime) -> BrokerError:
     if answer.status == 429:
         return limited(answer, now, "It is asked again then.")
     if answer.status == 401 or (answer.status == 403 and answer.body):
@@ -101,7 +101,7 @@ def after_read(answer: Answer, now: datetime) -> BrokerError:
     return silent(what)
 
 
-def says_absent(answer: Answer) -> bool:
+def says_absent(answer: AlpacaErrorResponse) -> bool:
     """Alpaca's own "not found", by its code or its words; anybody else's 404 proves nothing."""
     known = re.search(r"\b(order|position|asset)\b.*(not found|does not exist)", answer.said)
     return answer.status == 404 and (answer.code // 10000 == 4041 or (not answer.code and known is not None))
@@ -121,7 +121,7 @@ def bad_key(said: str = "") -> BadCredentials:
     )
 
 
-def limited(answer: Answer, now: datetime, then: str) -> RetryLater:
+def limited(answer: AlpacaErrorResponse, now: datetime, then: str) -> RetryLater:
     wait = _told_wait(answer.headers, now)
     return RetryLater(
         f"Alpaca's limit of requests a minute is used up for {plain_seconds(wait)} more seconds. {then}", wait
@@ -148,12 +148,12 @@ def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
     return min(max(wait, timedelta(seconds=0.5)), LONGEST_WAIT)
 
 
-def is_repeat(answer: Answer) -> bool:
+def is_repeat(answer: AlpacaErrorResponse) -> bool:
     """Our own id is there already: an earlier try of ours did arrive."""
     return answer.status == 422 and "client_order_id must be unique" in answer.said
 
 
-def refusal(answer: Answer, request: OrderRequest) -> str:
+def refusal(answer: AlpacaErrorResponse, request: OrderRequest) -> str:
     """Why Alpaca refused, and what the user can do about it."""
     body, said, name = answer.body, answer.said, request.symbol.short
     if "buying power" in said:

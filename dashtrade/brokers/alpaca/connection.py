@@ -25,7 +25,7 @@ class Timeouts:
     second_look: float = 0.3  # before a position that is not there makes a closing order a mistake
 
 
-class Connection:
+class AlpacaConnection:
     """The library's clients of one account, and what their answers and failures mean."""
 
     def __init__(

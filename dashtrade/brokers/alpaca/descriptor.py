@@ -5,7 +5,14 @@ from __future__ import annotations
 from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
 from dashtrade.brokers.alpaca.credentials import check
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.broker_kinds import Address, BrokerKind, Choice, Credential, Option, Surroundings
+from dashtrade.domain.broker_kinds import (
+    AccountOption,
+    Address,
+    BrokerChoice,
+    BrokerKind,
+    Credential,
+    Surroundings,
+)
 from dashtrade.domain.ports import Broker
 
 
@@ -39,7 +46,7 @@ BROKER = BrokerKind(
         ),
     ),
     choices=(
-        Choice(
+        BrokerChoice(
             title="Alpaca",
             can=CAPABILITIES,
             modes=("paper", "live"),
@@ -51,7 +58,7 @@ BROKER = BrokerKind(
                 Credential(name="secret", label="API secret", help="the secret key, shown once", secret=True),
             ),
             options=(
-                Option(
+                AccountOption(
                     name="feed",
                     help="iex (free) or sip (with Alpaca's paid plan): where stock prices come from",
                 ),

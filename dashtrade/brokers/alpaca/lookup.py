@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from dashtrade.brokers.alpaca import answers, wire
-from dashtrade.brokers.alpaca.connection import Connection
+from dashtrade.brokers.alpaca.connection import AlpacaConnection
 from dashtrade.domain.ports import FoundOrder, OrderRef, OrderReport
 from dashtrade.domain.values import bot_of_order
 
@@ -18,10 +18,10 @@ MOST_PAGES = 20
 SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
 
 
-class Lookup:
+class AlpacaLookup:
     """Orders by our id, one by one or from a list."""
 
-    def __init__(self, api: Connection) -> None:
+    def __init__(self, api: AlpacaConnection) -> None:
         self._api, self._lock, self._turn = api, threading.Lock(), 0
 
     def find(self, order: OrderRef) -> OrderReport | None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.alpaca import order_body, wire
-from dashtrade.brokers.alpaca.connection import Connection
+from dashtrade.brokers.alpaca.connection import AlpacaConnection
 from dashtrade.brokers.alpaca.sdk import bar_length
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -24,10 +24,10 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 
 
-class Market:
+class AlpacaMarket:
     """What Alpaca's symbols trade at, by which rules and when."""
 
-    def __init__(self, api: Connection, feed: str | None) -> None:
+    def __init__(self, api: AlpacaConnection, feed: str | None) -> None:
         self._api, self._feed = api, feed
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         # until when that is believed; whether open; when that changes

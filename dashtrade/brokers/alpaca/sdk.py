@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashtrade.brokers.alpaca import answers
-from dashtrade.brokers.alpaca.answers import Answer
+from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.timeframes import Timeframe
 
@@ -70,7 +70,7 @@ def _base(url: str | None) -> str | None:
     return url.strip().rstrip("/").removesuffix("/v2").rstrip("/") if url and url.strip() else None
 
 
-def answer_of(error: Exception) -> Answer | None:
+def answer_of(error: Exception) -> AlpacaErrorResponse | None:
     """The HTTP answer in the library's error; its `code` is not asked, as that raises on HTML and on a
     401."""
     from alpaca.common.exceptions import APIError
@@ -79,7 +79,7 @@ def answer_of(error: Exception) -> Answer | None:
     return (
         None
         if response is None
-        else Answer(status=response.status_code, text=response.text, headers=response.headers)
+        else AlpacaErrorResponse(status=response.status_code, text=response.text, headers=response.headers)
     )
 
 

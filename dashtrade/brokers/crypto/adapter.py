@@ -18,7 +18,7 @@ from dashtrade.brokers.crypto.credentials import no_sandbox
 from dashtrade.brokers.crypto.errors import reading, sending
 from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.brokers.crypto.keys import KEY_INFO, nothing_told
-from dashtrade.brokers.crypto.market import Market
+from dashtrade.brokers.crypto.market import CryptoMarket
 from dashtrade.brokers.crypto.placing import Placing
 from dashtrade.brokers.crypto.venues import capabilities_of, exchange_of
 from dashtrade.brokers.crypto.wire import Wire
@@ -101,7 +101,7 @@ class CryptoBroker:
         # orders without all executions yet, by when they were first seen ended
         self._ended: dict[str, datetime] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
-        self._market = Market(self._wire, self._clock)
+        self._market = CryptoMarket(self._wire, self._clock)
         self._placing = Placing(self._market, self.capabilities)
 
     # --- orders ---
@@ -294,7 +294,7 @@ class CryptoBroker:
             self.venue,
             ref,
             order,
-            reports.Money(
+            reports.FillContext(
                 rules=market_data.rules_of(client.market(order["symbol"] or ref.symbol.short)),
                 now=now,
                 lag=self._trades_lag,

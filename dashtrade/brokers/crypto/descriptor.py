@@ -6,7 +6,14 @@ from dashtrade.brokers.crypto.credentials import check
 from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.brokers.crypto.venues import EXCHANGES, OTHER, exchange_of, table_of
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.broker_kinds import Address, BrokerKind, Choice, Credential, Option, Surroundings
+from dashtrade.domain.broker_kinds import (
+    AccountOption,
+    Address,
+    BrokerChoice,
+    BrokerKind,
+    Credential,
+    Surroundings,
+)
 from dashtrade.domain.ports import Broker
 
 _GUIDES = {
@@ -45,8 +52,8 @@ def _make(account: Account, credentials: dict[str, str], around: Surroundings) -
     )
 
 
-def _choice(row: Exchange) -> Choice:
-    return Choice(
+def _choice(row: Exchange) -> BrokerChoice:
+    return BrokerChoice(
         title=row.name,
         exchange=row.id,
         can=table_of(row),
@@ -55,8 +62,8 @@ def _choice(row: Exchange) -> Choice:
         guide=_GUIDES[row.id],
         credentials=tuple(_credentials(row)),
         options=(
-            Option(name="exchange", help=row.id or "its name in ccxt"),
-            Option(name="quote", help=f"the money the account is counted in, {row.quote}"),
+            AccountOption(name="exchange", help=row.id or "its name in ccxt"),
+            AccountOption(name="quote", help=f"the money the account is counted in, {row.quote}"),
         ),
         settings=(f"CCXT_URL_{row.id.upper() or '<EXCHANGE>'}",),
     )

@@ -19,7 +19,7 @@ QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuing, never for deciding
 RULES_ARE_FRESH = timedelta(hours=1)
 
 
-class Market:
+class CryptoMarket:
     """What is asked of the exchange: its symbols, their rules and prices, and the account's coins."""
 
     def __init__(self, wire: Wire, clock: Clock) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dashtrade.brokers.crypto import market_data
 from dashtrade.brokers.crypto.exchange import COLLAR
-from dashtrade.brokers.crypto.market import Market
+from dashtrade.brokers.crypto.market import CryptoMarket
 from dashtrade.domain.ports import Capabilities, OrderRequest, Rejected, RetryLater, Rules, Unavailable
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, plain, round_to
 
@@ -18,7 +18,7 @@ _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 class Placing:
     """What ccxt is called with for an order, or why it cannot be placed."""
 
-    def __init__(self, market: Market, capabilities: Capabilities) -> None:
+    def __init__(self, market: CryptoMarket, capabilities: Capabilities) -> None:
         self.venue, self.capabilities, self._market = market.venue, capabilities, market
 
     def check(self, request: OrderRequest) -> None:

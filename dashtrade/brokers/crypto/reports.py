@@ -35,7 +35,7 @@ _NO_WHY = "REJECT_REASON_UNSPECIFIED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Money:
+class FillContext:
     """What is needed to turn executions into fills: the symbol's steps, the time, and the price of another
     coin."""
 
@@ -47,7 +47,7 @@ class Money:
     price: Callable[[str], Decimal | None]
 
 
-def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money) -> OrderReport:
+def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext) -> OrderReport:
     """Fills alone are booked, never totals beside them: a total told before its fills would be booked twice.
     So an order that has ended counts as working until its executions are all there, or until they can no
     longer be expected."""
@@ -92,7 +92,7 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
 
 
 def _told_fills(
-    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext
 ) -> tuple[bool, tuple[BrokerFill, ...], str]:
     """False, where the exchange has no list of executions: the totals will have to do."""
     try:
@@ -105,7 +105,7 @@ def _told_fills(
 
 
 def _fills(
-    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: Money
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext
 ) -> tuple[tuple[BrokerFill, ...], str]:
     trades: Sequence[Any] = [
         trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")
@@ -119,7 +119,7 @@ def _fills(
     return tuple(sorted(fills.values(), key=lambda fill: (fill.at, fill.id))), " ".join(dict.fromkeys(notes))
 
 
-def _fill(ref: OrderRef, order: Any, trade: Any, money: Money, notes: list[str]) -> BrokerFill:
+def _fill(ref: OrderRef, order: Any, trade: Any, money: FillContext, notes: list[str]) -> BrokerFill:
     price, quantity = number(trade["price"]) or ZERO, number(trade["amount"]) or ZERO
     whole = round_to(quantity, money.rules.quantity_step)
     if abs(whole - quantity) < money.rules.quantity_step / 1000:  # ccxt divided a cost by a price
@@ -141,7 +141,7 @@ def _fill(ref: OrderRef, order: Any, trade: Any, money: Money, notes: list[str])
 
 
 def _fees(
-    ref: OrderRef, trade: Any, price: Decimal, money: Money, notes: list[str]
+    ref: OrderRef, trade: Any, price: Decimal, money: FillContext, notes: list[str]
 ) -> tuple[Decimal, Decimal]:
     """In the quote currency, and in the bought coin; a third coin is valued at its price of now, or left out
     and said."""

@@ -27,7 +27,7 @@ DAY = 86_400.0
 MOST_AT_ONCE = 4  # clients of one account: as many requests may be under way
 
 
-class Pace:
+class RequestBudget:
     """A bucket of request time, shared by an account's clients. It lets a burst through, then keeps the
     exchange's pace; a wait longer than `patience` is not slept but told."""
 
@@ -91,7 +91,10 @@ class Wire:
             cache,
             clock,
         )
-        self._timeout, self._pace = timeout, Pace(venue.burst, patience, venue.name) if paced else None
+        self._timeout, self._pace = (
+            timeout,
+            RequestBudget(venue.burst, patience, venue.name) if paced else None,
+        )
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(1 if venue.nonces else MOST_AT_ONCE):
             self._idle.put(None)

@@ -17,13 +17,13 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TypeVar
 
 from dashtrade.brokers.paper.capabilities import capabilities_of
-from dashtrade.brokers.paper.fills import Step, ended, report, trade, triggered
+from dashtrade.brokers.paper.fills import FillStep, ended, report, trade, triggered
 from dashtrade.brokers.paper.hours import in_session, session_end, session_start
 from dashtrade.brokers.paper.requests import AT_ONCE, WAITS_FOR_PRICE, arrived, check, quantity_step_of
 from dashtrade.domain.paper_account import (
-    Ledger,
     NeedsQuotes,
     PaperBook,
+    PaperLedger,
     PaperOrder,
     PaperSettings,
     PaperStore,
@@ -189,13 +189,15 @@ class PaperBroker:
             except NeedsQuotes as needs:
                 quotes = quotes | {symbol: self._feed.quote(symbol) for symbol in needs.symbols}
 
-    def _place(self, book: PaperBook, quotes: dict[Symbol, Quote], step: Step, now: datetime) -> OrderReport:
+    def _place(
+        self, book: PaperBook, quotes: dict[Symbol, Quote], step: FillStep, now: datetime
+    ) -> OrderReport:
         order, fills = step.order, []
         if book.order(order.client_order_id):
             raise Rejected(
                 f"client order id must be unique: {order.client_order_id} was used before; look that order up"
             )
-        ledger = Ledger(book, self._settings, quotes)
+        ledger = PaperLedger(book, self._settings, quotes)
         price = (
             step.price or order.limit_price or order.stop_price or quotes[order.symbol].price_for(order.side)
         )
@@ -214,7 +216,7 @@ class PaperBroker:
         return report(order, fills)
 
     def _advance(self, book: PaperBook, quotes: dict[Symbol, Quote], now: datetime) -> list[OrderReport]:
-        ledger, reports = Ledger(book, self._settings, quotes), []
+        ledger, reports = PaperLedger(book, self._settings, quotes), []
         for before in book.working():
             step = self._look(before, quotes.get(before.symbol), now)
             order, fills = step.order, []
@@ -236,24 +238,28 @@ class PaperBroker:
 
     # --- pure decisions ---
 
-    def _look(self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False) -> Step:
+    def _look(
+        self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
+    ) -> FillStep:
         """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
         nothing."""
         if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
-            return Step(order=ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
+            return FillStep(order=ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
         if not self._trades(order, now):
             reason = (
                 "the market is closed" if order.time_in_force in AT_ONCE else "waits for the market to open"
             )
-            return Step(order=replace(order, reason=reason) if arriving else order)
+            return FillStep(order=replace(order, reason=reason) if arriving else order)
         if quote is None:
-            return Step(order=order)
+            return FillStep(order=order)
         waited = not self._trades(order, order.updated_at)  # since the market was closed: this is its arrival
         seen = triggered(
             replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
         )
         price = self._price(seen, quote, resting=order.type is OrderType.LIMIT and not (arriving or waited))
-        return Step(order=seen, quantity=self._share(seen), price=price) if price else Step(order=seen)
+        return (
+            FillStep(order=seen, quantity=self._share(seen), price=price) if price else FillStep(order=seen)
+        )
 
     def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
         """What the order trades at now. On arrival a limit order gets the market's price, later its own

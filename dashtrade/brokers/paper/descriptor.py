@@ -6,7 +6,7 @@ from typing import Any
 
 from dashtrade.brokers.paper.capabilities import capabilities_of
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.broker_kinds import BrokerKind, Choice, Option, Surroundings
+from dashtrade.domain.broker_kinds import AccountOption, BrokerChoice, BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.ports import Broker
 
@@ -29,28 +29,28 @@ BROKER = BrokerKind(
     make=_make,
     starting_cash=lambda options: PaperSettings.from_options(options).starting_cash,
     choices=(
-        Choice(
+        BrokerChoice(
             title="Paper, built in",
             can=capabilities_of(PaperSettings()),
             modes=("paper",),
             guide="Nothing to connect: play money at demo prices, day and night. Orders are filled as a "
             "broker would fill them, and nothing leaves this machine.",
             options=(
-                Option(
+                AccountOption(
                     name="starting_cash",
                     label="Starting money, in dollars",
                     help="the money to begin with, 100000",
                     default="100000",
                     missing="Enter how much it begins with, such as 100,000.",
                 ),
-                Option(
+                AccountOption(
                     name="fee_per_order",
                     label="Fee per order, $",
                     help="dollars, 0",
                     default="0",
                     folded=True,
                 ),
-                Option(
+                AccountOption(
                     name="fee_percent",
                     label="Fee, % of the amount",
                     help="of the amount, 0",
@@ -58,7 +58,7 @@ BROKER = BrokerKind(
                     unit="percent",
                     folded=True,
                 ),
-                Option(
+                AccountOption(
                     name="slippage_percent",
                     label="Slippage, %",
                     help="of the price, against you, 0",
@@ -66,9 +66,11 @@ BROKER = BrokerKind(
                     unit="percent",
                     folded=True,
                 ),
-                Option(name="fill_percent", help="the share of a market order that fills at once, 100"),
-                Option(name="leverage", label="Leverage", help="1", default="1", folded=True),
-                Option(
+                AccountOption(
+                    name="fill_percent", help="the share of a market order that fills at once, 100"
+                ),
+                AccountOption(name="leverage", label="Leverage", help="1", default="1", folded=True),
+                AccountOption(
                     name="shorting",
                     label="Short selling allowed",
                     help="true",
@@ -76,7 +78,7 @@ BROKER = BrokerKind(
                     unit="yes or no",
                     folded=True,
                 ),
-                Option(
+                AccountOption(
                     name="hours",
                     help="always, or exchange: stocks trade Monday to Friday, 09:30 to 16:00 in New York",
                 ),

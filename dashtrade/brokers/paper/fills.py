@@ -8,13 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from dashtrade.brokers.paper.requests import WAITS_FOR_PRICE
-from dashtrade.domain.paper_account import AVERAGE, Ledger, PaperOrder
+from dashtrade.domain.paper_account import AVERAGE, PaperLedger, PaperOrder
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class FillStep:
     """The order as it stands now, and what of it trades now at which price."""
 
     order: PaperOrder
@@ -57,7 +57,7 @@ def _filled(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
     )
 
 
-def trade(ledger: Ledger, step: Step, number: int, now: datetime) -> tuple[PaperOrder, BrokerFill]:
+def trade(ledger: PaperLedger, step: FillStep, number: int, now: datetime) -> tuple[PaperOrder, BrokerFill]:
     order = step.order
     fill = BrokerFill(
         id=f"{order.client_order_id}-{number}",

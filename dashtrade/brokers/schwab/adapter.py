@@ -15,11 +15,11 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.auth import URL, SignIn, warning_of
+from dashtrade.brokers.schwab.auth import URL, SchwabSession, warning_of
 from dashtrade.brokers.schwab.capabilities import CAPABILITIES
-from dashtrade.brokers.schwab.connection import Connection
-from dashtrade.brokers.schwab.lookup import Lookup
-from dashtrade.brokers.schwab.market import Market
+from dashtrade.brokers.schwab.connection import SchwabConnection
+from dashtrade.brokers.schwab.lookup import SchwabLookup
+from dashtrade.brokers.schwab.market import SchwabMarket
 from dashtrade.brokers.schwab.order_body import check, order_body
 from dashtrade.brokers.schwab.reports import cash_of, number, positions_of
 from dashtrade.domain.ports import (
@@ -66,7 +66,7 @@ class SchwabBroker:
         timeout: float = 10.0,
         settle: timedelta | None = None,
         owner_of: Callable[[str], str | None] = lambda number: None,
-        alone: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        exclusive: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.capabilities = CAPABILITIES if settle is None else replace(CAPABILITIES, settle=settle)
         self.offers = Offers(
@@ -77,11 +77,11 @@ class SchwabBroker:
         )
         self._clock = clock or SystemClock()
         http = wire.Http((url or URL).rstrip("/"), timeout)
-        self._sign_in = SignIn(
-            key.strip(), secret.strip(), load_token, save_token, http.form, self._clock, alone
+        self._sign_in = SchwabSession(
+            key.strip(), secret.strip(), load_token, save_token, http.form, self._clock, exclusive
         )
-        self._api = Connection(http, self._sign_in, self._clock, account)
-        self._lookup, self._market = Lookup(self._api, owner_of), Market(self._api)
+        self._api = SchwabConnection(http, self._sign_in, self._clock, account)
+        self._lookup, self._market = SchwabLookup(self._api, owner_of), SchwabMarket(self._api)
 
     # --- the sign-in ---
 
@@ -121,7 +121,7 @@ class SchwabBroker:
             self._lookup.claim(request.client_order_id, answer.location.rstrip("/").rpartition("/")[2])
         return self._first_report(ref, told=bool(answer.location))
 
-    def _place(self, path: str, body: dict[str, Any]) -> wire.Answer:
+    def _place(self, path: str, body: dict[str, Any]) -> wire.SchwabResponse:
         try:
             return self._api.authorized("POST", path, json=body)
         except wire.NoAnswer as error:

@@ -74,7 +74,7 @@ class Token:
         return bool(self.access) and self.access != refused and now < self.access_ends - EARLY
 
 
-class SignIn:
+class SchwabSession:
     """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what
     it kept."""
 
@@ -86,7 +86,7 @@ class SignIn:
         save: Callable[[str], None],
         post: Callable[..., Any],
         clock: Clock,
-        alone: Callable[[], AbstractContextManager[Any]],
+        exclusive: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self._key, self._secret, self._load, self._save, self._post, self._clock = (
             key,
@@ -96,7 +96,7 @@ class SignIn:
             post,
             clock,
         )
-        self._alone, self._lock = alone, threading.Lock()
+        self._exclusive, self._lock = exclusive, threading.Lock()
         self._token: Token | None = None
 
     def access(self, *, refused: str | None = None) -> str:
@@ -106,7 +106,7 @@ class SignIn:
             now = self._clock.now()
             if self._token is not None and self._token.is_good(now, refused):
                 return self._token.access
-            with self._alone():
+            with self._exclusive():
                 token = self._token = self._kept()  # somebody else may have renewed it, or signed in anew
                 if token.is_good(now, refused):
                     return token.access

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.auth import SignIn
+from dashtrade.brokers.schwab.auth import SchwabSession
 from dashtrade.domain.ports import BadCredentials, Clock, RetryLater, Unavailable
 
 
-class Connection:
+class SchwabConnection:
     """One account's requests: signed in, to the account's own path, and by Schwab's clock."""
 
-    def __init__(self, http: wire.Http, sign_in: SignIn, clock: Clock, account: str | None) -> None:
+    def __init__(self, http: wire.Http, sign_in: SchwabSession, clock: Clock, account: str | None) -> None:
         self._http, self._sign_in, self.clock, self._wanted = http, sign_in, clock, account
         self.account_of: str | None = None
         self.ahead = timedelta(0)  # Schwab's clock before ours
@@ -55,7 +55,7 @@ class Connection:
             raise wire.reading(answer)
         return answer.json
 
-    def authorized(self, method: str, path: str, **given: Any) -> wire.Answer:
+    def authorized(self, method: str, path: str, **given: Any) -> wire.SchwabResponse:
         """A 401 took nothing: the token is renewed and the request goes again, once."""
         token = self._sign_in.access()
         answer = self._http.ask(method, path, headers=_bearer(token), **given)

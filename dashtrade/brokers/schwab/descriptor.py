@@ -7,12 +7,12 @@ from dashtrade.brokers.schwab.capabilities import CAPABILITIES
 from dashtrade.brokers.schwab.credentials import check
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.broker_kinds import (
+    AccountOption,
     Address,
+    BrokerChoice,
     BrokerKind,
-    Choice,
+    BrokerSignIn,
     Credential,
-    Option,
-    SignIn,
     Surroundings,
 )
 from dashtrade.domain.ports import Broker
@@ -28,7 +28,7 @@ def _make(account: Account, credentials: dict[str, str], around: Surroundings) -
         around.save_session,
         clock=around.clock,
         owner_of=around.owner_of,
-        alone=around.alone,
+        exclusive=around.exclusive,
         url=around.address("SCHWAB_URL"),
         account=account.options.get("account"),
     )
@@ -42,7 +42,7 @@ BROKER = BrokerKind(
     lacks=lambda credentials: (
         "" if credentials.get("token") else "nobody has signed in at Schwab for it yet."
     ),
-    sign_in=SignIn(
+    sign_in=BrokerSignIn(
         every="seven days",
         code_lives="30 seconds",
         callback="https://127.0.0.1",  # what people register there for an app without a website
@@ -53,7 +53,7 @@ BROKER = BrokerKind(
     ),
     addresses=(Address(setting="SCHWAB_URL", default="Schwab's own", meaning="address of Schwab's API"),),
     choices=(
-        Choice(
+        BrokerChoice(
             title="Schwab",
             can=CAPABILITIES,
             modes=("live",),
@@ -68,8 +68,10 @@ BROKER = BrokerKind(
                 ),
             ),
             options=(
-                Option(name="account", help="the account's number, where the sign-in shows several"),
-                Option(name="callback", help="the callback address as registered there, https://127.0.0.1"),
+                AccountOption(name="account", help="the account's number, where the sign-in shows several"),
+                AccountOption(
+                    name="callback", help="the callback address as registered there, https://127.0.0.1"
+                ),
             ),
             settings=("SCHWAB_URL",),
         ),

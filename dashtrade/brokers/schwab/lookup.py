@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.connection import Connection
+from dashtrade.brokers.schwab.connection import SchwabConnection
 from dashtrade.brokers.schwab.reports import entered, fees_of, fits, order_report, spelled
 from dashtrade.domain.ports import OrderRef, OrderReport, RetryLater, Unavailable, VenueStatus
 from dashtrade.domain.values import ZERO, OrderSide
@@ -23,11 +23,11 @@ LONGEST = timedelta(days=60)  # Schwab searches no further back
 FEES_LAG = timedelta(seconds=5)  # how long the fees of a sale that has ended are waited for
 
 
-class Lookup:
+class SchwabLookup:
     """Which order there is ours, and what became of it. `owner_of` tells, where the app knows it, which order
     of ours carries a number of Schwab's."""
 
-    def __init__(self, api: Connection, owner_of: Callable[[str], str | None]) -> None:
+    def __init__(self, api: SchwabConnection, owner_of: Callable[[str], str | None]) -> None:
         self._api, self._owner_of, self._lock = api, owner_of, threading.Lock()
         # sales without their fees yet, by when they were first seen ended
         self._ended: dict[str, datetime] = {}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.connection import Connection
+from dashtrade.brokers.schwab.connection import SchwabConnection
 from dashtrade.brokers.schwab.reports import candles_of, number, spelled
 from dashtrade.domain.ports import Candle, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.symbols import Symbol
@@ -18,10 +18,10 @@ HOURS_ARE_FRESH = timedelta(minutes=1)
 DAYS_AHEAD = 6
 
 
-class Market:
+class SchwabMarket:
     """What Schwab's symbols trade at, by which rules and when."""
 
-    def __init__(self, api: Connection) -> None:
+    def __init__(self, api: SchwabConnection) -> None:
         self._api = api
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
         self._hours: tuple[datetime, bool] | None = None

@@ -19,7 +19,7 @@ CONNECT = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SchwabResponse:
     status: int
     text: str
     json: Any  # None: it cannot be read
@@ -49,7 +49,7 @@ class Http:
             requests.exceptions,
         )
 
-    def ask(self, method: str, path: str, **given: Any) -> Answer:
+    def ask(self, method: str, path: str, **given: Any) -> SchwabResponse:
         try:
             said = self._session.request(
                 method, self._url + path, timeout=self._timeout, allow_redirects=False, **given
@@ -61,7 +61,7 @@ class Http:
                 "no answer in time" if isinstance(error, self._errors.Timeout) else "the connection broke",
             ) from error
         heads = said.headers
-        return Answer(
+        return SchwabResponse(
             status=said.status_code,
             text=text,
             json=_json(text),
@@ -114,7 +114,7 @@ def _never_connected(error: BaseException) -> bool:
 # --- what an answer means -----------------------------------------------------------------------------------
 
 
-def certain(answer: Answer) -> BrokerError | None:
+def certain(answer: SchwabResponse) -> BrokerError | None:
     """What holds whatever was asked."""
     if answer.status == 429:
         after = answer.retry_after if answer.retry_after is not None else 10.0
@@ -139,7 +139,7 @@ def certain(answer: Answer) -> BrokerError | None:
     return None
 
 
-def placing(answer: Answer) -> BrokerError:
+def placing(answer: SchwabResponse) -> BrokerError:
     """Of an order that was not answered with 201."""
     sure = certain(answer)
     if sure is not None:
@@ -158,7 +158,7 @@ def in_doubt(why: str) -> Unknown:
     )
 
 
-def reading(answer: Answer) -> BrokerError:
+def reading(answer: SchwabResponse) -> BrokerError:
     sure = certain(answer)
     return sure or Unavailable(
         f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked "
@@ -192,7 +192,7 @@ def unheard(error: NoAnswer) -> Unavailable:
     )
 
 
-def said(answer: Answer) -> str:
+def said(answer: SchwabResponse) -> str:
     """Schwab's own words: its message says that something is wrong, the errors beside it say what."""
     found = answer.json if isinstance(answer.json, dict) else {}
     told = found.get("errors")

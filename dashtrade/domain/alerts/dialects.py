@@ -53,11 +53,11 @@ from dashtrade.domain.signals import Action, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed, OrderType, Side, exact, plain
 
-__all__ = ["Reading", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
+__all__ = ["ParsedAlert", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ParsedAlert:
     signal: Signal
     secret: str | None  # the body's own proof of who sent it
     body: dict[str, Any]  # the fields as sent, without the secret; numbers are int or Decimal
@@ -207,7 +207,7 @@ def _order(fields: Fields) -> dict[str, Any]:
 # --- the whole ----------------------------------------------------------------------------------------------
 
 
-def parse(raw: bytes) -> Reading:
+def parse(raw: bytes) -> ParsedAlert:
     """Read one body; `Malformed` says what is wrong with it, nothing else is raised."""
     return read(open_body(raw))
 
@@ -222,7 +222,7 @@ def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
             raise Malformed(f"{where} still holds the placeholder {{{{{name}}}}}", where=where, hint=hint)
 
 
-def read(opened: dict[str, Any] | str) -> Reading:
+def read(opened: dict[str, Any] | str) -> ParsedAlert:
     """The same for a body that is open already."""
     _refuse_placeholders(opened)
     sent = fields_of_text(opened) if isinstance(opened, str) else opened
@@ -237,7 +237,7 @@ def read(opened: dict[str, Any] | str) -> Reading:
     else:
         canonical = canonical_text(body)
     signal = _signal(Fields.of(body), "text" if isinstance(opened, str) else None)
-    return Reading(signal=signal, secret=secret_of(opened), body=body, canonical=canonical)
+    return ParsedAlert(signal=signal, secret=secret_of(opened), body=body, canonical=canonical)
 
 
 def _bot(fields: Fields) -> str | None:

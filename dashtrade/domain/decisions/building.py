@@ -6,10 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from dashtrade.domain.decisions import netting
-from dashtrade.domain.decisions.sizing import NoSize, entry_size, exit_quantity
+from dashtrade.domain.decisions.sizing import SizeRefused, entry_size, exit_quantity
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
-from dashtrade.domain.exits.broker_held import Entry, Held, held_natively
+from dashtrade.domain.exits.broker_held import Entry, Held, exits_broker_can_hold
 from dashtrade.domain.exits.plan import OrderExits, misplaced, plan_for
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import Rules
@@ -101,14 +101,14 @@ def _reaching(view: View, side: OrderSide) -> Decimal:
 
 def opening_step(
     signal: Signal, view: View, side: Side, effect: Effect, fixed: Decimal | None
-) -> Step | NoSize:
+) -> Step | SizeRefused:
     bot = view.bot
     order_side = OrderSide.BUY if side is Side.LONG else OrderSide.SELL
     kind = signal.order_type or bot.order_type
     price, limit = _prices(signal, view, order_side, kind)
     plan = plan_for(signal, ExitPlan() if effect is Effect.ADD else bot.exit_plan)
     if why := misplaced(plan, price, side) or _no_hours(signal, view, kind):
-        return NoSize(reason=why)
+        return SizeRefused(reason=why)
     notes = _limit_rounded(signal, limit)
     if fixed is not None:
         quantity, how = fixed, reason(Code.SAME_SIZE, quantity=fixed)
@@ -122,7 +122,7 @@ def opening_step(
             rules=_rules_for(signal, view, order_side, kind),
             stop_distance=_stop_distance(plan.stop_loss, price),
         )
-        if isinstance(sized, NoSize):
+        if isinstance(sized, SizeRefused):
             return sized
         if signal.size is not None and not own:
             notes.append(Reason(Code.ALERT_SIZE_IGNORED))
@@ -179,7 +179,7 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     if plan.is_empty:
         return step
     can = view.capabilities
-    held = held_natively(
+    held = exits_broker_can_hold(
         plan,
         Entry(
             symbol=view.bot.symbol,
@@ -190,7 +190,7 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
             price_step=view.rules.price_step,
             time_in_force=step.time_in_force,
             extended_hours=step.extended_hours,
-            alone=view.alone,
+            sole_bot_on_symbol=view.sole_bot_on_symbol,
             opens=step.effect is Effect.OPEN
             and (view.shared is None or netting.opens(step.side, view.shared.net)),
         ),

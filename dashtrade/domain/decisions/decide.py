@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from dashtrade.domain.decisions import netting
 from dashtrade.domain.decisions.building import closing_step, opening_step
-from dashtrade.domain.decisions.outcomes import Proposal, Refused, Wait
-from dashtrade.domain.decisions.risk import Approved, review, would_have
-from dashtrade.domain.decisions.sizing import NoSize
+from dashtrade.domain.decisions.outcomes import Defer, Proposal, Refused
+from dashtrade.domain.decisions.risk import Approved, counterfactual_of, review
+from dashtrade.domain.decisions.sizing import SizeRefused
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View, WaitingEntry
 from dashtrade.domain.exits.state import ExitState, at_break_even, released
@@ -33,14 +33,14 @@ class CancelFirst:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Later:
+class Delay:
     """Not before: the bot acts on its entries with a delay, or another bot's way out is under way."""
 
     due_at: datetime
     reason: Reason = NO_REASON
 
 
-Decision = Approved | Refused | CancelFirst | Later | Wait
+Decision = Approved | Refused | CancelFirst | Delay | Defer
 
 ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit stands in the way of this one's
 
@@ -56,7 +56,7 @@ def decide(signal: Signal, view: View) -> Decision:
         and signal.action in ENTRIES
         and view.now < view.received_at + delay
     ):
-        return Later(due_at=view.received_at + delay)
+        return Delay(due_at=view.received_at + delay)
     proposal = _cancelled_first(signal, view) or _propose(signal, view)
     return _others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
 
@@ -91,7 +91,7 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
     )
 
 
-def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
+def _others_first(view: View, said: Approved | Refused | Defer) -> Decision:
     """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a
     wash trade, or lacks the shares that it holds for them. Their exits are taken back, and DashTrade manages
     them instead. An exit passes whatever else stands there; only another bot's exit at market is waited
@@ -110,7 +110,7 @@ def _others_first(view: View, said: Approved | Refused | Wait) -> Decision:
     if movable := [order for order in found if order.rests or not order.effect.reduces]:
         return _cancel_first(movable, Code.CANCEL_OTHERS_ORDER)
     if found:
-        return Later(due_at=view.now + ANOTHER_LOOK, reason=Reason(Code.WAITS_FOR_OTHERS_EXIT))
+        return Delay(due_at=view.now + ANOTHER_LOOK, reason=Reason(Code.WAITS_FOR_OTHERS_EXIT))
     return said
 
 
@@ -157,7 +157,7 @@ def _wrong_side(signal: Signal, view: View, side: Side) -> Refused:
     entry = opening_step(signal, view, side, Effect.OPEN, None)
     return Refused(
         reason=reason(Code.SIDE_NOT_TRADED, sides=str(view.bot.sides), asked_for=str(side)),
-        would=would_have(entry if isinstance(entry, Step) else None),
+        counterfactual=counterfactual_of(entry if isinstance(entry, Step) else None),
     )
 
 
@@ -302,7 +302,7 @@ def _working(order: Order) -> Reason:
 
 
 def _with_entry(
-    signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | NoSize
+    signal: Signal, view: View, exits: tuple[Step, ...], entry: Step | SizeRefused
 ) -> Proposal | Refused:
     if isinstance(entry, Step):
         return Proposal(exits=exits, entry=entry)

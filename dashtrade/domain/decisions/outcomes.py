@@ -7,7 +7,7 @@ from datetime import datetime
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits.state import ExitState
-from dashtrade.domain.protections import Fired
+from dashtrade.domain.protections import ProtectionLock
 from dashtrade.domain.reasons import NO_REASON, Reason
 
 
@@ -16,7 +16,7 @@ class Check:
     name: str
     ok: bool
     reason: Reason
-    fired: tuple[Fired, ...] = ()  # the protections that said no
+    fired: tuple[ProtectionLock, ...] = ()  # the protections that said no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +24,12 @@ class Refused:
     """Nothing is sent, and why. A skip (already long) is a refusal too."""
 
     reason: Reason
-    would: Reason = NO_REASON
+    counterfactual: Reason = NO_REASON
     checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+class Defer:
     """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind
     it."""
 

@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
 from dashtrade.domain.decisions.netting import cannot_be_left
-from dashtrade.domain.decisions.outcomes import Check, Proposal, Refused, Wait
+from dashtrade.domain.decisions.outcomes import Check, Defer, Proposal, Refused
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.position_mismatch import DriftStatus
-from dashtrade.domain.protections import Fired, Guard, MarketClosed, Scope, Seen
+from dashtrade.domain.protections import Guard, MarketClosed, ProtectionInputs, ProtectionLock, Scope
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason, several
 from dashtrade.domain.values import ZERO, OrderSide
 
@@ -46,7 +46,7 @@ class Approved:
             raise TypeError("only risk.review approves")
 
 
-def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
+def review(proposal: Proposal, view: View) -> Approved | Refused | Defer:
     """Exits pass. An entry passes when every rule does; if one fails, the exits before it still go out."""
     entry = proposal.entry
     checks = tuple(rule(entry, view) for rule in RULES) if entry else ()
@@ -59,31 +59,31 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Wait:
         failed = None
     steps = proposal.exits + ((entry,) if entry and not failed else ())
     if view.account_problem:
-        would = would_have(entry or (steps[0] if steps else None))
-        return Refused(reason=view.account_problem, would=would, checks=checks)
+        counterfactual = counterfactual_of(entry or (steps[0] if steps else None))
+        return Refused(reason=view.account_problem, counterfactual=counterfactual, checks=checks)
     if failed and not steps and not proposal.done:
-        return Refused(reason=failed.reason, would=would_have(entry), checks=checks)
+        return Refused(reason=failed.reason, counterfactual=counterfactual_of(entry), checks=checks)
     why = reason(Code.EXIT_ONLY, because=failed.reason) if failed else proposal.done
     return Approved(steps=steps, checks=checks, reason=why, new_exits=proposal.new_exits, key=_KEY)
 
 
-def _wait(proposal: Proposal, failed: Check | None, view: View) -> Wait | Refused | None:
+def _wait(proposal: Proposal, failed: Check | None, view: View) -> Defer | Refused | None:
     """At a closed market: an exit waits where the broker would not take it; an entry waits where its bot says
     so."""
     name, opens = view.bot.symbol.short, view.opens_at
     if proposal.exits and not view.capabilities.queues_when_closed:
         if opens is None:
             why = reason(Code.WAITS_FOR_OPEN_UNKNOWN, symbol=name)
-            return Wait(until=view.now + ASK_AGAIN, reason=why, entry=False)
+            return Defer(until=view.now + ASK_AGAIN, reason=why, entry=False)
         why = reason(Code.QUEUED_FOR_OPEN, symbol=name, opens_at=opens)
-        return Wait(until=max(opens, view.now + SOON), reason=why, entry=False)
+        return Defer(until=max(opens, view.now + SOON), reason=why, entry=False)
     if proposal.exits or failed is None or opens is None or not _waits(failed, view):
         return None
     if view.expires_at is not None and view.expires_at < opens:
         why = reason(Code.EXPIRES_BEFORE_OPEN, because=failed.reason, good_until=view.expires_at)
-        return Refused(reason=why, would=would_have(proposal.entry))
+        return Refused(reason=why, counterfactual=counterfactual_of(proposal.entry))
     why = reason(Code.WAITS_FOR_OPEN, symbol=name, opens_at=opens)
-    return Wait(until=max(opens, view.now + SOON), reason=why, entry=True)
+    return Defer(until=max(opens, view.now + SOON), reason=why, entry=True)
 
 
 def _waits(check: Check, view: View) -> bool:
@@ -101,7 +101,7 @@ def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> Reason:
     return reason(Code.SWITCHED_BEFORE_SENDING, scope=on.scope, switch=str(on.stop))
 
 
-def would_have(step: Step | None) -> Reason:
+def counterfactual_of(step: Step | None) -> Reason:
     """For a refusal: what would have been ordered."""
     if step is None:
         return NO_REASON
@@ -140,9 +140,9 @@ _MARKET = "market"
 _ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for everybody
 
 
-def _seen(guard: Guard, entry: Step, view: View) -> Seen:
+def _seen(guard: Guard, entry: Step, view: View) -> ProtectionInputs:
     bot = view.bot
-    return Seen(
+    return ProtectionInputs(
         now=view.now,
         bot_id=bot.id,
         symbol=bot.symbol,
@@ -176,7 +176,7 @@ def _locks(entry: Step, view: View) -> Check:
 
 def _protections(entry: Step, view: View) -> Check:
     fired = tuple(
-        Fired(guard=one, lock=lock)
+        ProtectionLock(guard=one, lock=lock)
         for one in view.guards
         if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None
     )

@@ -14,7 +14,7 @@ HUNDRED = Decimal(100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sized:
+class SizedQuantity:
     """A quantity the broker takes, and how it came about."""
 
     quantity: Decimal
@@ -22,7 +22,7 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoSize:
+class SizeRefused:
     """No quantity can be made of it; the reason is a result, not an error."""
 
     reason: Reason
@@ -36,19 +36,19 @@ def entry_size(
     owned: Decimal,
     rules: Rules,
     stop_distance: Decimal | None = None,
-) -> Sized | NoSize:
+) -> SizedQuantity | SizeRefused:
     wanted = _wanted(size, price=price, equity=equity, owned=owned, stop_distance=stop_distance)
-    if isinstance(wanted, NoSize):
+    if isinstance(wanted, SizeRefused):
         return wanted
     quantity = floor_to(wanted, rules.quantity_step)
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, rules.quantity_step)
-        return NoSize(
+        return SizeRefused(
             reason=reason(Code.SIZE_BELOW_MINIMUM, **_of(size), price=price, wanted=wanted, minimum=least)
         )
     if quantity * price < rules.min_notional:
         value = quantity * price
-        return NoSize(
+        return SizeRefused(
             reason=reason(
                 Code.VALUE_BELOW_MINIMUM,
                 quantity=quantity,
@@ -58,12 +58,12 @@ def entry_size(
             )
         )
     how = reason(Code.SIZED, **_of(size), price=price, wanted=_short(wanted, quantity), quantity=quantity)
-    return Sized(quantity=quantity, how=how)
+    return SizedQuantity(quantity=quantity, how=how)
 
 
 def _wanted(
     size: Size, *, price: Decimal, equity: Decimal, owned: Decimal, stop_distance: Decimal | None
-) -> Decimal | NoSize:
+) -> Decimal | SizeRefused:
     match size.kind:
         case SizeKind.QUANTITY:
             return size.value
@@ -72,11 +72,11 @@ def _wanted(
         case SizeKind.EQUITY_PERCENT:
             return equity * size.value / HUNDRED / price
         case SizeKind.POSITION_PERCENT if not owned:
-            return NoSize(reason=reason(Code.PART_OF_NOTHING, **_of(size)))
+            return SizeRefused(reason=reason(Code.PART_OF_NOTHING, **_of(size)))
         case SizeKind.POSITION_PERCENT:
             return owned * size.value / HUNDRED
         case SizeKind.RISK_DOLLARS | SizeKind.RISK_PERCENT if not stop_distance:
-            return NoSize(reason=Reason(Code.RISK_SIZE_WITHOUT_STOP))
+            return SizeRefused(reason=Reason(Code.RISK_SIZE_WITHOUT_STOP))
         case SizeKind.RISK_DOLLARS:
             return size.value / stop_distance
         case SizeKind.RISK_PERCENT:
@@ -85,7 +85,7 @@ def _wanted(
 
 def exit_quantity(
     size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules, part_step: Decimal | None = None
-) -> Sized:
+) -> SizedQuantity:
     """How much of what the bot owns to give up: all of it, or a part that is never more than it owns.
     `part_step`: what a part is rounded down to, where that is coarser than the venue's own step."""
     if size is None:
@@ -101,7 +101,7 @@ def exit_quantity(
         return _all_of(owned, rules, part if part > owned else None)
     whole, part = part, floor_to(part, part_step or rules.quantity_step)
     how = reason(Code.PART_OF_POSITION, wanted=_short(whole, part), quantity=part, owned=owned)
-    return Sized(quantity=part, how=how)
+    return SizedQuantity(quantity=part, how=how)
 
 
 def _short(wanted: Decimal, quantity: Decimal) -> Decimal:
@@ -109,14 +109,16 @@ def _short(wanted: Decimal, quantity: Decimal) -> Decimal:
     return wanted if wanted == quantity else wanted.quantize(Decimal("1e-12"), ROUND_DOWN)
 
 
-def _all_of(owned: Decimal, rules: Rules, asked: Decimal | None = None) -> Sized:
+def _all_of(owned: Decimal, rules: Rules, asked: Decimal | None = None) -> SizedQuantity:
     """As much as the broker takes: a fee paid in the bought coin may leave a rest finer than its steps."""
     whole = floor_to(owned, rules.quantity_step)
     more: dict[str, Fact] = {"asked": asked} if asked is not None else {}
     if whole in (owned, ZERO):
-        return Sized(quantity=owned, how=reason(Code.WHOLE_POSITION, quantity=owned, owned=owned, **more))
+        return SizedQuantity(
+            quantity=owned, how=reason(Code.WHOLE_POSITION, quantity=owned, owned=owned, **more)
+        )
     how = reason(Code.ALL_THAT_CAN_BE_ORDERED, quantity=whole, owned=owned, **more)
-    return Sized(quantity=whole, how=how)
+    return SizedQuantity(quantity=whole, how=how)
 
 
 def _of(size: Size) -> dict[str, Fact]:

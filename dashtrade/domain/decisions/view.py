@@ -11,7 +11,7 @@ from dashtrade.domain.decisions.netting import Shared
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.position_mismatch import Drift
-from dashtrade.domain.protections import Guard, Standing
+from dashtrade.domain.protections import ActiveLock, Guard
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import Action
 
@@ -22,7 +22,7 @@ class WaitingEntry:
 
     decision_id: int
     signal_id: str
-    alone: bool
+    sole_recipient: bool
     action: Action
 
 
@@ -45,14 +45,14 @@ class View:
     rules: Rules
     capabilities: Capabilities
     market_open: bool
-    alone: bool = True  # no other bot of the account trades this symbol
+    sole_bot_on_symbol: bool = True  # no other bot of the account trades this symbol
     others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
     # what the account holds of it, at a broker whose positions are netted; None: it does not matter
     shared: Shared | None = None
     drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
     opens_at: datetime | None = None  # of a closed market, where the venue tells
     waiting: tuple[WaitingEntry, ...] = ()
-    locks: tuple[Standing, ...] = ()
+    locks: tuple[ActiveLock, ...] = ()
     guards: tuple[Guard, ...] = ()
 
     @property

@@ -28,7 +28,7 @@ class Entry:
     time_in_force: TimeInForce
     extended_hours: bool
     opens: bool  # it adds to nothing that is held already
-    alone: bool  # no other bot of the account trades the symbol
+    sole_bot_on_symbol: bool  # no other bot of the account trades the symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Held:
     time_in_force: TimeInForce
 
 
-def held_natively(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | Reason:
+def exits_broker_can_hold(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | Reason:
     """How the broker holds them, or why it does not (no reason: there is nothing to say)."""
     if not can.native_bracket or not (plan.take_profits or plan.stop_loss):
         return NO_REASON
@@ -78,7 +78,7 @@ def _hindrances(plan: ExitPlan, entry: Entry, can: Capabilities) -> Iterator[Cod
         yield Code.HOLDS_NO_TRAILING_STOP
     if entry.type is not OrderType.MARKET and entry.time_in_force is not TimeInForce.GTC:
         yield Code.HOLDS_ONLY_AS_LONG
-    if not entry.alone:
+    if not entry.sole_bot_on_symbol:
         yield Code.ANOTHER_BOT_ON_SYMBOL
 
 

@@ -40,7 +40,7 @@ class Needs(StrEnum):
     HOLDINGS = "holdings"
 
 
-class Target(StrEnum):
+class LockTarget(StrEnum):
     """What a lock holds back: everything in the protection's scope, or there only one symbol or one bot."""
 
     SCOPE = "scope"
@@ -49,7 +49,7 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
+class PastExit:
     """An order that closed or reduced a position, and what it made after its fee."""
 
     bot_id: int
@@ -70,7 +70,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class OtherHolding:
     """What another bot owns, or is about to by an entry under way. Quantities without their sign."""
 
     bot_id: int
@@ -80,7 +80,7 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ProtectionInputs:
     """What has happened within a protection's scope, up to this moment and since its last unlocking."""
 
     now: datetime
@@ -91,9 +91,9 @@ class Seen:
     owned: Decimal  # by the entry's own bot once the exits before the entry are done; without its sign
     market_open: bool = True
     opens_at: datetime | None = None
-    exits: tuple[Exit, ...] = ()  # oldest first
+    exits: tuple[PastExit, ...] = ()  # oldest first
     sent: tuple[Sent, ...] = ()
-    others: tuple[Holding, ...] = ()  # one for each other bot of the scope
+    others: tuple[OtherHolding, ...] = ()  # one for each other bot of the scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ class Lock:
     until: datetime | None
     limit: Decimal = ZERO  # what was set, and what was found, in the protection's own measure
     actual: Decimal = ZERO
-    target: Target = Target.SCOPE
+    target: LockTarget = LockTarget.SCOPE
 
     def lasts(self, now: datetime) -> bool:
         return self.until is None or self.until > now
@@ -118,7 +118,7 @@ class Protection(Protocol):
     title: ClassVar[str]
     needs: ClassVar[Needs | None]
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None: ...
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +129,13 @@ class Guard:
     scope: Scope
     scope_id: int
     rule: Protection
-    exits: tuple[Exit, ...] = ()
+    exits: tuple[PastExit, ...] = ()
     sent: tuple[Sent, ...] = ()
-    others: tuple[Holding, ...] = ()
+    others: tuple[OtherHolding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fired:
+class ProtectionLock:
     """A protection that said no."""
 
     guard: Guard
@@ -143,7 +143,7 @@ class Fired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ActiveLock:
     """A lock that holds now."""
 
     id: int
@@ -159,23 +159,23 @@ def lock_end(since: datetime, minutes: int | None) -> datetime | None:
     return None if minutes is None else since + timedelta(minutes=minutes)
 
 
-def recent(seen: Seen, minutes: int) -> tuple[Exit, ...]:
+def recent(seen: ProtectionInputs, minutes: int) -> tuple[PastExit, ...]:
     """Its exits of the last minutes."""
     since = seen.now - timedelta(minutes=minutes)
     return tuple(one for one in seen.exits if one.at > since)
 
 
-def within(exits: tuple[Exit, ...], per: str, seen: Seen) -> tuple[Exit, ...]:
+def within(exits: tuple[PastExit, ...], per: str, seen: ProtectionInputs) -> tuple[PastExit, ...]:
     """Those of the entry's own bot, of its symbol, or all of the scope's."""
-    match Target(per):
-        case Target.BOT:
+    match LockTarget(per):
+        case LockTarget.BOT:
             return tuple(one for one in exits if one.bot_id == seen.bot_id)
-        case Target.SYMBOL:
+        case LockTarget.SYMBOL:
             return tuple(one for one in exits if one.symbol == seen.symbol)
     return exits
 
 
-def counting(exits: tuple[Exit, ...], counts: str) -> tuple[Exit, ...]:
+def counting(exits: tuple[PastExit, ...], counts: str) -> tuple[PastExit, ...]:
     """`stops`, `losses` or all `exits`."""
     return tuple(
         one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.made < 0)
@@ -186,7 +186,7 @@ def counting(exits: tuple[Exit, ...], counts: str) -> tuple[Exit, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class SettingRule:
     """How one setting is read, and told to people."""
 
     words: str
@@ -228,7 +228,9 @@ def counted(default: int | None, least: int, most: int, words: str, *, empty: st
     return field(
         default=default,
         metadata={
-            "setting": Setting(words=words, least=Decimal(least), most=Decimal(most), whole=True, empty=empty)
+            "setting": SettingRule(
+                words=words, least=Decimal(least), most=Decimal(most), whole=True, empty=empty
+            )
         },
     )
 
@@ -237,12 +239,12 @@ def measured(default: str | None, least: str, most: str, words: str, *, empty: s
     value = None if default is None else Decimal(default)
     return field(
         default=value,
-        metadata={"setting": Setting(words=words, least=Decimal(least), most=Decimal(most), empty=empty)},
+        metadata={"setting": SettingRule(words=words, least=Decimal(least), most=Decimal(most), empty=empty)},
     )
 
 
 def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
-    return field(default=default, metadata={"setting": Setting(words=words, of=of)})
+    return field(default=default, metadata={"setting": SettingRule(words=words, of=of)})
 
 
 def locking(default: int | None, *, least: int = 1) -> Any:
@@ -252,7 +254,7 @@ def locking(default: int | None, *, least: int = 1) -> Any:
     return counted(default, least, MONTH, words, empty="until somebody unlocks it")
 
 
-def settings_of(made: type) -> dict[str, Setting]:
+def settings_of(made: type) -> dict[str, SettingRule]:
     return {one.name: one.metadata["setting"] for one in fields(made)}
 
 

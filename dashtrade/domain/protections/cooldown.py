@@ -12,9 +12,9 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
+    LockTarget,
     Needs,
-    Seen,
-    Target,
+    ProtectionInputs,
     chosen,
     counted,
     counting,
@@ -40,7 +40,7 @@ class Cooldown:
         "who pauses: the bot that exited, all on its symbol, or the whole scope",
     )
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         ends = counting(within(recent(seen, self.minutes), self.per, seen), self.after)
         if not ends:
             return None
@@ -49,7 +49,7 @@ class Cooldown:
         return Lock(
             reason=reason(Code.COOLDOWN_AFTER_EXIT, after=self.after, last=last, minutes=self.minutes),
             until=until,
-            target=Target(self.per),
+            target=LockTarget(self.per),
             limit=Decimal(self.minutes),
             actual=Decimal(int((seen.now - last).total_seconds() // 60)),
         )

@@ -12,7 +12,7 @@ from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
     Needs,
-    Seen,
+    ProtectionInputs,
     counted,
     lock_end,
     locking,
@@ -47,7 +47,7 @@ class Drawdown:
     )
     lock_minutes: int | None = locking(1440)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         exits = recent(seen, self.look_back_minutes)
         curve = list(accumulate((one.made for one in exits), initial=ZERO))
         fall = max(curve) - curve[-1]

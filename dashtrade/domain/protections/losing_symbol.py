@@ -10,9 +10,9 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
+    LockTarget,
     Needs,
-    Seen,
-    Target,
+    ProtectionInputs,
     counted,
     lock_end,
     locking,
@@ -37,8 +37,8 @@ class LosingSymbol:
     look_back_minutes: int = counted(1440, 1, MONTH, "minutes within which exits count")
     lock_minutes: int | None = locking(1440)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
-        found = within(recent(seen, self.look_back_minutes), Target.SYMBOL, seen)
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
+        found = within(recent(seen, self.look_back_minutes), LockTarget.SYMBOL, seen)
         lost = -sum((one.made for one in found), ZERO)
         if len(found) < self.exits or lost <= self.loss:
             return None
@@ -55,7 +55,7 @@ class LosingSymbol:
                 limit=self.loss,
             ),
             until=until,
-            target=Target.SYMBOL,
+            target=LockTarget.SYMBOL,
             actual=lost,
             limit=self.loss,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen
+from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs
 from dashtrade.domain.reasons import Code, Fact, reason
 from dashtrade.domain.values import TimeInForce
 
@@ -20,7 +20,7 @@ class MarketClosed:
     title: ClassVar[str] = "Market closed"
     needs: ClassVar[Needs | None] = None
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         if seen.market_open or entry.extended_hours or entry.time_in_force is TimeInForce.OPG:
             return None
         opens: dict[str, Fact] = {"opens_at": seen.opens_at} if seen.opens_at else {}

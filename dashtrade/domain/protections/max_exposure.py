@@ -7,7 +7,15 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
+from dashtrade.domain.protections.base import (
+    Lock,
+    LockTarget,
+    Needs,
+    ProtectionInputs,
+    lock_end,
+    locking,
+    measured,
+)
 from dashtrade.domain.reasons import Code, Fact, reason
 from dashtrade.domain.values import ZERO
 
@@ -29,7 +37,7 @@ class MaxExposure:
     )
     lock_minutes: int | None = locking(0, least=0)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         limits = [
             limit
             for limit in (self.amount, seen.equity * self.percent / 100 if self.percent is not None else None)
@@ -51,7 +59,7 @@ class MaxExposure:
                 **share,
             ),
             until=lock_end(seen.now, self.lock_minutes),
-            target=Target.SYMBOL,
+            target=LockTarget.SYMBOL,
             actual=value,
             limit=min(limits),
         )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
 
 
@@ -22,7 +22,7 @@ class MaxPositions:
     positions: int = counted(5, 1, 100000, "positions at once")
     lock_minutes: int | None = locking(0, least=0)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         held = len(seen.others)
         if held < self.positions or seen.owned:
             return None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
 
 MINUTE = timedelta(minutes=1)
@@ -25,7 +25,7 @@ class OrderRate:
     orders: int = counted(10, 1, 10000, "orders a minute, exits included")
     lock_minutes: int | None = locking(15)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         sent = sum(one.at > seen.now - MINUTE for one in seen.sent)
         if sent < self.orders:
             return None

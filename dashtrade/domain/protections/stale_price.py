@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, counted, lock_end, locking
+from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
 from dashtrade.domain.values import OrderType
 
@@ -26,7 +26,7 @@ class StalePrice:
     seconds: int = counted(60, 1, 86400, "seconds that a quote may be old")
     lock_minutes: int | None = locking(0, least=0)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         age = (seen.now - seen.quote.at).total_seconds()
         if seen.quote.demo or entry.type in NAMED or age <= self.seconds or not seen.market_open:
             return None

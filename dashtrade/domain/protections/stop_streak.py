@@ -10,9 +10,9 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import (
     MONTH,
     Lock,
+    LockTarget,
     Needs,
-    Seen,
-    Target,
+    ProtectionInputs,
     chosen,
     counted,
     counting,
@@ -45,7 +45,7 @@ class StopStreak:
         "counted and locked for each bot, each symbol, or the whole scope",
     )
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         losses = tuple(one for one in recent(seen, self.look_back_minutes) if one.made < 0)
         found = counting(within(losses, self.per, seen), self.counts)
         if len(found) < self.stops:
@@ -62,7 +62,7 @@ class StopStreak:
                 limit=self.stops,
             ),
             until=until,
-            target=Target(self.per),
+            target=LockTarget(self.per),
             actual=Decimal(len(found)),
             limit=Decimal(self.stops),
         )

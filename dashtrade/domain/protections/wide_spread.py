@@ -7,7 +7,15 @@ from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
-from dashtrade.domain.protections.base import Lock, Needs, Seen, Target, lock_end, locking, measured
+from dashtrade.domain.protections.base import (
+    Lock,
+    LockTarget,
+    Needs,
+    ProtectionInputs,
+    lock_end,
+    locking,
+    measured,
+)
 from dashtrade.domain.protections.stale_price import NAMED
 from dashtrade.domain.reasons import Code, reason
 
@@ -23,7 +31,7 @@ class WideSpread:
     percent: Decimal = measured("1", "0.001", "100", "percent of the middle between bid and ask")
     lock_minutes: int | None = locking(0, least=0)
 
-    def judge(self, entry: Step, seen: Seen) -> Lock | None:
+    def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         quote = seen.quote
         spread = (quote.ask - quote.bid) / quote.mid * 100
         if entry.type in NAMED or spread <= self.percent:
@@ -38,7 +46,7 @@ class WideSpread:
                 limit=self.percent,
             ),
             until=lock_end(seen.now, self.lock_minutes),
-            target=Target.SYMBOL,
+            target=LockTarget.SYMBOL,
             actual=round(spread, 3),
             limit=self.percent,
         )

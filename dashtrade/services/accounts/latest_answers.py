@@ -30,7 +30,7 @@ Ask = Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class LatestAnswer:
     value: Any
     at: Any  # by the clock, when it was asked
     age_from: float
@@ -55,9 +55,9 @@ class _Line:
     asking_since: float | None = None
 
 
-class Latest:
+class LatestAnswers:
     def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._known: OrderedDict[Hashable, LatestAnswer] = OrderedDict()
         self._lines: dict[Hashable, _Line] = {}
         self._failing: dict[Hashable, _Failing] = {}
         self._news = threading.Condition()
@@ -72,7 +72,7 @@ class Latest:
         clock: Clock,
         *,
         wait: float | None = None,
-    ) -> Answer | None:
+    ) -> LatestAnswer | None:
         """Not older than `life` seconds, if that is to be had without waiting (or within `wait`); else the
         last there was; else None."""
         with self._news:
@@ -120,9 +120,9 @@ class Latest:
                     log.exception("a question to a broker failed: %s", key)
                 self._note_failure(line, key, error, time.monotonic() - began)
             else:
-                self._note(line, key, Answer(value=value, at=asked, age_from=began))
+                self._note(line, key, LatestAnswer(value=value, at=asked, age_from=began))
 
-    def _note(self, line: _Line, key: Hashable, answer: Answer) -> None:
+    def _note(self, line: _Line, key: Hashable, answer: LatestAnswer) -> None:
         with self._news:
             line.failing = _Failing()
             self._failing.pop(key, None)

@@ -119,7 +119,7 @@ def resolve(
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        account_table.hold(conn, seen.account_id)
+        account_table.lock_account(conn, seen.account_id)
         current = _mine(conn, user, drift_id)
         if not current.unresolved:
             raise Refusal(
@@ -159,7 +159,7 @@ def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
 
     def work(conn: sa.Connection) -> None:
         seen = _mine(conn, user, drift_id)
-        account_table.hold(conn, seen.account_id)
+        account_table.lock_account(conn, seen.account_id)
         current = _mine(conn, user, drift_id)
         if current.status is not DriftStatus.FROZEN:
             raise Refusal(

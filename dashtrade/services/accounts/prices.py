@@ -31,9 +31,9 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO
-from dashtrade.services.accounts.latest_answers import Answer, Latest
+from dashtrade.services.accounts.latest_answers import LatestAnswer, LatestAnswers
 from dashtrade.tables import readings as reading_table
-from dashtrade.tables.readings import Reading
+from dashtrade.tables.readings import AccountReading
 
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
 FRESH = timedelta(seconds=30)  # what was read longer ago is shown with its age
@@ -41,7 +41,7 @@ LOOKED_EVERY = 15.0  # seconds between two notes to the worker that somebody loo
 UNREAD = "it has not been read yet"
 
 
-class Brief:
+class TtlCache:
     """Remembers an answer for a moment, errors too."""
 
     def __init__(self, most: int = 4000) -> None:
@@ -65,7 +65,7 @@ class Brief:
         return found[1]
 
 
-_known, _latest = Brief(), Latest()
+_known, _latest = TtlCache(), LatestAnswers()
 
 
 def _key(app: App, account: Account, what: str, *more: Any) -> tuple[Any, ...]:
@@ -92,7 +92,7 @@ def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class BotHolding:
     """A bot and what its position is worth; `mark` is None where no price is to be had. `old`: the price's
     age, where it is not of now."""
 
@@ -152,15 +152,15 @@ def known_of(app: App, account: Account, *, cached: bool = True) -> Known:
     )
 
 
-def _readings(app: App, owner: int, life: float = READING_LIFE) -> dict[int, Reading]:
-    def ask() -> dict[int, Reading]:
+def _readings(app: App, owner: int, life: float = READING_LIFE) -> dict[int, AccountReading]:
+    def ask() -> dict[int, AccountReading]:
         with app.db.read() as conn:
             return reading_table.of_user(conn, owner)
 
     return _known.get((app.engine.leases.owner, owner, "readings"), life, ask)
 
 
-def _known_from(app: App, account: Account, reading: Reading | None) -> Known:
+def _known_from(app: App, account: Account, reading: AccountReading | None) -> Known:
     if reading is None or reading.simulated is not account.simulated:
         return Known()
     read = reading.read_at is not None
@@ -217,11 +217,11 @@ def somebody_looks(app: App, owner: int) -> None:
 # --- prices -------------------------------------------------------------------------------------------------
 
 
-def holding(app: App, bot: Bot, account: Account | None) -> Holding:
+def holding(app: App, bot: Bot, account: Account | None) -> BotHolding:
     mark, old = (
         price_of(app, account, bot.symbol) if account is not None and bot.position.quantity else (None, None)
     )
-    return Holding(bot=bot, account=account, mark=mark, old=old)
+    return BotHolding(bot=bot, account=account, mark=mark, old=old)
 
 
 def mark_of(app: App, account: Account, symbol: Symbol) -> Decimal | None:
@@ -246,7 +246,7 @@ def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None
     return mark, old if old > FRESH else None
 
 
-def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> Answer | None:
+def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> LatestAnswer | None:
     """The last quote there is. Waits at most `wait` seconds for one of now; without it, hardly at all."""
     feed = app.brokers.feed(account)
     life = 0.0 if wait else QUOTE_LIFE
@@ -262,7 +262,9 @@ def quote_now(app: App, account: Account, symbol: Symbol, *, wait: float) -> Quo
     return answer.value if answer is not None and answer.at >= asked - timedelta(seconds=QUOTE_LIFE) else None
 
 
-def candles(app: App, account: Account, symbol: Symbol, timeframe: Timeframe, count: int) -> Answer | None:
+def candles(
+    app: App, account: Account, symbol: Symbol, timeframe: Timeframe, count: int
+) -> LatestAnswer | None:
     """For a chart; None where none are known yet."""
     feed = app.brokers.feed(account)
     what = ("candles", symbol.text, timeframe.text, count)
@@ -294,7 +296,7 @@ def _answer(
     life_here: float,
     ask: Callable[[], Any],
     wait: float | None = None,
-) -> Answer | None:
+) -> LatestAnswer | None:
     """The demo market is at hand and asked at once; a broker's prices are asked for behind the asker's
     back."""
     key = _key(app, account, *what)
@@ -303,4 +305,8 @@ def _answer(
             (app.engine.leases.owner, account.id, account.credentials), key, life, ask, app.clock, wait=wait
         )
     found = _known.get(key, 0.0 if wait else life_here, ask)
-    return None if isinstance(found, BrokerError) else Answer(value=found, at=app.clock.now(), age_from=0.0)
+    return (
+        None
+        if isinstance(found, BrokerError)
+        else LatestAnswer(value=found, at=app.clock.now(), age_from=0.0)
+    )

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.broker_kinds import SignIn
+from dashtrade.domain.broker_kinds import BrokerSignIn
 from dashtrade.domain.notices.people import SignInDue
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.reasons import Reason, told
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.services.accounts import connections
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.bots.bots import Refusal
@@ -136,7 +136,9 @@ def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
             conn, actor=user.id, action="signed in at the broker", now=now, subject=account.id
         )
 
-    with app.db.alone(f"{account.broker}-{account.id}"):  # not while another process renews the one before
+    with app.db.exclusive(
+        f"{account.broker}-{account.id}"
+    ):  # not while another process renews the one before
         app.db.write(work)
     return connections.test(app, user, account.id)
 
@@ -149,7 +151,7 @@ def remind(app: App) -> None:
     for account in accounts:
         why = told(app.brokers.sign_in_warning(account))
         if app.brokers.sign_in_has_ended(account):
-            drive(app.db, app.engine.sender.disable_account(account.id, account.user_id, why))
+            run_sync(app.db, app.engine.sender.disable_account(account.id, account.user_id, why))
         elif why:
             _tell(app, account, why)
 
@@ -204,12 +206,12 @@ def _callback(app: App, account: Account) -> str:
     return str(account.options.get("callback") or _steps(app, account.broker).callback)
 
 
-def _steps(app: App, broker: str) -> SignIn:
+def _steps(app: App, broker: str) -> BrokerSignIn:
     steps = app.brokers.kind(broker).sign_in
     if steps is None:
         raise Refusal("this account needs no sign-in", "Give it a new key instead.")
     return steps
 
 
-def _again(steps: SignIn) -> str:
+def _again(steps: BrokerSignIn) -> str:
     return f"Sign in again by the link, and paste the new address within {steps.code_lives}."

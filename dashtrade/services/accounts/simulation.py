@@ -40,7 +40,7 @@ def switch(app: App, actor: User, on: bool) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        account_table.hold_live(conn)
+        account_table.lock_live_accounts(conn)
         if (installation_settings.setting(conn, account_table.SIMULATION) == "on") is on:
             return
         busy = admin_queries.busy_on_live(conn)

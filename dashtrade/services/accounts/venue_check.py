@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import BotSettings, Sides
-from dashtrade.domain.decisions.sizing import NoSize, entry_size
+from dashtrade.domain.decisions.sizing import SizeRefused, entry_size
 from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.symbols import Symbol
@@ -188,7 +188,7 @@ def _check_size(
     if quote is None or size.kind not in (SizeKind.QUANTITY, SizeKind.DOLLARS):
         return
     sized = entry_size(size, price=quote.ask, equity=ZERO, owned=ZERO, rules=rules)
-    if isinstance(sized, NoSize):
+    if isinstance(sized, SizeRefused):
         warn(f"At today's price an entry would not make an order: {words(sized.reason)}.")
     if wish.sides is Sides.BOTH and can.shorts and not rules.shortable:
         warn(

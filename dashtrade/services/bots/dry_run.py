@@ -15,8 +15,8 @@ from functools import lru_cache
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.decide import CancelFirst, Later, decide
-from dashtrade.domain.decisions.outcomes import Check, Refused, Wait
+from dashtrade.domain.decisions.decide import CancelFirst, Delay, decide
+from dashtrade.domain.decisions.outcomes import Check, Defer, Refused
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
@@ -27,11 +27,11 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.wording import words
-from dashtrade.engine.deciding import Market, look
+from dashtrade.engine.deciding import MarketSnapshot, look
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables.decisions import Waiting
+from dashtrade.tables.decisions import PendingDecision
 
 PATIENCE = 3.0  # seconds, with a venue
 MOST = 5  # bots, of those that hear it
@@ -46,7 +46,7 @@ class DryRun:
     account: Account
     steps: tuple[Step, ...] = ()
     reason: Reason = NO_REASON
-    would: Reason = NO_REASON  # where it is refused
+    counterfactual: Reason = NO_REASON  # where it is refused
     checks: tuple[Check, ...] = ()
     before: tuple[str, ...] = ()  # what happens first
     plan: ExitPlan = ExitPlan()  # the exits that an entry would bring  # noqa: RUF009
@@ -65,11 +65,14 @@ def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | Reason:
         bots = [bot for each in found[:MOST] if (bot := bot_table.get(conn, user.id, each.id)) is not None]
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
     max_age = timedelta(seconds=user.max_alert_age) if user.max_alert_age else None
-    return [_run(app, bot, accounts[bot.account_id], signal, max_age, alone=len(found) == 1) for bot in bots]
+    return [
+        _run(app, bot, accounts[bot.account_id], signal, max_age, sole_recipient=len(found) == 1)
+        for bot in bots
+    ]
 
 
 def _run(
-    app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelta | None, *, alone: bool
+    app: App, bot: Bot, account: Account, signal: Signal, max_age: timedelta | None, *, sole_recipient: bool
 ) -> DryRun:
     if account.problem:
         return DryRun(bot=bot, account=account, reason=account.problem)
@@ -78,7 +81,7 @@ def _run(
     except BrokerError as error:
         return DryRun(bot=bot, account=account, reason=reason(Code.UNKNOWN_NOW, text=error.message))
     now = app.clock.now()
-    task = Waiting(
+    task = PendingDecision(
         id=0,
         user_id=bot.user_id,
         signal_id="",
@@ -87,7 +90,7 @@ def _run(
         symbol=bot.symbol,
         status="waiting",
         reason=NO_REASON,
-        alone=alone,
+        sole_recipient=sole_recipient,
         cancelled_count=0,
         received_at=now,
         due_at=None,
@@ -104,9 +107,9 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
     plan = plan_for(signal, bot.exit_plan)
     for _ in range(ROUNDS):
         match decide(signal, view):
-            case Later(reason=why) if why:
+            case Delay(reason=why) if why:
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
-            case Later(due_at=due_at):
+            case Delay(due_at=due_at):
                 before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as the bot is set")
                 view = replace(view, received_at=view.received_at - (due_at - view.received_at))
             case CancelFirst(order_ids=ids, reason=why):
@@ -117,14 +120,14 @@ def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
                     cancelled_count=view.cancelled_count + len(ids),
                     others_orders=tuple(o for o in view.others_orders if o.id not in ids),
                 )
-            case Wait(reason=why):
+            case Defer(reason=why):
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
             case Refused() as said:
                 return DryRun(
                     bot=bot,
                     account=account,
                     reason=said.reason,
-                    would=said.would,
+                    counterfactual=said.counterfactual,
                     checks=said.checks,
                     before=tuple(before),
                     plan=plan,
@@ -147,14 +150,16 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(4, thread_name_prefix="dry-run")
 
 
-def _market(app: App, account: Account, symbol: Symbol) -> Market:
-    broker, feed, asker = app.brokers.of(account), app.brokers.feed(account), app.engine.asker
+def _market(app: App, account: Account, symbol: Symbol) -> MarketSnapshot:
+    broker, feed, snapshots = app.brokers.of(account), app.brokers.feed(account), app.engine.snapshots
     if broker.offers.local and feed is app.feed:
-        return asker.here(broker, feed, symbol, simulated=account.simulated)
+        return snapshots.local(broker, feed, symbol, simulated=account.simulated)
     if broker.offers.local:
-        asked = _pool().submit(asker.here, broker, feed, symbol, simulated=account.simulated)
+        asked = _pool().submit(snapshots.local, broker, feed, symbol, simulated=account.simulated)
     else:
-        asked = _pool().submit(asker.far, broker, feed, symbol, anew=False, simulated=account.simulated)
+        asked = _pool().submit(
+            snapshots.fetch, broker, feed, symbol, fresh=False, simulated=account.simulated
+        )
     try:
         return asked.result(PATIENCE)
     except TimeoutError:

@@ -125,14 +125,14 @@ class Flag(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class ChoiceOption:
     value: Any
     label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice(_AsItIs):
-    options: Mapping[str, Option]  # by the word that REST has for each
+class ChoiceKind(_AsItIs):
+    options: Mapping[str, ChoiceOption]  # by the word that REST has for each
     also: Mapping[str, Any]  # words that are read too
 
     @property
@@ -150,10 +150,10 @@ class Choice(_AsItIs):
         return self.options[written].label if written in self.options else written
 
 
-def choice(labels: Mapping[Any, str], also: Mapping[str, Any] | None = None) -> Choice:
+def choice(labels: Mapping[Any, str], also: Mapping[str, Any] | None = None) -> ChoiceKind:
     """Of an enum whose values are the words."""
-    return Choice(
-        options={str(value): Option(value=value, label=label) for value, label in labels.items()},
+    return ChoiceKind(
+        options={str(value): ChoiceOption(value=value, label=label) for value, label in labels.items()},
         also=also or {},
     )
 
@@ -273,4 +273,16 @@ class Parsed(_AsItIs):
         return str(written)
 
 
-Kind = Text | Number | Span | Flag | Choice | TimeOfDay | TimeZone | Windows | TakeProfits | StopLoss | Parsed
+Kind = (
+    Text
+    | Number
+    | Span
+    | Flag
+    | ChoiceKind
+    | TimeOfDay
+    | TimeZone
+    | Windows
+    | TakeProfits
+    | StopLoss
+    | Parsed
+)

@@ -10,7 +10,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.services.accounts.owned import accounts_of
-from dashtrade.services.accounts.prices import Holding, holding
+from dashtrade.services.accounts.prices import BotHolding, holding
 from dashtrade.services.trading.scope import covered
 from dashtrade.tables import bots as table
 from dashtrade.tables import decisions as decision_table
@@ -50,7 +50,7 @@ def any_engaged(app: App, user: User) -> bool:
         return bool(table.engaged(conn, user.id))
 
 
-def engaged(app: App, user: User) -> list[Holding]:
+def engaged(app: App, user: User) -> list[BotHolding]:
     """Bots that closing everything is about: with a position or an order out."""
     by_id = {account.id: account for account in accounts_of(app, user)}
     with app.db.read() as conn:

@@ -11,7 +11,7 @@ from typing import Any
 from dashtrade.domain.bots import BotSettings
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, Malformed
-from dashtrade.services.bots.kinds import Choice, Kind, Number, Span, Unit
+from dashtrade.services.bots.kinds import ChoiceKind, Kind, Number, Span, Unit
 
 NEW = BotSettings(name="", size=Size(kind=SizeKind.DOLLARS, value=ZERO))  # before anything is set
 
@@ -90,6 +90,6 @@ class SettingSpec:
         """In words, what `shown` gave. (A text says itself: older rows of the history hold words.)"""
         if written in (None, "", []):
             return "none"
-        if isinstance(written, str) and not isinstance(self.kind, Choice):
+        if isinstance(written, str) and not isinstance(self.kind, ChoiceKind):
             return written
         return self.kind.said(written)

@@ -17,10 +17,10 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType, exact
 from dashtrade.services.bots.kinds import (
-    Choice,
+    ChoiceKind,
+    ChoiceOption,
     Flag,
     Number,
-    Option,
     Parsed,
     Span,
     StopLoss,
@@ -108,13 +108,15 @@ SETTINGS = (
         label="Counted in",
         help="What the size counts; with either of the last two, it is what the stop-loss would lose.",
         group=Group.TRADE,
-        kind=Choice(
+        kind=ChoiceKind(
             options={
-                "dollars": Option(value=SizeKind.DOLLARS, label="Dollars"),
-                "quantity": Option(value=SizeKind.QUANTITY, label="Shares or coins"),
-                "percent_of_equity": Option(value=SizeKind.EQUITY_PERCENT, label="% of equity"),
-                "risk_dollars": Option(value=SizeKind.RISK_DOLLARS, label="Dollars lost at the stop"),
-                "risk_percent": Option(value=SizeKind.RISK_PERCENT, label="% of equity lost at the stop"),
+                "dollars": ChoiceOption(value=SizeKind.DOLLARS, label="Dollars"),
+                "quantity": ChoiceOption(value=SizeKind.QUANTITY, label="Shares or coins"),
+                "percent_of_equity": ChoiceOption(value=SizeKind.EQUITY_PERCENT, label="% of equity"),
+                "risk_dollars": ChoiceOption(value=SizeKind.RISK_DOLLARS, label="Dollars lost at the stop"),
+                "risk_percent": ChoiceOption(
+                    value=SizeKind.RISK_PERCENT, label="% of equity lost at the stop"
+                ),
             },
             also={"equity_percent": SizeKind.EQUITY_PERCENT},
         ),

@@ -45,7 +45,7 @@ def start(app: App, *, address: str) -> int:
     begin at once would otherwise be counted before any of them is there."""
     address = network_of(address)
     try:
-        with app.db.alone("demo", patience=PATIENCE):
+        with app.db.exclusive("demo", patience=PATIENCE):
             return _start(app, address)
     except NotMyTurn:
         raise Denied(

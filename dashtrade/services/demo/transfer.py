@@ -15,7 +15,7 @@ from dashtrade.services.people import passwords
 from dashtrade.services.people.sessions import DEMO_LIFE
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
-from dashtrade.tables.base import added_id, metadata
+from dashtrade.tables.base import insert_returning_id, metadata
 
 _MOVED = (  # in this order: what is referred to comes first
     "user_api_keys",
@@ -71,7 +71,9 @@ def move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address: 
         if name == "outbox":
             rows = [row | {"read_at": now} for row in rows]
         if name in _REFERRED:
-            numbers[name] = {row.pop("id"): added_id(conn, sa.insert(source).values(**row)) for row in rows}
+            numbers[name] = {
+                row.pop("id"): insert_returning_id(conn, sa.insert(source).values(**row)) for row in rows
+            }
         elif rows:
             numbered = source.c.get("id") is not None and source.c.id.autoincrement is True
             conn.execute(

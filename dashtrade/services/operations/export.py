@@ -30,7 +30,7 @@ from dashtrade.tables import admin_queries
 from dashtrade.tables import export as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import trades as trade_table
-from dashtrade.tables.base import harmless
+from dashtrade.tables.base import escape_formula
 
 T = TypeVar("T")
 PIECE = 256 * 1024  # characters between two pieces that are handed on
@@ -117,7 +117,7 @@ def _said(value: Any) -> Any:
         case Symbol():
             return value.text
         case Reason():
-            return harmless(words(value))
+            return escape_formula(words(value))
         case dict() | list():
             return json.dumps(value, ensure_ascii=False)
     return value
@@ -125,7 +125,7 @@ def _said(value: Any) -> Any:
 
 def _cell(value: Any) -> Any:
     """As text; what a spreadsheet would take for a formula gets an apostrophe, numbers are left alone."""
-    return harmless(value) if isinstance(value, str) else _said(value)
+    return escape_formula(value) if isinstance(value, str) else _said(value)
 
 
 _ABOUT = (

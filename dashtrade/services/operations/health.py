@@ -24,7 +24,7 @@ class Queue:
 def worker_silence(app: App) -> float | None:
     """Seconds since any worker was seen alive; None: never yet."""
     with app.db.read() as conn:
-        return lane_table.last_beat(conn)
+        return lane_table.heartbeat_age(conn)
 
 
 def queue(app: App) -> Queue:

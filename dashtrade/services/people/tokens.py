@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
@@ -106,7 +106,9 @@ def _by_token(
         return None
     row = found[1]
     if row.used_at is None or now - row.used_at > LOOKED_AT:
-        with contextlib.suppress(DatabaseAway):  # who only reads can go on while nothing can be written
+        with contextlib.suppress(
+            DatabaseUnavailable
+        ):  # who only reads can go on while nothing can be written
             app.db.write(lambda conn: used(conn, row.token_id, now))
     return found
 

@@ -46,7 +46,7 @@ def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
     )
 
     def work(conn: sa.Connection) -> None:
-        account_table.hold(conn, bot.account_id)
+        account_table.lock_account(conn, bot.account_id)
         current = bot_positions.load(conn, bot_id)
         if not current.position.quantity:
             raise Refusal(

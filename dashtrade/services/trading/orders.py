@@ -108,7 +108,7 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
 
     def work(conn: sa.Connection) -> Order:
         order = _mine(conn, user, order_id)
-        account_table.hold(conn, order.account_id)
+        account_table.lock_account(conn, order.account_id)
         order = table.load(conn, order.id)
         if order.status is not OrderStatus.ATTENTION:
             raise Refusal(

@@ -18,10 +18,10 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import Ended, win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.services.accounts.prices import Holding, daily_candles, holding, state_of
+from dashtrade.services.accounts.prices import BotHolding, daily_candles, holding, state_of
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_days as day_table
@@ -108,7 +108,7 @@ class Summary:
         return self.by_currency[0]
 
 
-def summary(app: App, user: User, scope: MoneyScope, held: Sequence[Holding] | None = None) -> Summary:
+def summary(app: App, user: User, scope: MoneyScope, held: Sequence[BotHolding] | None = None) -> Summary:
     """`held`: the scope's bots, where the caller has them already."""
     with app.db.read() as conn:
         accounts = covered(scope, account_table.list_all(conn, user.id))
@@ -134,7 +134,7 @@ def summary(app: App, user: User, scope: MoneyScope, held: Sequence[Holding] | N
 
 def holdings(
     app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False
-) -> list[Holding]:
+) -> list[BotHolding]:
     """The scope's bots with what they own and what it is worth; without a scope all of them, those with real
     money first."""
     with app.db.read() as conn:
@@ -146,8 +146,10 @@ def holdings(
         )
     money = {account_id: money_of(account) for account_id, account in accounts.items()}
     if scope is not None:
-        bots = [bot for bot in bots if scope.covers(bot.account_id, money.get(bot.account_id, Money.PAPER))]
-    bots.sort(key=lambda bot: money.get(bot.account_id) is not Money.LIVE)
+        bots = [
+            bot for bot in bots if scope.covers(bot.account_id, money.get(bot.account_id, MoneyKind.PAPER))
+        ]
+    bots.sort(key=lambda bot: money.get(bot.account_id) is not MoneyKind.LIVE)
     return [holding(app, bot, accounts.get(bot.account_id)) for bot in bots]
 
 
@@ -162,7 +164,7 @@ def bot_days(
 ) -> list[BotDay]:
     """What the scope's bots made, oldest day first. Simulated trades of a live account count as paper;
     without a scope each bot's days are as they were."""
-    live = None if scope is None else scope.money is Money.LIVE
+    live = None if scope is None else scope.money is MoneyKind.LIVE
     account_id = None if scope is None else scope.account_id
     with app.db.read() as conn:
         found = {
@@ -235,7 +237,7 @@ def _as_ended(trip: Ended) -> BotDay:
 
 
 def currencies(
-    held: Sequence[Holding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()
+    held: Sequence[BotHolding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()
 ) -> list[str]:
     """All that occur, the one with the most going on first."""
     seen = Counter(state.currency for state in states)
@@ -247,7 +249,7 @@ def currencies(
 def _figures(
     currency: str,
     states: Sequence[AccountState],
-    held: Sequence[Holding],
+    held: Sequence[BotHolding],
     rows: Sequence[BotDay],
     today: date,
     *,
@@ -300,7 +302,7 @@ def equity_by_currency(states: Iterable[AccountState | BrokerError]) -> dict[str
     return dict(found)
 
 
-def open_profit(held: Sequence[Holding]) -> dict[str, Decimal | None]:
+def open_profit(held: Sequence[BotHolding]) -> dict[str, Decimal | None]:
     """By currency. None where one of its positions has no price: a sum without it would be a lie."""
     found: dict[str, Decimal | None] = {}
     for h in held:
@@ -310,7 +312,7 @@ def open_profit(held: Sequence[Holding]) -> dict[str, Decimal | None]:
     return found
 
 
-def worth(held: Sequence[Holding]) -> dict[str, Decimal]:
+def worth(held: Sequence[BotHolding]) -> dict[str, Decimal]:
     """What the positions with a price are worth, by currency."""
     found: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for h in held:
@@ -335,7 +337,7 @@ def falls(
     return now, deepest
 
 
-def risk_used(held: Sequence[Holding], today: date) -> Risk | None:
+def risk_used(held: Sequence[BotHolding], today: date) -> Risk | None:
     """By each bot's own day, open positions included, as the watch counts it."""
     found: list[Risk] = []
     for h in held:
@@ -364,7 +366,7 @@ def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]]) -> list[tu
 
 
 def held_instead(
-    app: App, held: Sequence[Holding], line: Sequence[tuple[date, float]], currency: str
+    app: App, held: Sequence[BotHolding], line: Sequence[tuple[date, float]], currency: str
 ) -> list[tuple[date, float]]:
     """The same money, spread evenly over what the bots trade on the first day, and left alone."""
     if not line:

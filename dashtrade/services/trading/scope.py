@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.prices import real_money
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import people as people_table
 
 
-def money_of(account: Account | None) -> Money:
+def money_of(account: Account | None) -> MoneyKind:
     """What the account trades with now."""
-    return Money.LIVE if real_money(account) else Money.PAPER
+    return MoneyKind.LIVE if real_money(account) else MoneyKind.PAPER
 
 
 def default(accounts: Sequence[Account]) -> MoneyScope:
     """Real money where there is any."""
-    return MoneyScope(money=Money.LIVE if any(map(real_money, accounts)) else Money.PAPER)
+    return MoneyScope(money=MoneyKind.LIVE if any(map(real_money, accounts)) else MoneyKind.PAPER)
 
 
 def of_account(account: Account) -> MoneyScope:
@@ -33,8 +33,8 @@ def read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
     """From live, paper or the number of one of these accounts; the default where nothing is written."""
     if not written:
         return default(accounts)
-    if written in list(Money):
-        return MoneyScope(money=Money(written))
+    if written in list(MoneyKind):
+        return MoneyScope(money=MoneyKind(written))
     account = next((account for account in accounts if str(account.id) == written), None)
     if account is None:
         raise Malformed(

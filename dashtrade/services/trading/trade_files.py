@@ -18,7 +18,7 @@ from dashtrade.services.trading.round_trips import RoundTripRecord, csv, rounded
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import trades as trade_table
-from dashtrade.tables.base import harmless, symbol_of
+from dashtrade.tables.base import escape_formula, symbol_of
 
 _FILL_HEADS = {
     "id": "Number",
@@ -130,8 +130,10 @@ def _time(at: datetime | None) -> str:
 
 def _names(conn: Any, user: User) -> tuple[dict[int, str], dict[int, str]]:
     """Of bots and accounts, those that are gone too."""
-    bots = {number: harmless(name) for number, name in bot_table.names(conn, user.id).items()}
-    return bots, {number: harmless(label) for number, label in account_table.labels(conn, user.id).items()}
+    bots = {number: escape_formula(name) for number, name in bot_table.names(conn, user.id).items()}
+    return bots, {
+        number: escape_formula(label) for number, label in account_table.labels(conn, user.id).items()
+    }
 
 
 def symbols_of(written: str) -> list[Symbol]:

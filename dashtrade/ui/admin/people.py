@@ -45,14 +45,14 @@ def show(app: App, user: User) -> None:
         if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="invite"):
             _invite()
     found = service.users(app, user, after=after, limit=PAGE + 1, named=named or "")
-    alone = second_factor_policy.without(app, [who.id for who in found])
+    password_only = second_factor_policy.without(app, [who.id for who in found])
     with panel(key="people_panel"):
         clicked = (
             table(
                 "people",
                 "People",
                 COLUMNS,
-                [_row(app, user, who, alone.get(who.id)) for who in found[:PAGE]],
+                [_row(app, user, who, password_only.get(who.id)) for who in found[:PAGE]],
                 opens=True,
             )
             if found
@@ -117,7 +117,7 @@ COLUMNS = [
 ]
 
 
-def _row(app: App, user: User, who: User, alone: Any) -> Row:
+def _row(app: App, user: User, who: User, password_only: Any) -> Row:
     now = app.clock.now()
     state = (
         "Deactivated"
@@ -133,21 +133,25 @@ def _row(app: App, user: User, who: User, alone: Any) -> Row:
         cells=[
             Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"),
             Cell(text=state, tone=tone, badge=True),
-            _factor(user, who, alone),
+            _factor(user, who, password_only),
             Cell(text=day(user, who.created_at)),
             Cell(text=ago(now, who.last_login_at)),
         ],
     )
 
 
-def _factor(user: User, who: User, alone: Any) -> Cell:
+def _factor(user: User, who: User, password_only: Any) -> Cell:
     """`alone`: what tells that they trade real money behind a password alone."""
-    if alone is None:
+    if password_only is None:
         return Cell(text="On" if who.second_factor else "–")
-    said = f"{count(alone.accounts, 'live account')} without"
-    if alone.declined < alone.accounts:
-        return Cell(text="Off", tone="warn", sub=f"{said}, {alone.accounts - alone.declined} not asked yet")
-    return Cell(text="Declined", tone="warn", sub=f"{said}, since {day(user, alone.since)}")
+    said = f"{count(password_only.accounts, 'live account')} without"
+    if password_only.declined < password_only.accounts:
+        return Cell(
+            text="Off",
+            tone="warn",
+            sub=f"{said}, {password_only.accounts - password_only.declined} not asked yet",
+        )
+    return Cell(text="Declined", tone="warn", sub=f"{said}, since {day(user, password_only.since)}")
 
 
 # --- one of them --------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def _table(user: User) -> None:
         _act(app, user, int(clicked[0]), clicked[1])
 
 
-def _row(app: App, held: prices.Holding, last: tuple[str, str] | None, days: list[BotDay]) -> Row:
+def _row(app: App, held: prices.BotHolding, last: tuple[str, str] | None, days: list[BotDay]) -> Row:
     bot, words, mark = held.bot, *state_of(held.bot)
     side = (
         f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}"

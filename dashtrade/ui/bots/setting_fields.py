@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain.bots import Bot
-from dashtrade.services.bots.kinds import Choice, Flag, Number, Span, Text, TimeOfDay, TimeZone, Unit
+from dashtrade.services.bots.kinds import ChoiceKind, Flag, Number, Span, Text, TimeOfDay, TimeZone, Unit
 from dashtrade.services.bots.setting_spec import SettingSpec
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.form import Form
@@ -53,7 +53,7 @@ def field(
     begin = now if now is not None else setting.shown(bot) if bot else setting.default
     about: dict[str, Any] = {"help": help or setting.help, "on_change": on_change}
     match setting.kind:
-        case Choice() | TimeZone():
+        case ChoiceKind() | TimeZone():
             return _choice(form, setting, begin, column, about)
         case Flag():
             slot = form.at(setting.name, setting.label, column, hint=setting.page_hint)
@@ -88,7 +88,7 @@ def _choice(
     form: Form, setting: SettingSpec, begin: str | None, column: Any, about: dict[str, Any]
 ) -> Callable[[], str | None]:
     words = [""] if setting.nullable else []
-    if isinstance(setting.kind, Choice):
+    if isinstance(setting.kind, ChoiceKind):
         words += setting.kind.options
     else:
         words += with_own(str(begin))
@@ -107,7 +107,7 @@ def _choice(
 def _label(setting: SettingSpec, word: str) -> str:
     if not word:
         return "Default"
-    return setting.said(word) if isinstance(setting.kind, Choice) else zone_label(word)
+    return setting.said(word) if isinstance(setting.kind, ChoiceKind) else zone_label(word)
 
 
 def number(form: Form, setting: SettingSpec, said: str, **more: Any) -> str | int | None:

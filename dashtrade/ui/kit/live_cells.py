@@ -12,11 +12,11 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, BrokerError, BrokerPosition
 from dashtrade.domain.position_mismatch import asset_of
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts.owned import accounts_of
-from dashtrade.services.accounts.prices import Holding, positions_of, state_of
+from dashtrade.services.accounts.prices import BotHolding, positions_of, state_of
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import equity_by_currency, open_profit
 from dashtrade.services.trading.scope import covered, of_account
@@ -25,7 +25,7 @@ from dashtrade.ui.kit.format import age, money, percent, price, signed, tone
 from dashtrade.ui.positions import open_orders
 
 
-def mark(held: Holding) -> Cell:
+def mark(held: BotHolding) -> Cell:
     return Cell(
         text=price(held.mark),
         sub=age(held.old) if held.old is not None else "",
@@ -34,7 +34,7 @@ def mark(held: Holding) -> Cell:
     )
 
 
-def profit(held: Holding) -> Cell:
+def profit(held: BotHolding) -> Cell:
     if not held.bot.position.quantity:
         return Cell(text="–")
     return Cell(
@@ -45,7 +45,7 @@ def profit(held: Holding) -> Cell:
     )
 
 
-def value(held: Holding) -> Cell:
+def value(held: BotHolding) -> Cell:
     return Cell(
         text=money(abs(held.value), held.currency) if held.value is not None else "–", live=f"v{held.bot.id}"
     )
@@ -80,7 +80,7 @@ def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPos
 
 
 def outside_of(
-    account: Account, held: Sequence[Holding], at_broker: Mapping[Symbol, BrokerPosition]
+    account: Account, held: Sequence[BotHolding], at_broker: Mapping[Symbol, BrokerPosition]
 ) -> list[tuple[BrokerPosition, Decimal]]:
     """What the broker holds and no bot owns (negative: the bots' books say more than there is). By asset: a
     venue holds SOL, not SOL/USDT beside SOL/USDC."""
@@ -126,11 +126,11 @@ def of_user(app: App, user: User) -> dict[str, list[str]]:
 
 
 def _totals(
-    accounts: Sequence[Account], states: Mapping[int, AccountState | BrokerError], held: Sequence[Holding]
+    accounts: Sequence[Account], states: Mapping[int, AccountState | BrokerError], held: Sequence[BotHolding]
 ) -> dict[str, list[str]]:
     """Equity and open profit of every scope a tab may show, in each of its currencies."""
     found: dict[str, list[str]] = {}
-    for scope in [*(MoneyScope(money=kind) for kind in Money), *map(of_account, accounts)]:
+    for scope in [*(MoneyScope(money=kind) for kind in MoneyKind), *map(of_account, accounts)]:
         own = covered(scope, accounts)
         ids = {account.id for account in own}
         for currency, equity in equity_by_currency(states[account.id] for account in own).items():

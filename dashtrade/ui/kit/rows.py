@@ -17,7 +17,7 @@ from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, hol
 from dashtrade.domain.people import User
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Side
-from dashtrade.services.accounts.prices import Holding
+from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row
 from dashtrade.ui.kit.format import moment, price, quantity, reason_sentence, status
@@ -52,7 +52,7 @@ def side_cell(side: Side) -> Cell:
     )
 
 
-def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
+def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
     columns = [
         Column(label="Market"),
         Column(label="Position"),
@@ -79,7 +79,7 @@ def position_rows(held: Sequence[Holding]) -> tuple[list[Column], list[Row]]:
     ]
 
 
-def stop_cell(held: Holding) -> Cell:
+def stop_cell(held: BotHolding) -> Cell:
     """How much of the way from the entry to the stop, or to the risk limit, the price has gone."""
     own, entry = held.bot.exits.stop if held.bot.exits else None, held.bot.position.average_price
     stop = own.price if own is not None else risk_limit_price(held.bot)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import prices
@@ -36,7 +36,7 @@ Cells = dict[str, list[str]]
 
 
 @dataclass(slots=True, eq=False)
-class _Tab:
+class _TickerTab:
     socket: WebSocket
     token: str | None
     asleep: bool = False
@@ -51,7 +51,7 @@ class _Audience:
     """All tabs of one user, and the task that looks for them."""
 
     user: User
-    tabs: list[_Tab] = field(default_factory=list)
+    tabs: list[_TickerTab] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
 
 
@@ -70,7 +70,7 @@ class Ticker:
             await socket.close(ENDED)
             return
         audience = self._audiences.setdefault(user.id, _Audience(user=user))
-        tab = _Tab(socket=socket, token=token, checked_at=time.monotonic())
+        tab = _TickerTab(socket=socket, token=token, checked_at=time.monotonic())
         audience.tabs.append(tab)
         if audience.task is None or audience.task.done():
             audience.task = asyncio.create_task(self._serve(audience))
@@ -83,7 +83,7 @@ class Ticker:
         finally:
             self._leave(audience, tab)
 
-    def _leave(self, audience: _Audience, tab: _Tab) -> None:
+    def _leave(self, audience: _Audience, tab: _TickerTab) -> None:
         if tab in audience.tabs:
             audience.tabs.remove(tab)
         if not audience.tabs:
@@ -103,7 +103,7 @@ class Ticker:
                 if awake:
                     found, rev = await run_in_threadpool(look, self.app, audience.user)
                     await asyncio.gather(*(self._send(audience, tab, found, rev) for tab in awake))
-            except DatabaseAway as error:
+            except DatabaseUnavailable as error:
                 log.warning("no live prices now: %s", error)
             await asyncio.sleep(max(EVERY - (time.monotonic() - started), 0.2))
 
@@ -120,7 +120,7 @@ class Ticker:
                     with contextlib.suppress(Exception):
                         await tab.socket.close(ENDED)
 
-    async def _send(self, audience: _Audience, tab: _Tab, found: Cells, rev: str) -> None:
+    async def _send(self, audience: _Audience, tab: _TickerTab, found: Cells, rev: str) -> None:
         now = time.monotonic()
         if now - tab.whole_at >= WHOLE:
             tab.sent, tab.whole_at = {}, now

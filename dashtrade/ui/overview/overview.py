@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from dashtrade.domain.people import User
-from dashtrade.domain.scope import Money
-from dashtrade.services.accounts.prices import Holding
+from dashtrade.domain.scope import MoneyKind
+from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.attention import attention
@@ -106,7 +106,7 @@ def _figures(found: Summary, turn: str) -> None:
 
 
 def _whose(found: Summary) -> str:
-    kind = "live money" if found.scope.money is Money.LIVE else "paper money"
+    kind = "live money" if found.scope.money is MoneyKind.LIVE else "paper money"
     return f"{kind}, {count(len(found.away), 'account')} not reached" if found.away else kind
 
 
@@ -114,7 +114,7 @@ def _unmeasured(found: Summary) -> str:
     return "unknown while an account is not reached" if found.away else "nothing to measure yet"
 
 
-def _equity(figures: Figures, held: Sequence[Holding], *, alone: bool) -> None:
+def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> None:
     line = equity_line(figures, figures.days)
     if len(line) < 3:
         return
@@ -135,7 +135,7 @@ def _equity(figures: Figures, held: Sequence[Holding], *, alone: bool) -> None:
         )
 
 
-def _positions(held: Sequence[Holding]) -> None:
+def _positions(held: Sequence[BotHolding]) -> None:
     with panel("Open positions", key="positions_panel"):
         if not held:
             st.caption("Nothing is open. What your bots buy shows up here, live.")

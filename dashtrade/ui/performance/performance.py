@@ -39,7 +39,7 @@ MOST_TRIPS = 20_000  # that are measured one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class PerformanceData:
     """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of
     one scope in one currency."""
 
@@ -114,7 +114,7 @@ def show(app: App, user: User) -> None:
 
 def look(
     app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None
-) -> Seen:
+) -> PerformanceData:
     now = app.clock.now()
     since = (
         None
@@ -128,7 +128,7 @@ def look(
     rows = [row for row in every if row.currency == shown]
     trips = [trip for trip in found if trip.symbol.currency == shown]
     base, funded = (None, ()) if bot_id is not None else _base(app, user, of, rows, shown)
-    return Seen(
+    return PerformanceData(
         scope=of,
         currency=shown,
         currencies=known,
@@ -154,7 +154,7 @@ def _base(
     return (Decimal(str(line[0][1])), funded) if line else (None, funded)
 
 
-def _figures(seen: Seen) -> None:
+def _figures(seen: PerformanceData) -> None:
     found = performance_stats.measure(seen.trips)
     net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
     wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
@@ -257,7 +257,7 @@ def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
     return low
 
 
-def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: bool) -> None:
+def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], *, whole: bool) -> None:
     # plotly costs memory, and is wanted only here
     from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
 
@@ -302,7 +302,7 @@ def _charts(app: App, user: User, seen: Seen, names: dict[int, str], *, whole: b
             )
 
 
-def _held_instead(app: App, user: User, seen: Seen) -> list[tuple[date, float]]:
+def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[date, float]]:
     """What the same money would have made, bought on the first day and left alone."""
     if not seen.base:
         return []

@@ -41,21 +41,21 @@ def show(user: User) -> None:
             (_question_part if part else _question)(held, request_id)
 
 
-def _where(held: prices.Holding) -> str:
+def _where(held: prices.BotHolding) -> str:
     return "**with real money**" if prices.real_money(held.account) else "on paper"
 
 
-def _kind(held: prices.Holding) -> str:
+def _kind(held: prices.BotHolding) -> str:
     """Names the container of a dialog's button: the page's style makes those for real money red."""
     return "real_money" if prices.real_money(held.account) else "on_paper"
 
 
-def _button(what: str, held: prices.Holding) -> str:
+def _button(what: str, held: prices.BotHolding) -> str:
     return f"{what} at market, real money" if prices.real_money(held.account) else f"{what} at market"
 
 
 @st.dialog("Close position", icon=":material/close:")
-def _question(held: prices.Holding, request_id: str) -> None:
+def _question(held: prices.BotHolding, request_id: str) -> None:
     bot = held.bot
     scope.badge(held.account)
     st.markdown(
@@ -75,7 +75,7 @@ def _question(held: prices.Holding, request_id: str) -> None:
 
 
 @st.dialog("Close a part", icon=":material/content_cut:")
-def _question_part(held: prices.Holding, request_id: str) -> None:
+def _question_part(held: prices.BotHolding, request_id: str) -> None:
     bot = held.bot
     owned = abs(bot.position.quantity)
     scope.badge(held.account)

@@ -39,7 +39,7 @@ def show(user: User) -> None:
             st.dialog("Stop and target", icon=":material/vertical_align_center:")(exits_form)(held)
 
 
-def exits_form(held: prices.Holding) -> None:
+def exits_form(held: prices.BotHolding) -> None:
     bot, exits = held.bot, held.bot.exits or ExitState()
     entry = bot.position.average_price
     scope.badge(held.account)

@@ -46,7 +46,7 @@ COLUMNS = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class OpenOrder:
     """An open order with what surrounds it."""
 
     order: Order
@@ -65,14 +65,14 @@ class Waiting:
 
 def of_user(
     app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None
-) -> list[Waiting]:
+) -> list[OpenOrder]:
     """Live ones first, then the newest."""
     found = service.open_orders(app, user, bot_id=bot_id)
     if not found:
         return []
     accounts, names = {account.id: account for account in accounts_of(app, user)}, bot_names(app, user)
     waiting = [
-        Waiting(order=o, account=accounts.get(o.account_id), bot=names.get(o.bot_id, "A deleted bot"))
+        OpenOrder(order=o, account=accounts.get(o.account_id), bot=names.get(o.bot_id, "A deleted bot"))
         for o in found
     ]
     if scope is not None:
@@ -89,7 +89,7 @@ def target(order: Order) -> Decimal | None:
     return order.stop_price if order.stop_price is not None else order.limit_price
 
 
-def lines(found: Sequence[Waiting]) -> list[tuple[float, str]]:
+def lines(found: Sequence[OpenOrder]) -> list[tuple[float, str]]:
     """For a chart: (price, words). Exits that the broker holds are drawn as the position's own stop and
     target."""
     shown = [(target(one.order), one.order) for one in found if not one.protects]
@@ -109,7 +109,7 @@ def price_words(order: Order) -> tuple[str, str]:
     return ("at market", "") if target(order) is None else (price(target(order)), "")
 
 
-def distance_cell(app: App, one: Waiting) -> Cell:
+def distance_cell(app: App, one: OpenOrder) -> Cell:
     """How far the market has to go for it."""
     live, wanted = f"od{one.order.id}", target(one.order)
     mark, old = (
@@ -131,7 +131,7 @@ def aged(old: timedelta | None) -> str:
     return "" if old is None else f", {age(old)}"
 
 
-def works_at(app: App, user: User, one: Waiting) -> Cell:
+def works_at(app: App, user: User, one: OpenOrder) -> Cell:
     order, account = one.order, one.account
     if account is None:
         return Cell(text="–")
@@ -149,7 +149,7 @@ def works_at(app: App, user: User, one: Waiting) -> Cell:
     return Cell(text=name, sub=account.label)
 
 
-def row(app: App, user: User, one: Waiting) -> Row:
+def row(app: App, user: User, one: OpenOrder) -> Row:
     order = one.order
     written, more = price_words(order)
     effect = "exit" if order.effect.reduces else "entry"
@@ -222,7 +222,7 @@ def show(user: User) -> None:
 
 
 @st.dialog("Cancel orders", icon=":material/cancel:")
-def _question(found: Sequence[Waiting]) -> None:
+def _question(found: Sequence[OpenOrder]) -> None:
     app = the_app()
     entries = [one for one in found if not one.order.effect.reduces]
     exits = [one for one in found if one.order.effect.reduces]
@@ -257,7 +257,7 @@ def _question(found: Sequence[Waiting]) -> None:
         _cancel([one.order.id for one in chosen])
 
 
-def _ticked(name: str, label: str, these: list[Waiting]) -> list[Waiting]:
+def _ticked(name: str, label: str, these: list[OpenOrder]) -> list[OpenOrder]:
     if not these:
         return []
     shown = ", ".join(dict.fromkeys(one.order.symbol.short for one in these))
@@ -270,11 +270,11 @@ def _ticked(name: str, label: str, these: list[Waiting]) -> list[Waiting]:
     )
 
 
-def _money(found: Sequence[Waiting]) -> str:
+def _money(found: Sequence[OpenOrder]) -> str:
     return " **with real money**" if any(one.is_live for one in found) else " on paper"
 
 
-def _line(app: App, one: Waiting) -> str:
+def _line(app: App, one: OpenOrder) -> str:
     order, (written, more) = one.order, price_words(one.order)
     what = f"{order.side.capitalize()} {quantity(order.remaining)} {order.symbol.short}"
     return (

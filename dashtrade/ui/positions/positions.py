@@ -17,7 +17,7 @@ from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import ZERO, Side
 from dashtrade.services.accounts import position_mismatch
 from dashtrade.services.accounts.owned import accounts_of, live_first
-from dashtrade.services.accounts.prices import Holding, Known, money_badge
+from dashtrade.services.accounts.prices import BotHolding, Known, money_badge
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.portfolio_summary import USUAL, open_profit
 from dashtrade.services.trading.scope import covered, of_account
@@ -27,7 +27,7 @@ from dashtrade.ui.kit.format import count, moment, money, price, quantity, signe
 from dashtrade.ui.kit.rows import exits_in_short, side_cell
 from dashtrade.ui.positions import close_dialog, exits_dialog, mismatch_dialog, open_orders
 from dashtrade.ui.shell import connection_state, scope
-from dashtrade.ui.shell.connection_state import Connection
+from dashtrade.ui.shell.connection_state import ConnectionState
 from dashtrade.ui.shell.page import empty, live, panel, the_app
 
 COLUMNS = [
@@ -70,7 +70,9 @@ def board(user: User) -> None:
         )
 
 
-def _account(user: User, account: Account, held: Sequence[Holding], differ: Sequence[dict[str, Any]]) -> None:
+def _account(
+    user: User, account: Account, held: Sequence[BotHolding], differ: Sequence[dict[str, Any]]
+) -> None:
     one = connection_state.connection(the_app(), account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -86,7 +88,7 @@ def _account(user: User, account: Account, held: Sequence[Holding], differ: Sequ
         _table(user, account, held, one.known)
 
 
-def _silence(user: User, account: Account, one: Connection) -> None:
+def _silence(user: User, account: Account, one: ConnectionState) -> None:
     """What is shown, while the broker does not answer."""
     known = one.known
     if known.fresh or (known.read_at is None and known.failing_since is None):
@@ -107,7 +109,7 @@ def _silence(user: User, account: Account, one: Connection) -> None:
     )
 
 
-def _money(user: User, account: Account, known: Known, held: Sequence[Holding]) -> None:
+def _money(user: User, account: Account, known: Known, held: Sequence[BotHolding]) -> None:
     state = known.state
     opened = open_profit(held)
     currency = state.currency if state else next(iter(opened), USUAL)
@@ -151,7 +153,7 @@ def _money(user: User, account: Account, known: Known, held: Sequence[Holding]) 
     )
 
 
-def _table(user: User, account: Account, held: Sequence[Holding], known: Known) -> None:
+def _table(user: User, account: Account, held: Sequence[BotHolding], known: Known) -> None:
     at_broker = known.positions or {}
     outside = live_cells.outside_of(account, held, at_broker) if known.positions is not None else []
     # fills since then are in our books alone: what seems to be missing there proves nothing
@@ -193,7 +195,7 @@ def _is_missing(position: BrokerPosition, outside: Decimal) -> bool:
     return abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
 
 
-def _bot_row(held: Holding, theirs: BrokerPosition | None, known: bool) -> Row:
+def _bot_row(held: BotHolding, theirs: BrokerPosition | None, known: bool) -> Row:
     bot = held.bot
     part = (
         ""

@@ -15,7 +15,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.values import ZERO, Malformed
 from dashtrade.services.accounts.owned import accounts_of
-from dashtrade.services.accounts.prices import Holding, real_money
+from dashtrade.services.accounts.prices import BotHolding, real_money
 from dashtrade.services.bots.owned import engaged
 from dashtrade.services.trading import flatten
 from dashtrade.ui.kit.form import Form
@@ -76,7 +76,7 @@ def question(opened: str) -> None:
         _begin(app, user, form, [account.id for account in ticked], word if real else WORD)
 
 
-def _accounts(app: App, user: User, held: Sequence[Holding]) -> list[Account]:
+def _accounts(app: App, user: User, held: Sequence[BotHolding]) -> list[Account]:
     """Those with something to close, real money first."""
     holding = {h.bot.account_id for h in held}
     return sorted(
@@ -85,7 +85,7 @@ def _accounts(app: App, user: User, held: Sequence[Holding]) -> list[Account]:
     )
 
 
-def _tick(account: Account, held: Sequence[Holding], opened: str) -> bool:
+def _tick(account: Account, held: Sequence[BotHolding], opened: str) -> bool:
     live = ":red-badge[LIVE] " if real_money(account) else ":gray-badge[Paper] "
     label = f"{live}**{text(account.label)}** · {text(' · '.join([_counted(held), *_sums(held)]))}"
     on = st.checkbox(label, value=True, key=f"flatten_{opened}_{account.id}")
@@ -95,7 +95,7 @@ def _tick(account: Account, held: Sequence[Holding], opened: str) -> bool:
     return on
 
 
-def _counted(held: Sequence[Holding]) -> str:
+def _counted(held: Sequence[BotHolding]) -> str:
     owning = sum(bool(one.bot.position.quantity) for one in held)
     out = len(held) - owning
     if not out:
@@ -107,15 +107,15 @@ def _counted(held: Sequence[Holding]) -> str:
     )
 
 
-def _sums(held: Sequence[Holding]) -> list[str]:
+def _sums(held: Sequence[BotHolding]) -> list[str]:
     """What they are worth and how they stand, of each currency by itself."""
-    by_currency: dict[str, list[Holding]] = defaultdict(list)
+    by_currency: dict[str, list[BotHolding]] = defaultdict(list)
     for one in [h for h in held if h.bot.position.quantity]:
         by_currency[one.currency].append(one)
     return [_sum(currency, of_it) for currency, of_it in by_currency.items()]
 
 
-def _sum(currency: str, held: Sequence[Holding]) -> str:
+def _sum(currency: str, held: Sequence[BotHolding]) -> str:
     if any(one.mark is None for one in held):
         return "value not known now"
     worth = sum((abs(one.value or ZERO) for one in held), ZERO)

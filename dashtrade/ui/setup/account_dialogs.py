@@ -14,7 +14,7 @@ from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.ui.kit.form import Form as Fields
 from dashtrade.ui.kit.format import text
 from dashtrade.ui.setup.broker_forms import (
-    Form,
+    BrokerForm,
     callback_field,
     credentials,
     form_of,
@@ -96,7 +96,7 @@ def add_form(opened: str) -> None:
 
 
 def _save_new(
-    form: Form,
+    form: BrokerForm,
     mode: str,
     label: str,
     given: dict[str, str],

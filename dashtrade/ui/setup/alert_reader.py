@@ -204,7 +204,7 @@ def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
             "up",
         )
     if not run.steps:
-        would = f" {reason_sentence(user, run.would)}" if run.would else ""
+        would = f" {reason_sentence(user, run.counterfactual)}" if run.counterfactual else ""
         yield "No order", f"{reason_sentence(user, run.reason)}{would}", "warn"
     elif run.reason:
         yield "Note", reason_sentence(user, run.reason), "warn"

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.broker_kinds import BrokerKind, Choice, Option, SignIn
+from dashtrade.domain.broker_kinds import AccountOption, BrokerChoice, BrokerKind, BrokerSignIn
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.accounts import sign_in
@@ -22,12 +22,12 @@ from dashtrade.ui.shell.page import guard, the_app
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class BrokerForm:
     """What is asked of a person for a choice of a broker."""
 
     broker: str
     kind: BrokerKind
-    choice: Choice
+    choice: BrokerChoice
 
     @property
     def button(self) -> str:
@@ -35,24 +35,24 @@ class Form:
         return f"Go on to {self.kind.name}'s sign-in"
 
 
-def offered(app: App) -> dict[str, Form]:
+def offered(app: App) -> dict[str, BrokerForm]:
     """By title: what an account may be added for. What nobody has proven is left to the API."""
     return {
-        choice.title: Form(broker=broker, kind=kind, choice=choice)
+        choice.title: BrokerForm(broker=broker, kind=kind, choice=choice)
         for broker, kind in app.brokers.kinds.items()
         for choice in kind.choices
         if choice.proven
     }
 
 
-def form_of(app: App, account: Account) -> Form:
+def form_of(app: App, account: Account) -> BrokerForm:
     kind = app.brokers.kind(account.broker)
     choice = kind.choice(account.options)
     assert choice is not None, "a broker that people have accounts at offers something to choose"
-    return Form(broker=account.broker, kind=kind, choice=choice)
+    return BrokerForm(broker=account.broker, kind=kind, choice=choice)
 
 
-def credentials(fields: forms.Form, choice: Choice) -> dict[str, str]:
+def credentials(fields: forms.Form, choice: BrokerChoice) -> dict[str, str]:
     """The fields of the choice, and what was in them when it was last sent. They stand in an `st.form`: a
     field outside of one says nothing of what was typed when the keyboard leaves it for its own "Show
     password"."""
@@ -69,7 +69,7 @@ def credentials(fields: forms.Form, choice: Choice) -> dict[str, str]:
     }
 
 
-def callback_field(fields: forms.Form, sign_in: SignIn) -> str:
+def callback_field(fields: forms.Form, sign_in: BrokerSignIn) -> str:
     return fields.text(
         "callback", "Callback address, as registered there", value=sign_in.callback, max_chars=300
     )
@@ -104,7 +104,7 @@ def pasted_field(fields: forms.Form) -> str:
 
 
 def sign_in_link(
-    name: str, user: User, form: Form, begin: Callable[[], str], account_id: int | None = None
+    name: str, user: User, form: BrokerForm, begin: Callable[[], str], account_id: int | None = None
 ) -> Callable[[], None]:
     """The link, the same from run to run, as what comes back is matched to it. What is returned draws another
     one if it was used."""
@@ -125,7 +125,7 @@ def sign_in_link(
 
 def signed_in_token(
     fields: forms.Form,
-    form: Form,
+    form: BrokerForm,
     given: dict[str, str],
     callback: str,
     button: str,
@@ -166,7 +166,7 @@ def signed_in_token(
     return st.session_state[kept][1]
 
 
-def option_fields(fields: forms.Form, choice: Choice) -> Callable[[], dict[str, Any]]:
+def option_fields(fields: forms.Form, choice: BrokerChoice) -> Callable[[], dict[str, Any]]:
     """The fields of the options that a form asks for; returns what reads them."""
     asked = [option for option in choice.options if option.label]
     given = {option.name: _option(fields, option) for option in asked if not option.folded}
@@ -185,14 +185,14 @@ def option_fields(fields: forms.Form, choice: Choice) -> Callable[[], dict[str, 
     return read
 
 
-def _option(fields: forms.Form, option: Option, column: Any = None) -> str:
+def _option(fields: forms.Form, option: AccountOption, column: Any = None) -> str:
     if option.unit != "yes or no":
         return fields.text(option.name, option.label, column, value=option.default, max_chars=40)
     ticked = st.checkbox(option.label, value=option.default == "yes", key=fields.key(option.name))
     return "yes" if ticked else "no"
 
 
-def _read(fields: forms.Form, option: Option, given: str) -> str | None:
+def _read(fields: forms.Form, option: AccountOption, given: str) -> str | None:
     if option.unit == "yes or no":
         return given
     if option.missing:

@@ -13,10 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.values import Malformed
-from dashtrade.limits import Places, Rate, Turns, network_of
+from dashtrade.limits import BoundedQueue, Places, Rate, network_of
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, invitations, second_factor, sessions, throttle, users
 from dashtrade.services.people.users import Denied
@@ -71,11 +71,11 @@ class AuthRoutes:
         self.app, self.tabs = app, tabs
         # Each is a hash that takes a third of a second.
         self.passwords, self.passwords_of, self.waiting = (
-            Turns(2, 6, 2.0),
+            BoundedQueue(2, 6, 2.0),
             Rate(0.5, burst_seconds=40),
             Places(in_all=8, of_one=4),
         )
-        self.demos = Turns(1, 4, 5.0)
+        self.demos = BoundedQueue(1, 4, 5.0)
 
     def guarded(
         self, answer_of: Callable[[Request, dict[str, str]], Awaitable[Response]]
@@ -105,7 +105,7 @@ class AuthRoutes:
                 answer = HTMLResponse(
                     notice("One moment", said, hint), 429, {"retry-after": str(crowd.seconds)}
                 )
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 answer = HTMLResponse(notice("Not now", AWAY.message + ".", f"<p>{AWAY.hint}</p>"), 503)
             answer.headers["cache-control"] = "no-store"
             return answer
@@ -357,7 +357,7 @@ class AuthRoutes:
         return Response(status_code=409 if self.tabs.full(who(user)) else 204)
 
 
-def _in_turn(turns: Turns, what: str, work: Callable[[], T]) -> T:
+def _in_turn(turns: BoundedQueue, what: str, work: Callable[[], T]) -> T:
     with turns.turn() as on:
         if not on:
             raise Crowded(what, 5)

@@ -20,7 +20,7 @@ PAPER_SHOWN = 4  # accounts at the top of a page; live ones are always there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class ConnectionState:
     """`tone` is the dot's colour: up, warn or down. `said` is empty while all is well."""
 
     account: Account
@@ -30,7 +30,7 @@ class Connection:
     since: datetime | None = None
 
 
-def connection(app: App, account: Account, *, silent: bool = False) -> Connection:
+def connection(app: App, account: Account, *, silent: bool = False) -> ConnectionState:
     """`silent`: no worker is at work, so that nobody trades, not even on paper."""
     known, now = prices.known_of(app, account), app.clock.now()
     if not account.is_active:
@@ -48,7 +48,7 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
     else:
         tone = "down" if now - known.read_at > LOST else "warn"
         said, since = f"last answer {ago(now, known.read_at)}", None
-    return Connection(account=account, known=known, tone=tone, said=said, since=since)
+    return ConnectionState(account=account, known=known, tone=tone, said=said, since=since)
 
 
 def worker_is_silent(app: App) -> bool:
@@ -56,7 +56,7 @@ def worker_is_silent(app: App) -> bool:
     return silence is not None and silence > prices.FRESH.total_seconds()
 
 
-def shown(app: App, accounts: Sequence[Account]) -> tuple[list[Connection], int]:
+def shown(app: App, accounts: Sequence[Account]) -> tuple[list[ConnectionState], int]:
     """Live accounts first, all of them; and how many paper ones are left out, none of which has anything to
     say."""
     silent = worker_is_silent(app)
@@ -68,12 +68,12 @@ def shown(app: App, accounts: Sequence[Account]) -> tuple[list[Connection], int]
     return [*live, *rest[:room]], len(rest[room:])
 
 
-def words(user: User, one: Connection) -> str:
+def words(user: User, one: ConnectionState) -> str:
     since = f" since {moment(user, one.since)}" if one.since is not None else ""
     return f"{one.said}{since}" if one.said else ""
 
 
-def reason(one: Connection) -> str:
+def reason(one: ConnectionState) -> str:
     """Why, in the broker's words or ours."""
     return sentence(one.known.error) if one.known.error else ""
 

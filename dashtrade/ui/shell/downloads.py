@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
@@ -46,14 +46,18 @@ class File:
 def routes(app: App) -> list[Route]:
     places = limits.exports()
     return [
-        Route(MY_DATA, Door(app, Permission.TRADE, _my_data, places), methods=["GET"]),
-        Route(MY_TRADES, Door(app, Permission.TRADE, _my_trades, places), methods=["GET"]),
-        Route(f"{MY_TRIPS}/{{which}}", Door(app, Permission.TRADE, _my_trips, places), methods=["GET"]),
-        Route(ALL_TRADES, Door(app, Permission.SEE_ALL_TRADES, _all_trades, places), methods=["GET"]),
+        Route(MY_DATA, DownloadRoute(app, Permission.TRADE, _my_data, places), methods=["GET"]),
+        Route(MY_TRADES, DownloadRoute(app, Permission.TRADE, _my_trades, places), methods=["GET"]),
+        Route(
+            f"{MY_TRIPS}/{{which}}", DownloadRoute(app, Permission.TRADE, _my_trips, places), methods=["GET"]
+        ),
+        Route(
+            ALL_TRADES, DownloadRoute(app, Permission.SEE_ALL_TRADES, _all_trades, places), methods=["GET"]
+        ),
     ]
 
 
-class Door:
+class DownloadRoute:
     """One file's address."""
 
     def __init__(
@@ -70,7 +74,7 @@ class Door:
         request = Request(scope, receive)
         try:
             user = await run_in_threadpool(sessions.find, self.app, token_of(request))
-        except DatabaseAway:
+        except DatabaseUnavailable:
             return await away()(scope, receive, send)
         if user is None or not may(user.role, self.needs):
             self._note("refused", user, request)
@@ -88,7 +92,7 @@ class Door:
             except (Refusal, Malformed) as error:
                 return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
             # while it is not known whether anything can be read: later the file just ends
-            except DatabaseAway:
+            except DatabaseUnavailable:
                 return await away()(scope, receive, send)
             headers = {
                 "content-disposition": f"attachment; filename={file.name}",

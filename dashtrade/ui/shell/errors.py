@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -17,13 +17,13 @@ from dashtrade.services.people.users import Denied
 from dashtrade.ui.kit.format import sentence, text
 
 log = logging.getLogger("dashtrade.ui")
-EXPECTED = (DatabaseAway, Malformed, Refusal, NotFound, Denied, BrokerError)
+EXPECTED = (DatabaseUnavailable, Malformed, Refusal, NotFound, Denied, BrokerError)
 
 
 def explained(error: Exception) -> str:
     """As Markdown, for st.error."""
     match error:
-        case DatabaseAway():
+        case DatabaseUnavailable():
             return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
         case BrokerError():
             return f"**The broker did not do it.** {text(sentence(error.message))}"

@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
@@ -116,7 +116,7 @@ class Gate:
             return await self.app(scope, limited(receive, MAX_FORM), send)
         try:
             user = await run_in_threadpool(sessions.find, self.trade, token_of(conn))
-        except DatabaseAway:
+        except DatabaseUnavailable:
             return await _refuse(scope, receive, send, away())
         if scope["type"] == "websocket":
             return await self._socket(user, scope, receive, send)

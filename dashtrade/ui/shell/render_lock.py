@@ -14,7 +14,7 @@ from collections.abc import Iterator
 LONGEST = 0.2  # seconds
 
 
-class Turns:
+class RenderLock:
     def __init__(self, longest: float = LONGEST) -> None:
         self._longest = longest
         self._free = threading.Condition()
@@ -44,5 +44,5 @@ class Turns:
                     self._free.notify()
 
 
-_pages = Turns()
+_pages = RenderLock()
 turn = _pages.turn

@@ -13,7 +13,7 @@ import streamlit as st
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.trading import scope as service
@@ -21,7 +21,7 @@ from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import text
 
-NAMES = {Money.LIVE: "Live", Money.PAPER: "Paper"}
+NAMES = {MoneyKind.LIVE: "Live", MoneyKind.PAPER: "Paper"}
 _KEPT = "scope_of_tab"
 
 
@@ -43,12 +43,12 @@ def switch(app: App, user: User) -> None:
     scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
     st.session_state[_KEPT] = scope.text
     if any(account.mode == "live" for account in accounts) and any(
-        money_of(account) is Money.PAPER for account in accounts
+        money_of(account) is MoneyKind.PAPER for account in accounts
     ):
         st.session_state["scope_money"] = scope.money
         st.segmented_control(
             "Figures of",
-            list(Money),
+            list(MoneyKind),
             key="scope_money",
             format_func=NAMES.__getitem__,
             required=True,
@@ -81,10 +81,10 @@ def switch(app: App, user: User) -> None:
 
 
 def _choose_money(app: App, user: User) -> None:
-    _choose(app, user, MoneyScope(money=Money(st.session_state["scope_money"])))
+    _choose(app, user, MoneyScope(money=MoneyKind(st.session_state["scope_money"])))
 
 
-def _choose_account(app: App, user: User, money: Money) -> None:
+def _choose_account(app: App, user: User, money: MoneyKind) -> None:
     _choose(app, user, MoneyScope(money=money, account_id=st.session_state["scope_account"]))
 
 
@@ -105,15 +105,15 @@ def whose(account: Account | None) -> str:
     """Which money and which account, for the small line of a row."""
     if account is None:
         return ""
-    return f"LIVE · {account.label}" if money_of(account) is Money.LIVE else f"Paper · {account.label}"
+    return f"LIVE · {account.label}" if money_of(account) is MoneyKind.LIVE else f"Paper · {account.label}"
 
 
 def kind(account: Account | None) -> str:
     """Of a row: those with real money look like it."""
-    return "live" if money_of(account) is Money.LIVE else ""
+    return "live" if money_of(account) is MoneyKind.LIVE else ""
 
 
 def badge(account: Account | None) -> None:
     """On a page or in a dialog that is about one bot: what it trades with, not to be missed."""
     if account is not None:
-        st.badge(text(whose(account)), color="orange" if money_of(account) is Money.LIVE else "gray")
+        st.badge(text(whose(account)), color="orange" if money_of(account) is MoneyKind.LIVE else "gray")

@@ -23,7 +23,7 @@ class Tabs:
     def __init__(self, of_one: int = 10, in_all: int = 200, opened: Rate | None = None) -> None:
         self._of_one, self._in_all = of_one, in_all
         self._opened = opened or Rate(1.0, burst_seconds=30)
-        self._open: dict[Hashable, list[_Tab]] = {}  # of each user, the oldest first
+        self._open: dict[Hashable, list[_SocketTab]] = {}  # of each user, the oldest first
         self._closing: set[asyncio.Task[None]] = set()
 
     def full(self, user: Hashable) -> bool:
@@ -41,14 +41,14 @@ class Tabs:
             return await turn_away(scope, receive, send, LATER)
         if self.full(user):
             self._make_room(user)
-        tab = _Tab(send)
+        tab = _SocketTab(send)
         self._open.setdefault(user, []).append(tab)
         try:
             await app(scope, receive, tab.send)
         finally:
             self._leave(user, tab)
 
-    def _leave(self, user: Hashable, tab: _Tab) -> None:
+    def _leave(self, user: Hashable, tab: _SocketTab) -> None:
         own = self._open.get(user, [])
         if tab in own:
             own.remove(tab)
@@ -65,7 +65,7 @@ class Tabs:
         task.add_done_callback(self._closing.discard)
 
 
-class _Tab:
+class _SocketTab:
     def __init__(self, send: Any) -> None:
         self._send, self._gone = send, False
 

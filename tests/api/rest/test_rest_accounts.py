@@ -9,14 +9,14 @@ import pytest
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from tests.support.databases import sqlite
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.rest import told
 
 # --- accounts -----------------------------------------------------------------------------------------------
 
 
-def test_an_account_is_made_shown_changed_tested_and_removed(ann: Person, app: App):
-    made = ann.does(
+def test_an_account_is_made_shown_changed_tested_and_removed(trader: Trader, app: App):
+    made = trader.does(
         "POST",
         "/accounts",
         {
@@ -38,17 +38,20 @@ def test_an_account_is_made_shown_changed_tested_and_removed(ann: Person, app: A
         }.items()
     )
     path = f"/accounts/{made['id']}"
-    tested = ann.does("POST", f"{path}/test")
+    tested = trader.does("POST", f"{path}/test")
     assert tested["ok"] is True and tested["cash"] == "50000"
-    assert ann.does("PATCH", path, {"label": "Renamed"})["label"] == "Renamed"
-    assert ann.get("/accounts")["items"] == [ann.get(path)] and ann.get(path)["check_result"]["ok"] is True
+    assert trader.does("PATCH", path, {"label": "Renamed"})["label"] == "Renamed"
+    assert (
+        trader.get("/accounts")["items"] == [trader.get(path)]
+        and trader.get(path)["check_result"]["ok"] is True
+    )
     with app.db.read() as conn:
         kept = str(list(conn.exec_driver_sql("SELECT * FROM user_api_keys")))
-    for text in (kept, str(ann.get(path)), str(ann.get("/accounts")), repr(app)):
+    for text in (kept, str(trader.get(path)), str(trader.get("/accounts")), repr(app)):
         assert "very-secret-key" not in text
-    assert ann.does("DELETE", path)["status"] == "removed"
-    told(ann.call("GET", path), 404)
-    assert ann.get("/accounts")["items"] == []
+    assert trader.does("DELETE", path)["status"] == "removed"
+    told(trader.call("GET", path), 404)
+    assert trader.get("/accounts")["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -67,26 +70,27 @@ def test_an_account_is_made_shown_changed_tested_and_removed(ann: Person, app: A
 )
 @sqlite
 def test_an_account_that_cannot_be_is_refused_with_a_hint(
-    ann: Person, body: dict[str, Any], words: list[str]
+    trader: Trader, body: dict[str, Any], words: list[str]
 ):
-    told(ann.call("POST", "/accounts", body), 400, *words)
-    assert ann.get("/accounts")["items"] == []
+    told(trader.call("POST", "/accounts", body), 400, *words)
+    assert trader.get("/accounts")["items"] == []
 
 
-def test_a_paper_account_starts_over_and_keeps_its_history(ann: Person):
-    bot = ann.bot()
-    ann.trades("buy")
-    told(ann.call("POST", f"/accounts/{ann.paper}/reset"), 409, "owns")
-    told(ann.call("DELETE", f"/accounts/{ann.paper}"), 409, "bots")
-    ann.trades("close")
-    history = ann.get("/trades")
-    ann.does("POST", f"/accounts/{ann.paper}/reset")
+def test_a_paper_account_starts_over_and_keeps_its_history(trader: Trader):
+    bot = trader.bot()
+    trader.trades("buy")
+    told(trader.call("POST", f"/accounts/{trader.paper}/reset"), 409, "owns")
+    told(trader.call("DELETE", f"/accounts/{trader.paper}"), 409, "bots")
+    trader.trades("close")
+    history = trader.get("/trades")
+    trader.does("POST", f"/accounts/{trader.paper}/reset")
     assert (
-        ann.does("POST", f"/accounts/{ann.paper}/test")["cash"] == "100000" and ann.get("/trades") == history
+        trader.does("POST", f"/accounts/{trader.paper}/test")["cash"] == "100000"
+        and trader.get("/trades") == history
     )
-    ann.does("DELETE", f"/bots/{bot}")
-    ann.does("DELETE", f"/accounts/{ann.paper}")
-    assert ann.get("/trades") == history
+    trader.does("DELETE", f"/bots/{bot}")
+    trader.does("DELETE", f"/accounts/{trader.paper}")
+    assert trader.get("/trades") == history
 
 
 # --- switches -----------------------------------------------------------------------------------------------
@@ -95,51 +99,53 @@ def test_a_paper_account_starts_over_and_keeps_its_history(ann: Person):
 @pytest.mark.parametrize("mode", ["pause_entries", "reduce_only", "halt"])
 @pytest.mark.parametrize("scope", ["all", "user", "account", "bot"])
 @sqlite
-def test_a_switch_stops_entries_at_once_and_lets_exits_pass(house: House, scope: str, mode: str):
-    ann = house.join(role=Role.SUPERADMIN)
-    bot, resting = ann.bot(), ann.bot("MSFT")
-    ann.trades("buy")
-    entry = ann.trades("buy", "MSFT", order_type="limit", limit_price="90")
-    where = {"all": {}, "user": {}, "account": {"id": ann.paper}, "bot": {"id": bot}}[scope]
-    items = ann.does("PUT", "/switches", {"scope": scope, "mode": mode, "reason": "news"} | where)["items"]
-    assert [(s["scope"], s["mode"], s["reason"]) for s in items] == [(scope, mode, "news")] and ann.get(
+def test_a_switch_stops_entries_at_once_and_lets_exits_pass(
+    installation: Installation, scope: str, mode: str
+):
+    trader = installation.join(role=Role.SUPERADMIN)
+    bot, resting = trader.bot(), trader.bot("MSFT")
+    trader.trades("buy")
+    entry = trader.trades("buy", "MSFT", order_type="limit", limit_price="90")
+    where = {"all": {}, "user": {}, "account": {"id": trader.paper}, "bot": {"id": bot}}[scope]
+    items = trader.does("PUT", "/switches", {"scope": scope, "mode": mode, "reason": "news"} | where)["items"]
+    assert [(s["scope"], s["mode"], s["reason"]) for s in items] == [(scope, mode, "news")] and trader.get(
         "/switches"
     )["items"] == items
-    house.work()
-    story = ann.trades("add")
+    installation.work()
+    story = trader.trades("add")
     assert (
         story["status"] == "refused"
         and ("paused" if mode == "halt" else mode.replace("_", " ")) in story["reason"]
     )
-    assert ann.trades("close")["status"] == "filled"
+    assert trader.trades("close")["status"] == "filled"
     taken_back = mode != "pause_entries" and scope != "bot"
-    assert ann.story(entry["id"])["orders"][0]["status"] == ("canceled" if taken_back else "working")
-    assert ann.get(f"/bots/{bot}")["is_active"] is (mode != "halt")
-    assert ann.get(f"/bots/{resting}")["is_active"] is (mode != "halt" or scope == "bot")
-    assert ann.does("PUT", "/switches", {"scope": scope, "mode": "none"} | where)["items"] == []
-    assert (ann.trades("buy")["status"] == "filled") is (mode != "halt"), (
+    assert trader.story(entry["id"])["orders"][0]["status"] == ("canceled" if taken_back else "working")
+    assert trader.get(f"/bots/{bot}")["is_active"] is (mode != "halt")
+    assert trader.get(f"/bots/{resting}")["is_active"] is (mode != "halt" or scope == "bot")
+    assert trader.does("PUT", "/switches", {"scope": scope, "mode": "none"} | where)["items"] == []
+    assert (trader.trades("buy")["status"] == "filled") is (mode != "halt"), (
         "after a halt each bot is resumed by hand"
     )
     if mode == "halt":
-        ann.does("POST", f"/bots/{bot}/resume")
-        assert ann.trades("buy")["status"] == "filled"
+        trader.does("POST", f"/bots/{bot}/resume")
+        assert trader.trades("buy")["status"] == "filled"
 
 
 @sqlite
-def test_the_strongest_switch_counts_and_another_users_does_not(house: House):
-    ann, bob, boss = (
-        house.join(),
-        house.join("bob@example.com"),
-        house.join("boss@example.com", Role.SUPERADMIN),
+def test_the_strongest_switch_counts_and_another_users_does_not(installation: Installation):
+    trader, bob, boss = (
+        installation.join(),
+        installation.join("bob@example.com"),
+        installation.join("boss@example.com", Role.SUPERADMIN),
     )
-    ann.bot()
+    trader.bot()
     bob.bot()
-    told(ann.call("PUT", "/switches", {"scope": "all", "mode": "halt"}), 403, "superadmin")
+    told(trader.call("PUT", "/switches", {"scope": "all", "mode": "halt"}), 403, "superadmin")
     bob.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
-    assert ann.trades("buy")["status"] == "filled" and bob.trades("buy")["status"] == "refused"
+    assert trader.trades("buy")["status"] == "filled" and bob.trades("buy")["status"] == "refused"
     boss.does("PUT", "/switches", {"scope": "all", "mode": "reduce_only"})
     assert "all trading is switched to reduce only" in bob.trades("buy")["reason"]
-    assert [s["scope"] for s in ann.get("/switches")["items"]] == ["all"]
-    told(ann.call("PUT", "/switches", {"scope": "user", "mode": "stop"}), 400, "mode")
-    assert told(ann.call("PUT", "/switches", {"scope": "bot", "mode": "halt"}), 400)["field"] == "id"
-    told(ann.call("PUT", "/switches", {"scope": "bot", "id": 4711, "mode": "halt"}), 404)
+    assert [s["scope"] for s in trader.get("/switches")["items"]] == ["all"]
+    told(trader.call("PUT", "/switches", {"scope": "user", "mode": "stop"}), 400, "mode")
+    assert told(trader.call("PUT", "/switches", {"scope": "bot", "mode": "halt"}), 400)["field"] == "id"
+    told(trader.call("PUT", "/switches", {"scope": "bot", "id": 4711, "mode": "halt"}), 404)

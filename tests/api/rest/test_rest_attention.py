@@ -8,32 +8,32 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
 from tests.support.databases import sqlite
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 
-def test_nothing_needs_attention_while_all_is_well(ann: Person):
-    ann.bot()
-    ann.trades("buy")
-    assert ann.does("GET", "/attention") == {"items": [], "next_cursor": None}
+def test_nothing_needs_attention_while_all_is_well(trader: Trader):
+    trader.bot()
+    trader.trades("buy")
+    assert trader.does("GET", "/attention") == {"items": [], "next_cursor": None}
 
 
-def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(ann: Person, app: App):
-    bot = ann.bot(name="Turtle")
+def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(trader: Trader, app: App):
+    bot = trader.bot(name="Turtle")
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
-    [item] = ann.does("GET", "/attention")["items"]
+    [item] = trader.does("GET", "/attention")["items"]
     assert (item["kind"], item["severity"], item["page"]) == ("bot_stopped", "warning", "bots")
-    assert item["bot_id"] == bot and item["account_id"] == ann.paper
+    assert item["bot_id"] == bot and item["account_id"] == trader.paper
     assert item["facts"] == {"bot": "Turtle"} and "daily loss" in item["reason"]
 
 
 @sqlite
-def test_an_order_of_unknown_status_names_order_bot_and_signal(ann: Person, app: App):
-    bot = ann.bot()
-    signal = ann.trades("buy")
+def test_an_order_of_unknown_status_names_order_bot_and_signal(trader: Trader, app: App):
+    bot = trader.bot()
+    signal = trader.trades("buy")
     [order] = signal["orders"]
     app.db.write(
         lambda conn: conn.execute(
@@ -42,36 +42,36 @@ def test_an_order_of_unknown_status_names_order_bot_and_signal(ann: Person, app:
             .values(status="attention")
         )
     )
-    [item] = ann.does("GET", "/attention")["items"]
+    [item] = trader.does("GET", "/attention")["items"]
     assert (item["kind"], item["severity"], item["page"]) == ("order_status_unknown", "error", "signals")
     assert (item["bot_id"], item["signal_id"]) == (bot, order["signal_id"])
     assert item["facts"] == {"order_id": order["order_id"], "side": "buy", "symbol": "NYSE:AAPL-EQ"}
 
 
 @sqlite
-def test_errors_stand_before_warnings_and_resumed_refusals_are_gone(ann: Person, app: App):
-    bot = ann.bot()
-    ann.does("POST", f"/bots/{bot}/pause")
-    ann.trades("buy")
+def test_errors_stand_before_warnings_and_resumed_refusals_are_gone(trader: Trader, app: App):
+    bot = trader.bot()
+    trader.does("POST", f"/bots/{bot}/pause")
+    trader.trades("buy")
     app.db.write(
         lambda conn: account_table.change(
-            conn, ann.user.id, ann.paper, is_active=False, disabled_reason=told("its key was revoked")
+            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=told("its key was revoked")
         )
     )
-    items = ann.does("GET", "/attention")["items"]
+    items = trader.does("GET", "/attention")["items"]
     assert [item["kind"] for item in items] == ["account_disabled", "alert_refused"]
     assert items[1]["facts"] == {"action": "buy", "symbol": "NYSE:AAPL-EQ"}
-    ann.does("POST", f"/bots/{bot}/resume")
-    assert [item["kind"] for item in ann.does("GET", "/attention")["items"]] == ["account_disabled"]
+    trader.does("POST", f"/bots/{bot}/resume")
+    assert [item["kind"] for item in trader.does("GET", "/attention")["items"]] == ["account_disabled"]
 
 
-def test_what_is_anothers_needs_no_attention_of_mine(ann: Person, app: App):
-    bob, bot = ann.house.join("bob@example.com"), ann.bot()
+def test_what_is_anothers_needs_no_attention_of_mine(trader: Trader, app: App):
+    bob, bot = trader.installation.join("bob@example.com"), trader.bot()
     bob.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, ann.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
-    assert len(ann.does("GET", "/attention")["items"]) == 1
+    assert len(trader.does("GET", "/attention")["items"]) == 1
     assert bob.does("GET", "/attention")["items"] == []

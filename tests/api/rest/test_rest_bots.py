@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.databases import sqlite
-from tests.support.fakes import SetFeed
-from tests.support.installation import House, Person, until
+from tests.support.fakes import ManualFeed
+from tests.support.installation import Installation, Trader, until
 from tests.support.rest import told
 
 # --- bots ---------------------------------------------------------------------------------------------------
@@ -50,9 +50,9 @@ OTHER_VALUES = {
 }
 
 
-def test_every_field_of_a_bot_is_kept_and_can_be_changed(ann: Person):
-    bot = ann.bot(**EVERY_FIELD)
-    shown = ann.get(f"/bots/{bot}")
+def test_every_field_of_a_bot_is_kept_and_can_be_changed(trader: Trader):
+    bot = trader.bot(**EVERY_FIELD)
+    shown = trader.get(f"/bots/{bot}")
     assert {name: shown[name] for name in EVERY_FIELD} == EVERY_FIELD
     assert (
         shown["status"] == "READY"
@@ -64,18 +64,18 @@ def test_every_field_of_a_bot_is_kept_and_can_be_changed(ann: Person):
         shown["position"].items()
         >= {"side": "flat", "quantity": "0", "average_price": None, "unrealized_pnl": "0"}.items()
     )
-    changed = ann.does("PATCH", f"/bots/{bot}", OTHER_VALUES)
+    changed = trader.does("PATCH", f"/bots/{bot}", OTHER_VALUES)
     assert {name: changed[name] for name in OTHER_VALUES} == OTHER_VALUES
-    one = ann.does("PATCH", f"/bots/{bot}", {"name": "Only this"})
+    one = trader.does("PATCH", f"/bots/{bot}", {"name": "Only this"})
     assert {name: one[name] for name in OTHER_VALUES} == OTHER_VALUES | {"name": "Only this"}
 
 
 @sqlite
-def test_a_changed_size_keeps_its_kind(ann: Person):
-    bot = ann.bot(position_size="10%")
-    assert ann.get(f"/bots/{bot}")["position_size_type"] == "percent_of_equity"
+def test_a_changed_size_keeps_its_kind(trader: Trader):
+    bot = trader.bot(position_size="10%")
+    assert trader.get(f"/bots/{bot}")["position_size_type"] == "percent_of_equity"
     assert (
-        ann.does("PATCH", f"/bots/{bot}", {"position_size": 20}).items()
+        trader.does("PATCH", f"/bots/{bot}", {"position_size": 20}).items()
         >= {"position_size": "20", "position_size_type": "percent_of_equity"}.items()
     )
 
@@ -122,21 +122,21 @@ BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
 )
 @sqlite
 def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
-    ann: Person, fields: dict[str, Any], field: str, hint: str
+    trader: Trader, fields: dict[str, Any], field: str, hint: str
 ):
     body = {
-        "account_id": ann.account(),
+        "account_id": trader.account(),
         "symbol": "AAPL",
         "timeframe": "15 Min",
         "position_size": "5000",
     } | fields
-    said = told(ann.call("POST", "/bots", body), 400, hint)
-    assert said["field"] == field and ann.get("/bots")["items"] == []
+    said = told(trader.call("POST", "/bots", body), 400, hint)
+    assert said["field"] == field and trader.get("/bots")["items"] == []
     if field not in ("symbol", "timeframe"):
-        bot = ann.bot()
-        before = ann.get(f"/bots/{bot}")
+        bot = trader.bot()
+        before = trader.get(f"/bots/{bot}")
         told(
-            ann.call(
+            trader.call(
                 "PATCH",
                 f"/bots/{bot}",
                 fields | ({"position_size": "5000"} if "position_size_type" in fields else {}),
@@ -144,14 +144,14 @@ def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
             400,
             hint,
         )
-        assert ann.get(f"/bots/{bot}") == before
+        assert trader.get(f"/bots/{bot}") == before
 
 
 @sqlite
-def test_what_a_bot_belongs_to_stays(ann: Person):
-    bot = ann.bot()
-    for place in ({"symbol": "MSFT"}, {"timeframe": "D"}, {"account_id": ann.paper}):
-        told(ann.call("PATCH", f"/bots/{bot}", place), 409, "history")
+def test_what_a_bot_belongs_to_stays(trader: Trader):
+    bot = trader.bot()
+    for place in ({"symbol": "MSFT"}, {"timeframe": "D"}, {"account_id": trader.paper}):
+        told(trader.call("PATCH", f"/bots/{bot}", place), 409, "history")
 
 
 SAME_TIMEFRAMES = [
@@ -177,126 +177,135 @@ SAME_SYMBOLS = [
 
 @pytest.mark.parametrize(("one", "other"), SAME_TIMEFRAMES)
 @sqlite
-def test_a_timeframe_is_one_thing_however_it_is_written(ann: Person, one: Any, other: Any):
-    first = ann.get(f"/bots/{ann.bot('AAPL', one)}")
-    body = {"account_id": ann.paper, "symbol": "AAPL", "timeframe": other, "position_size": 1}
-    told(ann.call("POST", "/bots", body), 409, "already")
-    assert ann.get(f"/bots/{ann.bot('MSFT', other)}")["timeframe"] == first["timeframe"]
+def test_a_timeframe_is_one_thing_however_it_is_written(trader: Trader, one: Any, other: Any):
+    first = trader.get(f"/bots/{trader.bot('AAPL', one)}")
+    body = {"account_id": trader.paper, "symbol": "AAPL", "timeframe": other, "position_size": 1}
+    told(trader.call("POST", "/bots", body), 409, "already")
+    assert trader.get(f"/bots/{trader.bot('MSFT', other)}")["timeframe"] == first["timeframe"]
 
 
 @pytest.mark.parametrize(("one", "other"), SAME_SYMBOLS)
 @sqlite
-def test_a_symbol_is_one_thing_and_is_shown_as_it_was_written(ann: Person, one: str, other: str):
-    first = ann.get(f"/bots/{ann.bot(one)}")
+def test_a_symbol_is_one_thing_and_is_shown_as_it_was_written(trader: Trader, one: str, other: str):
+    first = trader.get(f"/bots/{trader.bot(one)}")
     assert first["written_symbol"] == one and re.fullmatch(r"NYSE:AAPL-EQ|CRYPTO:BTC/USDT?", first["symbol"])
     told(
-        ann.call(
-            "POST", "/bots", {"account_id": ann.paper, "symbol": other, "timeframe": "15", "position_size": 1}
+        trader.call(
+            "POST",
+            "/bots",
+            {"account_id": trader.paper, "symbol": other, "timeframe": "15", "position_size": 1},
         ),
         409,
         "already",
     )
-    second = ann.get(f"/bots/{ann.bot(other, account=ann.account())}")
+    second = trader.get(f"/bots/{trader.bot(other, account=trader.account())}")
     assert (second["symbol"], second["written_symbol"]) == (first["symbol"], other)
 
 
-def test_bots_are_unique_per_account_symbol_and_timeframe_among_those_there_are(ann: Person):
-    bot = ann.bot()
+def test_bots_are_unique_per_account_symbol_and_timeframe_among_those_there_are(trader: Trader):
+    bot = trader.bot()
     with ThreadPoolExecutor(4) as pool:
-        body = {"account_id": ann.paper, "symbol": "MSFT", "timeframe": "15", "position_size": 1}
-        said = list(pool.map(lambda _: ann.call("POST", "/bots", body).status_code, range(4)))
+        body = {"account_id": trader.paper, "symbol": "MSFT", "timeframe": "15", "position_size": 1}
+        said = list(pool.map(lambda _: trader.call("POST", "/bots", body).status_code, range(4)))
     assert sorted(said) == [201, 409, 409, 409]
-    ann.does("DELETE", f"/bots/{bot}")
-    assert ann.bot() != bot and len(ann.get("/bots")["items"]) == 2
+    trader.does("DELETE", f"/bots/{bot}")
+    assert trader.bot() != bot and len(trader.get("/bots")["items"]) == 2
 
 
 @sqlite
-def test_bots_are_listed_page_by_page(ann: Person):
-    made = [ann.bot(timeframe=f"{n}m") for n in range(1, 8)]
-    other = ann.bot(account=ann.account())
+def test_bots_are_listed_page_by_page(trader: Trader):
+    made = [trader.bot(timeframe=f"{n}m") for n in range(1, 8)]
+    other = trader.bot(account=trader.account())
     seen, cursor = [], None
     while cursor is not None or not seen:
-        page = ann.get("/bots", limit=3, **({"cursor": cursor} if cursor else {}))
+        page = trader.get("/bots", limit=3, **({"cursor": cursor} if cursor else {}))
         seen += [bot["id"] for bot in page["items"]]
         cursor = page["next_cursor"]
     assert seen == [*made, other]
-    assert [bot["id"] for bot in ann.get("/bots", account_id=ann.paper)["items"]] == made
+    assert [bot["id"] for bot in trader.get("/bots", account_id=trader.paper)["items"]] == made
 
 
 @sqlite
-def test_a_bot_is_paused_and_resumed_at_once(ann: Person):
-    bot = ann.bot()
+def test_a_bot_is_paused_and_resumed_at_once(trader: Trader):
+    bot = trader.bot()
     assert (
-        ann.does("POST", f"/bots/{bot}/pause").items()
+        trader.does("POST", f"/bots/{bot}/pause").items()
         >= {"is_active": False, "paused_reason": "paused by its user"}.items()
     )
-    assert ann.trades("buy")["status"] == "refused"
-    assert ann.does("POST", f"/bots/{bot}/resume").items() >= {"is_active": True, "paused_reason": ""}.items()
-    assert ann.trades("buy")["status"] == "filled"
-    ann.does("POST", f"/bots/{bot}/pause")
-    assert ann.trades("close")["status"] == "filled", "what is owned can always be closed"
+    assert trader.trades("buy")["status"] == "refused"
+    assert (
+        trader.does("POST", f"/bots/{bot}/resume").items() >= {"is_active": True, "paused_reason": ""}.items()
+    )
+    assert trader.trades("buy")["status"] == "filled"
+    trader.does("POST", f"/bots/{bot}/pause")
+    assert trader.trades("close")["status"] == "filled", "what is owned can always be closed"
 
 
-def test_a_position_is_closed_by_hand_and_two_clicks_are_one(ann: Person, house: House, feed: SetFeed):
-    bot = ann.bot()
-    ann.trades("buy")
+def test_a_position_is_closed_by_hand_and_two_clicks_are_one(
+    trader: Trader, installation: Installation, feed: ManualFeed
+):
+    bot = trader.bot()
+    trader.trades("buy")
     feed.set("AAPL", 102)
     assert (
-        ann.get(f"/bots/{bot}")["position"].items()
+        trader.get(f"/bots/{bot}")["position"].items()
         >= {"side": "long", "quantity": "50", "average_price": "100", "unrealized_pnl": "100"}.items()
     )
-    said = [ann.does("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
+    said = [trader.does("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
     assert said[0]["signal_id"] == said[1]["signal_id"] and [answer["duplicate"] for answer in said] == [
         False,
         True,
     ]
-    house.work()
-    assert ann.holds(bot) == 0 and ann.story(said[0]["signal_id"])["origin"] == "user"
+    installation.work()
+    assert trader.holds(bot) == 0 and trader.story(said[0]["signal_id"])["origin"] == "user"
     assert (
-        ann.get(f"/bots/{bot}").items() >= {"total_pnl": "100", "total_trades": 2, "status": "READY"}.items()
+        trader.get(f"/bots/{bot}").items()
+        >= {"total_pnl": "100", "total_trades": 2, "status": "READY"}.items()
     )
 
 
 def test_a_bot_that_owns_something_is_not_deleted_unless_it_is_closed_or_handed_over(
-    ann: Person, house: House
+    trader: Trader, installation: Installation
 ):
-    bot, heir, other = ann.bot(), ann.bot(timeframe="1H"), ann.bot("MSFT")
-    ann.trades("buy", timeframe="15 Min")
-    told(ann.call("DELETE", f"/bots/{bot}"), 409, "owns 50 AAPL", "position=close")
-    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over"), 409)
-    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over", to=other), 409, "same account and symbol")
-    told(ann.call("DELETE", f"/bots/{bot}", position="hand_over", to=bot), 404)
-    told(ann.call("DELETE", f"/bots/{bot}", position="sell"), 400)
-    trades = ann.get("/trades")
-    ann.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
-    told(ann.call("GET", f"/bots/{bot}"), 404)
-    assert ann.holds(heir) == 50 and ann.get("/trades") == trades, "its history stays"
-    assert [(p["quantity"], p["outside"]) for p in ann.get("/positions")["items"]] == [("50", "0")]
-    ann.trades("close", timeframe="1H")
-    assert ann.holds(heir) == 0 and ann.get("/positions")["items"] == []
-    with house.app.db.read() as conn:
+    bot, heir, other = trader.bot(), trader.bot(timeframe="1H"), trader.bot("MSFT")
+    trader.trades("buy", timeframe="15 Min")
+    told(trader.call("DELETE", f"/bots/{bot}"), 409, "owns 50 AAPL", "position=close")
+    told(trader.call("DELETE", f"/bots/{bot}", position="hand_over"), 409)
+    told(
+        trader.call("DELETE", f"/bots/{bot}", position="hand_over", to=other), 409, "same account and symbol"
+    )
+    told(trader.call("DELETE", f"/bots/{bot}", position="hand_over", to=bot), 404)
+    told(trader.call("DELETE", f"/bots/{bot}", position="sell"), 400)
+    trades = trader.get("/trades")
+    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    told(trader.call("GET", f"/bots/{bot}"), 404)
+    assert trader.holds(heir) == 50 and trader.get("/trades") == trades, "its history stays"
+    assert [(p["quantity"], p["outside"]) for p in trader.get("/positions")["items"]] == [("50", "0")]
+    trader.trades("close", timeframe="1H")
+    assert trader.holds(heir) == 0 and trader.get("/positions")["items"] == []
+    with installation.app.db.read() as conn:
         assert [(lot.quantity, lot.remaining) for lot in conn.exec_driver_sql("SELECT * FROM lots")] != [], (
             "and so do its lots"
         )
 
 
 @sqlite
-def test_a_bot_is_deleted_once_its_position_is_closed(ann: Person, house: House):
-    bot = ann.bot()
-    ann.trades("buy")
+def test_a_bot_is_deleted_once_its_position_is_closed(trader: Trader, installation: Installation):
+    bot = trader.bot()
+    trader.trades("buy")
     with ThreadPoolExecutor(1) as pool:
-        deleting = pool.submit(ann.call, "DELETE", f"/bots/{bot}", position="close")
-        until(lambda: house.app.engine.open_lanes())
-        house.work()
+        deleting = pool.submit(trader.call, "DELETE", f"/bots/{bot}", position="close")
+        until(lambda: installation.app.engine.open_lanes())
+        installation.work()
         assert deleting.result(10).status_code == 200
-    told(ann.call("GET", f"/bots/{bot}"), 404)
-    assert [trade["action"] for trade in ann.get("/trades", bot_id=bot)["items"]] == ["sell", "buy"]
+    told(trader.call("GET", f"/bots/{bot}"), 404)
+    assert [trade["action"] for trade in trader.get("/trades", bot_id=bot)["items"]] == ["sell", "buy"]
 
 
 @sqlite
-def test_a_bot_with_an_order_out_is_not_deleted(ann: Person, house: House):
-    bot = ann.bot()
-    ann.trades("buy", order_type="limit", limit_price="90")
-    told(ann.call("DELETE", f"/bots/{bot}"), 409, "order out")
-    ann.trades("cancel")
-    ann.does("DELETE", f"/bots/{bot}")
+def test_a_bot_with_an_order_out_is_not_deleted(trader: Trader, installation: Installation):
+    bot = trader.bot()
+    trader.trades("buy", order_type="limit", limit_price="90")
+    told(trader.call("DELETE", f"/bots/{bot}"), 409, "order out")
+    trader.trades("cancel")
+    trader.does("DELETE", f"/bots/{bot}")

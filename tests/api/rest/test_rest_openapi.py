@@ -18,7 +18,7 @@ from dashtrade.context import App
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as drift_table
 from tests.support.databases import sqlite
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.rest import told
 
 # --- habits -------------------------------------------------------------------------------------------------
@@ -56,27 +56,28 @@ QUERIES = [
 ]
 
 
-def test_what_cannot_be_read_is_answered_400_and_what_cannot_be_there_404(ann: Person):
-    client = ann.house.flask.test_client()
+def test_what_cannot_be_read_is_answered_400_and_what_cannot_be_there_404(trader: Trader):
+    client = trader.installation.flask.test_client()
     for raw in BODIES:
         told(
-            client.post("/api/v1/accounts", data=raw, headers={"Authorization": f"Bearer {ann.access}"}), 400
+            client.post("/api/v1/accounts", data=raw, headers={"Authorization": f"Bearer {trader.access}"}),
+            400,
         )
     for query in QUERIES:
-        told(ann.call("GET", query), 400)
+        told(trader.call("GET", query), 400)
     for path in PATHS:
-        told(ann.call("GET", path), 404)
+        told(trader.call("GET", path), 404)
 
 
 @sqlite
-def test_the_api_answers_503_fast_while_the_database_is_locked(ann: Person, app: App):
+def test_the_api_answers_503_fast_while_the_database_is_locked(trader: Trader, app: App):
     other = sqlite3.connect(app.db.url.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert told(ann.call("POST", "/accounts", {"broker": "paper"}), 503)["error"] == "unavailable"
-    assert ann.get("/bots")["items"] == [], "reading goes on"
+    assert told(trader.call("POST", "/accounts", {"broker": "paper"}), 503)["error"] == "unavailable"
+    assert trader.get("/bots")["items"] == [], "reading goes on"
     other.execute("ROLLBACK")
     other.close()
-    ann.account()
+    trader.account()
 
 
 # --- OpenAPI ------------------------------------------------------------------------------------------------
@@ -89,16 +90,16 @@ positions, GET performance, GET risk-events, GET switches, PUT switches"""
 
 
 @pytest.fixture
-def described(house: House) -> Any:
-    return house.flask.test_client().get("/api/v1/openapi.json").json
+def described(installation: Installation) -> Any:
+    return installation.flask.test_client().get("/api/v1/openapi.json").json
 
 
 @sqlite
-def test_openapi_describes_every_route(house: House, described: Any):
+def test_openapi_describes_every_route(installation: Installation, described: Any):
     listed = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     served = {
         (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
-        for rule in house.flask.url_map.iter_rules()
+        for rule in installation.flask.url_map.iter_rules()
         if rule.rule.startswith("/api/v1") and not rule.rule.endswith("openapi.json")
         for method in rule.methods - {"HEAD", "OPTIONS"}
     }
@@ -134,18 +135,18 @@ def test_openapi_says_of_each_what_it_does_takes_and_needs(described: Any):
 
 
 @pytest.fixture
-def furnished(ann: Person) -> Iterator[Person]:
+def furnished(trader: Trader) -> Iterator[Trader]:
     """With something under the first ids, so that more than 404 is met."""
-    ann.bot()
-    ann.trades("buy")
-    ann.trades("buy", order_type="limit", limit_price="90")
-    ann.does("POST", "/flatten", {"scope": "user"})
-    aapl, now = Symbol.parse("AAPL"), ann.house.app.clock.now()
-    ann.house.app.db.write(
+    trader.bot()
+    trader.trades("buy")
+    trader.trades("buy", order_type="limit", limit_price="90")
+    trader.does("POST", "/flatten", {"scope": "user"})
+    aapl, now = Symbol.parse("AAPL"), trader.installation.app.clock.now()
+    trader.installation.app.db.write(
         lambda conn: drift_table.open_one(
             conn,
-            ann.user.id,
-            account_id=ann.paper,
+            trader.user.id,
+            account_id=trader.paper,
             asset=aapl.text,
             symbol=aapl,
             kind="closed",
@@ -160,11 +161,11 @@ def furnished(ann: Person) -> Iterator[Person]:
             updated_at=now,
         )
     )
-    yield ann
+    yield trader
 
 
-def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnished: Person):
-    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", furnished.house.flask)
+def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnished: Trader):
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", furnished.installation.flask)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == len(ENDPOINTS)
     operations.sort(

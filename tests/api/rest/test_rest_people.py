@@ -15,8 +15,8 @@ from dashtrade.services.people import passwords, users
 from dashtrade.tables import people as people_table
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 from tests.support.rest import GOOD, post, told
 
 # --- people -------------------------------------------------------------------------------------------------
@@ -26,37 +26,37 @@ def registration(email: str = "ann@example.com", password: str = GOOD, **more: A
     return {"email": email, "password": password, "name": "Ann"} | more
 
 
-def code_of(house: House) -> str:
-    link = users.setup_link(house.app)
+def code_of(installation: Installation) -> str:
+    link = users.setup_link(installation.app)
     assert link is not None
     return link.partition("?setup=")[2]
 
 
-def test_the_first_user_needs_the_set_up_code_which_works_once(house: House):
-    former, code = code_of(house), code_of(house)
-    told(post(house, "/auth/register", registration()), 401, "set-up code")
-    told(post(house, "/auth/register", registration(setup_code=former)), 401, "set-up code")
-    said = post(house, "/auth/register", registration(setup_code=code))
+def test_the_first_user_needs_the_set_up_code_which_works_once(installation: Installation):
+    former, code = code_of(installation), code_of(installation)
+    told(post(installation, "/auth/register", registration()), 401, "set-up code")
+    told(post(installation, "/auth/register", registration(setup_code=former)), 401, "set-up code")
+    said = post(installation, "/auth/register", registration(setup_code=code))
     assert (
         said.status_code == 201
         and said.json["user"].items() >= {"email": "ann@example.com", "role": "superadmin"}.items()
     )
-    me = house.flask.test_client().get(
+    me = installation.flask.test_client().get(
         "/api/v1/users/me", headers={"Authorization": f"Bearer {said.json['access_token']}"}
     )
     assert me.json["id"] == said.json["user"]["id"] and "password" not in me.text
-    told(post(house, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
-    assert users.setup_link(house.app) is None
+    told(post(installation, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
+    assert users.setup_link(installation.app) is None
 
 
-def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(house: House):
-    code = code_of(house)
+def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(installation: Installation):
+    code = code_of(installation)
     with ThreadPoolExecutor(4) as pool:
         said = list(
             pool.map(
                 lambda n: (
                     post(
-                        house, "/auth/register", registration(f"p{n}@example.com", setup_code=code)
+                        installation, "/auth/register", registration(f"p{n}@example.com", setup_code=code)
                     ).status_code
                 ),
                 range(4),
@@ -66,44 +66,61 @@ def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(house: House
 
 
 @sqlite
-def test_others_join_by_an_invitation_that_works_once_and_for_a_week(house: House, clock: SetClock):
-    boss = house.join("boss@example.com", Role.SUPERADMIN)
-    told(post(house, "/auth/register", registration()), 401, "invitation")
+def test_others_join_by_an_invitation_that_works_once_and_for_a_week(
+    installation: Installation, clock: ManualClock
+):
+    boss = installation.join("boss@example.com", Role.SUPERADMIN)
+    told(post(installation, "/auth/register", registration()), 401, "invitation")
     code = boss.does("POST", "/invitations", {"role": "admin"})["invitation"]
-    said = post(house, "/auth/register", registration(invitation=code))
+    said = post(installation, "/auth/register", registration(invitation=code))
     assert said.status_code == 201 and said.json["user"]["role"] == "admin"
-    told(post(house, "/auth/register", registration("bob@example.com", invitation=code)), 401, "invitation")
+    told(
+        post(installation, "/auth/register", registration("bob@example.com", invitation=code)),
+        401,
+        "invitation",
+    )
     late = boss.does("POST", "/invitations", {})["invitation"]
     clock.forward(7 * 86400 + 1)
-    told(post(house, "/auth/register", registration("bob@example.com", invitation=late)), 401, "invitation")
+    told(
+        post(installation, "/auth/register", registration("bob@example.com", invitation=late)),
+        401,
+        "invitation",
+    )
 
 
 @sqlite
-def test_an_admin_invites_ordinary_users_and_those_nobody(house: House):
+def test_an_admin_invites_ordinary_users_and_those_nobody(installation: Installation):
     assert (
-        house.join("admin@example.com", Role.ADMIN).does("POST", "/invitations", {"role": "superadmin"})[
-            "role"
-        ]
+        installation.join("admin@example.com", Role.ADMIN).does(
+            "POST", "/invitations", {"role": "superadmin"}
+        )["role"]
         == "standard"
     )
-    told(house.join().call("POST", "/invitations", {}), 403)
+    told(installation.join().call("POST", "/invitations", {}), 403)
 
 
 @sqlite
-def test_an_invitation_of_an_address_is_for_that_address(house: House):
-    code = house.join("boss@example.com", Role.SUPERADMIN).does(
+def test_an_invitation_of_an_address_is_for_that_address(installation: Installation):
+    code = installation.join("boss@example.com", Role.SUPERADMIN).does(
         "POST", "/invitations", {"email": "ann@example.com"}
     )["invitation"]
-    told(post(house, "/auth/register", registration("eve@example.com", invitation=code)), 401, "invitation")
-    assert post(house, "/auth/register", registration("Ann@Example.com", invitation=code)).status_code == 201
+    told(
+        post(installation, "/auth/register", registration("eve@example.com", invitation=code)),
+        401,
+        "invitation",
+    )
+    assert (
+        post(installation, "/auth/register", registration("Ann@Example.com", invitation=code)).status_code
+        == 201
+    )
 
 
 @pytest.mark.parametrize(("signup", "status"), [("open", 201), ("closed", 401), ("invite", 401)])
 @sqlite
 def test_who_may_join_is_a_setting(make_app: MakeApp, signup: str, status: int):
-    house = House(make_app(DASHTRADE_SIGNUP=signup))
-    house.join("boss@example.com", Role.SUPERADMIN)
-    said = post(house, "/auth/register", registration())
+    installation = Installation(make_app(DASHTRADE_SIGNUP=signup))
+    installation.join("boss@example.com", Role.SUPERADMIN)
+    said = post(installation, "/auth/register", registration())
     assert said.status_code == status
     assert status == 401 or said.json["user"]["role"] == "standard"
 
@@ -183,11 +200,14 @@ def test_common_short_and_overlong_passwords_are_refused(password: str):
 )
 @sqlite
 def test_other_passwords_are_taken_whatever_letters_they_have(make_app: MakeApp, password: str):
-    house = House(make_app(DASHTRADE_SIGNUP="open"))
-    house.join("boss@example.com")
-    assert post(house, "/auth/register", registration(password=password)).status_code == 201
-    assert post(house, "/auth/login", {"email": "ann@example.com", "password": password}).status_code == 200
-    told(post(house, "/auth/login", {"email": "ann@example.com", "password": password[:-1]}), 401)
+    installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
+    installation.join("boss@example.com")
+    assert post(installation, "/auth/register", registration(password=password)).status_code == 201
+    assert (
+        post(installation, "/auth/login", {"email": "ann@example.com", "password": password}).status_code
+        == 200
+    )
+    told(post(installation, "/auth/login", {"email": "ann@example.com", "password": password[:-1]}), 401)
 
 
 def test_every_character_of_a_long_password_counts():
@@ -205,33 +225,37 @@ def test_passwords_are_hashed_with_many_rounds(monkeypatch: pytest.MonkeyPatch):
 
 @sqlite
 def test_signing_in_says_the_same_of_a_wrong_password_and_an_unknown_address(make_app: MakeApp):
-    house = House(make_app(DASHTRADE_SIGNUP="open"))
-    house.join("boss@example.com")
-    post(house, "/auth/register", registration())
-    said = post(house, "/auth/login", {"email": " ANN@example.com ", "password": GOOD})
+    installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
+    installation.join("boss@example.com")
+    post(installation, "/auth/register", registration())
+    said = post(installation, "/auth/login", {"email": " ANN@example.com ", "password": GOOD})
     assert (
         said.status_code == 200
         and said.json["user"]["email"] == "ann@example.com"
         and said.json["access_token"].startswith("dt_")
     )
-    wrong = told(post(house, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
+    wrong = told(
+        post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401
+    )
     assert (
-        told(post(house, "/auth/login", {"email": "nobody@example.com", "password": "wrong horse"}), 401)
+        told(
+            post(installation, "/auth/login", {"email": "nobody@example.com", "password": "wrong horse"}), 401
+        )
         == wrong
     )
-    told(post(house, "/auth/register", registration()), 400, "already")
+    told(post(installation, "/auth/register", registration()), 400, "already")
 
 
 @sqlite
 def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
-    house = House(make_app(DASHTRADE_SIGNUP="open"))
-    house.join("boss@example.com")
-    post(house, "/auth/register", registration())
+    installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
+    installation.join("boss@example.com")
+    post(installation, "/auth/register", registration())
     for _ in range(8):
-        told(post(house, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
-    said = post(house, "/auth/login", {"email": "ann@example.com", "password": GOOD})
+        told(post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
+    said = post(installation, "/auth/login", {"email": "ann@example.com", "password": GOOD})
     assert told(said, 429)["error"] == "too_many_attempts" and 0 < int(said.headers["Retry-After"]) <= 301
-    told(post(house, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401)
+    told(post(installation, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401)
 
 
 @pytest.mark.parametrize(
@@ -248,51 +272,53 @@ def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
     ],
 )
 @sqlite
-def test_what_is_no_email_address_is_refused(house: House, email: str):
-    told(post(house, "/auth/register", registration(email, setup_code="x")), 400)
+def test_what_is_no_email_address_is_refused(installation: Installation, email: str):
+    told(post(installation, "/auth/register", registration(email, setup_code="x")), 400)
 
 
 @sqlite
-def test_tokens_are_listed_and_revoked_and_run_out(ann: Person, house: House, clock: SetClock):
-    [mine] = ann.get("/tokens")["items"]
+def test_tokens_are_listed_and_revoked_and_run_out(
+    trader: Trader, installation: Installation, clock: ManualClock
+):
+    [mine] = trader.get("/tokens")["items"]
     assert mine.keys() == {"id", "name", "created_at", "expires_at", "used_at", "scopes"}
     clock.forward(30 * 86400 - 1)
-    assert ann.call("GET", "/users/me").status_code == 200
+    assert trader.call("GET", "/users/me").status_code == 200
     clock.forward(1)
-    told(ann.call("GET", "/users/me"), 401)
-    bob = house.join("bob@example.com")
+    told(trader.call("GET", "/users/me"), 401)
+    bob = installation.join("bob@example.com")
     [his] = bob.get("/tokens")["items"]
     assert bob.does("DELETE", f"/tokens/{his['id']}")["status"] == "revoked"
     told(bob.call("GET", "/users/me"), 401)
 
 
 @sqlite
-def test_tokens_are_kept_as_hashes(ann: Person, app: App):
+def test_tokens_are_kept_as_hashes(trader: Trader, app: App):
     with app.db.read() as conn:
         kept = "\n".join(conn.connection.driver_connection.iterdump())
-    assert ann.access not in kept and ann.token not in kept
+    assert trader.access not in kept and trader.token not in kept
 
 
 @sqlite
-def test_a_user_who_was_stopped_has_no_way_in(ann: Person, house: House):
-    ann.bot()
-    house.app.db.write(lambda conn: people_table.change(conn, ann.user.id, is_active=False))
-    told(ann.call("GET", "/users/me"), 401)
-    told(ann.alert({"action": "buy", "symbol": "AAPL"}), 401)
+def test_a_user_who_was_stopped_has_no_way_in(trader: Trader, installation: Installation):
+    trader.bot()
+    installation.app.db.write(lambda conn: people_table.change(conn, trader.user.id, is_active=False))
+    told(trader.call("GET", "/users/me"), 401)
+    told(trader.alert({"action": "buy", "symbol": "AAPL"}), 401)
 
 
 @sqlite
-def test_a_user_changes_what_is_theirs(ann: Person):
-    changed = ann.does(
+def test_a_user_changes_what_is_theirs(trader: Trader):
+    changed = trader.does(
         "PATCH",
         "/users/me",
         {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60, "tradingview_only": False},
     )
     assert changed.items() >= {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60}.items()
-    assert ann.does("PATCH", "/users/me", {"max_alert_age": None})["max_alert_age"] is None
-    told(ann.call("PATCH", "/users/me", {"time_zone": "Mars/Olympus"}), 400, "Europe/Berlin")
+    assert trader.does("PATCH", "/users/me", {"max_alert_age": None})["max_alert_age"] is None
+    told(trader.call("PATCH", "/users/me", {"time_zone": "Mars/Olympus"}), 400, "Europe/Berlin")
     for name in ("name", "time_zone", "tradingview_only"):
-        told(ann.call("PATCH", "/users/me", {name: None}), 400, name)
+        told(trader.call("PATCH", "/users/me", {name: None}), 400, name)
 
 
 CLOSED = [(method, path) for (method, path), known in ENDPOINTS.items() if not known.open]
@@ -300,8 +326,8 @@ CLOSED = [(method, path) for (method, path), known in ENDPOINTS.items() if not k
 
 @pytest.mark.parametrize("access", ["", "dt_nonsense"])
 @sqlite
-def test_nothing_but_joining_and_signing_in_is_open(house: House, access: str):
-    client = house.flask.test_client()
+def test_nothing_but_joining_and_signing_in_is_open(installation: Installation, access: str):
+    client = installation.flask.test_client()
     for method, path in CLOSED:
         said = client.open(
             re.sub(r"<[^>]+>", "1", path),

@@ -14,16 +14,16 @@ from dashtrade.domain.ports import OrderReport
 from dashtrade.tables import trades as trade_table
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 from tests.support.rest import D, told
 
 # --- signals and their stories ------------------------------------------------------------------------------
 
 
-def test_a_story_tells_every_step_in_order_with_its_time(ann: Person):
-    ann.bot()
-    story = ann.trades("buy")
+def test_a_story_tells_every_step_in_order_with_its_time(trader: Trader):
+    trader.bot()
+    story = trader.trades("buy")
     steps = [line["step"] for line in story["timeline"]]
     assert list(dict.fromkeys(steps)) == [
         "received",
@@ -46,8 +46,8 @@ def test_a_story_tells_every_step_in_order_with_its_time(ann: Person):
 
 
 @sqlite
-def test_signals_are_listed_newest_first_filtered_and_page_by_page(ann: Person, clock: SetClock):
-    aapl, msft = ann.bot(), ann.bot("MSFT")
+def test_signals_are_listed_newest_first_filtered_and_page_by_page(trader: Trader, clock: ManualClock):
+    aapl, msft = trader.bot(), trader.bot("MSFT")
     ids = []
     for action, symbol in (
         ("buy", "AAPL"),
@@ -57,64 +57,76 @@ def test_signals_are_listed_newest_first_filtered_and_page_by_page(ann: Person, 
         ("buy", "KO"),
     ):
         clock.forward(1)
-        said = ann.alert({"action": action, "symbol": symbol, "id": f"{len(ids)}"})
+        said = trader.alert({"action": action, "symbol": symbol, "id": f"{len(ids)}"})
         ids.append(said.json["signal_id"])
-        ann.house.work()
-    assert [s["id"] for s in ann.get("/signals")["items"]] == ids[::-1]
-    assert [s["id"] for s in ann.get("/signals", symbol="NASDAQ:AAPL")["items"]] == [ids[3], ids[2], ids[0]]
-    assert [s["id"] for s in ann.get("/signals", status="refused")["items"]] == [ids[4], ids[2]]
-    assert [s["id"] for s in ann.get("/signals", bot_id=msft)["items"]] == [ids[1]]
-    assert [s["id"] for s in ann.get("/signals", bot_id=aapl, status="filled")["items"]] == [ids[3], ids[0]]
-    first = ann.get("/signals", limit=2)
-    assert [s["id"] for s in ann.get("/signals", limit=2, cursor=first["next_cursor"])["items"]] == [
+        trader.installation.work()
+    assert [s["id"] for s in trader.get("/signals")["items"]] == ids[::-1]
+    assert [s["id"] for s in trader.get("/signals", symbol="NASDAQ:AAPL")["items"]] == [
+        ids[3],
+        ids[2],
+        ids[0],
+    ]
+    assert [s["id"] for s in trader.get("/signals", status="refused")["items"]] == [ids[4], ids[2]]
+    assert [s["id"] for s in trader.get("/signals", bot_id=msft)["items"]] == [ids[1]]
+    assert [s["id"] for s in trader.get("/signals", bot_id=aapl, status="filled")["items"]] == [
+        ids[3],
+        ids[0],
+    ]
+    first = trader.get("/signals", limit=2)
+    assert [s["id"] for s in trader.get("/signals", limit=2, cursor=first["next_cursor"])["items"]] == [
         ids[2],
         ids[1],
     ]
-    told(ann.call("GET", "/signals/nonsense"), 404)
+    told(trader.call("GET", "/signals/nonsense"), 404)
 
 
 # --- orders, trades, figures --------------------------------------------------------------------------------
 
 
-def test_orders_are_listed_filtered_and_taken_back(ann: Person, house: House, clock: SetClock):
-    bot = ann.bot()
-    ann.bot("MSFT")
+def test_orders_are_listed_filtered_and_taken_back(
+    trader: Trader, installation: Installation, clock: ManualClock
+):
+    bot = trader.bot()
+    trader.bot("MSFT")
     for symbol in ("MSFT", "AAPL"):
         clock.forward(1)
-        ann.trades("buy", symbol, order_type="limit", limit_price="90")
-    ids = [order["order_id"] for order in ann.get("/orders")["items"]]
-    page = ann.get("/orders", limit=1)
+        trader.trades("buy", symbol, order_type="limit", limit_price="90")
+    ids = [order["order_id"] for order in trader.get("/orders")["items"]]
+    page = trader.get("/orders", limit=1)
     assert [
         page["items"][0]["order_id"],
-        ann.get("/orders", limit=1, cursor=page["next_cursor"])["items"][0]["order_id"],
+        trader.get("/orders", limit=1, cursor=page["next_cursor"])["items"][0]["order_id"],
     ] == ids
-    [order] = ann.get("/orders", symbol="AAPL", status="working", bot_id=bot)["items"]
-    assert order == ann.get(f"/orders/{order['order_id']}") and order["order_id"] == ids[0]
+    [order] = trader.get("/orders", symbol="AAPL", status="working", bot_id=bot)["items"]
+    assert order == trader.get(f"/orders/{order['order_id']}") and order["order_id"] == ids[0]
     assert len(order["client_order_id"]) == 32 and order["broker_order_id"] and order["limit_price"] == "90"
-    assert ann.call("POST", f"/orders/{ids[0]}/cancel").status_code == 202
-    house.work()
+    assert trader.call("POST", f"/orders/{ids[0]}/cancel").status_code == 202
+    installation.work()
     assert (
-        ann.get(f"/orders/{ids[0]}")["status"] == "canceled" and ann.get(f"/bots/{bot}")["status"] == "READY"
+        trader.get(f"/orders/{ids[0]}")["status"] == "canceled"
+        and trader.get(f"/bots/{bot}")["status"] == "READY"
     )
-    told(ann.call("POST", f"/orders/{ids[0]}/cancel"), 409, "canceled already")
-    told(ann.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "not_placed"}), 409, "needs no decision")
-    told(ann.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "maybe"}), 400, "outcome")
+    told(trader.call("POST", f"/orders/{ids[0]}/cancel"), 409, "canceled already")
+    told(
+        trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "not_placed"}), 409, "needs no decision"
+    )
+    told(trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "maybe"}), 400, "outcome")
     for cursor in ("x", "2025-01-01", "~", "nonsense~x"):
-        told(ann.call("GET", "/orders", cursor=cursor), 400, "cursor")
+        told(trader.call("GET", "/orders", cursor=cursor), 400, "cursor")
 
 
 @pytest.fixture
-def traded(ann: Person, clock: SetClock, feed: SetFeed) -> Person:
+def traded(trader: Trader, clock: ManualClock, feed: ManualFeed) -> Trader:
     """Six trades over three days, of two bots."""
-    ann.bot()
-    ann.bot("MSFT")
+    trader.bot()
+    trader.bot("MSFT")
     for symbol, price in (("AAPL", 101), ("MSFT", 98), ("AAPL", 103)):
         feed.set(symbol, 100)
-        ann.trades("buy", symbol)
+        trader.trades("buy", symbol)
         feed.set(symbol, price)
-        ann.trades("close", symbol)
+        trader.trades("close", symbol)
         clock.forward(86400)
-    return ann
+    return trader
 
 
 FILTERS: list[tuple[dict[str, Any], list[int]]] = [
@@ -134,12 +146,12 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-def test_trades_and_their_csv_keep_to_the_filter(traded: Person):
+def test_trades_and_their_csv_keep_to_the_filter(traded: Trader):
     for wanted, ids in FILTERS:
         check_trades(traded, wanted, ids)
 
 
-def check_trades(traded: Person, wanted: dict[str, Any], ids: list[int]) -> None:
+def check_trades(traded: Trader, wanted: dict[str, Any], ids: list[int]) -> None:
     items = traded.get("/trades", **wanted)["items"]
     assert [trade["id"] for trade in items] == ids
     said = traded.call("GET", "/trades.csv", **wanted)
@@ -158,7 +170,7 @@ def check_trades(traded: Person, wanted: dict[str, Any], ids: list[int]) -> None
 
 
 @sqlite
-def test_trades_are_read_page_by_page_while_more_come(traded: Person):
+def test_trades_are_read_page_by_page_while_more_come(traded: Trader):
     first = traded.get("/trades", limit=4)
     traded.trades("buy")
     rest = traded.get("/trades", limit=4, cursor=first["next_cursor"])
@@ -181,10 +193,10 @@ def test_trades_are_read_page_by_page_while_more_come(traded: Person):
         told(traded.call("GET", "/signals", **wrong), 400)
 
 
-def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: SetClock, feed: SetFeed):
+def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: ManualClock, feed: ManualFeed):
     venue = Venue()
-    ann = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
-    ann.bot(account=ann.account("venue"))
+    trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    trader.bot(account=trader.account("venue"))
     starts, fill = ("=", "+", "-", "@", "\t", "\r"), venue.fill
     bad = [f'{start}HYPERLINK("http://evil.example","1")' for start in starts]
 
@@ -193,15 +205,15 @@ def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: SetClock, fee
 
     venue.fill = named  # type: ignore[method-assign]
     for action in ("buy", "close", "sell", "close", "buy"):
-        assert ann.trades(action)["status"] == "filled"
+        assert trader.trades(action)["status"] == "filled"
     venue.price = D(90)
-    ann.trades("close")
-    rows = list(csv.DictReader(io.StringIO(ann.call("GET", "/trades.csv").text, newline="")))
+    trader.trades("close")
+    rows = list(csv.DictReader(io.StringIO(trader.call("GET", "/trades.csv").text, newline="")))
     assert [row["broker_order_id"] for row in rows] == [f"'{cell}" for cell in reversed(bad)]
     assert D(rows[0]["realized_pnl"]) == -500, "a negative number is a number"
 
 
-def test_performance_is_the_sum_of_the_fills(traded: Person):
+def test_performance_is_the_sum_of_the_fills(traded: Trader):
     figures, trades = traded.get("/performance"), traded.get("/trades")["items"]
     total = figures["total"]
     assert D(total["realized_pnl"]) == sum(D(t["realized_pnl"]) for t in trades) == 50 - 100 + 150
@@ -217,24 +229,24 @@ def test_performance_is_the_sum_of_the_fills(traded: Person):
 
 
 @sqlite
-def test_risk_events_are_listed(ann: Person, house: House, feed: SetFeed):
+def test_risk_events_are_listed(trader: Trader, installation: Installation, feed: ManualFeed):
     for symbol in ("AAPL", "MSFT", "KO"):
-        ann.bot(symbol, risk_limit_percent="5")
-        ann.trades("buy", symbol)
+        trader.bot(symbol, risk_limit_percent="5")
+        trader.trades("buy", symbol)
         feed.set(symbol, 90)
-        house.look()
-    first = ann.get("/risk-events", limit=2)
-    rest = ann.get("/risk-events", limit=2, cursor=first["next_cursor"])
+        installation.look()
+    first = trader.get("/risk-events", limit=2)
+    rest = trader.get("/risk-events", limit=2, cursor=first["next_cursor"])
     assert [event["bot_id"] for event in first["items"] + rest["items"]] == [3, 2, 1]
-    assert [event["bot_id"] for event in ann.get("/risk-events", bot_id=2)["items"]] == [2]
+    assert [event["bot_id"] for event in trader.get("/risk-events", bot_id=2)["items"]] == [2]
 
 
 @sqlite
-def test_messages_are_listed_and_marked_as_read(ann: Person):
-    ann.bot()
-    ann.trades("buy")
-    ann.trades("close")
-    newest, older = ann.get("/messages")["items"]
+def test_messages_are_listed_and_marked_as_read(trader: Trader):
+    trader.bot()
+    trader.trades("buy")
+    trader.trades("close")
+    newest, older = trader.get("/messages")["items"]
     assert (
         newest["kind"] == older["kind"] == "order_filled"
         and newest["title"] == "Sold 50 AAPL"
@@ -244,5 +256,5 @@ def test_messages_are_listed_and_marked_as_read(ann: Person):
         and newest["signal_id"]
         and newest["read_at"] is None
     )
-    assert ann.does("POST", "/messages/read", {"up_to": older["id"]}) == {"marked": 1}
-    assert [m["id"] for m in ann.get("/messages", unread="true")["items"]] == [newest["id"]]
+    assert trader.does("POST", "/messages/read", {"up_to": older["id"]}) == {"marked": 1}
+    assert [m["id"] for m in trader.get("/messages", unread="true")["items"]] == [newest["id"]]

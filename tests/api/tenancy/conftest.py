@@ -13,11 +13,11 @@ from tests.support.town import BOTH, Town, houses, settle
 @pytest.fixture(scope="module", params=BOTH)
 def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """For tests that leave everything as it is."""
-    for house in houses(request, tmp_path_factory.mktemp("town")):
-        yield settle(house)
+    for installation in houses(request, tmp_path_factory.mktemp("town")):
+        yield settle(installation)
 
 
 @pytest.fixture(params=BOTH)
 def fresh_town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    for house in houses(request, tmp_path):
-        yield settle(house)
+    for installation in houses(request, tmp_path):
+        yield settle(installation)

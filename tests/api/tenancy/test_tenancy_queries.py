@@ -55,7 +55,7 @@ from dashtrade.tables import (
     trades,
     user_orders,
 )
-from tests.support.fakes import SetClock
+from tests.support.fakes import ManualClock
 from tests.support.town import AAPL, Town
 
 SETTINGS = BotSettings(name="A bot", size=Size(kind=SizeKind.DOLLARS, value=Decimal(5000)))
@@ -77,14 +77,14 @@ def owned_queries() -> dict[str, Callable[..., Any]]:
 
 QUERIES = owned_queries()
 
-LIFE = {"created_at": SetClock().time, "expires_at": SetClock().time, "used_at": None}
+LIFE = {"created_at": ManualClock().time, "expires_at": ManualClock().time, "used_at": None}
 
 Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 
 READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, nothing for Bob
     "accounts.get": lambda c, o, of: accounts.get(c, o, of.account),
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
-    "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.ann,
+    "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.trader,
     "quotas.count": lambda c, o, of: quotas.count(c, o, "accounts", of.now) == 2,
     "quotas.made": lambda c, o, of: quotas.made(c, o, "bots") == 2,
     "tokens.trim_api_tokens": lambda c, o, of: tokens.trim_api_tokens(c, o, "test", 0),
@@ -106,7 +106,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.owning": lambda c, o, of: [b for b in bots.owning(c, o) if b.id == of.bot],
     "bots.engaged": lambda c, o, of: [b for b in bots.engaged(c, o) if b.id == of.bot],
     "bots.stopped": lambda c, o, of: _stopped(c, o, of),
-    "change_token.of": lambda c, o, of: change_token.of(c, o) == change_token.of(c, of.ann),
+    "change_token.of": lambda c, o, of: change_token.of(c, o) == change_token.of(c, of.trader),
     "drifts.get": lambda c, o, of: drifts.get(c, o, of.drift),
     "drifts.list_page": lambda c, o, of: drifts.list_page(c, o, before=None, limit=9, account_id=of.account),
     "drifts.outside_of": lambda c, o, of: drifts.outside_of(c, o, of.account, "KO"),
@@ -126,11 +126,11 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "bots.names": lambda c, o, of: of.bot in bots.names(c, o),
     "accounts.labels": lambda c, o, of: of.account in accounts.labels(c, o),
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(
-        c, o, signals.get(c, of.ann, of.signal).dedupe_key
+        c, o, signals.get(c, of.trader, of.signal).dedupe_key
     ),
     "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
-    "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.ann),
+    "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.trader),
     "storage.oldest_texts": lambda c, o, of: of.signal in storage.oldest_texts(c, o, 9),
     "storage.forget_texts": lambda c, o, of: storage.forget_texts(c, o, [of.signal]),
     "storage.told": lambda c, o, of: storage.told(c, o, of.now),
@@ -176,37 +176,37 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "messages.for_signal": lambda c, o, of: messages.for_signal(c, o, of.signal),
     "messages.mark_read": lambda c, o, of: messages.mark_read(c, o, up_to=2**40, now=of.now),
     "messages.recorded": lambda c, o, of: [
-        r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.ann
+        r for r in messages.recorded(c, o, before=None, limit=99) if r.user_id == of.trader
     ],
     "messages.about_bot": lambda c, o, of: messages.about_bot(c, o, of.bot, limit=9),
     "people.change": lambda c, o, of: people.change(c, o, name="changed"),
     "sessions.list_sessions": lambda c, o, of: sessions.list_sessions(c, o, of.now),
     "sessions.remove_session_named": lambda c, o, of: sessions.remove_session_named(c, o, "s"),
     "sessions.trim_sessions": lambda c, o, of: sessions.trim_sessions(c, o, 0),
-    "tokens.revoke_api_tokens": lambda c, o, of: tokens.revoke_api_tokens(c, o, of.now) and o == of.ann,
+    "tokens.revoke_api_tokens": lambda c, o, of: tokens.revoke_api_tokens(c, o, of.now) and o == of.trader,
     "second_factors.factor": lambda c, o, of: second_factors.factor(c, o),
     "second_factors.lock_factor": lambda c, o, of: second_factors.lock_factor(c, o),
     "second_factors.put_factor": lambda c, o, of: second_factors.put_factor(c, o, None, None),
-    "second_factors.use_step": lambda c, o, of: second_factors.use_step(c, o, 2) and o == of.ann,
+    "second_factors.use_step": lambda c, o, of: second_factors.use_step(c, o, 2) and o == of.trader,
     "second_factors.use_code": lambda c, o, of: second_factors.use_code(c, o, "r", of.now),
     "second_factors.codes_left": lambda c, o, of: second_factors.codes_left(c, o),
-    "second_factors.count_code": lambda c, o, of: second_factors.count_code(c, o) and o == of.ann,
+    "second_factors.count_code": lambda c, o, of: second_factors.count_code(c, o) and o == of.trader,
     "second_factors.code_was_right": lambda c, o, of: second_factors.code_was_right(c, o),
     "attempts.is_known": lambda c, o, of: attempts.is_known(c, o, "d"),
     "attempts.forget_devices": lambda c, o, of: attempts.forget_devices(c, o),
     "second_factors.end_handed_out": lambda c, o, of: second_factors.end_handed_out(c, o),
     "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
     "export.rows": lambda c, o, of: [
-        row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.ann
+        row for name in export.TABLES.values() for row in export.rows(c, o, name) if row.user_id == of.trader
     ],
     "sessions.remove_sessions": lambda c, o, of: sessions.remove_sessions(c, o),
     "tokens.list_api_tokens": lambda c, o, of: [t for t in tokens.list_api_tokens(c, o) if t.id == of.token],
     "tokens.revoke_api_token": lambda c, o, of: tokens.revoke_api_token(c, o, of.token, of.now),
     "tokens.current_webhook_token": lambda c, o, of: (
-        (t := tokens.current_webhook_token(c, o)) and t.user_id == of.ann
+        (t := tokens.current_webhook_token(c, o)) and t.user_id == of.trader
     ),
     "tokens.end_webhook_tokens": lambda c, o, of: (
-        tokens.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.ann
+        tokens.end_webhook_tokens(c, o, now=of.now, until=None) and o == of.trader
     ),
 }
 
@@ -251,7 +251,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "signals.add": lambda c, o, of: signals.add(
         c,
         o,
-        {k: v for k, v in signals.get(c, of.ann, of.signal)._asdict().items() if k != "user_id"}
+        {k: v for k, v in signals.get(c, of.trader, of.signal)._asdict().items() if k != "user_id"}
         | {"id": "new"},
         [],
     ),
@@ -259,7 +259,9 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "flattens.add": lambda c, o, of: flattens.add(
         c, o, scope="user", scope_id=o, asked_by="", now=of.now, bots=[bot_positions.load(c, of.bot)]
     ),
-    "attempts.put_device": lambda c, o, of: attempts.put_device(c, o, "t", of.now, 0 if o == of.ann else 9),
+    "attempts.put_device": lambda c, o, of: attempts.put_device(
+        c, o, "t", of.now, 0 if o == of.trader else 9
+    ),
     "sessions.add_session": lambda c, o, of: sessions.add_session(
         c,
         o,
@@ -288,7 +290,7 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
 
 
 def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
-    row = signals.get(conn, of.ann, of.signal)
+    row = signals.get(conn, of.trader, of.signal)
     signals.end_signal(conn, of.signal, status="refused", reason=NO_REASON, ended=of.now)
     found = decisions.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
     signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
@@ -296,9 +298,9 @@ def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 
 
 def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
-    accounts.change(conn, of.ann, of.account, mode="live")
+    accounts.change(conn, of.trader, of.account, mode="live")
     found = trades.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
-    accounts.change(conn, of.ann, of.account, mode="paper")
+    accounts.change(conn, of.trader, of.account, mode="paper")
     return found
 
 
@@ -311,9 +313,9 @@ def _opened(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 
 
 def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
-    bots.change(conn, of.ann, of.bot, is_active=False, paused_reason=told("past its limit"))
+    bots.change(conn, of.trader, of.bot, is_active=False, paused_reason=told("past its limit"))
     found = bots.stopped(conn, owner, limit=9)
-    bots.change(conn, of.ann, of.bot, is_active=True, paused_reason=NO_REASON)
+    bots.change(conn, of.trader, of.bot, is_active=True, paused_reason=NO_REASON)
     return found
 
 
@@ -335,7 +337,7 @@ def tried(town: Town, work: Callable[[sa.Connection], None]) -> None:
         raise Undo
 
     with pytest.raises(Undo):
-        town.house.app.db.write(run)
+        town.installation.app.db.write(run)
 
 
 def test_every_query_of_an_owner_has_a_case():
@@ -345,7 +347,7 @@ def test_every_query_of_an_owner_has_a_case():
 
 @pytest.mark.parametrize("name", READS_AND_CHANGES)
 def test_with_another_users_id_a_query_finds_and_changes_nothing(town: Town, name: str):
-    query, of = READS_AND_CHANGES[name], SimpleNamespace(**vars(town.of), ann=town.ann.user.id)
+    query, of = READS_AND_CHANGES[name], SimpleNamespace(**vars(town.of), trader=town.trader.user.id)
 
     def as_bob(conn: sa.Connection) -> None:
         before = town.rows_of_ann(conn)
@@ -354,7 +356,7 @@ def test_with_another_users_id_a_query_finds_and_changes_nothing(town: Town, nam
 
     def as_ann(conn: sa.Connection) -> None:
         before = town.rows_of_ann(conn)
-        assert query(conn, town.ann.user.id, of) or town.rows_of_ann(conn) != before
+        assert query(conn, town.trader.user.id, of) or town.rows_of_ann(conn) != before
 
     tried(town, as_bob)
     tried(town, as_ann)
@@ -362,7 +364,7 @@ def test_with_another_users_id_a_query_finds_and_changes_nothing(town: Town, nam
 
 @pytest.mark.parametrize("name", MAKES)
 def test_what_one_user_makes_leaves_the_others_as_they_are(town: Town, name: str):
-    query, of = MAKES[name], SimpleNamespace(**vars(town.of), ann=town.ann.user.id)
+    query, of = MAKES[name], SimpleNamespace(**vars(town.of), trader=town.trader.user.id)
 
     def as_bob(conn: sa.Connection) -> None:
         before = town.rows_of_ann(conn)
@@ -371,7 +373,7 @@ def test_what_one_user_makes_leaves_the_others_as_they_are(town: Town, name: str
 
     def as_ann(conn: sa.Connection) -> None:
         before = town.rows_of_ann(conn)
-        query(conn, town.ann.user.id, of)
+        query(conn, town.trader.user.id, of)
         assert town.rows_of_ann(conn) != before
 
     tried(town, as_bob)

@@ -12,7 +12,7 @@ import pytest
 
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.domain.access import Role
-from tests.support.installation import Person
+from tests.support.installation import Trader
 from tests.support.town import Town
 from webhook_server import create_server
 
@@ -52,7 +52,7 @@ BY_WEBHOOK_TOKEN = {("GET", "/user/<int:user_id>/positions"), ("GET", "/user/<in
 ADMIN = "/api/v1/admin/"  # over everybody, by their role: test_admin_api.py tries each of them as each role
 
 
-def ask(town: Town, person: Person, route: tuple[str, str]) -> Any:
+def ask(town: Town, person: Trader, route: tuple[str, str]) -> Any:
     name, body, query = ROUTES[route]
     method, path = route
     start, _, rest = path.removeprefix("/api/v1").partition("<")
@@ -60,7 +60,7 @@ def ask(town: Town, person: Person, route: tuple[str, str]) -> Any:
 
 
 def test_every_route_with_an_id_has_a_case(town: Town):
-    flask = create_server(town.house.app)
+    flask = create_server(town.installation.app)
     served = {
         (method, rule.rule)
         for rule in flask.url_map.iter_rules()
@@ -85,11 +85,11 @@ def test_another_users_id_is_answered_404(town: Town, route: tuple[str, str]):
 
 @pytest.mark.parametrize("route", sorted(BY_WEBHOOK_TOKEN), ids=" ".join)
 def test_another_users_positions_and_bots_are_answered_404(town: Town, route: tuple[str, str]):
-    client = town.house.flask.test_client()
-    path = route[1].replace("<int:user_id>", str(town.ann.user.id))
+    client = town.installation.flask.test_client()
+    path = route[1].replace("<int:user_id>", str(town.trader.user.id))
     assert client.get(path, query_string={"token": town.bob.token}).status_code == 404
     assert client.get(path, headers={"Authorization": f"Bearer {town.bob.access}"}).status_code == 404
-    assert client.get(path, query_string={"token": town.ann.token}).status_code == 200
+    assert client.get(path, query_string={"token": town.trader.token}).status_code == 200
 
 
 # --- ids that come in a body or a query ---------------------------------------------------------------------
@@ -240,13 +240,13 @@ def test_an_alert_cannot_name_another_users_bot(town: Town, named: str):
 
 
 def test_an_admin_has_no_way_into_anothers_bots_either(town: Town):
-    boss = town.house.join("boss@example.com", Role.SUPERADMIN)
+    boss = town.installation.join("boss@example.com", Role.SUPERADMIN)
     assert ask(town, boss, ("GET", "/api/v1/bots/<int:bot_id>")).status_code == 404
 
 
 def test_the_owner_finds_what_the_others_do_not(fresh_town: Town):
     """Else every 404 above might be a misspelt address."""
-    said = {route: ask(fresh_town, fresh_town.ann, route).status_code for route in ROUTES}
+    said = {route: ask(fresh_town, fresh_town.trader, route).status_code for route in ROUTES}
     assert set(said.values()) <= {200, 202, 409}
     assert [
         route for route, status in said.items() if status == 409 and route[1].endswith("/<int:bot_id>")

@@ -9,27 +9,27 @@ import pytest
 
 from dashtrade.worker.worker import Worker
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 
 
 @pytest.fixture
-def ann(house: House) -> Person:
+def trader(installation: Installation) -> Trader:
     """She has one bot: AAPL on 15 minutes."""
-    person = house.join()
+    person = installation.join()
     person.bot("AAPL", "15 Min")
     return person
 
 
 @pytest.fixture
-def running(make_app: MakeApp, clock: SetClock, feed: Any) -> Iterator[Person]:
+def running(make_app: MakeApp, clock: ManualClock, feed: Any) -> Iterator[Trader]:
     """The receiver and a worker, as two applications on one database: the way they run in earnest."""
     behind = make_app(clock=clock, feed=feed)
     worker = Worker(behind)
     worker.start()
     front = make_app(clock=clock, feed=feed)
     front.connect()
-    person = House(front).join()
+    person = Installation(front).join()
     person.bot("AAPL", "15 Min")
     yield person
     worker.stop()

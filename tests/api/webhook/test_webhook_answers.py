@@ -9,21 +9,21 @@ import pytest
 from dashtrade.tables import signals as signal_table
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.webhook import BUY, DIALECTS, told
 from webhook_server import LONGEST_WAIT
 
 # --- what is answered ---------------------------------------------------------------------------------------
 
 
-def test_an_alert_is_durable_when_it_is_answered(ann: Person, make_app: MakeApp):
-    said = ann.alert(BUY)
+def test_an_alert_is_durable_when_it_is_answered(trader: Trader, make_app: MakeApp):
+    said = trader.alert(BUY)
     assert said.status_code == 202
     with make_app().db.read() as conn:
-        assert signal_table.status_of(conn, ann.user.id, said.json["signal_id"]) == "accepted"
+        assert signal_table.status_of(conn, trader.user.id, said.json["signal_id"]) == "accepted"
 
 
-def test_with_wait_the_outcome_is_answered(running: Person):
+def test_with_wait_the_outcome_is_answered(running: Trader):
     said = running.alert(BUY, wait="2.5")
     assert said.status_code == 200, said.text
     body = said.json
@@ -43,44 +43,44 @@ def test_with_wait_the_outcome_is_answered(running: Person):
 
 
 @sqlite
-def test_who_waits_for_a_limit_order_is_told_that_it_works(running: Person):
+def test_who_waits_for_a_limit_order_is_told_that_it_works(running: Trader):
     body = running.alert(BUY | {"order_type": "limit", "limit_price": "90"}, wait="2").json
     assert body["status"] == "working" and body["orders"][0]["status"] == "working"
     assert body["orders"][0]["average_price"] is None
 
 
 @sqlite
-def test_who_waits_in_vain_is_told_that_it_is_being_carried_out(ann: Person):
+def test_who_waits_in_vain_is_told_that_it_is_being_carried_out(trader: Trader):
     began = perf_counter()
-    body = ann.alert(BUY, wait="0.3").json
+    body = trader.alert(BUY, wait="0.3").json
     assert 0.25 < perf_counter() - began < 2.5
     assert body["status"] == "working" and body["reason"] == "it is being carried out"
 
 
 @sqlite
 def test_who_would_wait_longer_than_tradingview_does_is_answered_sooner_and_the_alert_is_not_lost(
-    ann: Person,
+    trader: Trader,
 ):
     began = perf_counter()
-    body = ann.alert(BUY, wait="99").json
+    body = trader.alert(BUY, wait="99").json
     assert LONGEST_WAIT - 0.1 < perf_counter() - began < 3.5
     assert body["status"] == "working"
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "1e400", "two", "0x1", " "])
 @sqlite
-def test_a_wait_that_is_no_number_is_refused(ann: Person, wait: str):
-    assert str(LONGEST_WAIT) in told(ann.alert(BUY, wait=wait), 400)["hint"]
+def test_a_wait_that_is_no_number_is_refused(trader: Trader, wait: str):
+    assert str(LONGEST_WAIT) in told(trader.alert(BUY, wait=wait), 400)["hint"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @sqlite
-def test_every_dialect_ends_in_the_same_order(house: House, dialect: str):
-    ann = house.join()
-    ann.bot("AAPL", "15 Min", position_size="700", size_override=True)
-    signal_id = ann.sends(DIALECTS[dialect])
-    house.work()
-    story = ann.story(signal_id)
+def test_every_dialect_ends_in_the_same_order(installation: Installation, dialect: str):
+    trader = installation.join()
+    trader.bot("AAPL", "15 Min", position_size="700", size_override=True)
+    signal_id = trader.sends(DIALECTS[dialect])
+    installation.work()
+    story = trader.story(signal_id)
     assert (story["status"], story["dialect"], story["symbol"]) == ("filled", dialect, "NYSE:AAPL-EQ")
     [order] = story["orders"]
     assert (order["side"], order["quantity"], order["filled_quantity"]) == ("buy", "7", "7")
@@ -98,20 +98,20 @@ def test_every_dialect_ends_in_the_same_order(house: House, dialect: str):
     ],
 )
 @sqlite
-def test_the_content_decides_and_not_the_header(ann: Person, kind: str):
-    as_json = ann.alert(
+def test_the_content_decides_and_not_the_header(trader: Trader, kind: str):
+    as_json = trader.alert(
         {"action": "buy", "symbol": "AAPL", "id": f"j{len(kind)}"}, headers={"Content-Type": kind}
     )
-    as_text = ann.alert(f"CLOSE AAPL id=t{len(kind)}", headers={"Content-Type": kind})
+    as_text = trader.alert(f"CLOSE AAPL id=t{len(kind)}", headers={"Content-Type": kind})
     assert (as_json.status_code, as_text.status_code) == (202, 202)
 
 
 # --- to whom ------------------------------------------------------------------------------------------------
 
 
-def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(ann: Person):
-    ann.bot("BTCUSDT", "1H")
-    said = told(ann.alert({"action": "buy", "symbol": "MSFT"}), 404)
+def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(trader: Trader):
+    trader.bot("BTCUSDT", "1H")
+    said = told(trader.alert({"action": "buy", "symbol": "MSFT"}), 404)
     assert (
         said["error"] == "no_bot"
         and "AAPL on 15 Min" in said["hint"]
@@ -121,63 +121,65 @@ def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(ann: Perso
         ("AAPL", "15 Min"),
         ("BTC/USDT", "1 Hour"),
     ]
-    assert ann.story(said["signal_id"])["status"] == "refused"
+    assert trader.story(said["signal_id"])["status"] == "refused"
     assert "no bot trades AAPL on 1 Day" in told(
-        ann.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D"}), 404
+        trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D"}), 404
     )["message"].lower().replace("aapl", "AAPL").replace("day", "Day")
-    ann.bot("MSFT", "D")
-    assert ann.alert({"action": "buy", "symbol": "MSFT"}).status_code == 202, (
+    trader.bot("MSFT", "D")
+    assert trader.alert({"action": "buy", "symbol": "MSFT"}).status_code == 202, (
         "an alert that found no bot may be sent again"
     )
 
 
 @sqlite
-def test_who_has_no_bots_is_told_to_make_one(house: House):
-    assert "no bots yet" in told(house.join().alert(BUY), 404)["hint"]
+def test_who_has_no_bots_is_told_to_make_one(installation: Installation):
+    assert "no bots yet" in told(installation.join().alert(BUY), 404)["hint"]
 
 
 @sqlite
-def test_symbols_and_timeframes_find_their_bot_however_they_are_written(ann: Person):
+def test_symbols_and_timeframes_find_their_bot_however_they_are_written(trader: Trader):
     for symbol in ("AAPL", "aapl", "NASDAQ:AAPL", "NASDAQ_DL:AAPL", "AMEX:AAPL"):
         for timeframe in ("15 Min", "15", "15m", 15, "15min"):
             assert (
-                ann.alert({"action": "buy", "symbol": symbol, "timeframe": timeframe}).status_code == 202
+                trader.alert({"action": "buy", "symbol": symbol, "timeframe": timeframe}).status_code == 202
             ), (symbol, timeframe)
 
 
 @sqlite
-def test_without_a_timeframe_the_bot_of_the_symbol_is_meant_if_there_is_just_one(ann: Person):
-    assert ann.alert({"action": "buy", "symbol": "AAPL"}).status_code == 202
-    ann.bot("AAPL", "1H")
+def test_without_a_timeframe_the_bot_of_the_symbol_is_meant_if_there_is_just_one(trader: Trader):
+    assert trader.alert({"action": "buy", "symbol": "AAPL"}).status_code == 202
+    trader.bot("AAPL", "1H")
     assert (
-        "several timeframes" in told(ann.alert({"action": "buy", "symbol": "AAPL", "id": 2}), 404)["message"]
+        "several timeframes"
+        in told(trader.alert({"action": "buy", "symbol": "AAPL", "id": 2}), 404)["message"]
     )
 
 
 @sqlite
-def test_a_bot_may_be_named_by_its_id_or_its_name(ann: Person, house: House):
-    hare = ann.bot("AAPL", "1H", name="Hare")
+def test_a_bot_may_be_named_by_its_id_or_its_name(trader: Trader, installation: Installation):
+    hare = trader.bot("AAPL", "1H", name="Hare")
     for n, name in enumerate((hare, str(hare), "Hare", "hare")):
         for field in ("bot", "bot_id"):
-            signal_id = ann.sends({"action": "cancel", "symbol": "AAPL", field: name, "id": f"{n}{field}"})
-            house.work()
-            assert [b["bot_id"] for b in ann.story(signal_id)["bots"]] == [hare]
+            signal_id = trader.sends({"action": "cancel", "symbol": "AAPL", field: name, "id": f"{n}{field}"})
+            installation.work()
+            assert [b["bot_id"] for b in trader.story(signal_id)["bots"]] == [hare]
     assert (
         "no bot 'Tortoise'"
-        in told(ann.alert({"action": "buy", "symbol": "AAPL", "bot": "Tortoise"}), 404)["message"]
+        in told(trader.alert({"action": "buy", "symbol": "AAPL", "bot": "Tortoise"}), 404)["message"]
     )
     assert (
-        "trades AAPL" in told(ann.alert({"action": "buy", "symbol": "MSFT", "bot": "Hare"}), 404)["message"]
+        "trades AAPL"
+        in told(trader.alert({"action": "buy", "symbol": "MSFT", "bot": "Hare"}), 404)["message"]
     )
     assert (
         "works on 1 Hour"
-        in told(ann.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D", "bot": "Hare"}), 404)[
+        in told(trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D", "bot": "Hare"}), 404)[
             "message"
         ]
     )
 
 
-def test_an_alert_goes_to_one_bot_per_account_and_the_outcome_names_each(running: Person):
+def test_an_alert_goes_to_one_bot_per_account_and_the_outcome_names_each(running: Trader):
     poor = running.account(starting_cash="1000")
     second = running.bot("AAPL", "15 Min", account=poor)
     body = running.alert(BUY, wait="2.5").json

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dashtrade.tables import decisions as decision_table
 from tests.support.databases import sqlite
-from tests.support.installation import House, Person, until
+from tests.support.installation import Installation, Trader, until
 from tests.support.webhook import told
 
 # --- anything at all ----------------------------------------------------------------------------------------
@@ -148,35 +148,35 @@ ANSWERS = {202, 400, 401, 404, 409, 429}
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(raw=SENT, with_token=st.sampled_from([True, True, True, False]))
-def check_anything(ann: Person, raw: bytes, with_token: bool) -> None:
-    said = ann.alert(raw, token=None if with_token else "")
+def check_anything(trader: Trader, raw: bytes, with_token: bool) -> None:
+    said = trader.alert(raw, token=None if with_token else "")
     assert said.status_code in ANSWERS, said.text
     if said.status_code != 202:
         told(said, said.status_code)
 
 
-def test_whatever_is_sent_is_never_answered_with_a_server_error(ann: Person, house: House):
-    check_anything(ann)
-    house.work(rounds=2)
-    with house.app.db.read() as conn:
-        assert decision_table.waiting(conn, house.app.clock.now())[0] == len(
-            list(ann.get("/signals", status="accepted", limit=500)["items"])
+def test_whatever_is_sent_is_never_answered_with_a_server_error(trader: Trader, installation: Installation):
+    check_anything(trader)
+    installation.work(rounds=2)
+    with installation.app.db.read() as conn:
+        assert decision_table.waiting(conn, installation.app.clock.now())[0] == len(
+            list(trader.get("/signals", status="accepted", limit=500)["items"])
         )
 
 
 @sqlite
-def test_parallel_alerts_for_different_bots_are_all_kept(ann: Person, house: House):
+def test_parallel_alerts_for_different_bots_are_all_kept(trader: Trader, installation: Installation):
     symbols = ["MSFT", "KO", "TSLA", "NVDA"]
     for symbol in symbols:
-        ann.bot(symbol)
+        trader.bot(symbol)
     barrier = threading.Barrier(len(symbols))
 
     def send(symbol: str) -> str:
         barrier.wait()
-        return ann.sends({"action": "buy", "symbol": symbol})
+        return trader.sends({"action": "buy", "symbol": symbol})
 
     with ThreadPoolExecutor(len(symbols)) as pool:
         ids = list(pool.map(send, symbols))
-    house.work()
-    assert [ann.story(signal_id)["status"] for signal_id in ids] == ["filled"] * 4
-    assert until(lambda: sum(Decimal(p["quantity"]) for p in ann.get("/positions")["items"])) == 200
+    installation.work()
+    assert [trader.story(signal_id)["status"] for signal_id in ids] == ["filled"] * 4
+    assert until(lambda: sum(Decimal(p["quantity"]) for p in trader.get("/positions")["items"])) == 200

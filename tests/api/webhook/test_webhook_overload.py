@@ -13,27 +13,27 @@ import pytest
 from dashtrade.context import App
 from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 from tests.support.webhook import BUY, DIALECTS, count, told
 
 # --- too much, too often, and a database that is away -------------------------------------------------------
 
 
 @sqlite
-def test_more_than_64_kib_is_answered_413(ann: Person):
-    body = told(ann.alert(b"x" * (64 * 1024 + 1)), 413)
+def test_more_than_64_kib_is_answered_413(trader: Trader):
+    body = told(trader.alert(b"x" * (64 * 1024 + 1)), 413)
     assert "64 KiB" in body["hint"]
-    assert ann.alert(json.dumps(BUY).ljust(64 * 1024)).status_code == 202
+    assert trader.alert(json.dumps(BUY).ljust(64 * 1024)).status_code == 202
 
 
 @sqlite
 def test_too_many_alerts_are_answered_429_with_the_time_to_wait(
-    make_app: MakeApp, clock: SetClock, feed: Any
+    make_app: MakeApp, clock: ManualClock, feed: Any
 ):
-    house = House(make_app(clock=clock, feed=feed, DASHTRADE_WEBHOOK_RATE="1"))
-    ann, bob = house.join(), house.join("bob@example.com")
-    said = [ann.alert("hello") for _ in range(27)]
+    installation = Installation(make_app(clock=clock, feed=feed, DASHTRADE_WEBHOOK_RATE="1"))
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    said = [trader.alert("hello") for _ in range(27)]
     assert [answer.status_code for answer in said[:25]] == [400] * 25
     body = told(said[-1], 429)
     assert body["error"] == "too_many_alerts" and said[-1].headers["Retry-After"] == "1"
@@ -41,27 +41,27 @@ def test_too_many_alerts_are_answered_429_with_the_time_to_wait(
 
 
 @sqlite
-def test_a_locked_database_is_answered_503_fast_and_the_alert_can_be_sent_again(ann: Person, app: App):
+def test_a_locked_database_is_answered_503_fast_and_the_alert_can_be_sent_again(trader: Trader, app: App):
     with sqlite3.connect(app.db.url.database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         began = perf_counter()
-        said = ann.alert(BUY)
+        said = trader.alert(BUY)
         assert perf_counter() - began < 2.9, "TradingView gives up after 3 s"
         assert told(said, 503)["error"] == "unavailable" and said.headers["Retry-After"]
         other.execute("ROLLBACK")
     other.close()
-    assert ann.alert(BUY).json["duplicate"] is False
-    assert count(ann) == 1
+    assert trader.alert(BUY).json["duplicate"] is False
+    assert count(trader) == 1
 
 
 @sqlite
-def test_of_many_who_meet_a_locked_database_none_waits_for_the_others(ann: Person, app: App):
+def test_of_many_who_meet_a_locked_database_none_waits_for_the_others(trader: Trader, app: App):
     other = sqlite3.connect(app.db.url.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
     def ask(n: int) -> tuple[int, float]:
         began = perf_counter()
-        return ann.alert(
+        return trader.alert(
             BUY | {"id": n} | ({"quantity": -1} if n % 3 == 0 else {})
         ).status_code, perf_counter() - began
 
@@ -73,8 +73,8 @@ def test_of_many_who_meet_a_locked_database_none_waits_for_the_others(ann: Perso
 
 
 @sqlite
-def test_wrong_methods_and_addresses_are_answered_in_json(ann: Person):
-    client = ann.house.flask.test_client()
+def test_wrong_methods_and_addresses_are_answered_in_json(trader: Trader):
+    client = trader.installation.flask.test_client()
     told(client.get("/webhook"), 405)
     told(client.delete("/test-webhook"), 405)
     told(client.get("/nowhere"), 404)
@@ -84,15 +84,15 @@ def test_wrong_methods_and_addresses_are_answered_in_json(ann: Person):
 # --- the siblings -------------------------------------------------------------------------------------------
 
 
-def test_health_tells_of_the_process_the_database_and_the_worker(house: House):
-    client = house.flask.test_client()
+def test_health_tells_of_the_process_the_database_and_the_worker(installation: Installation):
+    client = installation.flask.test_client()
     before = client.get("/health")
     assert (
         before.status_code == 503
         and before.json["worker"] == "not seen yet"
         and before.json["database"] == "ok"
     )
-    house.app.engine.leases.renew()
+    installation.app.engine.leases.renew()
     well = client.get("/health")
     assert well.status_code == 200 and well.json == {
         "status": "ok",
@@ -103,23 +103,23 @@ def test_health_tells_of_the_process_the_database_and_the_worker(house: House):
 
 
 @sqlite
-def test_a_worker_that_stopped_beating_is_missed(ann: Person, house: House):
-    house.app.engine.leases.renew()
-    house.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
-    said = house.flask.test_client().get("/health")
+def test_a_worker_that_stopped_beating_is_missed(trader: Trader, installation: Installation):
+    installation.app.engine.leases.renew()
+    installation.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
+    said = installation.flask.test_client().get("/health")
     assert said.status_code == 503 and said.json["worker"] == "silent"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @sqlite
-def test_test_webhook_explains_and_changes_nothing(ann: Person, house: House, dialect: str):
+def test_test_webhook_explains_and_changes_nothing(trader: Trader, installation: Installation, dialect: str):
     def everything() -> str:
-        with house.app.db.read() as conn:
+        with installation.app.db.read() as conn:
             return "\n".join(conn.connection.driver_connection.iterdump())
 
     before = everything()
     body = DIALECTS[dialect]
-    said = house.flask.test_client().post(
+    said = installation.flask.test_client().post(
         "/test-webhook", data=json.dumps(body) if isinstance(body, dict) else body
     )
     assert said.status_code == 200 and said.json["ok"] is True
@@ -130,8 +130,8 @@ def test_test_webhook_explains_and_changes_nothing(ann: Person, house: House, di
 
 
 @sqlite
-def test_test_webhook_says_what_is_wrong_and_shows_no_secret(house: House):
-    client = house.flask.test_client()
+def test_test_webhook_says_what_is_wrong_and_shows_no_secret(installation: Installation):
+    client = installation.flask.test_client()
     assert (
         told(client.post("/test-webhook", data='{"action": "by", "symbol": "AAPL"}'), 400)["field"]
         == "action"
@@ -143,14 +143,16 @@ def test_test_webhook_says_what_is_wrong_and_shows_no_secret(house: House):
     )
 
 
-def test_positions_and_bots_of_a_user_are_shown_by_the_webhook_token(ann: Person, house: House):
-    story = ann.trades("buy")
-    client, own = house.flask.test_client(), f"/user/{ann.user.id}"
-    held = client.get(f"{own}/positions", query_string={"token": ann.token}).json["items"]
+def test_positions_and_bots_of_a_user_are_shown_by_the_webhook_token(
+    trader: Trader, installation: Installation
+):
+    story = trader.trades("buy")
+    client, own = installation.flask.test_client(), f"/user/{trader.user.id}"
+    held = client.get(f"{own}/positions", query_string={"token": trader.token}).json["items"]
     assert [(p["symbol"], p["quantity"], p["broker_quantity"], p["outside"]) for p in held] == [
         ("NYSE:AAPL-EQ", "50", "50", "0")
     ]
-    [bot] = client.get(f"{own}/bots", headers={"Authorization": f"Bearer {ann.token}"}).json["items"]
+    [bot] = client.get(f"{own}/bots", headers={"Authorization": f"Bearer {trader.token}"}).json["items"]
     assert bot["id"] == story["bots"][0]["bot_id"] and bot["position"]["quantity"] == "50"
     told(client.get(f"{own}/positions"), 401)
     told(client.get(f"{own}/bots", query_string={"token": "usr_nonsense"}), 401)

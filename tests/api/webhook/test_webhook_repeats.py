@@ -8,69 +8,69 @@ from typing import Any
 import pytest
 
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 from tests.support.webhook import BUY, count, told
 
 
 @pytest.mark.parametrize("name", ["id", "signalId", "alertTimestamp"])
 @sqlite
 def test_the_same_id_is_the_same_alert_however_late_it_comes(
-    ann: Person, house: House, clock: SetClock, name: str
+    trader: Trader, installation: Installation, clock: ManualClock, name: str
 ):
     body = BUY | {name: "2025-06-04T15:00:00Z"}
-    first = ann.sends(body)
-    house.work()
+    first = trader.sends(body)
+    installation.work()
     clock.forward(86400)
-    again = ann.alert(body)
+    again = trader.alert(body)
     assert again.status_code == 202 and again.json == {
         "signal_id": first,
         "status": "accepted",
         "duplicate": True,
     }
-    house.work()
-    story = ann.story(first)
-    assert story["duplicate_count"] == 1 and len(story["orders"]) == 1 and count(ann) == 1
+    installation.work()
+    story = trader.story(first)
+    assert story["duplicate_count"] == 1 and len(story["orders"]) == 1 and count(trader) == 1
     assert any(line["step"] == "repeated" for line in story["timeline"])
 
 
 @sqlite
-def test_an_id_counts_per_symbol_and_timeframe(ann: Person):
-    ann.bot("AAPL", "1H")
-    ann.bot("BTCUSDT", "15 Min")
+def test_an_id_counts_per_symbol_and_timeframe(trader: Trader):
+    trader.bot("AAPL", "1H")
+    trader.bot("BTCUSDT", "15 Min")
     body = {"action": "buy", "id": "2025-06-04T15:00:00Z"}
     said = [
-        ann.sends(body | {"symbol": symbol, "timeframe": frame})
+        trader.sends(body | {"symbol": symbol, "timeframe": frame})
         for symbol, frame in (("AAPL", "15"), ("AAPL", "1H"), ("BTCUSDT", "15"))
     ]
     assert len(set(said)) == 3
-    other_spelling = ann.alert(body | {"symbol": "AAPL", "timeframe": "15 Min"})
+    other_spelling = trader.alert(body | {"symbol": "AAPL", "timeframe": "15 Min"})
     assert other_spelling.status_code == 409, "the fields are not those of the first"
 
 
 @sqlite
-def test_the_same_id_with_another_body_is_a_conflict(ann: Person, house: House):
-    first = ann.sends(BUY | {"id": "one"})
-    body = told(ann.alert(BUY | {"id": "one", "note": "changed"}), 409)
+def test_the_same_id_with_another_body_is_a_conflict(trader: Trader, installation: Installation):
+    first = trader.sends(BUY | {"id": "one"})
+    body = told(trader.alert(BUY | {"id": "one", "note": "changed"}), 409)
     assert body["error"] == "conflict" and body["signal_id"] == first and "'one'" in body["message"]
-    house.work()
-    assert len(ann.get("/orders")["items"]) == 1
+    installation.work()
+    assert len(trader.get("/orders")["items"]) == 1
 
 
 @sqlite
 def test_without_an_id_the_same_content_is_a_repeat_for_as_long_as_tradingview_resends(
-    ann: Person, clock: SetClock
+    trader: Trader, clock: ManualClock
 ):
-    first = ann.sends(BUY)
+    first = trader.sends(BUY)
     for late in (5, 10, 15):  # its three more tries, 5 s apart, with up to 3 s for an answer
         clock.forward(5)
-        assert ann.alert(dict(reversed(BUY.items()))).json == {
+        assert trader.alert(dict(reversed(BUY.items()))).json == {
             "signal_id": first,
             "status": "accepted",
             "duplicate": True,
         }, late
     clock.forward(16)
-    assert ann.alert(BUY).json["duplicate"] is False
+    assert trader.alert(BUY).json["duplicate"] is False
 
 
 @pytest.mark.parametrize(
@@ -84,31 +84,33 @@ def test_without_an_id_the_same_content_is_a_repeat_for_as_long_as_tradingview_r
     ],
 )
 @sqlite
-def test_every_field_counts_nested_ones_too(ann: Person, one: dict[str, Any], other: dict[str, Any]):
-    first = ann.sends(BUY | one)
-    assert ann.sends(BUY | other) != first
-    assert ann.alert(BUY | one).json["duplicate"] is True
+def test_every_field_counts_nested_ones_too(trader: Trader, one: dict[str, Any], other: dict[str, Any]):
+    first = trader.sends(BUY | one)
+    assert trader.sends(BUY | other) != first
+    assert trader.alert(BUY | one).json["duplicate"] is True
 
 
 @pytest.mark.parametrize("named", [{}, {"id": "burst"}], ids=["by content", "by id"])
-def test_fifty_at_once_are_one_decision_and_one_order(ann: Person, house: House, named: dict[str, str]):
+def test_fifty_at_once_are_one_decision_and_one_order(
+    trader: Trader, installation: Installation, named: dict[str, str]
+):
     body = BUY | named
     with ThreadPoolExecutor(16) as pool:
-        said = list(pool.map(lambda _: ann.alert(body), range(50)))
+        said = list(pool.map(lambda _: trader.alert(body), range(50)))
     assert {answer.status_code for answer in said} == {202}
     assert len({answer.json["signal_id"] for answer in said}) == 1
     assert sum(not answer.json["duplicate"] for answer in said) == 1
-    house.work()
-    story = ann.story(said[0].json["signal_id"])
+    installation.work()
+    story = trader.story(said[0].json["signal_id"])
     assert story["duplicate_count"] == 49 and len(story["orders"]) == 1 and len(story["bots"]) == 1
-    assert ann.holds(story["orders"][0]["bot_id"]) == 50
+    assert trader.holds(story["orders"][0]["bot_id"]) == 50
 
 
 @sqlite
-def test_two_users_may_send_the_same(house: House, ann: Person):
-    bob = house.join("bob@example.com")
+def test_two_users_may_send_the_same(installation: Installation, trader: Trader):
+    bob = installation.join("bob@example.com")
     bob.bot("AAPL", "15 Min")
-    assert ann.sends(BUY | {"id": "1"}) != bob.sends(BUY | {"id": "1"})
+    assert trader.sends(BUY | {"id": "1"}) != bob.sends(BUY | {"id": "1"})
 
 
 # --- never a guess ------------------------------------------------------------------------------------------
@@ -149,17 +151,19 @@ def test_two_users_may_send_the_same(house: House, ann: Person):
     ],
 )
 @sqlite
-def test_what_cannot_be_read_is_answered_400_with_what_and_where(ann: Person, body: Any, field: str | None):
-    said = told(ann.alert(body), 400)
+def test_what_cannot_be_read_is_answered_400_with_what_and_where(
+    trader: Trader, body: Any, field: str | None
+):
+    said = told(trader.alert(body), 400)
     assert said["error"] == "bad_alert"
     assert field is None or said["field"] == field
-    story = ann.story(said["signal_id"])  # and its user, who sent nothing by hand, sees it too
+    story = trader.story(said["signal_id"])  # and its user, who sent nothing by hand, sees it too
     assert story["status"] == "refused" and story["reason"] and story["orders"] == []
     assert next(line["step"] for line in story["timeline"]) == "received"
 
 
 @sqlite
-def test_what_was_sent_is_kept_without_what_proves_the_sender(ann: Person):
+def test_what_was_sent_is_kept_without_what_proves_the_sender(trader: Trader):
     for name in ("secret", "passphrase", "token", "key"):
-        said = told(ann.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
-        assert "s3cr3t-word" not in ann.call("GET", f"/signals/{said['signal_id']}").text
+        said = told(trader.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
+        assert "s3cr3t-word" not in trader.call("GET", f"/signals/{said['signal_id']}").text

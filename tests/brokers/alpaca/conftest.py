@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_desk import Desk
+from tests.support.alpaca_harness import AlpacaHarness
 
 
 @pytest.fixture(name="sim")
@@ -17,7 +17,7 @@ def simulator() -> Iterator[AlpacaSimulator]:
 
 
 @pytest.fixture(name="desk")
-def desk_of(sim: AlpacaSimulator) -> Iterator[Desk]:
-    desk = Desk(sim)
-    yield desk
-    desk.broker.close()
+def desk_of(sim: AlpacaSimulator) -> Iterator[AlpacaHarness]:
+    harness = AlpacaHarness(sim)
+    yield harness
+    harness.broker.close()

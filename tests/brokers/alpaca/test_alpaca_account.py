@@ -23,27 +23,27 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, Desk, eventually, ref
+from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, ROOT, AlpacaHarness, eventually, ref
 
 # --- reading in bulk ----------------------------------------------------------------------------------------
 
 
-def test_many_orders_are_polled_with_one_request(desk: Desk):
-    names = [desk.order(BUY, 1, LIMIT, limit_price="90").client_order_id for _ in range(6)]
-    before = len(desk.sim.requests("GET", "/v2/orders"))
-    assert {report.client_order_id for report in desk.broker.poll([ref(name) for name in names])} == set(
+def test_many_orders_are_polled_with_one_request(harness: AlpacaHarness):
+    names = [harness.order(BUY, 1, LIMIT, limit_price="90").client_order_id for _ in range(6)]
+    before = len(harness.sim.requests("GET", "/v2/orders"))
+    assert {report.client_order_id for report in harness.broker.poll([ref(name) for name in names])} == set(
         names
     )
-    assert len(desk.sim.requests("GET", "/v2/orders")) == before + 1
+    assert len(harness.sim.requests("GET", "/v2/orders")) == before + 1
 
 
 def test_orders_too_old_for_the_list_are_asked_for_by_name_some_at_a_time(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    harness: AlpacaHarness, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.PAGE", 2)
     monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.SINGLY", 2)
-    refs = [ref(desk.order(BUY, 1, LIMIT, limit_price="90").client_order_id) for _ in range(6)]
-    polls = [{report.client_order_id for report in desk.broker.poll(refs)} for _ in range(2)]
+    refs = [ref(harness.order(BUY, 1, LIMIT, limit_price="90").client_order_id) for _ in range(6)]
+    polls = [{report.client_order_id for report in harness.broker.poll(refs)} for _ in range(2)]
     assert [len(poll) for poll in polls] == [4, 4] and set.union(*polls) == {
         each.client_order_id for each in refs
     }
@@ -54,32 +54,32 @@ def test_orders_too_old_for_the_list_are_asked_for_by_name_some_at_a_time(
 
 def test_without_a_paid_plan_prices_come_from_one_exchange():
     with AlpacaSimulator(plan="free") as sim:
-        desk = Desk(sim)
-        assert len(desk.broker.candles(AAPL, Timeframe.parse("1m"), end=datetime.now(UTC), count=5)) == 5
-        desk.broker.candles(AAPL, Timeframe.parse("1m"), end=datetime.now(UTC), count=5)
+        harness = AlpacaHarness(sim)
+        assert len(harness.broker.candles(AAPL, Timeframe.parse("1m"), end=datetime.now(UTC), count=5)) == 5
+        harness.broker.candles(AAPL, Timeframe.parse("1m"), end=datetime.now(UTC), count=5)
         assert [seen.query.get("feed") for seen in sim.requests("GET", "/v2/stocks/bars")] == [
             None,
             "iex",
             "iex",
         ]
-        paid = Desk(sim, feed="sip")
+        paid = AlpacaHarness(sim, feed="sip")
         with pytest.raises(Unavailable, match="iex"):
             paid.broker.quote(AAPL)
-        desk.broker.close()
+        harness.broker.close()
         paid.broker.close()
 
 
-def test_candles_are_the_last_ones_before_the_end_oldest_first(desk: Desk):
+def test_candles_are_the_last_ones_before_the_end_oldest_first(harness: AlpacaHarness):
     end = datetime.now(UTC) - timedelta(days=2)
     for symbol in (AAPL, BTC):
-        candles = desk.broker.candles(symbol, Timeframe.parse("1h"), end=end, count=30)
+        candles = harness.broker.candles(symbol, Timeframe.parse("1h"), end=end, count=30)
         assert len(candles) == 30 and all(
             b.at - a.at == timedelta(hours=1) for a, b in itertools.pairwise(candles)
         )
         assert end - timedelta(hours=1) < candles[-1].at <= end
-    assert desk.sim.requests("GET", "/v2/stocks/bars")[0].query["adjustment"] == "split"
+    assert harness.sim.requests("GET", "/v2/stocks/bars")[0].query["adjustment"] == "split"
     with pytest.raises(Rejected, match="no candles of 2 Day"):
-        desk.broker.candles(AAPL, Timeframe.parse("2d"), end=end, count=3)
+        harness.broker.candles(AAPL, Timeframe.parse("2d"), end=end, count=3)
 
 
 def test_a_quote_with_one_side_missing_is_no_quote():
@@ -87,16 +87,16 @@ def test_a_quote_with_one_side_missing_is_no_quote():
         wire.quote_of(AAPL, {"bp": 1.5, "ap": 0, "t": "2026-10-12T12:00:00Z"})
 
 
-def test_a_price_that_is_not_there_is_unavailable(desk: Desk):
+def test_a_price_that_is_not_there_is_unavailable(harness: AlpacaHarness):
     with pytest.raises(Unavailable, match="no price of NOPE"):
-        desk.broker.quote(Symbol.parse("NOPE"))
+        harness.broker.quote(Symbol.parse("NOPE"))
 
 
-def test_the_clock_is_asked_once_in_a_while_and_its_skew_told(desk: Desk):
-    assert [desk.broker.market_open(AAPL) for _ in range(5)] == [True] * 5
-    assert len(desk.sim.requests("GET", "/v2/clock")) == 1
-    desk.sim.clock_ahead = timedelta(seconds=42)
-    assert abs(desk.broker.clock_skew() - timedelta(seconds=42)) < timedelta(seconds=1)
+def test_the_clock_is_asked_once_in_a_while_and_its_skew_told(harness: AlpacaHarness):
+    assert [harness.broker.market_open(AAPL) for _ in range(5)] == [True] * 5
+    assert len(harness.sim.requests("GET", "/v2/clock")) == 1
+    harness.sim.clock_ahead = timedelta(seconds=42)
+    assert abs(harness.broker.clock_skew() - timedelta(seconds=42)) < timedelta(seconds=1)
 
 
 def test_the_hours_are_not_believed_past_the_next_change():
@@ -105,7 +105,7 @@ def test_the_hours_are_not_believed_past_the_next_change():
     assert opened and left == timedelta(seconds=10)
 
 
-def test_options_among_the_positions_are_left_out(desk: Desk):
+def test_options_among_the_positions_are_left_out(harness: AlpacaHarness):
     assert wire.position_of({"asset_class": "us_option", "symbol": "AAPL261016C00200000", "qty": "1"}) is None
     short = wire.position_of(
         {
@@ -123,48 +123,48 @@ def test_options_among_the_positions_are_left_out(desk: Desk):
 
 
 @pytest.fixture
-def told(desk: Desk) -> list:
+def told(harness: AlpacaHarness) -> list:
     reports: list = []
-    desk.broker.listen(reports.append)
-    eventually(lambda: desk.sim._stream.listeners)
+    harness.broker.listen(reports.append)
+    eventually(lambda: harness.sim._stream.listeners)
     return reports
 
 
-def test_the_stream_tells_of_a_fill_as_it_happens(desk: Desk, told: list):
-    report = desk.order(BUY, 10)
+def test_the_stream_tells_of_a_fill_as_it_happens(harness: AlpacaHarness, told: list):
+    report = harness.order(BUY, 10)
     eventually(lambda: told and told[-1].status is VenueStatus.FILLED)
     assert {each.client_order_id for each in told} == {report.client_order_id}
-    assert told[-1] == desk.find(report.client_order_id), (
+    assert told[-1] == harness.find(report.client_order_id), (
         "the same totals as by polling, so nothing is counted twice"
     )
 
 
-def test_a_dropped_stream_comes_back_and_loses_nothing(desk: Desk, told: list):
-    desk.sim.drop_stream()
-    eventually(lambda: not desk.sim._stream.listeners)
-    missed = desk.order(BUY, 10)
-    assert desk.find(missed.client_order_id).filled_quantity == 10
-    eventually(lambda: desk.sim._stream.listeners)
-    later = desk.order(BUY, 5)
+def test_a_dropped_stream_comes_back_and_loses_nothing(harness: AlpacaHarness, told: list):
+    harness.sim.drop_stream()
+    eventually(lambda: not harness.sim._stream.listeners)
+    missed = harness.order(BUY, 10)
+    assert harness.find(missed.client_order_id).filled_quantity == 10
+    eventually(lambda: harness.sim._stream.listeners)
+    later = harness.order(BUY, 5)
     eventually(lambda: any(each.client_order_id == later.client_order_id for each in told))
 
 
-def test_a_listener_that_fails_does_not_end_the_stream(desk: Desk):
+def test_a_listener_that_fails_does_not_end_the_stream(harness: AlpacaHarness):
     told: list = []
 
     def listener(report) -> None:
         told.append(report)
         raise RuntimeError("the listener's own trouble")
 
-    desk.broker.listen(listener)
-    eventually(lambda: desk.sim._stream.listeners)
-    desk.order(BUY, 1)
+    harness.broker.listen(listener)
+    eventually(lambda: harness.sim._stream.listeners)
+    harness.order(BUY, 1)
     eventually(lambda: len(told) >= 2)
 
 
-def test_closing_ends_the_stream_and_its_thread(desk: Desk, told: list):
+def test_closing_ends_the_stream_and_its_thread(harness: AlpacaHarness, told: list):
     began = time.monotonic()
-    desk.broker.close()
+    harness.broker.close()
     assert time.monotonic() - began < 2 and not any(
         thread.name == "alpaca-stream" for thread in threading.enumerate()
     )

@@ -9,31 +9,31 @@ import pytest
 from dashtrade.brokers.alpaca import wire
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, SELL, D, Desk, eventually, raw, ref
+from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, SELL, AlpacaHarness, D, eventually, raw, ref
 
 # --- how the venue behaves ----------------------------------------------------------------------------------
 
 
 def test_submit_answers_pending_new_and_the_fill_comes_after():
     with AlpacaSimulator(latency=0.05) as sim:
-        desk = Desk(sim)
-        request = desk.request(BUY, 10)
-        assert desk.broker.submit(request).status is VenueStatus.WORKING
-        assert eventually(lambda: desk.find(request.client_order_id).filled_quantity == 10)
-        desk.broker.close()
+        harness = AlpacaHarness(sim)
+        request = harness.request(BUY, 10)
+        assert harness.broker.submit(request).status is VenueStatus.WORKING
+        assert eventually(lambda: harness.find(request.client_order_id).filled_quantity == 10)
+        harness.broker.close()
 
 
-def test_an_order_for_money_has_no_quantity_and_its_fill_has(desk: Desk):
-    report = desk.order(BUY, None, notional="50")
-    assert raw(desk.sim, "GET", f"/v2/orders/{report.broker_order_id}")[1]["qty"] is None
-    end = desk.find(report.client_order_id)
+def test_an_order_for_money_has_no_quantity_and_its_fill_has(harness: AlpacaHarness):
+    report = harness.order(BUY, None, notional="50")
+    assert raw(harness.sim, "GET", f"/v2/orders/{report.broker_order_id}")[1]["qty"] is None
+    end = harness.find(report.client_order_id)
     assert end.status is VenueStatus.FILLED and abs(end.filled_quantity * end.average_price - 50) < D("0.01")
 
 
-def test_amounts_that_come_as_numbers_are_read_like_text(desk: Desk):
-    desk.sim.inject(Fault("numbers", method="*", times=0))
-    report = desk.order(BUY, None, notional="50.5")
-    assert report.status is VenueStatus.WORKING and desk.find(report.client_order_id).average_price == D(
+def test_amounts_that_come_as_numbers_are_read_like_text(harness: AlpacaHarness):
+    harness.sim.inject(Fault("numbers", method="*", times=0))
+    report = harness.order(BUY, None, notional="50.5")
+    assert report.status is VenueStatus.WORKING and harness.find(report.client_order_id).average_price == D(
         "100.01"
     )
 
@@ -45,10 +45,10 @@ def test_times_have_up_to_nine_digits_and_any_offset(fraction: str, offset: str,
     assert (found.hour, found.tzinfo) == (hour, UTC)
 
 
-def test_an_account_has_no_fields_of_the_day_trading_rule(desk: Desk):
-    _, body = raw(desk.sim, "GET", "/v2/account")
+def test_an_account_has_no_fields_of_the_day_trading_rule(harness: AlpacaHarness):
+    _, body = raw(harness.sim, "GET", "/v2/account")
     assert not {"pattern_day_trader", "daytrade_count", "daytrading_buying_power"} & body.keys()
-    state = desk.broker.account()
+    state = harness.broker.account()
     assert (state.number, state.buying_power, state.currency) == ("PA3SIMULATOR", 200_000, "USD")
     assert {"trade", "short", "crypto"} <= set(state.permissions) and state.can_withdraw is None
 
@@ -94,74 +94,74 @@ def test_only_five_statuses_end_an_order(status: object, read: VenueStatus):
     assert wire.status_of(status) is read
 
 
-def test_reports_carry_totals_and_no_fills_so_that_nothing_is_counted_twice(desk: Desk):
-    desk.sim.market.next_in_parts = True
-    request = desk.request(BUY, 10)
-    desk.broker.submit(request)
-    part = desk.find(request.client_order_id)
-    desk.sim.set_price("AAPL", 110)
-    with desk.sim.market.lock:
-        desk.sim.market.finish_parts()
-    end = desk.find(request.client_order_id)
+def test_reports_carry_totals_and_no_fills_so_that_nothing_is_counted_twice(harness: AlpacaHarness):
+    harness.sim.market.next_in_parts = True
+    request = harness.request(BUY, 10)
+    harness.broker.submit(request)
+    part = harness.find(request.client_order_id)
+    harness.sim.set_price("AAPL", 110)
+    with harness.sim.market.lock:
+        harness.sim.market.finish_parts()
+    end = harness.find(request.client_order_id)
     assert (part.filled_quantity, part.average_price, part.fills) == (5, D("100.01"), ())
     assert (end.filled_quantity, end.average_price, end.fills) == (10, D("105.01"), ())
-    _, activities = raw(desk.sim, "GET", "/v2/account/activities/FILL")
+    _, activities = raw(harness.sim, "GET", "/v2/account/activities/FILL")
     assert [each["qty"] for each in activities] == ["5", "5"] and activities[0]["cum_qty"] == "10"
 
 
 # --- refusals -----------------------------------------------------------------------------------------------
 
 
-def test_too_few_shares_says_what_is_free_and_what_is_held(desk: Desk):
-    desk.order(BUY, 10)
-    desk.order(SELL, 7, LIMIT, limit_price="120", reduces=True)
+def test_too_few_shares_says_what_is_free_and_what_is_held(harness: AlpacaHarness):
+    harness.order(BUY, 10)
+    harness.order(SELL, 7, LIMIT, limit_price="120", reduces=True)
     with pytest.raises(Rejected, match=r"has 3 AAPL free .* needs 10; 7 are held by other open orders"):
-        desk.order(SELL, 10, reduces=True)
+        harness.order(SELL, 10, reduces=True)
 
 
-def test_too_little_money_says_both_figures(desk: Desk):
+def test_too_little_money_says_both_figures(harness: AlpacaHarness):
     with pytest.raises(Rejected, match=r"needs 1,000,000\.00 and has 200,000\.00"):
-        desk.order(BUY, 10_000)
+        harness.order(BUY, 10_000)
 
 
-def test_a_wash_trade_names_the_order_in_the_way(desk: Desk):
-    first = desk.order(BUY, 10, LIMIT, limit_price="90")
+def test_a_wash_trade_names_the_order_in_the_way(harness: AlpacaHarness):
+    first = harness.order(BUY, 10, LIMIT, limit_price="90")
     with pytest.raises(Rejected, match=f"(?s){first.broker_order_id}.*wash trade"):
-        desk.order(SELL, 10, LIMIT, limit_price="110")
+        harness.order(SELL, 10, LIMIT, limit_price="110")
 
 
-def test_a_position_is_not_flipped_by_one_order(desk: Desk):
-    desk.order(BUY, 10)
+def test_a_position_is_not_flipped_by_one_order(harness: AlpacaHarness):
+    harness.order(BUY, 10)
     with pytest.raises(Rejected):
-        desk.order(SELL, 20)
-    assert desk.held() == 10
+        harness.order(SELL, 20)
+    assert harness.held() == 10
 
 
-def test_a_closing_order_never_opens_a_position(desk: Desk):
-    desk.order(BUY, 10)
-    raw(desk.sim, "POST", "/_hold", {"symbol": "AAPL", "qty": "0", "price": "1"})  # sold by hand
-    sent = len(desk.sim.requests("POST", "/v2/orders"))
+def test_a_closing_order_never_opens_a_position(harness: AlpacaHarness):
+    harness.order(BUY, 10)
+    raw(harness.sim, "POST", "/_hold", {"symbol": "AAPL", "qty": "0", "price": "1"})  # sold by hand
+    sent = len(harness.sim.requests("POST", "/v2/orders"))
     with pytest.raises(Rejected, match="Nothing was sent"):
-        desk.order(SELL, 10, reduces=True)
-    assert len(desk.sim.requests("POST", "/v2/orders")) == sent and desk.held() == 0
+        harness.order(SELL, 10, reduces=True)
+    assert len(harness.sim.requests("POST", "/v2/orders")) == sent and harness.held() == 0
 
 
-def test_where_the_position_cannot_be_read_a_closing_order_goes_later(desk: Desk):
-    desk.order(BUY, 10)
-    desk.sim.inject(Fault("server_error", method="GET", path="/v2/positions"))
+def test_where_the_position_cannot_be_read_a_closing_order_goes_later(harness: AlpacaHarness):
+    harness.order(BUY, 10)
+    harness.sim.inject(Fault("server_error", method="GET", path="/v2/positions"))
     with pytest.raises(RetryLater, match="Nothing was sent"):
-        desk.order(SELL, 10, reduces=True)
-    desk.order(SELL, 10, reduces=True)
-    assert desk.held() == 0
+        harness.order(SELL, 10, reduces=True)
+    harness.order(SELL, 10, reduces=True)
+    assert harness.held() == 0
 
 
-def test_our_own_id_used_before_is_our_own_order_and_adopted(desk: Desk):
-    request = desk.request(BUY, 10)
-    desk.sim.inject(Fault("gateway_error"))
+def test_our_own_id_used_before_is_our_own_order_and_adopted(harness: AlpacaHarness):
+    request = harness.request(BUY, 10)
+    harness.sim.inject(Fault("gateway_error"))
     with pytest.raises(Unknown):
-        desk.broker.submit(request)
-    assert desk.broker.submit(request).filled_quantity == 10
-    assert len(desk.sim.requests("POST", "/v2/orders")) == 2 and len(desk.sim.orders) == 1
+        harness.broker.submit(request)
+    assert harness.broker.submit(request).filled_quantity == 10
+    assert len(harness.sim.requests("POST", "/v2/orders")) == 2 and len(harness.sim.orders) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,53 +172,53 @@ def test_our_own_id_used_before_is_our_own_order_and_adopted(desk: Desk):
         Fault("bad_key", method="GET", path="/v2/orders:"),
     ],
 )
-def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(desk: Desk, fault: Fault):
-    request = desk.request(BUY, 10)
-    desk.sim.inject(fault)
-    desk.broker.submit(request)
+def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(harness: AlpacaHarness, fault: Fault):
+    request = harness.request(BUY, 10)
+    harness.sim.inject(fault)
+    harness.broker.submit(request)
     with pytest.raises(Unknown):
-        desk.broker.submit(request)
-    assert len(desk.sim.orders) == 1
+        harness.broker.submit(request)
+    assert len(harness.sim.orders) == 1
 
 
 @pytest.mark.parametrize("ids_last", [False, True])
-def test_a_second_try_is_not_refused_for_what_the_first_one_took(desk: Desk, ids_last: bool):
+def test_a_second_try_is_not_refused_for_what_the_first_one_took(harness: AlpacaHarness, ids_last: bool):
     """All the money, then all the shares: each is gone when the same order is sent again after a time-out."""
-    desk.sim.market.ids_last = ids_last
+    harness.sim.market.ids_last = ids_last
     for side in (BUY, SELL):
-        request = desk.request(side, 1900, reduces=side is SELL)
-        desk.sim.inject(Fault("gateway_error"))
+        request = harness.request(side, 1900, reduces=side is SELL)
+        harness.sim.inject(Fault("gateway_error"))
         with pytest.raises(Unknown):
-            desk.broker.submit(request)
-        assert desk.broker.submit(request).status is VenueStatus.FILLED
-    assert len(desk.sim.orders) == 2 and desk.held() == 0
+            harness.broker.submit(request)
+        assert harness.broker.submit(request).status is VenueStatus.FILLED
+    assert len(harness.sim.orders) == 2 and harness.held() == 0
 
 
-def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_in_doubt(desk: Desk):
-    desk.broker.rules(AAPL)
-    desk.sim.inject(Fault("server_error", method="GET", path="/v2/orders:"))
+def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_in_doubt(harness: AlpacaHarness):
+    harness.broker.rules(AAPL)
+    harness.sim.inject(Fault("server_error", method="GET", path="/v2/orders:"))
     with pytest.raises(Unknown):
-        desk.order(BUY, 1_000_000)
+        harness.order(BUY, 1_000_000)
 
 
 def test_a_404_of_somebody_else_is_not_a_missing_order(sim: AlpacaSimulator):
-    desk = Desk(sim, api_url=sim.url + "/not/alpaca")
+    harness = AlpacaHarness(sim, api_url=sim.url + "/not/alpaca")
     with pytest.raises(Unavailable):
-        desk.find("a" * 32)
-    desk.broker.close()
+        harness.find("a" * 32)
+    harness.broker.close()
 
 
 @pytest.mark.parametrize(
     "kind", ["garbage", "empty", "cut_off", "server_error", "gateway_error", "redirect", "drop", "time_out"]
 )
-def test_a_spoiled_reading_is_unavailable_never_empty(desk: Desk, kind: str):
-    desk.broker.rules(AAPL)
-    desk.sim.inject(Fault(kind, method="GET", path="/v2", times=0))
-    broker = desk.broker
+def test_a_spoiled_reading_is_unavailable_never_empty(harness: AlpacaHarness, kind: str):
+    harness.broker.rules(AAPL)
+    harness.sim.inject(Fault(kind, method="GET", path="/v2", times=0))
+    broker = harness.broker
     calls = [
         broker.account,
         broker.positions,
-        lambda: desk.find("a" * 32),
+        lambda: harness.find("a" * 32),
         lambda: broker.poll([ref("a"), ref("b"), ref("c")]),
         lambda: broker.market_open(AAPL),
         lambda: broker.quote(AAPL),

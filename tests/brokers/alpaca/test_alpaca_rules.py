@@ -10,22 +10,22 @@ from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, SELL, D, Desk, raw, ref
+from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, SELL, AlpacaHarness, D, raw, ref
 
 # --- rules --------------------------------------------------------------------------------------------------
 
 
-def test_an_asset_that_says_nothing_of_borrowing_is_believed_to_be_shortable(desk: Desk):
-    rules = desk.broker.rules(Symbol.parse("BARE"))
+def test_an_asset_that_says_nothing_of_borrowing_is_believed_to_be_shortable(harness: AlpacaHarness):
+    rules = harness.broker.rules(Symbol.parse("BARE"))
     assert rules.tradable and rules.shortable and rules.fractionable
 
 
 @pytest.mark.parametrize("name", ["HARD", "OLDER"])
-def test_what_is_hard_to_borrow_is_not_shortable_in_new_bodies_and_in_old(desk: Desk, name: str):
+def test_what_is_hard_to_borrow_is_not_shortable_in_new_bodies_and_in_old(harness: AlpacaHarness, name: str):
     hard = Symbol.parse(name)
-    assert not desk.broker.rules(hard).shortable
+    assert not harness.broker.rules(hard).shortable
     with pytest.raises(Rejected, match="sold short"):
-        desk.order(SELL, 1, symbol=hard)
+        harness.order(SELL, 1, symbol=hard)
 
 
 def test_shortable_alone_is_not_enough_when_it_is_hard_to_borrow():
@@ -42,68 +42,71 @@ def test_shortable_alone_is_not_enough_when_it_is_hard_to_borrow():
     ).shortable
 
 
-def test_a_stock_of_whole_shares_has_a_step_of_one(desk: Desk):
-    rules = desk.broker.rules(Symbol.parse("WHOLE"))
+def test_a_stock_of_whole_shares_has_a_step_of_one(harness: AlpacaHarness):
+    rules = harness.broker.rules(Symbol.parse("WHOLE"))
     assert (rules.quantity_step, rules.min_quantity, rules.fractionable) == (1, 1, False)
     assert (
-        desk.broker.rules(AAPL).quantity_step == D("0.000000001")
-        and not desk.broker.rules(Symbol.parse("HALT")).tradable
+        harness.broker.rules(AAPL).quantity_step == D("0.000000001")
+        and not harness.broker.rules(Symbol.parse("HALT")).tradable
     )
-    assert desk.broker.rules(BTC).min_quantity == D("0.0001") and not desk.broker.rules(BTC).shortable
+    assert harness.broker.rules(BTC).min_quantity == D("0.0001") and not harness.broker.rules(BTC).shortable
 
 
 def test_rules_are_cached_for_a_while_and_then_asked_for_again(sim: AlpacaSimulator):
-    desk, hasty = Desk(sim), Desk(sim, timeouts=Timeouts(connect=1, read=1, assets=0))
+    harness, hasty = AlpacaHarness(sim), AlpacaHarness(sim, timeouts=Timeouts(connect=1, read=1, assets=0))
     for _ in range(3):
-        desk.broker.rules(AAPL)
+        harness.broker.rules(AAPL)
     assert len(sim.requests("GET", "/v2/assets/AAPL")) == 1
     for _ in range(2):
         hasty.broker.rules(AAPL)
     assert len(sim.requests("GET", "/v2/assets/AAPL")) == 3
-    desk.broker.close()
+    harness.broker.close()
     hasty.broker.close()
 
 
-def test_a_fraction_or_an_amount_of_money_goes_as_a_day_order(desk: Desk):
-    desk.order(BUY, "1.5", time_in_force=TimeInForce.GTC)
-    assert desk.last["time_in_force"] == "day"
-    desk.order(BUY, None, notional="20", time_in_force=TimeInForce.GTC)
-    assert desk.last["time_in_force"] == "day"
-    desk.order(BUY, 2, time_in_force=TimeInForce.GTC)
-    assert desk.last["time_in_force"] == "gtc"
+def test_a_fraction_or_an_amount_of_money_goes_as_a_day_order(harness: AlpacaHarness):
+    harness.order(BUY, "1.5", time_in_force=TimeInForce.GTC)
+    assert harness.last["time_in_force"] == "day"
+    harness.order(BUY, None, notional="20", time_in_force=TimeInForce.GTC)
+    assert harness.last["time_in_force"] == "day"
+    harness.order(BUY, 2, time_in_force=TimeInForce.GTC)
+    assert harness.last["time_in_force"] == "gtc"
 
 
-def test_entries_that_take_no_fraction_become_whole_shares(desk: Desk):
-    desk.order(BUY, "12.34", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
-    assert desk.last["qty"] == "12"
-    desk.order(BUY, "2.5", OrderType.TRAILING_STOP, trail_percent="1", time_in_force=TimeInForce.DAY)
-    assert desk.last["qty"] == "2"
-    desk.order(BUY, "2.9", take_profit="120", stop_loss="80")
-    assert desk.last["qty"] == "2"
+def test_entries_that_take_no_fraction_become_whole_shares(harness: AlpacaHarness):
+    harness.order(BUY, "12.34", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
+    assert harness.last["qty"] == "12"
+    harness.order(BUY, "2.5", OrderType.TRAILING_STOP, trail_percent="1", time_in_force=TimeInForce.DAY)
+    assert harness.last["qty"] == "2"
+    harness.order(BUY, "2.9", take_profit="120", stop_loss="80")
+    assert harness.last["qty"] == "2"
     with pytest.raises(Rejected, match="less than Alpaca takes in an order like this, 1"):
-        desk.order(BUY, "0.5", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
-    desk.order(SELL, "3.7", symbol=Symbol.parse("MSFT"))
-    assert desk.last["qty"] == "3" and desk.held(Symbol.parse("MSFT")) == -3
+        harness.order(BUY, "0.5", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
+    harness.order(SELL, "3.7", symbol=Symbol.parse("MSFT"))
+    assert harness.last["qty"] == "3" and harness.held(Symbol.parse("MSFT")) == -3
 
 
-def test_an_exit_of_a_fraction_is_not_shortened_unseen(desk: Desk):
-    desk.order(BUY, "1.5")
+def test_an_exit_of_a_fraction_is_not_shortened_unseen(harness: AlpacaHarness):
+    harness.order(BUY, "1.5")
     with pytest.raises(Rejected, match="Use whole shares, or an order of the day"):
-        desk.order(SELL, "1.5", LIMIT, limit_price="120", reduces=True, time_in_force=TimeInForce.GTC)
-    desk.order(SELL, "1.5", reduces=True, time_in_force=TimeInForce.GTC)
-    assert desk.held() == 0
+        harness.order(SELL, "1.5", LIMIT, limit_price="120", reduces=True, time_in_force=TimeInForce.GTC)
+    harness.order(SELL, "1.5", reduces=True, time_in_force=TimeInForce.GTC)
+    assert harness.held() == 0
 
 
-def test_outside_the_regular_hours_only_limit_orders_trade(desk: Desk):
-    desk.sim.set_session("extended")
-    assert desk.broker.market_open(AAPL) is False
+def test_outside_the_regular_hours_only_limit_orders_trade(harness: AlpacaHarness):
+    harness.sim.set_session("extended")
+    assert harness.broker.market_open(AAPL) is False
     with pytest.raises(Rejected, match="limit orders only"):
-        desk.order(BUY, 1, extended_hours=True)
-    waits, trades = desk.order(BUY, 1), desk.order(BUY, 1, LIMIT, limit_price="101", extended_hours=True)
-    assert desk.find(waits.client_order_id).status is VenueStatus.WORKING
-    assert desk.find(trades.client_order_id).status is VenueStatus.FILLED
-    desk.sim.set_session("open")
-    assert desk.find(waits.client_order_id).status is VenueStatus.FILLED
+        harness.order(BUY, 1, extended_hours=True)
+    waits, trades = (
+        harness.order(BUY, 1),
+        harness.order(BUY, 1, LIMIT, limit_price="101", extended_hours=True),
+    )
+    assert harness.find(waits.client_order_id).status is VenueStatus.WORKING
+    assert harness.find(trades.client_order_id).status is VenueStatus.FILLED
+    harness.sim.set_session("open")
+    assert harness.find(waits.client_order_id).status is VenueStatus.FILLED
 
 
 @pytest.mark.parametrize(
@@ -121,27 +124,29 @@ def test_outside_the_regular_hours_only_limit_orders_trade(desk: Desk):
         ({"stop_loss": "90.004"}, {"order_class": "oto", "stop_loss": {"stop_price": "90"}}),
     ],
 )
-def test_exits_are_held_at_alpaca_as_bracket_or_oto(desk: Desk, exits: dict, sent: dict):
-    report = desk.order(BUY, 10, time_in_force=TimeInForce.GTC, **exits)
+def test_exits_are_held_at_alpaca_as_bracket_or_oto(harness: AlpacaHarness, exits: dict, sent: dict):
+    report = harness.order(BUY, 10, time_in_force=TimeInForce.GTC, **exits)
     assert {
-        key: value for key, value in desk.last.items() if key in ("order_class", "take_profit", "stop_loss")
+        key: value
+        for key, value in harness.last.items()
+        if key in ("order_class", "take_profit", "stop_loss")
     } == sent
     assert (
-        len(raw(desk.sim, "GET", f"/v2/orders/{report.broker_order_id}?nested=true")[1]["legs"])
+        len(raw(harness.sim, "GET", f"/v2/orders/{report.broker_order_id}?nested=true")[1]["legs"])
         == len(sent) - 1
     )
 
 
 @pytest.mark.parametrize("price", [112, 88])
-def test_one_exit_of_a_bracket_ends_the_other(desk: Desk, price: int):
-    desk.order(BUY, 10, time_in_force=TimeInForce.GTC, take_profit="110", stop_loss="90")
-    desk.sim.set_price("AAPL", price)
-    assert desk.held() == 0 and desk.sim.market.open == {}
+def test_one_exit_of_a_bracket_ends_the_other(harness: AlpacaHarness, price: int):
+    harness.order(BUY, 10, time_in_force=TimeInForce.GTC, take_profit="110", stop_loss="90")
+    harness.sim.set_price("AAPL", price)
+    assert harness.held() == 0 and harness.sim.market.open == {}
 
 
-def test_exits_outside_the_regular_hours_are_refused(desk: Desk):
+def test_exits_outside_the_regular_hours_are_refused(harness: AlpacaHarness):
     with pytest.raises(Rejected):
-        desk.order(
+        harness.order(
             BUY,
             10,
             LIMIT,
@@ -152,70 +157,70 @@ def test_exits_outside_the_regular_hours_are_refused(desk: Desk):
         )
 
 
-def test_a_trailing_stop_goes_by_amount_or_by_percent(desk: Desk):
-    desk.order(BUY, 10)
-    report = desk.order(SELL, 10, OrderType.TRAILING_STOP, trail_percent="2.5", reduces=True)
-    assert desk.last["trail_percent"] == "2.5" and "trail_price" not in desk.last
-    desk.sim.set_price("AAPL", 120)
-    desk.sim.set_price("AAPL", "117.5")
-    assert desk.find(report.client_order_id).status is VenueStatus.WORKING
-    desk.sim.set_price("AAPL", 117)
-    assert desk.find(report.client_order_id).status is VenueStatus.FILLED
+def test_a_trailing_stop_goes_by_amount_or_by_percent(harness: AlpacaHarness):
+    harness.order(BUY, 10)
+    report = harness.order(SELL, 10, OrderType.TRAILING_STOP, trail_percent="2.5", reduces=True)
+    assert harness.last["trail_percent"] == "2.5" and "trail_price" not in harness.last
+    harness.sim.set_price("AAPL", 120)
+    harness.sim.set_price("AAPL", "117.5")
+    assert harness.find(report.client_order_id).status is VenueStatus.WORKING
+    harness.sim.set_price("AAPL", 117)
+    assert harness.find(report.client_order_id).status is VenueStatus.FILLED
 
 
-def test_a_foreign_stock_is_refused_before_anything_is_asked(desk: Desk):
+def test_a_foreign_stock_is_refused_before_anything_is_asked(harness: AlpacaHarness):
     with pytest.raises(Rejected, match="US-listed"):
-        desk.order(BUY, 1, symbol=Symbol.parse("LSE:VOD"))
-    assert list(desk.sim.seen) == []
+        harness.order(BUY, 1, symbol=Symbol.parse("LSE:VOD"))
+    assert list(harness.sim.seen) == []
 
 
 # --- coins --------------------------------------------------------------------------------------------------
 
 
-def test_a_market_order_for_a_coin_has_no_day(desk: Desk):
-    desk.order(BUY, "0.1", symbol=BTC)
-    assert desk.last["time_in_force"] == "gtc"
-    desk.order(BUY, "0.1", symbol=BTC, time_in_force=TimeInForce.IOC)
-    assert desk.last["time_in_force"] == "ioc" and desk.broker.market_open(BTC)
+def test_a_market_order_for_a_coin_has_no_day(harness: AlpacaHarness):
+    harness.order(BUY, "0.1", symbol=BTC)
+    assert harness.last["time_in_force"] == "gtc"
+    harness.order(BUY, "0.1", symbol=BTC, time_in_force=TimeInForce.IOC)
+    assert harness.last["time_in_force"] == "ioc" and harness.broker.market_open(BTC)
 
 
-def test_what_coins_cannot_do_is_said_before_sending(desk: Desk):
+def test_what_coins_cannot_do_is_said_before_sending(harness: AlpacaHarness):
     for kind, rest in (
         (LIMIT, {"limit_price": "100"}),
         (OrderType.STOP, {"stop_price": "100"}),
         (OrderType.MARKET, {"take_profit": "9"}),
     ):
         with pytest.raises(Rejected, match="Nothing was sent"):
-            desk.order(BUY, "0.1", kind, symbol=BTC, **rest)
-    assert desk.sim.requests("POST", "/v2/orders") == []
-    desk.order(BUY, "0.1", LIMIT, symbol=BTC, limit_price="40000.005", time_in_force=TimeInForce.GTC)
-    assert desk.last["limit_price"] == "40000"
+            harness.order(BUY, "0.1", kind, symbol=BTC, **rest)
+    assert harness.sim.requests("POST", "/v2/orders") == []
+    harness.order(BUY, "0.1", LIMIT, symbol=BTC, limit_price="40000.005", time_in_force=TimeInForce.GTC)
+    assert harness.last["limit_price"] == "40000"
 
 
-def test_the_fee_taken_out_of_a_coin_does_not_keep_it_from_being_sold(desk: Desk):
-    desk.order(BUY, 1, symbol=BTC)
-    raw(desk.sim, "POST", "/_hold", {"symbol": "BTC/USD", "qty": "0.9975", "price": "50000"})
-    desk.order(SELL, 1, symbol=BTC, reduces=True)
-    assert desk.last["qty"] == "0.9975" and desk.held(BTC) == 0
+def test_the_fee_taken_out_of_a_coin_does_not_keep_it_from_being_sold(harness: AlpacaHarness):
+    harness.order(BUY, 1, symbol=BTC)
+    raw(harness.sim, "POST", "/_hold", {"symbol": "BTC/USD", "qty": "0.9975", "price": "50000"})
+    harness.order(SELL, 1, symbol=BTC, reduces=True)
+    assert harness.last["qty"] == "0.9975" and harness.held(BTC) == 0
 
 
-def test_a_larger_gap_than_a_fee_is_refused_not_shrunk(desk: Desk):
-    desk.order(BUY, 1, symbol=BTC)
-    raw(desk.sim, "POST", "/_hold", {"symbol": "BTC/USD", "qty": "0.5", "price": "50000"})
+def test_a_larger_gap_than_a_fee_is_refused_not_shrunk(harness: AlpacaHarness):
+    harness.order(BUY, 1, symbol=BTC)
+    raw(harness.sim, "POST", "/_hold", {"symbol": "BTC/USD", "qty": "0.5", "price": "50000"})
     with pytest.raises(Rejected, match=r"has 0\.5 BTC/USD free"):
-        desk.order(SELL, 1, symbol=BTC, reduces=True)
+        harness.order(SELL, 1, symbol=BTC, reduces=True)
 
 
 # --- an order edited at Alpaca ------------------------------------------------------------------------------
 
 
-def test_an_order_edited_at_alpaca_is_followed_to_the_one_that_took_its_place(desk: Desk):
-    first = desk.order(BUY, 10, LIMIT, limit_price="90")
-    status, second = raw(desk.sim, "PATCH", f"/v2/orders/{first.broker_order_id}", {"limit_price": "95"})
+def test_an_order_edited_at_alpaca_is_followed_to_the_one_that_took_its_place(harness: AlpacaHarness):
+    first = harness.order(BUY, 10, LIMIT, limit_price="90")
+    status, second = raw(harness.sim, "PATCH", f"/v2/orders/{first.broker_order_id}", {"limit_price": "95"})
     assert status == 200 and second["id"] != first.broker_order_id
-    assert desk.find(first.client_order_id).status is VenueStatus.WORKING
-    desk.sim.set_price("AAPL", 94)
-    end = desk.find(first.client_order_id)
+    assert harness.find(first.client_order_id).status is VenueStatus.WORKING
+    harness.sim.set_price("AAPL", 94)
+    end = harness.find(first.client_order_id)
     assert (end.client_order_id, end.status, end.filled_quantity) == (
         first.client_order_id,
         VenueStatus.FILLED,
@@ -223,11 +228,13 @@ def test_an_order_edited_at_alpaca_is_followed_to_the_one_that_took_its_place(de
     )
 
 
-def test_cancelling_an_edited_order_cancels_what_took_its_place(desk: Desk):
-    first = desk.order(BUY, 10, LIMIT, limit_price="90")
-    raw(desk.sim, "PATCH", f"/v2/orders/{first.broker_order_id}", {"limit_price": "95"})
-    desk.broker.cancel(ref(first.client_order_id))
-    assert desk.sim.market.open == {} and desk.find(first.client_order_id).status is VenueStatus.CANCELED
+def test_cancelling_an_edited_order_cancels_what_took_its_place(harness: AlpacaHarness):
+    first = harness.order(BUY, 10, LIMIT, limit_price="90")
+    raw(harness.sim, "PATCH", f"/v2/orders/{first.broker_order_id}", {"limit_price": "95"})
+    harness.broker.cancel(ref(first.client_order_id))
+    assert (
+        harness.sim.market.open == {} and harness.find(first.client_order_id).status is VenueStatus.CANCELED
+    )
 
 
 def test_fills_of_both_halves_of_an_edited_order_are_told():

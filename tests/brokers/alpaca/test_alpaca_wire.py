@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dashtrade.brokers.alpaca import order_body, wire
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker
-from dashtrade.brokers.alpaca.answers import Answer, after_post, after_read
+from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse, after_post, after_read
 from dashtrade.domain.ports import (
     BadCredentials,
     OrderRequest,
@@ -28,7 +28,7 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_desk import AAPL, BTC, BUY, LIMIT, ROOT, SELL, D, Desk
+from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, ROOT, SELL, AlpacaHarness, D
 
 NOW = datetime(2026, 10, 12, 15, 0, tzinfo=UTC)
 
@@ -51,32 +51,32 @@ def test_importing_the_adapter_does_not_load_the_library():
 
 @pytest.mark.parametrize("tail", ["", "/", "/v2", "/v2/"])
 def test_an_address_works_with_and_without_its_version(sim: AlpacaSimulator, tail: str):
-    desk = Desk(sim, api_url=sim.url + tail)
-    assert desk.broker.account().cash == 100_000
-    desk.broker.close()
+    harness = AlpacaHarness(sim, api_url=sim.url + tail)
+    assert harness.broker.account().cash == 100_000
+    harness.broker.close()
 
 
-def test_a_504_is_sent_once_and_makes_one_order(desk: Desk):
-    desk.sim.inject(Fault("gateway_error", times=0))
+def test_a_504_is_sent_once_and_makes_one_order(harness: AlpacaHarness):
+    harness.sim.inject(Fault("gateway_error", times=0))
     with pytest.raises(Unknown):
-        desk.order(BUY, 10)
-    assert len(desk.sim.requests("POST", "/v2/orders")) == 1 and len(desk.sim.orders) == 1
+        harness.order(BUY, 10)
+    assert len(harness.sim.requests("POST", "/v2/orders")) == 1 and len(harness.sim.orders) == 1
 
 
-def test_a_429_is_not_repeated_and_the_list_shared_by_all_clients_stays(desk: Desk):
+def test_a_429_is_not_repeated_and_the_list_shared_by_all_clients_stays(harness: AlpacaHarness):
     from alpaca.common.constants import DEFAULT_RETRY_EXCEPTION_CODES
 
-    desk.sim.inject(Fault("rate_limited", times=0, seconds=4))
+    harness.sim.inject(Fault("rate_limited", times=0, seconds=4))
     with pytest.raises(RetryLater) as caught:
-        desk.order(BUY, 10)
-    assert len(desk.sim.requests("POST", "/v2/orders")) == 1 and caught.value.after == timedelta(seconds=4)
+        harness.order(BUY, 10)
+    assert len(harness.sim.requests("POST", "/v2/orders")) == 1 and caught.value.after == timedelta(seconds=4)
     assert DEFAULT_RETRY_EXCEPTION_CODES == [429, 504]
 
 
-def test_a_429_while_reading_is_later_too(desk: Desk):
-    desk.sim.inject(Fault("rate_limited", method="GET", path="/v2/account", seconds=9))
+def test_a_429_while_reading_is_later_too(harness: AlpacaHarness):
+    harness.sim.inject(Fault("rate_limited", method="GET", path="/v2/account", seconds=9))
     with pytest.raises(RetryLater) as caught:
-        desk.broker.account()
+        harness.broker.account()
     assert caught.value.after == timedelta(seconds=9)
 
 
@@ -94,39 +94,39 @@ def test_a_429_while_reading_is_later_too(desk: Desk):
     ],
 )
 def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds: float):
-    error = after_read(Answer(status=429, text="{}", headers=headers), NOW)
+    error = after_read(AlpacaErrorResponse(status=429, text="{}", headers=headers), NOW)
     assert isinstance(error, RetryLater) and error.after == timedelta(seconds=seconds)
 
 
-def test_an_answer_that_never_comes_is_given_up(desk: Desk):
-    desk.sim.inject(Fault("slow", seconds=30), Fault("slow", method="GET", path="/v2/account", seconds=30))
+def test_an_answer_that_never_comes_is_given_up(harness: AlpacaHarness):
+    harness.sim.inject(Fault("slow", seconds=30), Fault("slow", method="GET", path="/v2/account", seconds=30))
     began = time.monotonic()
     with pytest.raises(Unknown):
-        desk.order(BUY, 10)
+        harness.order(BUY, 10)
     with pytest.raises(Unavailable):
-        desk.broker.account()
+        harness.broker.account()
     assert time.monotonic() - began < 20
 
 
-def test_a_connection_that_breaks_off_leaves_the_order_in_doubt(desk: Desk):
-    desk.sim.inject(Fault("drop"))
-    request = desk.request(BUY, 10)
+def test_a_connection_that_breaks_off_leaves_the_order_in_doubt(harness: AlpacaHarness):
+    harness.sim.inject(Fault("drop"))
+    request = harness.request(BUY, 10)
     with pytest.raises(Unknown):
-        desk.broker.submit(request)
-    assert desk.find(request.client_order_id).status is VenueStatus.FILLED
+        harness.broker.submit(request)
+    assert harness.find(request.client_order_id).status is VenueStatus.FILLED
 
 
-def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(desk: Desk):
+def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(harness: AlpacaHarness):
     class NewConnectionError(Exception):
         pass
 
-    desk.sim.inject(Fault("time_out"))
+    harness.sim.inject(Fault("time_out"))
     try:
         raise NewConnectionError
     except NewConnectionError:
         with pytest.raises(Unknown):
-            desk.order(BUY, 10)
-    assert len(desk.sim.orders) == 1
+            harness.order(BUY, 10)
+    assert len(harness.sim.orders) == 1
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(desk:
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 418, 422, 500, 503])
 def test_no_body_whatever_raises_anything_else_than_our_errors(status: int, text: str):
     request = OrderRequest(client_order_id="a", symbol=AAPL, side=BUY, type=OrderType.MARKET, quantity=D(1))
-    answer = Answer(status=status, text=text)
+    answer = AlpacaErrorResponse(status=status, text=text)
     said = after_post(answer, request, NOW)
     assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(
         after_read(answer, NOW), (BadCredentials, Unavailable)
@@ -162,33 +162,35 @@ def test_a_401_has_no_code_and_is_the_key(sim: AlpacaSimulator):
     broker.close()
 
 
-def test_a_403_of_an_order_is_a_refusal_and_any_other_is_the_key(desk: Desk):
-    desk.broker.rules(AAPL)
+def test_a_403_of_an_order_is_a_refusal_and_any_other_is_the_key(harness: AlpacaHarness):
+    harness.broker.rules(AAPL)
     with pytest.raises(Rejected):
-        desk.order(BUY, 1_000_000)
-    desk.sim.inject(Fault("forbidden"))
+        harness.order(BUY, 1_000_000)
+    harness.sim.inject(Fault("forbidden"))
     with pytest.raises(BadCredentials):
-        desk.order(BUY, 1)
-    assert desk.sim.orders == []
+        harness.order(BUY, 1)
+    assert harness.sim.orders == []
 
 
 # --- the wire -----------------------------------------------------------------------------------------------
 
 
-def test_no_float_noise_leaves(desk: Desk):
-    desk.order(BUY, repr(0.1 + 0.2))
-    assert desk.last["qty"] == "0.3" and desk.find(desk.last["client_order_id"]).filled_quantity == D("0.3")
-    desk.order(BUY, None, notional=str(33.1 + 33.2))
-    assert desk.last["notional"] == "66.3"
-    desk.order(BUY, 1, LIMIT, limit_price=repr(30.1 * 3))
-    assert desk.last["limit_price"] == "90.3"
+def test_no_float_noise_leaves(harness: AlpacaHarness):
+    harness.order(BUY, repr(0.1 + 0.2))
+    assert harness.last["qty"] == "0.3" and harness.find(
+        harness.last["client_order_id"]
+    ).filled_quantity == D("0.3")
+    harness.order(BUY, None, notional=str(33.1 + 33.2))
+    assert harness.last["notional"] == "66.3"
+    harness.order(BUY, 1, LIMIT, limit_price=repr(30.1 * 3))
+    assert harness.last["limit_price"] == "90.3"
 
 
 @pytest.mark.parametrize("quantity", [-1, 0, "0.0000000001"])
-def test_a_quantity_that_makes_no_sense_is_not_sent(desk: Desk, quantity: object):
+def test_a_quantity_that_makes_no_sense_is_not_sent(harness: AlpacaHarness, quantity: object):
     with pytest.raises(Rejected):
-        desk.order(BUY, quantity)
-    assert desk.sim.requests("POST", "/v2/orders") == []
+        harness.order(BUY, quantity)
+    assert harness.sim.requests("POST", "/v2/orders") == []
 
 
 @pytest.mark.parametrize(
@@ -221,24 +223,24 @@ def test_no_limit_price_is_ever_sub_penny_or_worse_than_said(price: Decimal, sid
     assert sent % (D("0.01") if sent >= 1 else D("0.0001")) == 0 and (price - sent) * side.sign >= 0
 
 
-def test_the_step_of_a_stock_below_a_dollar_is_a_hundredth_of_a_cent(desk: Desk):
-    assert desk.broker.rules(Symbol.parse("PENNY")).price_step == D("0.0001") and desk.broker.rules(
+def test_the_step_of_a_stock_below_a_dollar_is_a_hundredth_of_a_cent(harness: AlpacaHarness):
+    assert harness.broker.rules(Symbol.parse("PENNY")).price_step == D("0.0001") and harness.broker.rules(
         AAPL
     ).price_step == D("0.01")
 
 
-def test_our_ids_fit_and_longer_ones_are_refused_by_the_venue(desk: Desk):
-    desk.order(BUY, 1, client_order_id="f" * 32)
+def test_our_ids_fit_and_longer_ones_are_refused_by_the_venue(harness: AlpacaHarness):
+    harness.order(BUY, 1, client_order_id="f" * 32)
     with pytest.raises(Rejected):
-        desk.order(BUY, 1, client_order_id="f" * 129)
+        harness.order(BUY, 1, client_order_id="f" * 129)
 
 
-def test_a_pair_of_coins_has_no_slash_in_a_path_and_has_one_in_an_order(desk: Desk):
-    desk.order(BUY, "0.5", symbol=BTC)
-    assert desk.last["symbol"] == "BTC/USD" and desk.held(BTC) == D("0.5")
-    desk.order(SELL, "0.5", symbol=BTC, reduces=True)
-    assert desk.held(BTC) == 0
-    paths = {seen.path for seen in desk.sim.seen}
+def test_a_pair_of_coins_has_no_slash_in_a_path_and_has_one_in_an_order(harness: AlpacaHarness):
+    harness.order(BUY, "0.5", symbol=BTC)
+    assert harness.last["symbol"] == "BTC/USD" and harness.held(BTC) == D("0.5")
+    harness.order(SELL, "0.5", symbol=BTC, reduces=True)
+    assert harness.held(BTC) == 0
+    paths = {seen.path for seen in harness.sim.seen}
     assert {"/v2/assets/BTCUSD", "/v2/positions/BTCUSD"} <= paths and not any(
         "BTC/" in path or "%2F" in path for path in paths
     )

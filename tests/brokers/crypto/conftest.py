@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.crypto_desk import FIVE, desk
+from tests.support.crypto_harness import FIVE, harness
 
 
 @pytest.fixture
 def binance():
-    with desk("binance") as made:
+    with harness("binance") as made:
         yield made
 
 
 @pytest.fixture(params=FIVE)
 def each(request):
-    with desk(request.param) as made:
+    with harness(request.param) as made:
         yield made

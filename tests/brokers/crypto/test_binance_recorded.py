@@ -6,7 +6,7 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import OrderType
-from tests.support.crypto_desk import BUY, LIMIT, SELL, Desk
+from tests.support.crypto_harness import BUY, LIMIT, SELL, CryptoHarness
 
 
 @pytest.mark.parametrize(
@@ -17,14 +17,14 @@ from tests.support.crypto_desk import BUY, LIMIT, SELL, Desk
         (-2039, "Client order ID is not correct for this order ID."),
     ],
 )
-def test_a_refusal_that_ccxt_has_no_class_for_is_one(binance: Desk, code: int, words: str):
+def test_a_refusal_that_ccxt_has_no_class_for_is_one(binance: CryptoHarness, code: int, words: str):
     binance.broker.quote(binance.sol)
     binance.answers(400, {"code": code, "msg": words})
     with pytest.raises(Rejected, match=words.partition(".")[0]):
         binance.buy()
 
 
-def test_an_order_taken_with_the_short_answer_is_looked_up(binance: Desk):
+def test_an_order_taken_with_the_short_answer_is_looked_up(binance: CryptoHarness):
     """Orders other than market and limit get it where the client asks for no longer one."""
     binance.buy("2")
     placed = binance.front._placed
@@ -33,14 +33,14 @@ def test_an_order_taken_with_the_short_answer_is_looked_up(binance: Desk):
     assert report.status is VenueStatus.WORKING and report.broker_order_id == str(binance.core.orders[-1].id)
 
 
-def test_a_cancelled_order_is_read_as_its_answer_tells_it(binance: Desk):
+def test_a_cancelled_order_is_read_as_its_answer_tells_it(binance: CryptoHarness):
     request = binance.request(BUY, LIMIT, "1", limit_price="90")
     placed = binance.broker.submit(request)
     binance.broker.cancel(binance.ref(request, placed.broker_order_id))
     assert binance.broker.find(binance.ref(request, placed.broker_order_id)).status is VenueStatus.CANCELED
 
 
-def test_a_pair_whose_permissions_stand_in_sets_is_traded(binance: Desk):
+def test_a_pair_whose_permissions_stand_in_sets_is_traded(binance: CryptoHarness):
     info = binance.front._symbol(binance.core.markets["SOL/USDT"])
     assert info["permissions"] == [] and info["permissionSets"][0][:2] == ["SPOT", "MARGIN"]
     assert binance.broker.rules(binance.sol).tradable and binance.buy().status is VenueStatus.FILLED

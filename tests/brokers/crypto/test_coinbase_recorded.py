@@ -10,13 +10,13 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, SystemClock, Unknown, VenueStatus
 from dashtrade.domain.values import OrderType
-from tests.support.crypto_desk import BUY, LIMIT, SELL, D, Desk, desk
-from tests.support.fakes import SetClock
+from tests.support.crypto_harness import BUY, LIMIT, SELL, CryptoHarness, D, harness
+from tests.support.fakes import ManualClock
 
 
 @pytest.fixture
 def coinbase():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         yield made
 
 
@@ -73,7 +73,7 @@ def failure(**said: str) -> dict[str, Any]:
     ],
 )
 def test_a_failure_with_one_reason_in_any_field_is_a_refusal_in_those_words(
-    coinbase: Desk, body: dict[str, Any], words: str
+    coinbase: CryptoHarness, body: dict[str, Any], words: str
 ):
     coinbase.broker.quote(coinbase.sol)
     coinbase.answers(200, body)
@@ -96,14 +96,16 @@ def test_a_failure_with_one_reason_in_any_field_is_a_refusal_in_those_words(
         {"success": False},
     ],
 )
-def test_a_failure_without_any_reason_leaves_the_order_in_doubt(coinbase: Desk, body: dict[str, Any]):
+def test_a_failure_without_any_reason_leaves_the_order_in_doubt(
+    coinbase: CryptoHarness, body: dict[str, Any]
+):
     coinbase.broker.quote(coinbase.sol)
     coinbase.answers(200, body)
     with pytest.raises(Unknown):
         coinbase.buy()
 
 
-def test_a_stop_on_the_wrong_side_of_the_price_is_refused_as_the_exchange_says(coinbase: Desk):
+def test_a_stop_on_the_wrong_side_of_the_price_is_refused_as_the_exchange_says(coinbase: CryptoHarness):
     coinbase.buy("2")
     with pytest.raises(Rejected, match="PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE"):
         coinbase.broker.submit(
@@ -111,7 +113,7 @@ def test_a_stop_on_the_wrong_side_of_the_price_is_refused_as_the_exchange_says(c
         )
 
 
-def test_why_an_order_was_refused_after_it_was_taken_is_told(coinbase: Desk):
+def test_why_an_order_was_refused_after_it_was_taken_is_told(coinbase: CryptoHarness):
     request = coinbase.request(BUY, LIMIT, "1", limit_price="90")
     placed = coinbase.broker.submit(request)
     told = coinbase.front._order(coinbase.core.orders[-1])
@@ -121,7 +123,7 @@ def test_why_an_order_was_refused_after_it_was_taken_is_told(coinbase: Desk):
     assert (report.status, report.reason) == (VenueStatus.REJECTED, "The market is in cancel-only mode")
 
 
-def test_why_an_order_was_cancelled_is_told(coinbase: Desk):
+def test_why_an_order_was_cancelled_is_told(coinbase: CryptoHarness):
     request = coinbase.request(BUY, LIMIT, "1", limit_price="90")
     placed = coinbase.broker.submit(request)
     coinbase.broker.cancel(coinbase.ref(request, placed.broker_order_id))
@@ -136,8 +138,8 @@ def test_why_an_order_was_cancelled_is_told(coinbase: Desk):
 @pytest.fixture
 def rested() -> Any:
     """A limit order that rests for a minute, then fills; its executions are listed after its status."""
-    clock = SetClock(datetime.now(UTC))
-    with desk("coinbase", clock=clock) as made:
+    clock = ManualClock(datetime.now(UTC))
+    with harness("coinbase", clock=clock) as made:
         made.core.now = lambda: clock.now().timestamp()
         made.front.now = made.core.now
         request = made.request(BUY, LIMIT, "2", limit_price="90")
@@ -173,17 +175,17 @@ def test_executions_that_never_come_are_booked_with_the_orders_total_fees(rested
 # --- market buys -------------------------------------------------------------------------------
 
 
-def limit_sent(made: Desk) -> Any:
+def limit_sent(made: CryptoHarness) -> Any:
     ((_, how),) = made.creates()[-1].json["order_configuration"].items()
     return D(how["limit_price"])
 
 
-def test_a_market_buy_with_cash_to_spare_goes_two_percent_through_the_book(coinbase: Desk):
+def test_a_market_buy_with_cash_to_spare_goes_two_percent_through_the_book(coinbase: CryptoHarness):
     coinbase.buy("2")
     assert limit_sent(coinbase) == D("102.01")
 
 
-def test_a_market_buy_of_nearly_all_the_cash_gets_a_limit_that_the_cash_pays_for(coinbase: Desk):
+def test_a_market_buy_of_nearly_all_the_cash_gets_a_limit_that_the_cash_pays_for(coinbase: CryptoHarness):
     coinbase.core.balances["USD"] = D("1005")
     report = coinbase.buy("10")
     assert report.status is VenueStatus.FILLED and limit_sent(coinbase) == D("100.39"), (
@@ -191,13 +193,13 @@ def test_a_market_buy_of_nearly_all_the_cash_gets_a_limit_that_the_cash_pays_for
     )
 
 
-def test_a_market_buy_beyond_the_cash_is_refused_in_the_exchanges_words(coinbase: Desk):
+def test_a_market_buy_beyond_the_cash_is_refused_in_the_exchanges_words(coinbase: CryptoHarness):
     coinbase.core.balances["USD"] = D("999")
     with pytest.raises(Rejected, match="Insufficient balance"):
         coinbase.buy("10")
 
 
-def test_where_the_cash_is_not_told_the_limit_is_the_usual_one(coinbase: Desk):
+def test_where_the_cash_is_not_told_the_limit_is_the_usual_one(coinbase: CryptoHarness):
     coinbase.broker.quote(coinbase.sol)
     coinbase.answers(503, "<html>", on="read")
     assert coinbase.buy("2").status is VenueStatus.FILLED and limit_sent(coinbase) == D("102.01")

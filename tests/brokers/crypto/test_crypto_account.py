@@ -19,7 +19,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.crypto import KEY, SECRET
-from tests.support.crypto_desk import BUY, FIVE, LIMIT, MARKET, SELL, D, desk
+from tests.support.crypto_harness import BUY, FIVE, LIMIT, MARKET, SELL, D, harness
 
 # --- steps and minimums -------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ def test_dust_on_closing_is_told_and_never_sent(binance):
 
 
 def test_geminis_list_lacks_steps_which_are_read_when_needed():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         client = made.client()
         with pytest.raises(AssertionError):
             client.amount_to_precision("SOL/USD", "1")
@@ -58,7 +58,7 @@ def test_geminis_list_lacks_steps_which_are_read_when_needed():
 
 
 def test_a_market_buy_at_coinbase_is_for_a_quantity_not_for_a_sum_of_money():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         with pytest.raises(ccxt.InvalidOrder, match="price"):
             made.client().create_order("SOL/USD", "market", "buy", "1", None)
         report = made.buy("0.5")
@@ -66,7 +66,7 @@ def test_a_market_buy_at_coinbase_is_for_a_quantity_not_for_a_sum_of_money():
 
 
 def test_gemini_has_no_market_orders_so_they_go_through_the_book_at_once_or_not_at_all():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         with pytest.raises(ccxt.ExchangeError, match="limit orders only"):
             made.client().create_order("SOL/USD", "market", "buy", "1", "100")
         made.buy()
@@ -79,7 +79,7 @@ def test_gemini_has_no_market_orders_so_they_go_through_the_book_at_once_or_not_
 
 
 def test_a_market_order_that_runs_past_its_collar_ends_instead_of_resting():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         made.broker.quote(made.sol)
         made.core.set_price("SOL/USD", D(110))
         assert made.buy().status is VenueStatus.CANCELED
@@ -89,7 +89,7 @@ def test_a_market_order_that_runs_past_its_collar_ends_instead_of_resting():
 
 
 def test_kraken_does_not_sleep_three_seconds_a_call():
-    with desk("kraken", paced=True) as made:
+    with harness("kraken", paced=True) as made:
         made.broker.account()
         began = time.monotonic()
         for _ in range(3):
@@ -98,7 +98,7 @@ def test_kraken_does_not_sleep_three_seconds_a_call():
 
 
 def test_an_exhausted_limit_is_told_instead_of_slept():
-    pace = wire.Pace(burst=1.0, patience=0.05, venue="Kraken")
+    pace = wire.RequestBudget(burst=1.0, patience=0.05, venue="Kraken")
     pace.take(1000)
     with pytest.raises(RetryLater) as caught:
         pace.take(500)
@@ -109,7 +109,7 @@ def test_an_exhausted_limit_is_told_instead_of_slept():
 
 
 def test_numbers_used_once_rise_although_threads_hurry():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         threads = [threading.Thread(target=made.broker.positions) for _ in range(6)]
         for thread in threads:
             thread.start()
@@ -124,7 +124,7 @@ def test_numbers_used_once_rise_although_threads_hurry():
 
 @pytest.mark.parametrize("exchange", ["binance", "okx"])
 def test_a_fee_in_the_bought_coin_leaves_less_to_sell(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         (bought,) = made.buy("2").fills
         assert (bought.fee, bought.fee_base) == (0, D("0.002")) and made.broker.positions()[0].quantity == D(
             "1.998"
@@ -135,13 +135,13 @@ def test_a_fee_in_the_bought_coin_leaves_less_to_sell(exchange):
 
 @pytest.mark.parametrize("exchange", ["kraken", "coinbase", "gemini"])
 def test_a_fee_in_the_quote_currency_is_a_fee(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         (bought,) = made.buy("2").fills
         assert (bought.fee, bought.fee_base) == (D("0.20002"), 0)
 
 
 def test_kraken_is_asked_to_take_fees_in_the_quote_currency_as_ccxt_believes_it_does():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         made.buy()
         assert "oflags=fciq" in made.creates()[-1].body
 
@@ -189,7 +189,7 @@ def test_executions_that_never_show_are_booked_by_the_totals(each):
 
 
 def test_okx_is_asked_for_older_executions_where_the_quick_call_lacks_some():
-    with desk("okx") as made:
+    with harness("okx") as made:
         made.front.routes = {
             **made.front.routes,
             ("GET", "/api/v5/trade/fills"): (
@@ -232,7 +232,7 @@ def test_money_in_open_orders_buys_nothing_else(each):
 
 
 def test_coinbase_tells_its_coins_by_pages():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         made.front.page = 2
         made.core.balances.update({"SOL": D(3), "BNB": D(4)})
         assert {held.symbol.base: held.quantity for held in made.broker.positions()} == {"SOL": 3, "BNB": 4}
@@ -270,7 +270,7 @@ def test_what_a_key_may_do_is_never_a_reason_to_fail(binance):
     ],
 )
 def test_candles_that_an_exchange_lacks_are_put_together(exchange, frame):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         timeframe = Timeframe.parse(frame)
         assert frame not in made.client().timeframes
         candles = made.broker.candles(made.sol, timeframe, end=datetime.now(UTC), count=10)
@@ -313,7 +313,7 @@ def test_an_unproven_exchange_says_what_is_unproven_and_never_claims_to_refuse_r
 
 
 def test_an_unproven_exchange_trades_all_the_same():
-    with desk("binanceus", wire="binance") as made:
+    with harness("binanceus", wire="binance") as made:
         request = made.request()
         report = made.broker.submit(request)
         found = made.broker.find(made.ref(request, report.broker_order_id))
@@ -361,7 +361,7 @@ def test_what_cannot_work_is_said_before_it_is_stored(credentials, options, wher
 
 @pytest.mark.parametrize("exchange", FIVE)
 def test_good_credentials_pass(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         check(made.keys, {"exchange": exchange.upper()})
     assert exchange_of("OKEx").id == "okx"
 
@@ -369,10 +369,10 @@ def test_good_credentials_pass(exchange):
 def test_a_private_key_that_cannot_be_read_is_a_matter_of_credentials():
     kind = "EC PRIVATE KEY"
     broken = f"-----BEGIN {kind}-----\nabc\n-----END {kind}-----\n"
-    with desk("coinbase") as made, pytest.raises(BadCredentials):
+    with harness("coinbase") as made, pytest.raises(BadCredentials):
         made.another(secret=broken).positions()
 
 
 def test_a_key_pasted_with_written_line_ends_works():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         assert made.another(secret=made.keys["secret"].replace("\n", "\\n")).positions() == []

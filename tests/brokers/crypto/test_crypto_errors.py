@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
-from tests.support.crypto_desk import BUY, LIMIT, desk
+from tests.support.crypto_harness import BUY, LIMIT, harness
 
 # --- errors -------------------------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ NOT_SAID = [
 
 @pytest.mark.parametrize(("exchange", "status", "body"), NOT_SAID)
 def test_an_answer_that_leaves_room_for_an_order_is_unknown(exchange, status, body):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         made.broker.quote(made.sol)
         made.answers(status, body, placed=True)
         request = made.request()
@@ -118,7 +118,7 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("exchange", "status", "body", "words"), REFUSALS)
 def test_a_refusal_in_the_exchanges_own_words_is_a_refusal(exchange, status, body, words):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         made.broker.quote(made.sol)
         made.answers(status, body)
         with pytest.raises(Rejected, match=words):
@@ -139,7 +139,7 @@ KEYS = [
 @pytest.mark.parametrize(("exchange", "status", "body"), KEYS)
 def test_a_refused_key_is_no_refused_order_and_no_passing_trouble(exchange, status, body):
     """Binance's -2015 comes as DDoSProtection once the key has worked, as if it would pass."""
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         made.buy()
         made.answers(status, body)
         with pytest.raises(BadCredentials):
@@ -166,7 +166,7 @@ LIMITS = [
 
 @pytest.mark.parametrize(("exchange", "status", "body"), LIMITS)
 def test_a_limit_that_the_exchange_names_itself_means_later(exchange, status, body):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         made.broker.quote(made.sol)
         made.answers(status, body)
         with pytest.raises(RetryLater):
@@ -176,7 +176,7 @@ def test_a_limit_that_the_exchange_names_itself_means_later(exchange, status, bo
 
 def test_a_clock_that_is_off_is_measured_and_the_next_try_passes():
     for exchange in ("binance", "okx"):
-        with desk(exchange) as made:
+        with harness(exchange) as made:
             made.broker.quote(made.sol)
             made.front.clock_ahead = 120.0
             with pytest.raises(RetryLater, match="clock"):
@@ -233,7 +233,7 @@ def test_a_broken_connection_while_reading_is_not_flat(each):
 
 def test_krakens_last_answer_is_not_mistaken_for_the_one_to_a_cancel():
     """ccxt reads `last_http_response` when a cancel fails, be it of an earlier request."""
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         request = made.request(BUY, LIMIT, limit_price="90")
         report = made.broker.submit(request)
         made.client().last_http_response = '{"error": ["EOrder:Unknown order"]}'

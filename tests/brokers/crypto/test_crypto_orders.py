@@ -20,7 +20,7 @@ from dashtrade.brokers.crypto.venues import capabilities_of
 from dashtrade.domain.ports import Rejected, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.simulators.crypto import KEY, SECRET
-from tests.support.crypto_desk import BUY, FIVE, LIMIT, SELL, desk
+from tests.support.crypto_harness import BUY, FIVE, LIMIT, SELL, harness
 
 BACK_SOON = "<html><body>We will be back soon</body></html>"
 
@@ -122,7 +122,7 @@ def test_an_exchange_without_a_sandbox_says_so_where_ccxt_raises_a_type_error(ex
 
 @pytest.mark.parametrize("exchange", ["binance", "okx", "gemini"])
 def test_a_paper_account_uses_the_exchanges_sandbox(exchange):
-    with desk(exchange, mode="paper") as made:
+    with harness(exchange, mode="paper") as made:
         made.front.demo_only = True
         assert made.buy().status is VenueStatus.FILLED
         assert made.broker.account().number
@@ -140,7 +140,7 @@ def test_our_id_arrives_at_every_exchange(each):
 
 
 def test_coinbase_drops_the_unified_id_silently_so_the_raw_one_is_sent():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         made.client().create_order(f"SOL/{made.money}", "limit", "buy", "1", "90", {"clientOrderId": "mine"})
         assert made.core.orders[-1].client_id != "mine"
         made.broker.submit(made.request(BUY, LIMIT, limit_price="90", client_order_id="mine"))
@@ -148,7 +148,7 @@ def test_coinbase_drops_the_unified_id_silently_so_the_raw_one_is_sent():
 
 
 def test_kraken_looks_an_id_up_among_open_and_closed_orders_never_as_userref():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         request = made.request()
         made.broker.submit(request)
         with pytest.raises(ccxt.BaseError):
@@ -158,20 +158,20 @@ def test_kraken_looks_an_id_up_among_open_and_closed_orders_never_as_userref():
 
 
 def test_kraken_asks_for_open_orders_before_closed_ones_so_that_none_slips_between():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         made.broker.find(made.ref(made.request()))
         assert made.paths()[-2:] == ["/0/private/OpenOrders", "/0/private/ClosedOrders"]
 
 
 def test_an_exchange_that_ignores_the_filter_hands_us_no_strangers_order():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         made.buy()
         made.front._named = lambda request: made.core.shown()
         assert made.broker.find(made.ref(made.request())) is None
 
 
 def test_coinbase_is_searched_through_all_pages():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         made.front.page = 2
         first = made.request(BUY, LIMIT, limit_price="90")
         made.broker.submit(first)
@@ -182,7 +182,7 @@ def test_coinbase_is_searched_through_all_pages():
 
 
 def test_gemini_may_answer_a_look_up_with_a_list():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         made.front.answers_in_list = True
         request = made.request()
         made.broker.submit(request)
@@ -190,7 +190,7 @@ def test_gemini_may_answer_a_look_up_with_a_list():
 
 
 def test_gemini_with_two_orders_of_one_id_is_not_guessed_at():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         request = made.request()
         made.broker.submit(request)
         made.answers(
@@ -202,7 +202,7 @@ def test_gemini_with_two_orders_of_one_id_is_not_guessed_at():
 
 @pytest.mark.parametrize("exchange", ["binance", "okx", "kraken"])
 def test_a_repeat_after_the_end_makes_a_second_order_so_repeats_are_not_called_refused(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         request = made.request()
         made.broker.submit(request)
         made.broker.submit(request)
@@ -210,7 +210,7 @@ def test_a_repeat_after_the_end_makes_a_second_order_so_repeats_are_not_called_r
 
 
 def test_a_repeat_at_coinbase_gives_the_first_order_back():
-    with desk("coinbase") as made:
+    with harness("coinbase") as made:
         request = made.request()
         first, again = made.broker.submit(request), made.broker.submit(request)
         assert (
@@ -223,7 +223,7 @@ def test_a_repeat_at_coinbase_gives_the_first_order_back():
 @pytest.mark.parametrize("exchange", ["binance", "okx", "kraken"])
 def test_an_id_that_is_in_use_is_our_own_order_and_is_adopted(exchange):
     """Binance says it as InvalidOrder, Kraken as a plain ExchangeError."""
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         request = made.request(BUY, LIMIT, limit_price="90")
         first, again = made.broker.submit(request), made.broker.submit(request)
         assert (
@@ -246,7 +246,7 @@ def test_an_id_in_use_that_is_not_shown_yet_is_unknown(binance):
 
 @pytest.mark.parametrize("exchange", ["okx", "coinbase", "kraken"])
 def test_a_create_that_tells_no_status_is_followed_by_a_look(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         bare = made.client().create_order(
             f"SOL/{made.money}",
             "limit",
@@ -261,7 +261,7 @@ def test_a_create_that_tells_no_status_is_followed_by_a_look(exchange):
 
 @pytest.mark.parametrize("exchange", ["okx", "coinbase", "kraken"])
 def test_when_that_look_fails_the_order_stands(exchange):
-    with desk(exchange) as made:
+    with harness(exchange) as made:
         made.broker.quote(made.sol)
         request = made.request(BUY, LIMIT, limit_price="110")
         made.answers(500, "<html>", on="read")

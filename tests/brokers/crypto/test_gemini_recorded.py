@@ -11,7 +11,7 @@ import pytest
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.crypto_desk import BUY, LIMIT, SELL, D, desk
+from tests.support.crypto_harness import BUY, LIMIT, SELL, D, harness
 
 # Recorded: /v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.
 BTCUSD = {
@@ -73,7 +73,7 @@ class Later:
 
 @pytest.fixture
 def gemini():
-    with desk("gemini") as made:
+    with harness("gemini") as made:
         yield made
 
 
@@ -143,7 +143,7 @@ def test_a_market_trades_as_its_state_says(gemini, state, trades):
 
 def test_a_market_that_opens_again_is_noticed_within_the_hour():
     clock = Later()
-    with desk("gemini", clock=clock) as gemini:
+    with harness("gemini", clock=clock) as gemini:
         gemini.front.states["SOL/USD"] = "closed"
         assert not gemini.broker.market_open(gemini.sol)
         gemini.front.states.clear()

@@ -9,7 +9,7 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import client_order_id, new_id
-from tests.support.crypto_desk import BUY, LIMIT, SELL, D, desk
+from tests.support.crypto_harness import BUY, LIMIT, SELL, D, harness
 
 # Recorded in 2024, in ccxt's tests: an order that rests; its owner gave it neither userref nor cl_ord_id.
 RESTING = {
@@ -44,7 +44,7 @@ RESTING = {
 
 @pytest.fixture
 def kraken():
-    with desk("kraken") as made:
+    with harness("kraken") as made:
         yield made
 
 

@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, RetryLater, VenueStatus
-from tests.support.crypto_desk import BUY, LIMIT, D, Desk, desk
-from tests.support.fakes import SetClock
+from tests.support.crypto_harness import BUY, LIMIT, CryptoHarness, D, harness
+from tests.support.fakes import ManualClock
 
 QUICK, SLOW = "/api/v5/trade/fills", "/api/v5/trade/fills-history"
 
 
 @pytest.fixture
 def okx():
-    with desk("okx") as made:
+    with harness("okx") as made:
         yield made
 
 
-def asked(made: Desk, path: str) -> list[dict[str, str]]:
+def asked(made: CryptoHarness, path: str) -> list[dict[str, str]]:
     return [request.params for request in made.simulator.requests if request.path == path]
 
 
-def test_executions_are_read_from_the_quick_list_and_by_the_orders_number_alone(okx: Desk):
+def test_executions_are_read_from_the_quick_list_and_by_the_orders_number_alone(okx: CryptoHarness):
     report = okx.buy("2")
     assert report.status is VenueStatus.FILLED and report.fills[0].fee_base == D("0.002")
     assert asked(okx, QUICK) == [
@@ -36,8 +36,8 @@ def test_executions_are_read_from_the_quick_list_and_by_the_orders_number_alone(
 @pytest.fixture
 def old() -> Any:
     """An order whose executions are four days old."""
-    clock = SetClock(datetime.now(UTC))
-    with desk("okx", clock=clock) as made:
+    clock = ManualClock(datetime.now(UTC))
+    with harness("okx", clock=clock) as made:
         made.core.now = lambda: clock.now().timestamp()
         request = made.request(BUY, LIMIT, "2", limit_price="101")
         made.core.place(
@@ -64,7 +64,7 @@ def test_executions_older_than_three_days_are_read_from_the_slow_list(old: Any):
     assert len(asked(made, QUICK)) == len(asked(made, SLOW)) == 1
 
 
-def test_more_executions_than_a_page_holds_are_all_read(okx: Desk):
+def test_more_executions_than_a_page_holds_are_all_read(okx: CryptoHarness):
     okx.front.page = 2
     placed = okx.core.place(
         client_id="a" * 32, name="SOL/USDT", side="buy", type="limit", quantity=D(5), limit=D(101)
@@ -84,24 +84,24 @@ def test_more_executions_than_a_page_holds_are_all_read(okx: Desk):
     assert report.filled_quantity == 5 and len(report.fills) == 5 and len(asked(okx, QUICK)) == 3
 
 
-def test_a_key_of_another_site_is_told_where_it_works(okx: Desk):
+def test_a_key_of_another_site_is_told_where_it_works(okx: CryptoHarness):
     okx.front.elsewhere = True
     with pytest.raises(BadCredentials, match=r"eea\.okx\.com or https://us\.okx\.com only: set CCXT_URL_OKX"):
         okx.broker.account()
 
 
-def test_the_sites_stand_among_what_is_said_of_okx(okx: Desk):
+def test_the_sites_stand_among_what_is_said_of_okx(okx: CryptoHarness):
     assert any("eea.okx.com" in note for note in okx.broker.capabilities.notes)
 
 
-def test_a_time_stamp_that_okx_cannot_read_is_no_bad_key(okx: Desk):
+def test_a_time_stamp_that_okx_cannot_read_is_no_bad_key(okx: CryptoHarness):
     okx.broker.quote(okx.sol)
     okx.answers(401, {"msg": "Invalid OK-ACCESS-TIMESTAMP", "code": "50112"})
     with pytest.raises(RetryLater, match="clock"):
         okx.buy()
 
 
-def test_an_order_that_is_booked_by_its_totals_keeps_its_fee(okx: Desk):
+def test_an_order_that_is_booked_by_its_totals_keeps_its_fee(okx: CryptoHarness):
     """Its executions never show; its own fee, in the bought coin, is told with the order."""
     okx.simulator.fault("late_trades", seconds=60)
     other = okx.another(trades_lag=okx.broker._trades_lag * 0)

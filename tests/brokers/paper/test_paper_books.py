@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, TimeInForce
-from tests.support.paper_desk import AAPL, BTC, BUY, MSFT, SELL, Desk, ref
+from tests.support.paper_harness import AAPL, BTC, BUY, MSFT, SELL, PaperHarness, ref
 
 # --- settings and rules ---
 
@@ -47,26 +47,26 @@ def test_a_bad_option_is_refused_with_what_would_be_right(options, hint):
 
 
 def test_rules_name_the_steps_of_quantity_and_price():
-    desk = Desk()
-    assert (desk.broker.rules(AAPL).quantity_step, desk.broker.rules(AAPL).price_step) == (
+    harness = PaperHarness()
+    assert (harness.broker.rules(AAPL).quantity_step, harness.broker.rules(AAPL).price_step) == (
         D("0.000001"),
         D("0.01"),
     )
-    assert (desk.broker.rules(BTC).quantity_step, desk.broker.rules(BTC).price_step) == (
+    assert (harness.broker.rules(BTC).quantity_step, harness.broker.rules(BTC).price_step) == (
         D("0.00000001"),
         D("0.01"),
     )
-    desk.feed.mids[BTC] = D("0.0123")
-    assert desk.broker.rules(BTC).price_step == D("0.000001")
+    harness.feed.mids[BTC] = D("0.0123")
+    assert harness.broker.rules(BTC).price_step == D("0.000001")
 
 
 # --- the store ---
 
 
 def test_a_market_order_makes_as_few_book_calls_as_it_can():
-    desk = Desk()
-    desk.order(BUY, 1)
-    assert desk.store.calls == [
+    harness = PaperHarness()
+    harness.order(BUY, 1)
+    assert harness.store.calls == [
         "order",
         "positions",
         "cash",
@@ -75,10 +75,10 @@ def test_a_market_order_makes_as_few_book_calls_as_it_can():
         "set_position",
         "set_cash",
     ]
-    assert desk.store.writes == 1
-    desk.store.calls.clear()
-    desk.order(SELL, 1, reduces=True)
-    assert desk.store.calls == [
+    assert harness.store.writes == 1
+    harness.store.calls.clear()
+    harness.order(SELL, 1, reduces=True)
+    assert harness.store.calls == [
         "order",
         "position",
         "cash",
@@ -90,41 +90,41 @@ def test_a_market_order_makes_as_few_book_calls_as_it_can():
 
 
 def test_a_cash_account_never_reads_all_its_positions_to_buy():
-    desk = Desk(shorting=False)
-    desk.order(BUY, 1)
-    assert "position" in desk.store.calls and "positions" not in desk.store.calls
+    harness = PaperHarness(shorting=False)
+    harness.order(BUY, 1)
+    assert "position" in harness.store.calls and "positions" not in harness.store.calls
 
 
 def test_a_tick_writes_only_when_something_changes():
-    desk = Desk()
-    assert desk.tick() == [] and desk.store.calls == ["working"]
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=95)
-    desk.store.writes = 0
-    assert desk.tick() == [] and desk.store.writes == 0
-    assert desk.tick(90) and desk.store.writes == 1
+    harness = PaperHarness()
+    assert harness.tick() == [] and harness.store.calls == ["working"]
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=95)
+    harness.store.writes = 0
+    assert harness.tick() == [] and harness.store.writes == 0
+    assert harness.tick(90) and harness.store.writes == 1
 
 
 def test_no_price_is_fetched_inside_a_transaction():
-    desk = Desk(leverage=2)
-    desk.order(BUY, 1, symbol=MSFT)
-    fetch = desk.feed.quote
+    harness = PaperHarness(leverage=2)
+    harness.order(BUY, 1, symbol=MSFT)
+    fetch = harness.feed.quote
 
     def quote(symbol):
-        assert not desk.store._turn.locked()
+        assert not harness.store._turn.locked()
         return fetch(symbol)
 
-    desk.feed.quote = quote
-    desk.order(BUY, 1)
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=95)
-    desk.tick(90)
-    assert desk.held() == {MSFT: 1, AAPL: 2}
+    harness.feed.quote = quote
+    harness.order(BUY, 1)
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=95)
+    harness.tick(90)
+    assert harness.held() == {MSFT: 1, AAPL: 2}
 
 
 def test_a_write_that_fails_leaves_no_trace():
-    desk = Desk()
-    desk.order(BUY, 1, name="a" * 32)
-    desk.order(BUY, 1, OrderType.LIMIT, name="b" * 32, limit_price=90)
-    before = desk.store.read(
+    harness = PaperHarness()
+    harness.order(BUY, 1, name="a" * 32)
+    harness.order(BUY, 1, OrderType.LIMIT, name="b" * 32, limit_price=90)
+    before = harness.store.read(
         lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32))
     )
 
@@ -139,15 +139,15 @@ def test_a_write_that_fails_leaves_no_trace():
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
-        desk.store.write(breaks)
+        harness.store.write(breaks)
     assert (
-        desk.store.read(lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32)))
+        harness.store.read(lambda book: (book.cash(), book.positions(), book.working(), book.fills("a" * 32)))
         == before
     )
 
 
 def test_many_threads_place_every_order_once():
-    desk = Desk(starting_cash="10000000")
+    harness = PaperHarness(starting_cash="10000000")
     start = threading.Barrier(8)
 
     def place(worker):
@@ -155,7 +155,7 @@ def test_many_threads_place_every_order_once():
         placed = 0
         for turn in range(50):
             try:
-                desk.order(BUY, 1, name=f"{turn:032x}")
+                harness.order(BUY, 1, name=f"{turn:032x}")
                 placed += 1
             except Rejected:
                 pass
@@ -163,7 +163,7 @@ def test_many_threads_place_every_order_once():
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(place, range(8))) == 50
-    assert desk.held() == {AAPL: 50} and desk.cash == 10_000_000 - 50 * D("100.01")
+    assert harness.held() == {AAPL: 50} and harness.cash == 10_000_000 - 50 * D("100.01")
 
 
 # --- the books are exact, whatever happens ---
@@ -215,7 +215,7 @@ def everything(book):
     )
 
 
-def act(desk, action):
+def act(harness, action):
     match action:
         case {"symbol": symbol, "side": side, "kind": kind} as wish:
             rest = {"limit_price": wish["limit"]} if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else {}
@@ -224,7 +224,7 @@ def act(desk, action):
             rest |= {"notional": wish["size"] * 100} if wish["notional"] else {}
             size = None if wish["notional"] else wish["size"]
             with contextlib.suppress(Rejected):
-                desk.order(
+                harness.order(
                     side,
                     size,
                     kind,
@@ -234,19 +234,19 @@ def act(desk, action):
                     **rest,
                 )
         case (symbol, price, seconds):
-            desk.tick(price, symbol=symbol, later=timedelta(seconds=seconds))
+            harness.tick(price, symbol=symbol, later=timedelta(seconds=seconds))
         case number:
-            desk.broker.cancel(ref(f"{number:032x}"))
+            harness.broker.cancel(ref(f"{number:032x}"))
 
 
 @settings(max_examples=250, deadline=None)
 @given(options, st.lists(st.one_of(placing, placing, ticking, canceling), max_size=30))
 def test_cash_positions_and_orders_agree_with_the_fills_to_the_last_digit(options, actions):
-    desk, ended = Desk(starting_cash="20000", **options), {}
-    desk.feed.mids[BTC] = D(100)
+    harness, ended = PaperHarness(starting_cash="20000", **options), {}
+    harness.feed.mids[BTC] = D(100)
     for action in actions:
-        act(desk, action)
-        orders, fills_of, working = desk.store.read(everything)
+        act(harness, action)
+        orders, fills_of, working = harness.store.read(everything)
         assert set(ended) <= {order.client_order_id for order in orders}
         cash, held = D(20000), {}
         for order in orders:
@@ -259,7 +259,7 @@ def test_cash_positions_and_orders_agree_with_the_fills_to_the_last_digit(option
             if order.status is not VenueStatus.WORKING:
                 # what has ended never changes again
                 assert ended.setdefault(order.client_order_id, order) == order
-        assert desk.cash == cash
-        assert desk.held() == {symbol: quantity for symbol, quantity in held.items() if quantity}
-        assert options["shorting"] or all(quantity > 0 for quantity in desk.held().values())
+        assert harness.cash == cash
+        assert harness.held() == {symbol: quantity for symbol, quantity in held.items() if quantity}
+        assert options["shorting"] or all(quantity > 0 for quantity in harness.held().values())
         assert working == [order for order in orders if order.status is VenueStatus.WORKING]

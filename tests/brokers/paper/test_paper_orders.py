@@ -9,43 +9,45 @@ import pytest
 
 from dashtrade.domain.ports import VenueStatus
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.paper_desk import AAPL, BTC, BUY, MONDAY_NOON, MSFT, SATURDAY, SELL, Desk, ref
+from tests.support.paper_harness import AAPL, BTC, BUY, MONDAY_NOON, MSFT, SATURDAY, SELL, PaperHarness, ref
 
 # --- orders that wait ---
 
 
 def test_a_marketable_limit_order_gets_the_markets_price():
-    assert Desk().order(BUY, 1, OrderType.LIMIT, limit_price=105).average_price == D("100.01")
-    assert Desk().order(SELL, 1, OrderType.LIMIT, limit_price=95).average_price == D("99.99")
+    assert PaperHarness().order(BUY, 1, OrderType.LIMIT, limit_price=105).average_price == D("100.01")
+    assert PaperHarness().order(SELL, 1, OrderType.LIMIT, limit_price=95).average_price == D("99.99")
 
 
 def test_slippage_never_carries_a_limit_order_past_its_limit():
-    assert Desk(slippage_percent=10).order(BUY, 1, OrderType.LIMIT, limit_price=105).average_price == 105
+    assert (
+        PaperHarness(slippage_percent=10).order(BUY, 1, OrderType.LIMIT, limit_price=105).average_price == 105
+    )
 
 
 def test_a_resting_limit_order_waits_and_fills_at_its_limit():
-    desk = Desk()
-    assert desk.order(BUY, 1, OrderType.LIMIT, limit_price=95).status is VenueStatus.WORKING
-    assert desk.tick(96) == []
-    (report,) = desk.tick(94)
+    harness = PaperHarness()
+    assert harness.order(BUY, 1, OrderType.LIMIT, limit_price=95).status is VenueStatus.WORKING
+    assert harness.tick(96) == []
+    (report,) = harness.tick(94)
     assert (report.status, report.average_price) == (VenueStatus.FILLED, 95)
-    assert desk.tick(90) == []
+    assert harness.tick(90) == []
 
 
 def test_a_stop_fills_at_the_market_once_it_is_touched():
-    desk = Desk()
-    desk.order(BUY, 1)
-    desk.order(SELL, 1, OrderType.STOP, stop_price=95)
-    assert desk.tick(96) == []
-    (report,) = desk.tick(93)
+    harness = PaperHarness()
+    harness.order(BUY, 1)
+    harness.order(SELL, 1, OrderType.STOP, stop_price=95)
+    assert harness.tick(96) == []
+    (report,) = harness.tick(93)
     assert report.average_price == D("92.99")
 
 
 def test_a_stop_limit_becomes_a_limit_order_and_stays_one():
-    desk = Desk()
-    desk.order(BUY, 1, OrderType.STOP_LIMIT, stop_price=105, limit_price=106)
-    assert desk.tick(110) == []  # touched, but dearer than the limit
-    (report,) = desk.tick(104)  # back under the stop: it has been touched all the same
+    harness = PaperHarness()
+    harness.order(BUY, 1, OrderType.STOP_LIMIT, stop_price=105, limit_price=106)
+    assert harness.tick(110) == []  # touched, but dearer than the limit
+    (report,) = harness.tick(104)  # back under the stop: it has been touched all the same
     assert (report.status, report.average_price) == (VenueStatus.FILLED, 106)
 
 
@@ -53,55 +55,55 @@ def test_a_stop_limit_becomes_a_limit_order_and_stays_one():
     ("trail", "sold"), [({"trail_amount": 5}, D("114.98")), ({"trail_percent": 5}, D("113.49"))]
 )
 def test_a_trailing_stop_follows_the_price_up_and_never_down(trail, sold):
-    desk = Desk()
-    desk.order(BUY, 1)
-    desk.order(SELL, 1, OrderType.TRAILING_STOP, **trail)
-    assert [desk.tick(price) for price in (110, 120, 116)] == [[], [], []]
-    (report,) = desk.tick(sold + D("0.01"))
+    harness = PaperHarness()
+    harness.order(BUY, 1)
+    harness.order(SELL, 1, OrderType.TRAILING_STOP, **trail)
+    assert [harness.tick(price) for price in (110, 120, 116)] == [[], [], []]
+    (report,) = harness.tick(sold + D("0.01"))
     assert (report.status, report.average_price) == (VenueStatus.FILLED, sold)
 
 
 def test_a_trailing_buy_follows_the_price_down():
-    desk = Desk()
-    desk.order(BUY, 1, OrderType.TRAILING_STOP, trail_amount=5)
-    assert [desk.tick(price) for price in (90, 80, 84)] == [[], [], []]
-    assert desk.tick(86)[0].average_price == D("86.01")
+    harness = PaperHarness()
+    harness.order(BUY, 1, OrderType.TRAILING_STOP, trail_amount=5)
+    assert [harness.tick(price) for price in (90, 80, 84)] == [[], [], []]
+    assert harness.tick(86)[0].average_price == D("86.01")
 
 
 def test_a_market_order_may_fill_in_parts_over_several_ticks():
-    desk = Desk(fill_percent=40)
-    report = desk.order(BUY, 10)
+    harness = PaperHarness(fill_percent=40)
+    report = harness.order(BUY, 10)
     assert (report.status, report.filled_quantity) == (VenueStatus.WORKING, 4)
-    (report,) = desk.tick(110)
+    (report,) = harness.tick(110)
     assert (report.status, report.filled_quantity, len(report.fills)) == (VenueStatus.WORKING, 8, 2)
-    (report,) = desk.tick(110)
+    (report,) = harness.tick(110)
     assert (report.status, report.filled_quantity) == (VenueStatus.FILLED, 10)
-    assert [fill.id[-2:] for fill in report.fills] == ["-1", "-2", "-3"] and desk.held() == {AAPL: 10}
+    assert [fill.id[-2:] for fill in report.fills] == ["-1", "-2", "-3"] and harness.held() == {AAPL: 10}
     assert report.average_price == D("106.01")
 
 
 def test_immediate_or_cancel_keeps_what_filled_and_lets_go_of_the_rest():
-    desk = Desk(fill_percent=40)
-    report = desk.order(BUY, 10, time_in_force=TimeInForce.IOC)
-    assert (report.status, report.filled_quantity) == (VenueStatus.EXPIRED, 4) and desk.held() == {AAPL: 4}
-    assert desk.tick() == []
+    harness = PaperHarness(fill_percent=40)
+    report = harness.order(BUY, 10, time_in_force=TimeInForce.IOC)
+    assert (report.status, report.filled_quantity) == (VenueStatus.EXPIRED, 4) and harness.held() == {AAPL: 4}
+    assert harness.tick() == []
 
 
 def test_fill_or_kill_fills_all_or_nothing():
-    desk = Desk(fill_percent=40)
-    report = desk.order(BUY, 10, time_in_force=TimeInForce.FOK)
-    assert (report.status, report.filled_quantity) == (VenueStatus.EXPIRED, 0) and desk.held() == {}
-    assert Desk().order(BUY, 10, time_in_force=TimeInForce.FOK).status is VenueStatus.FILLED
-    far = Desk().order(BUY, 10, OrderType.LIMIT, limit_price=90, time_in_force=TimeInForce.FOK)
+    harness = PaperHarness(fill_percent=40)
+    report = harness.order(BUY, 10, time_in_force=TimeInForce.FOK)
+    assert (report.status, report.filled_quantity) == (VenueStatus.EXPIRED, 0) and harness.held() == {}
+    assert PaperHarness().order(BUY, 10, time_in_force=TimeInForce.FOK).status is VenueStatus.FILLED
+    far = PaperHarness().order(BUY, 10, OrderType.LIMIT, limit_price=90, time_in_force=TimeInForce.FOK)
     assert (far.status, far.reason) == (VenueStatus.EXPIRED, "it could not fill at once")
 
 
 def test_orders_are_taken_in_the_order_they_arrived():
-    desk = Desk(starting_cash="1000")
+    harness = PaperHarness(starting_cash="1000")
     names = [f"{place}" * 32 for place in "cab"]
     for name in names:
-        desk.order(BUY, 4, OrderType.LIMIT, name=name, limit_price=90)
-    reports = desk.tick(85)
+        harness.order(BUY, 4, OrderType.LIMIT, name=name, limit_price=90)
+    reports = harness.tick(85)
     assert [report.client_order_id for report in reports] == names
     assert [report.status for report in reports] == [
         VenueStatus.FILLED,
@@ -111,90 +113,90 @@ def test_orders_are_taken_in_the_order_they_arrived():
 
 
 def test_an_order_on_a_symbol_without_a_price_waits_and_holds_up_no_other():
-    desk = Desk()
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=95)
-    desk.order(BUY, 1, OrderType.LIMIT, symbol=MSFT, limit_price=195)
-    del desk.feed.mids[MSFT]
-    (report,) = desk.tick(90)
-    assert report.status is VenueStatus.FILLED and len(desk.store.read(lambda book: book.working())) == 1
+    harness = PaperHarness()
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=95)
+    harness.order(BUY, 1, OrderType.LIMIT, symbol=MSFT, limit_price=195)
+    del harness.feed.mids[MSFT]
+    (report,) = harness.tick(90)
+    assert report.status is VenueStatus.FILLED and len(harness.store.read(lambda book: book.working())) == 1
 
 
 # --- looking up, cancelling, beginning again ---
 
 
 def test_an_order_is_found_by_our_id_with_all_its_fills():
-    desk = Desk(fill_percent=50)
-    desk.order(BUY, 10, name="a" * 32)
-    desk.tick()
-    report = desk.broker.find(ref("a" * 32))
+    harness = PaperHarness(fill_percent=50)
+    harness.order(BUY, 10, name="a" * 32)
+    harness.tick()
+    report = harness.broker.find(ref("a" * 32))
     assert report.status is VenueStatus.FILLED and sum(fill.quantity for fill in report.fills) == 10
-    assert desk.broker.find(ref("b" * 32)) is None
-    assert desk.broker.poll([ref("a" * 32), ref("b" * 32)]) == [report]
+    assert harness.broker.find(ref("b" * 32)) is None
+    assert harness.broker.poll([ref("a" * 32), ref("b" * 32)]) == [report]
 
 
 def test_a_canceled_order_never_fills_and_a_filled_one_cannot_be_canceled():
-    desk = Desk()
-    desk.order(BUY, 1, OrderType.LIMIT, name="a" * 32, limit_price=95)
-    desk.order(BUY, 1, name="b" * 32)
+    harness = PaperHarness()
+    harness.order(BUY, 1, OrderType.LIMIT, name="a" * 32, limit_price=95)
+    harness.order(BUY, 1, name="b" * 32)
     for name in ("a" * 32, "b" * 32, "c" * 32):
-        desk.broker.cancel(ref(name))
-    assert desk.tick(90) == []
-    assert desk.broker.find(ref("a" * 32)).status is VenueStatus.CANCELED
-    assert desk.broker.find(ref("b" * 32)).status is VenueStatus.FILLED
+        harness.broker.cancel(ref(name))
+    assert harness.tick(90) == []
+    assert harness.broker.find(ref("a" * 32)).status is VenueStatus.CANCELED
+    assert harness.broker.find(ref("b" * 32)).status is VenueStatus.FILLED
 
 
 def test_a_reset_gives_back_the_starting_cash_and_keeps_the_past():
-    desk = Desk()
-    desk.order(BUY, 1, name="a" * 32)
-    desk.order(BUY, 1, OrderType.LIMIT, name="b" * 32, limit_price=95)
-    desk.broker.reset()
-    assert desk.cash == 100_000 and desk.held() == {}
-    assert desk.broker.find(ref("a" * 32)).fills
-    assert desk.broker.find(ref("b" * 32)).status is VenueStatus.CANCELED
+    harness = PaperHarness()
+    harness.order(BUY, 1, name="a" * 32)
+    harness.order(BUY, 1, OrderType.LIMIT, name="b" * 32, limit_price=95)
+    harness.broker.reset()
+    assert harness.cash == 100_000 and harness.held() == {}
+    assert harness.broker.find(ref("a" * 32)).fills
+    assert harness.broker.find(ref("b" * 32)).status is VenueStatus.CANCELED
 
 
 # --- hours ---
 
 
 def test_always_open_fills_a_stock_on_a_saturday():
-    desk = Desk(SATURDAY)
-    assert desk.broker.market_open(AAPL) and desk.order(BUY, 1).status is VenueStatus.FILLED
+    harness = PaperHarness(SATURDAY)
+    assert harness.broker.market_open(AAPL) and harness.order(BUY, 1).status is VenueStatus.FILLED
 
 
 def test_on_exchange_hours_a_stock_order_waits_for_the_open_and_then_gets_the_markets_price():
-    desk = Desk(SATURDAY, hours="exchange")
-    market = desk.order(BUY, 1)
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=105)
+    harness = PaperHarness(SATURDAY, hours="exchange")
+    market = harness.order(BUY, 1)
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=105)
     assert (market.status, market.reason) == (VenueStatus.WORKING, "waits for the market to open")
-    assert not desk.broker.market_open(AAPL) and desk.tick() == []
-    desk.clock.moment = datetime(2026, 3, 9, 13, 29, tzinfo=UTC)
-    assert desk.tick() == []
-    reports = desk.tick(102, later=timedelta(minutes=1))
+    assert not harness.broker.market_open(AAPL) and harness.tick() == []
+    harness.clock.moment = datetime(2026, 3, 9, 13, 29, tzinfo=UTC)
+    assert harness.tick() == []
+    reports = harness.tick(102, later=timedelta(minutes=1))
     told = [(report.status, report.average_price, report.reason) for report in reports]
     assert told == [(VenueStatus.FILLED, D("102.01"), "")] * 2
 
 
 def test_a_limit_order_that_waited_for_the_open_rests_from_then_on():
-    desk = Desk(SATURDAY, hours="exchange")
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=95)
-    desk.clock.moment = MONDAY_NOON
-    assert desk.tick() == []
-    assert desk.tick(90)[0].average_price == 95
+    harness = PaperHarness(SATURDAY, hours="exchange")
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=95)
+    harness.clock.moment = MONDAY_NOON
+    assert harness.tick() == []
+    assert harness.tick(90)[0].average_price == 95
 
 
 def test_what_must_fill_at_once_expires_while_the_market_is_closed():
-    desk = Desk(SATURDAY, hours="exchange")
+    harness = PaperHarness(SATURDAY, hours="exchange")
     for when in (TimeInForce.IOC, TimeInForce.FOK):
-        report = desk.order(BUY, 1, time_in_force=when)
+        report = harness.order(BUY, 1, time_in_force=when)
         assert (report.status, report.reason) == (VenueStatus.EXPIRED, "the market is closed")
-    assert desk.order(BUY, "0.1", symbol=BTC).status is VenueStatus.FILLED
+    assert harness.order(BUY, "0.1", symbol=BTC).status is VenueStatus.FILLED
 
 
 def test_extended_hours_are_for_orders_that_ask_for_them():
     early = datetime(2026, 3, 9, 9, 0, tzinfo=UTC)  # 05:00 in New York
-    desk = Desk(early, hours="exchange")
-    assert desk.order(BUY, 1).status is VenueStatus.WORKING
-    assert desk.order(BUY, 1, extended_hours=True).status is VenueStatus.FILLED
+    harness = PaperHarness(early, hours="exchange")
+    assert harness.order(BUY, 1).status is VenueStatus.WORKING
+    assert harness.order(BUY, 1, extended_hours=True).status is VenueStatus.FILLED
 
 
 @pytest.mark.parametrize(
@@ -208,10 +210,10 @@ def test_extended_hours_are_for_orders_that_ask_for_them():
     ],
 )
 def test_a_day_order_ends_with_its_day(hours, created, ends):
-    desk = Desk(created, hours=hours)
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=50)
-    desk.order(BUY, 1, OrderType.LIMIT, limit_price=50, time_in_force=TimeInForce.GTC)
-    desk.clock.moment = ends - timedelta(seconds=1)
-    assert desk.tick(later=timedelta(0)) == []
-    (report,) = desk.tick(later=timedelta(seconds=1))
+    harness = PaperHarness(created, hours=hours)
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=50)
+    harness.order(BUY, 1, OrderType.LIMIT, limit_price=50, time_in_force=TimeInForce.GTC)
+    harness.clock.moment = ends - timedelta(seconds=1)
+    assert harness.tick(later=timedelta(0)) == []
+    (report,) = harness.tick(later=timedelta(seconds=1))
     assert (report.status, report.reason) == (VenueStatus.EXPIRED, "the day ended before it filled")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.schwab_desk import made
+from tests.support.schwab_harness import made
 
 
 @pytest.fixture
-def desk():
+def harness():
     with made() as one:
         yield one

@@ -18,7 +18,7 @@ from dashtrade.domain.ports import BadCredentials, RetryLater, Unavailable, Venu
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET
-from tests.support.schwab_desk import AAPL
+from tests.support.schwab_harness import AAPL
 
 VERIFIER = "made up, as no challenge was given"
 
@@ -27,55 +27,57 @@ NOW = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)
 # --- the sign-in --------------------------------------------------------------------------------------------
 
 
-def test_a_token_about_to_end_is_renewed_once_and_given_back(desk):
-    broker = desk.another(token=desk.front.token(life=timedelta(seconds=60)))
+def test_a_token_about_to_end_is_renewed_once_and_given_back(harness):
+    broker = harness.another(token=harness.front.token(life=timedelta(seconds=60)))
     threads = [threading.Thread(target=broker.positions) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert desk.front.refreshes == 1 and len(desk.saved) == 1
-    kept = Token.read(desk.saved[0])
-    assert kept.access == desk.front.access and kept.access_ends > datetime.now(UTC) + timedelta(minutes=29)
+    assert harness.front.refreshes == 1 and len(harness.saved) == 1
+    kept = Token.read(harness.saved[0])
+    assert kept.access == harness.front.access and kept.access_ends > datetime.now(UTC) + timedelta(
+        minutes=29
+    )
 
 
-def test_renewing_does_not_move_the_seven_days(desk):
+def test_renewing_does_not_move_the_seven_days(harness):
     created = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
-    broker = desk.another(token=desk.front.token(created=created, life=timedelta(0)))
+    broker = harness.another(token=harness.front.token(created=created, life=timedelta(0)))
     broker.positions()
-    assert Token.read(desk.saved[-1]).created == created
+    assert Token.read(harness.saved[-1]).created == created
     assert timedelta(days=3, hours=23) < broker.expires_in() < timedelta(days=4)
 
 
-def test_a_token_that_is_refused_early_is_renewed_and_the_order_goes_once(desk):
-    desk.broker.rules(AAPL)
-    desk.front.access = "another"
-    assert desk.broker.submit(desk.request()).status is VenueStatus.FILLED
-    assert len(desk.core.orders) == 1 and desk.front.refreshes == 1
+def test_a_token_that_is_refused_early_is_renewed_and_the_order_goes_once(harness):
+    harness.broker.rules(AAPL)
+    harness.front.access = "another"
+    assert harness.broker.submit(harness.request()).status is VenueStatus.FILLED
+    assert len(harness.core.orders) == 1 and harness.front.refreshes == 1
 
 
-def test_after_seven_days_nothing_is_asked_any_more(desk):
+def test_after_seven_days_nothing_is_asked_any_more(harness):
     ended = datetime.now(UTC) - timedelta(days=7, seconds=1)
-    broker = desk.another(token=desk.front.token(created=ended, life=timedelta(0)))
+    broker = harness.another(token=harness.front.token(created=ended, life=timedelta(0)))
     with pytest.raises(BadCredentials, match="seven days"):
-        broker.submit(desk.request())
-    assert desk.paths() == []
+        broker.submit(harness.request())
+    assert harness.paths() == []
 
 
-def test_a_sign_in_that_was_revoked_is_a_matter_of_credentials(desk):
-    token = desk.front.token(life=timedelta(0))
-    desk.front.refresh = "revoked"
+def test_a_sign_in_that_was_revoked_is_a_matter_of_credentials(harness):
+    token = harness.front.token(life=timedelta(0))
+    harness.front.refresh = "revoked"
     with pytest.raises(BadCredentials, match="Sign in"):
-        desk.another(token=token).positions()
-    assert not desk.saved
+        harness.another(token=token).positions()
+    assert not harness.saved
 
 
-def test_a_sign_in_that_does_not_answer_means_later_as_nothing_was_sent(desk):
-    broker = desk.another(token=desk.front.token(life=timedelta(0)))
-    desk.simulator.fault("answer", on="sign_in", status=503, body="<html>")
+def test_a_sign_in_that_does_not_answer_means_later_as_nothing_was_sent(harness):
+    broker = harness.another(token=harness.front.token(life=timedelta(0)))
+    harness.simulator.fault("answer", on="sign_in", status=503, body="<html>")
     with pytest.raises(RetryLater):
-        broker.submit(desk.request())
-    assert not desk.core.orders and not desk.saved
+        broker.submit(harness.request())
+    assert not harness.core.orders and not harness.saved
 
 
 def test_the_end_is_warned_of_days_before():
@@ -108,26 +110,26 @@ def test_the_address_to_sign_in_at_names_key_and_callback():
 @pytest.mark.parametrize(
     "written", [CODE, CODE.replace("@", "%40"), f"{CALLBACK}?code={CODE.replace('@', '%40')}&session=1"]
 )
-def test_a_code_becomes_a_token_however_it_is_pasted(desk, written):
-    text = exchange_code(KEY, SECRET, CALLBACK, written, verifier=VERIFIER, url=desk.simulator.url)
+def test_a_code_becomes_a_token_however_it_is_pasted(harness, written):
+    text = exchange_code(KEY, SECRET, CALLBACK, written, verifier=VERIFIER, url=harness.simulator.url)
     check({"key": KEY, "secret": SECRET, "token": text}, {})
-    assert desk.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(
+    assert harness.another(token=text).positions() == [] and expires_in(text, datetime.now(UTC)) > timedelta(
         days=6, hours=23
     )
 
 
-def test_a_wrong_code_is_told_and_an_address_without_one_too(desk):
+def test_a_wrong_code_is_told_and_an_address_without_one_too(harness):
     with pytest.raises(BadCredentials):
-        exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=desk.simulator.url)
+        exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=harness.simulator.url)
     with pytest.raises(Malformed, match="no code"):
         exchange_code(
-            KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=desk.simulator.url
+            KEY, SECRET, CALLBACK, f"{CALLBACK}?error=denied", verifier=VERIFIER, url=harness.simulator.url
         )
 
 
-def test_a_token_does_not_show_in_logs(desk):
-    assert "refresh-1" not in repr(Token.read(desk.front.token())) and "access-1" not in repr(
-        desk.broker.__dict__
+def test_a_token_does_not_show_in_logs(harness):
+    assert "refresh-1" not in repr(Token.read(harness.front.token())) and "access-1" not in repr(
+        harness.broker.__dict__
     )
 
 
@@ -160,70 +162,70 @@ def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
 # --- the account and the prices -----------------------------------------------------------------------------
 
 
-def test_every_path_names_the_account_by_its_hash(desk):
-    desk.broker.account()
+def test_every_path_names_the_account_by_its_hash(harness):
+    harness.broker.account()
     assert (
-        desk.paths() == ["/trader/v1/accounts/accountNumbers", f"/trader/v1/accounts/{HASH}"]
-        and desk.broker.account().number == NUMBER
+        harness.paths() == ["/trader/v1/accounts/accountNumbers", f"/trader/v1/accounts/{HASH}"]
+        and harness.broker.account().number == NUMBER
     )
 
 
-def test_of_several_accounts_one_has_to_be_chosen(desk):
-    desk.front.accounts["99998888"] = "FEDCBA"
+def test_of_several_accounts_one_has_to_be_chosen(harness):
+    harness.front.accounts["99998888"] = "FEDCBA"
     with pytest.raises(BadCredentials, match=r"several accounts.*…5678, …8888"):
-        desk.another().submit(desk.request())
-    assert desk.another(account="99998888").account().number == "99998888"
+        harness.another().submit(harness.request())
+    assert harness.another(account="99998888").account().number == "99998888"
     with pytest.raises(BadCredentials):
-        desk.another(account="1").account()
+        harness.another(account="1").account()
 
 
-def test_an_answer_of_another_shape_is_unavailable(desk):
-    desk.broker.account()
+def test_an_answer_of_another_shape_is_unavailable(harness):
+    harness.broker.account()
     for body in ("[]", "{}", '{"securitiesAccount": 7}', "null", "<html>"):
-        desk.simulator.fault("answer", on="read", status=200, body=body)
+        harness.simulator.fault("answer", on="read", status=200, body=body)
         with pytest.raises(Unavailable):
-            desk.broker.positions()
+            harness.broker.positions()
 
 
-def test_a_price_is_as_old_as_schwab_says_and_never_of_the_future(desk):
-    desk.front.quotes_late = 900.0
-    assert timedelta(seconds=890) < datetime.now(UTC) - desk.broker.quote(AAPL).at < timedelta(seconds=910)
-    desk.front.quotes_late = -60.0
-    assert desk.broker.quote(AAPL).at <= datetime.now(UTC)
+def test_a_price_is_as_old_as_schwab_says_and_never_of_the_future(harness):
+    harness.front.quotes_late = 900.0
+    assert timedelta(seconds=890) < datetime.now(UTC) - harness.broker.quote(AAPL).at < timedelta(seconds=910)
+    harness.front.quotes_late = -60.0
+    assert harness.broker.quote(AAPL).at <= datetime.now(UTC)
 
 
-def test_on_a_holiday_the_market_is_closed(desk):
-    desk.front.trades_today = False
-    assert not desk.broker.market_open(AAPL)
-    assert not desk.broker.market_open(AAPL) and desk.paths().count("/marketdata/v1/markets") == 1
+def test_on_a_holiday_the_market_is_closed(harness):
+    harness.front.trades_today = False
+    assert not harness.broker.market_open(AAPL)
+    assert not harness.broker.market_open(AAPL) and harness.paths().count("/marketdata/v1/markets") == 1
 
 
-def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(desk):
-    desk.front.trades_today, desk.front.closed_days = False, 4
-    opens = desk.broker.opens_at(AAPL)
+def test_the_next_open_is_sought_day_by_day_over_a_long_weekend(harness):
+    harness.front.trades_today, harness.front.closed_days = False, 4
+    opens = harness.broker.opens_at(AAPL)
     assert timedelta(days=3, hours=22) < opens - datetime.now(UTC) < timedelta(days=4)
-    asked = desk.paths().count("/marketdata/v1/markets")
+    asked = harness.paths().count("/marketdata/v1/markets")
     assert (
         asked == 5
-        and desk.broker.opens_at(AAPL) == opens
-        and desk.paths().count("/marketdata/v1/markets") == asked
+        and harness.broker.opens_at(AAPL) == opens
+        and harness.paths().count("/marketdata/v1/markets") == asked
     )
-    desk.front.closed_days = 30
-    assert desk.another().opens_at(AAPL) is None, "further ahead it is not known"
+    harness.front.closed_days = 30
+    assert harness.another().opens_at(AAPL) is None, "further ahead it is not known"
 
 
 @pytest.mark.parametrize("frame", ["1h", "2h", "15m", "1d", "1w"])
-def test_candles_that_schwab_lacks_are_put_together(desk, frame):
-    candles = desk.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)
+def test_candles_that_schwab_lacks_are_put_together(harness, frame):
+    candles = harness.broker.candles(AAPL, Timeframe.parse(frame), end=datetime.now(UTC), count=5)
     assert len(candles) == 5 and {(b.at - a.at) for a, b in itertools.pairwise(candles)} == {
         Timeframe.parse(frame).span
     }
 
 
-def test_a_timeframe_that_cannot_be_had_is_said(desk):
+def test_a_timeframe_that_cannot_be_had_is_said(harness):
     with pytest.raises(Unavailable, match="Use 1, 5"):
-        desk.broker.candles(AAPL, Timeframe.parse("7s"), end=datetime.now(UTC), count=5)
+        harness.broker.candles(AAPL, Timeframe.parse("7s"), end=datetime.now(UTC), count=5)
 
 
-def test_settling_may_be_set_for_one_account(desk):
-    assert desk.another(settle=timedelta(0)).capabilities == replace(CAPABILITIES, settle=timedelta(0))
+def test_settling_may_be_set_for_one_account(harness):
+    assert harness.another(settle=timedelta(0)).capabilities == replace(CAPABILITIES, settle=timedelta(0))

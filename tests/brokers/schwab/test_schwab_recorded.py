@@ -13,8 +13,8 @@ import pytest
 
 from dashtrade.brokers.schwab.reports import order_report
 from dashtrade.domain.ports import BadCredentials, Rejected, VenueStatus
-from tests.support.fakes import SetClock
-from tests.support.schwab_desk import AAPL, BUY, LIMIT, SELL, D, Desk, made
+from tests.support.fakes import ManualClock
+from tests.support.schwab_harness import AAPL, BUY, LIMIT, SELL, D, SchwabHarness, made
 
 NOW = "2026-03-04T01:26:35+0000"
 
@@ -55,31 +55,33 @@ NOW = "2026-03-04T01:26:35+0000"
         ({"errors": []}, "it gave no reason"),
     ],
 )
-def test_a_refusal_tells_the_message_and_the_errors_beside_it(desk: Desk, body: dict[str, Any], words: str):
-    desk.broker.rules(AAPL)
-    desk.simulator.fault("answer", status=400, body=json.dumps(body))
+def test_a_refusal_tells_the_message_and_the_errors_beside_it(
+    harness: SchwabHarness, body: dict[str, Any], words: str
+):
+    harness.broker.rules(AAPL)
+    harness.simulator.fault("answer", status=400, body=json.dumps(body))
     with pytest.raises(Rejected) as refused:
-        desk.broker.submit(desk.request())
+        harness.broker.submit(harness.request())
     assert words in refused.value.message
 
 
-def test_an_app_without_market_data_is_told_of_that_and_not_to_sign_in(desk: Desk):
-    desk.front.market_data = False
+def test_an_app_without_market_data_is_told_of_that_and_not_to_sign_in(harness: SchwabHarness):
+    harness.front.market_data = False
     with pytest.raises(BadCredentials, match=r"Market Data Production.*signing in again does not help"):
-        desk.broker.quote(AAPL)
+        harness.broker.quote(AAPL)
 
 
 # --- orders ------------------------------------------------------------------------------------
 
 
-def test_a_cancellation_is_no_execution(desk: Desk):
-    report = desk.broker.submit(request := desk.request(BUY, LIMIT, limit_price=D(90)))
-    desk.broker.cancel(desk.ref(request, number=report.broker_order_id))
-    ended = desk.broker.find(desk.ref(request, number=report.broker_order_id))
+def test_a_cancellation_is_no_execution(harness: SchwabHarness):
+    report = harness.broker.submit(request := harness.request(BUY, LIMIT, limit_price=D(90)))
+    harness.broker.cancel(harness.ref(request, number=report.broker_order_id))
+    ended = harness.broker.find(harness.ref(request, number=report.broker_order_id))
     assert (ended.status, ended.filled_quantity, ended.fills) == (VenueStatus.CANCELED, 0, ())
 
 
-def test_a_cancellation_at_a_price_is_no_execution_either(desk: Desk):
+def test_a_cancellation_at_a_price_is_no_execution_either(harness: SchwabHarness):
     """None was recorded; the kind of the activity decides, not its price."""
     leg = {"legId": 1, "quantity": 10.0, "mismarkedQuantity": 0.0, "price": 100.0, "time": NOW}
     activity = {
@@ -95,7 +97,7 @@ def test_a_cancellation_at_a_price_is_no_execution_either(desk: Desk):
         "filledQuantity": 0.0,
         "orderActivityCollection": [activity],
     }
-    assert order_report(desk.ref(desk.request()), body).fills == ()
+    assert order_report(harness.ref(harness.request()), body).fills == ()
 
 
 def bracket(entered: str) -> list[dict[str, Any]]:
@@ -134,19 +136,19 @@ def bracket(entered: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_brackets_among_the_orders_are_not_taken_for_ours(desk: Desk):
-    desk.front.others = bracket(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000"))
-    desk.times_out(request := desk.request())
-    found = desk.broker.find(desk.ref(request, created=datetime.now(UTC) - timedelta(seconds=2)))
-    assert found is not None and found.broker_order_id == str(desk.core.orders[-1].id)
-    assert len(desk.broker.poll([desk.ref(request), desk.ref(request)])) == 2
+def test_brackets_among_the_orders_are_not_taken_for_ours(harness: SchwabHarness):
+    harness.front.others = bracket(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000"))
+    harness.times_out(request := harness.request())
+    found = harness.broker.find(harness.ref(request, created=datetime.now(UTC) - timedelta(seconds=2)))
+    assert found is not None and found.broker_order_id == str(harness.core.orders[-1].id)
+    assert len(harness.broker.poll([harness.ref(request), harness.ref(request)])) == 2
 
 
 # --- the account -------------------------------------------------------------------------------
 
 
-def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(desk: Desk):
-    account = desk.broker.account()
+def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(harness: SchwabHarness):
+    account = harness.broker.account()
     assert (account.cash, account.buying_power, account.equity, account.permissions) == (
         100_000,
         100_000,
@@ -155,40 +157,40 @@ def test_a_cash_accounts_buying_power_is_the_cash_that_may_trade(desk: Desk):
     )
 
 
-def test_a_margin_account_tells_its_buying_power(desk: Desk):
-    desk.front.margin = True
-    account = desk.broker.account()
+def test_a_margin_account_tells_its_buying_power(harness: SchwabHarness):
+    harness.front.margin = True
+    account = harness.broker.account()
     assert (account.cash, account.buying_power, account.permissions) == (100_000, 200_000, ("margin",))
 
 
 @pytest.mark.parametrize("margin", [False, True])
-def test_cash_that_is_swept_into_a_fund_is_cash(desk: Desk, margin: bool):
-    desk.front.swept, desk.front.margin = True, margin
-    assert desk.broker.account().cash == 100_000
+def test_cash_that_is_swept_into_a_fund_is_cash(harness: SchwabHarness, margin: bool):
+    harness.front.swept, harness.front.margin = True, margin
+    assert harness.broker.account().cash == 100_000
 
 
 # --- fees --------------------------------------------------------------------------------------
 
 
-def sold(desk: Desk) -> Any:
-    desk.broker.submit(desk.request(BUY))
-    return desk.broker.submit(desk.request(SELL))
+def sold(harness: SchwabHarness) -> Any:
+    harness.broker.submit(harness.request(BUY))
+    return harness.broker.submit(harness.request(SELL))
 
 
-def test_a_sale_carries_the_fees_that_the_transactions_tell(desk: Desk):
-    report = sold(desk)
+def test_a_sale_carries_the_fees_that_the_transactions_tell(harness: SchwabHarness):
+    report = sold(harness)
     assert report.status is VenueStatus.FILLED and sum(fill.fee for fill in report.fills) == D("0.0209979"), (
         "of 999.90"
     )
 
 
-def test_a_purchase_asks_for_no_transactions(desk: Desk):
-    desk.broker.submit(desk.request(BUY))
-    assert not [path for path in desk.paths() if path.endswith("/transactions")]
+def test_a_purchase_asks_for_no_transactions(harness: SchwabHarness):
+    harness.broker.submit(harness.request(BUY))
+    assert not [path for path in harness.paths() if path.endswith("/transactions")]
 
 
 def test_fees_that_come_late_hold_the_sale_up_and_then_no_longer():
-    clock = SetClock(datetime.now(UTC))
+    clock = ManualClock(datetime.now(UTC))
     with made(clock=clock) as one:
         one.front.fees_late = 1000
         one.broker.submit(one.request(BUY))
@@ -200,7 +202,7 @@ def test_fees_that_come_late_hold_the_sale_up_and_then_no_longer():
 
 
 def test_transactions_that_cannot_be_had_hold_no_sale_up_for_long():
-    clock = SetClock(datetime.now(UTC))
+    clock = ManualClock(datetime.now(UTC))
     with made(clock=clock) as one:
         one.front.routes = {
             key: value for key, value in one.front.routes.items() if not key[1].endswith("transactions")
@@ -211,11 +213,11 @@ def test_transactions_that_cannot_be_had_hold_no_sale_up_for_long():
         assert one.broker.find(one.ref(request, number=early.broker_order_id)).status is VenueStatus.FILLED
 
 
-def test_fees_told_a_moment_later_are_booked(desk: Desk):
-    desk.front.fees_late = 0.3
-    desk.broker.submit(desk.request(BUY))
-    early = desk.broker.submit(request := desk.request(SELL))
+def test_fees_told_a_moment_later_are_booked(harness: SchwabHarness):
+    harness.front.fees_late = 0.3
+    harness.broker.submit(harness.request(BUY))
+    early = harness.broker.submit(request := harness.request(SELL))
     assert early.status is VenueStatus.WORKING
     time.sleep(0.35)
-    late = desk.broker.find(desk.ref(request, number=early.broker_order_id))
+    late = harness.broker.find(harness.ref(request, number=early.broker_order_id))
     assert late.status is VenueStatus.FILLED and late.fills[0].fee > 0

@@ -20,8 +20,8 @@ from dashtrade.tables import installation_settings
 from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.crypto import Simulator
-from tests.support.fakes import SetClock
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Trader
 
 KEYS = {"broker": "schwab", "key": schwab_sim.KEY, "callback": schwab_sim.CALLBACK}
 
@@ -33,43 +33,43 @@ def schwab() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock(datetime.now(UTC))
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC))
 
 
 @pytest.fixture
-def app(make_app: MakeApp, schwab: Simulator, clock: SetClock) -> App:
+def app(make_app: MakeApp, schwab: Simulator, clock: ManualClock) -> App:
     return make_app(clock=clock, SCHWAB_URL=schwab.url)
 
 
-def exchanged(app: App, person: Person, pasted: str, account_id: int | None = None) -> str:
+def exchanged(app: App, person: Trader, pasted: str, account_id: int | None = None) -> str:
     return sign_in.token(
         app, person.user, secret=schwab_sim.SECRET, pasted=pasted, account_id=account_id, **KEYS
     )
 
 
-def refused(app: App, person: Person, pasted: str, account_id: int | None = None) -> Malformed:
+def refused(app: App, person: Trader, pasted: str, account_id: int | None = None) -> Malformed:
     with pytest.raises(Malformed) as caught:
         exchanged(app, person, pasted, account_id)
     assert caught.value.where in ("redirected_to", "code")
     return caught.value
 
 
-def test_what_comes_back_is_taken_once(app: App, ann: Person, schwab: Simulator):
-    link = sign_in.begin(app, ann.user, **KEYS)
+def test_what_comes_back_is_taken_once(app: App, trader: Trader, schwab: Simulator):
+    link = sign_in.begin(app, trader.user, **KEYS)
     pasted = schwab.front.sent_back(link)
-    assert sign_in.waits(app, ann.user, "schwab", link)
-    assert Token.read(exchanged(app, ann, f"  {pasted}\n")).access
-    assert not sign_in.waits(app, ann.user, "schwab", link)
-    assert "was used before" in refused(app, ann, pasted).message
+    assert sign_in.waits(app, trader.user, "schwab", link)
+    assert Token.read(exchanged(app, trader, f"  {pasted}\n")).access
+    assert not sign_in.waits(app, trader.user, "schwab", link)
+    assert "was used before" in refused(app, trader, pasted).message
 
 
-def test_of_many_at_once_one_is_taken(app: App, ann: Person, schwab: Simulator):
-    pasted = schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
+def test_of_many_at_once_one_is_taken(app: App, trader: Trader, schwab: Simulator):
+    pasted = schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
 
     def attempt(_: int) -> bool:
         try:
-            return bool(exchanged(app, ann, pasted))
+            return bool(exchanged(app, trader, pasted))
         except Malformed:
             return False
 
@@ -78,30 +78,32 @@ def test_of_many_at_once_one_is_taken(app: App, ann: Person, schwab: Simulator):
 
 
 def test_it_is_taken_neither_from_another_user_nor_for_another_account(
-    app: App, ann: Person, schwab: Simulator
+    app: App, trader: Trader, schwab: Simulator
 ):
-    bob = ann.house.join("bob@example.com")
-    pasted = schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
+    bob = trader.installation.join("bob@example.com")
+    pasted = schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
     refused(app, bob, pasted)
     sign_in.begin(app, bob.user, **KEYS)
     refused(app, bob, pasted)
-    refused(app, ann, pasted, account_id=7)
-    assert exchanged(app, ann, pasted), "those tries have not used it up"
+    refused(app, trader, pasted, account_id=7)
+    assert exchanged(app, trader, pasted), "those tries have not used it up"
 
 
-def test_it_is_taken_for_a_quarter_of_an_hour(app: App, ann: Person, schwab: Simulator, clock: SetClock):
-    link = sign_in.begin(app, ann.user, **KEYS)
+def test_it_is_taken_for_a_quarter_of_an_hour(
+    app: App, trader: Trader, schwab: Simulator, clock: ManualClock
+):
+    link = sign_in.begin(app, trader.user, **KEYS)
     clock.forward(14 * 60)
-    assert sign_in.waits(app, ann.user, "schwab", link)
+    assert sign_in.waits(app, trader.user, "schwab", link)
     clock.forward(2 * 60)
-    assert not sign_in.waits(app, ann.user, "schwab", link)
-    assert "older than 15 minutes" in refused(app, ann, schwab.front.sent_back(link)).message
+    assert not sign_in.waits(app, trader.user, "schwab", link)
+    assert "older than 15 minutes" in refused(app, trader, schwab.front.sent_back(link)).message
 
 
-def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, ann: Person, schwab: Simulator):
-    first, second = (sign_in.begin(app, ann.user, **KEYS) for _ in range(2))
-    refused(app, ann, schwab.front.sent_back(first))
-    assert exchanged(app, ann, schwab.front.sent_back(second))
+def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, trader: Trader, schwab: Simulator):
+    first, second = (sign_in.begin(app, trader.user, **KEYS) for _ in range(2))
+    refused(app, trader, schwab.front.sent_back(first))
+    assert exchanged(app, trader, schwab.front.sent_back(second))
 
 
 @pytest.mark.parametrize(
@@ -117,21 +119,23 @@ def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, ann: Person
         "x" * 4000,
     ],
 )
-def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, ann: Person, pasted: str):
-    sign_in.begin(app, ann.user, **KEYS)
-    refused(app, ann, pasted)
+def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, trader: Trader, pasted: str):
+    sign_in.begin(app, trader.user, **KEYS)
+    refused(app, trader, pasted)
 
 
-def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, ann: Person, schwab: Simulator):
-    link = sign_in.begin(app, ann.user, **KEYS)
+def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader, schwab: Simulator):
+    link = sign_in.begin(app, trader.user, **KEYS)
     with pytest.raises(Refusal, match="Schwab did not take this sign-in"):
-        exchanged(app, ann, schwab.front.sent_back(link, "C0.wrong@"))
-    assert not sign_in.waits(app, ann.user, "schwab", link)
+        exchanged(app, trader, schwab.front.sent_back(link, "C0.wrong@"))
+    assert not sign_in.waits(app, trader.user, "schwab", link)
 
 
-def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann: Person, schwab: Simulator):
+def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(
+    app: App, trader: Trader, schwab: Simulator
+):
     """The simulator checks the verifier as RFC 7636 has it."""
-    schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS))
+    schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
     given: Any = {"url": schwab.url, "clock": app.clock}
     with pytest.raises(BadCredentials):
         exchange_code(
@@ -143,14 +147,14 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(app: App, ann:
             **given,
         )
     with app.db.read() as conn:
-        kept = installation_settings.setting(conn, f"schwab_sign_in:{ann.user.id}:new") or ""
-    link = sign_in.begin(app, ann.user, **KEYS)
+        kept = installation_settings.setting(conn, f"schwab_sign_in:{trader.user.id}:new") or ""
+    link = sign_in.begin(app, trader.user, **KEYS)
     assert kept and "code_challenge=" in link and "state=" in link
     assert not [part for part in link.replace("&", "=").split("=") if len(part) > 20 and part in kept]
 
 
 def test_a_sign_in_lasts_seven_days_from_the_exchange(
-    app: App, ann: Person, schwab: Simulator, clock: SetClock
+    app: App, trader: Trader, schwab: Simulator, clock: ManualClock
 ):
-    text = exchanged(app, ann, schwab.front.sent_back(sign_in.begin(app, ann.user, **KEYS)))
+    text = exchanged(app, trader, schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS)))
     assert timedelta(days=6, hours=23) < Token.read(text).ends - clock.now() <= timedelta(days=7)

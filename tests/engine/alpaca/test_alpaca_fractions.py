@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LIMIT = {"orderType": "limit", "limitPrice": "101"}
@@ -22,38 +22,38 @@ def told(story: Any) -> str:
     return " ".join(line["detail"] for line in story["timeline"])
 
 
-def test_a_limit_entry_of_the_day_buys_a_fraction(ann: Person, sim: AlpacaSimulator):
-    ann.bot(position_size="150", position_size_type="dollars")
-    ann.trades("buy", **LIMIT)
+def test_a_limit_entry_of_the_day_buys_a_fraction(trader: Trader, sim: AlpacaSimulator):
+    trader.bot(position_size="150", position_size_type="dollars")
+    trader.trades("buy", **LIMIT)
     assert last(sim) == ("limit", "day", "1.485148514")
 
 
-def test_a_limit_entry_good_till_cancelled_buys_whole_shares(ann: Person, sim: AlpacaSimulator):
-    ann.bot(position_size="150", position_size_type="dollars")
-    ann.trades("buy", timeInForce="gtc", **LIMIT)
+def test_a_limit_entry_good_till_cancelled_buys_whole_shares(trader: Trader, sim: AlpacaSimulator):
+    trader.bot(position_size="150", position_size_type="dollars")
+    trader.trades("buy", timeInForce="gtc", **LIMIT)
     assert last(sim) == ("limit", "gtc", "1")
 
 
-def test_a_short_entry_of_the_day_sells_whole_shares(ann: Person, sim: AlpacaSimulator):
-    ann.bot(position_size="150", position_size_type="dollars")
-    ann.trades("sell", orderType="limit", limitPrice="99")
+def test_a_short_entry_of_the_day_sells_whole_shares(trader: Trader, sim: AlpacaSimulator):
+    trader.bot(position_size="150", position_size_type="dollars")
+    trader.trades("sell", orderType="limit", limitPrice="99")
     assert last(sim) == ("limit", "day", "1")
 
 
 def test_an_exit_of_a_fraction_that_was_to_wait_goes_as_a_day_order_and_says_so(
-    ann: Person, sim: AlpacaSimulator
+    trader: Trader, sim: AlpacaSimulator
 ):
-    ann.bot(position_size="1.5", position_size_type="quantity")
-    ann.trades("buy")
-    story = ann.trades("close", orderType="limit", limitPrice="120", timeInForce="gtc")
+    trader.bot(position_size="1.5", position_size_type="quantity")
+    trader.trades("buy")
+    story = trader.trades("close", orderType="limit", limitPrice="120", timeInForce="gtc")
     assert last(sim) == ("limit", "day", "1.5") and "as a day order" in told(story)
 
 
-def test_a_stop_limit_protects_a_fraction_from_within_dashtrade(ann: Person, sim: AlpacaSimulator):
+def test_a_stop_limit_protects_a_fraction_from_within_dashtrade(trader: Trader, sim: AlpacaSimulator):
     """Alpaca holds no exits for fractions; DashTrade's own stop sends a limit order of the day."""
-    bot = ann.bot(position_size="1.5", position_size_type="quantity")
-    ann.trades("buy", stopLoss={"type": "stop_limit", "stopPrice": "95", "limitPrice": "90"})
+    bot = trader.bot(position_size="1.5", position_size_type="quantity")
+    trader.trades("buy", stopLoss={"type": "stop_limit", "stopPrice": "95", "limitPrice": "90"})
     sim.set_price("AAPL", 94)
-    ann.house.look()
-    ann.house.work()
-    assert ann.holds(bot) == 0 and last(sim)[1:] == ("day", "1.5")
+    trader.installation.look()
+    trader.installation.work()
+    assert trader.holds(bot) == 0 and last(sim)[1:] == ("day", "1.5")

@@ -12,18 +12,20 @@ from dashtrade.domain.notices.trading import ExitsTakenOver
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
+from tests.support.fakes import ManualClock
 from tests.support.held_exits import AT_ALPACA, BOTH, BY_US, agree, go_on, held_by, legs
-from tests.support.installation import Person
+from tests.support.installation import Trader
 
 
 @pytest.mark.parametrize(("price", "made"), [("110.5", "take-profit at 110"), ("94.9", "stop-loss at 95")])
 def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, price: str, made: str
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock, price: str, made: str
 ):
-    story = ann.trades("buy", **BOTH)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
-    assert "placed at Alpaca" in ann.get(f"/bots/{bot}")["exits"][0]["words"] and story["status"] == "filled"
+    story = trader.trades("buy", **BOTH)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
+    assert (
+        "placed at Alpaca" in trader.get(f"/bots/{bot}")["exits"][0]["words"] and story["status"] == "filled"
+    )
     sent = sim.requests("POST", "/v2/orders")[-1].json
     assert (sent["order_class"], sent["time_in_force"], sent["take_profit"], sent["stop_loss"]) == (
         "bracket",
@@ -32,12 +34,12 @@ def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
         {"stop_price": "95"},
     )
     sim.set_price("AAPL", price)
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and held_by(ann, bot) == []
-    assert [order["status"] for order in ann.story(story["id"])["orders"]].count("filled") == 2
-    assert not [leg for leg in legs(sim) if leg.is_open] and len(ann.get("/trades")["items"]) == 2
-    assert made in ann.get("/risk-events")["items"][0]["detail"] and not ann.told(ExitsTakenOver)
-    assert ann.story(story["id"])["status"] == "filled", (
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and held_by(trader, bot) == []
+    assert [order["status"] for order in trader.story(story["id"])["orders"]].count("filled") == 2
+    assert not [leg for leg in legs(sim) if leg.is_open] and len(trader.get("/trades")["items"]) == 2
+    assert made in trader.get("/risk-events")["items"][0]["detail"] and not trader.told(ExitsTakenOver)
+    assert trader.story(story["id"])["status"] == "filled", (
         "what became of its exits does not change what the alert came to"
     )
 
@@ -60,15 +62,15 @@ def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
 )
 @sqlite
 def test_one_exit_alone_goes_as_oto(
-    ann: Person, bot: int, sim: AlpacaSimulator, exits: dict[str, Any], sent: dict, shown: list
+    trader: Trader, bot: int, sim: AlpacaSimulator, exits: dict[str, Any], sent: dict, shown: list
 ):
-    ann.trades("buy", **exits)
+    trader.trades("buy", **exits)
     body = sim.requests("POST", "/v2/orders")[-1].json
     assert (
         body["order_class"] == "oto"
         and {name: body[name] for name in ("take_profit", "stop_loss") if name in body} == sent
     )
-    assert held_by(ann, bot) == shown
+    assert held_by(trader, bot) == shown
 
 
 @pytest.mark.parametrize(
@@ -87,17 +89,17 @@ def test_one_exit_alone_goes_as_oto(
 )
 @sqlite
 def test_what_alpaca_cannot_hold_dashtrade_keeps_and_says_why(
-    ann: Person, sim: AlpacaSimulator, fields: dict, alert: dict, why: str
+    trader: Trader, sim: AlpacaSimulator, fields: dict, alert: dict, why: str
 ):
-    bot = ann.bot(
+    bot = trader.bot(
         **(
             {"position_size": "50", "position_size_type": "quantity"}
             | ({"position_size_type": "dollars"} if "position_size" in fields else {})
             | fields
         )
     )
-    story = ann.trades("buy", **alert)
-    assert {line["held_by"] for line in ann.get(f"/bots/{bot}")["exits"]} == {"DashTrade"} and why in str(
+    story = trader.trades("buy", **alert)
+    assert {line["held_by"] for line in trader.get(f"/bots/{bot}")["exits"]} == {"DashTrade"} and why in str(
         story["timeline"]
     )
     assert not legs(sim)
@@ -105,54 +107,58 @@ def test_what_alpaca_cannot_hold_dashtrade_keeps_and_says_why(
 
 @sqlite
 def test_a_limit_entry_good_till_cancelled_takes_its_exits_along(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
-    assert [leg.status for leg in legs(sim)] == ["held", "held"] and held_by(ann, bot) == []
-    assert "still open" in ann.trades("buy")["reason"], "the entry is"
+    trader.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
+    assert [leg.status for leg in legs(sim)] == ["held", "held"] and held_by(trader, bot) == []
+    assert "still open" in trader.trades("buy")["reason"], "the entry is"
     sim.set_price("AAPL", "97")
-    go_on(ann, clock)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
-    assert "already long 50" in ann.trades("buy")["reason"]
+    go_on(trader, clock)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
+    assert "already long 50" in trader.trades("buy")["reason"]
 
 
 @sqlite
 def test_an_entry_taken_back_takes_its_exits_along(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
-    story = ann.trades("cancel")
-    go_on(ann, clock)
-    assert ann.story(story["id"])["status"] == "filled" and {leg.status for leg in legs(sim)} == {"canceled"}
-    assert ann.get(f"/bots/{bot}")["status"] == "READY" and agree(ann, bot, sim) == 0
+    trader.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
+    story = trader.trades("cancel")
+    go_on(trader, clock)
+    assert trader.story(story["id"])["status"] == "filled" and {leg.status for leg in legs(sim)} == {
+        "canceled"
+    }
+    assert trader.get(f"/bots/{bot}")["status"] == "READY" and agree(trader, bot, sim) == 0
 
 
 @sqlite
 def test_a_part_of_an_entry_is_watched_by_dashtrade_until_all_of_it_is_filled(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
     sim.market.next_in_parts = True
-    ann.trades("buy", **BOTH)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (25, BY_US), (
+    trader.trades("buy", **BOTH)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (25, BY_US), (
         "Alpaca's exits work from the whole entry on"
     )
     with sim.market.lock:
         sim.market.finish_parts()
-    go_on(ann, clock)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+    go_on(trader, clock)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
 
 
 @sqlite
 def test_a_stop_during_a_part_filled_entry_takes_the_rest_back_and_closes_the_part(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
     sim.market.next_in_parts = True
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     with sim.market.lock:
         sim.market.assets["AAPL"].price = D("94")
     clock.forward(20)
-    go_on(ann, clock, rounds=8)
-    assert agree(ann, bot, sim) == 0 and not [order for order in sim.market.orders.values() if order.is_open]
+    go_on(trader, clock, rounds=8)
+    assert agree(trader, bot, sim) == 0 and not [
+        order for order in sim.market.orders.values() if order.is_open
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,69 +172,69 @@ def test_a_stop_during_a_part_filled_entry_takes_the_rest_back_and_closes_the_pa
     ],
 )
 def test_what_changes_the_position_takes_the_exits_back_first(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, alert: dict[str, Any]
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock, alert: dict[str, Any]
 ):
-    ann.trades("buy", **BOTH)
-    story = ann.trades(**alert)
-    go_on(ann, clock)
+    trader.trades("buy", **BOTH)
+    story = trader.trades(**alert)
+    go_on(trader, clock)
     left = {"close": 0, "sell": -50, "reverse": -50, "reduce": 30, "add": 100}[alert["action"]]
-    assert agree(ann, bot, sim) == left and ann.story(story["id"])["status"] == "filled"
+    assert agree(trader, bot, sim) == left and trader.story(story["id"])["status"] == "filled"
     assert not [leg for leg in legs(sim) if leg.is_open]
-    assert held_by(ann, bot) == (BY_US if left > 0 else []), "what is left DashTrade keeps"
-    assert not ann.told(ExitsTakenOver), "nobody need be told what they asked for"
+    assert held_by(trader, bot) == (BY_US if left > 0 else []), "what is left DashTrade keeps"
+    assert not trader.told(ExitsTakenOver), "nobody need be told what they asked for"
 
 
 @sqlite
 def test_an_exit_that_fills_while_it_is_taken_back_leaves_exactly_nothing(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
-    signal = ann.sends(action="close")
+    trader.trades("buy", **BOTH)
+    signal = trader.sends(action="close")
     sim.set_price("AAPL", "111")  # before the worker looks
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
-    assert "nothing is left to close" in ann.story(signal)["reason"]
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0
+    assert "nothing is left to close" in trader.story(signal)["reason"]
 
 
 @sqlite
 def test_an_exit_cancelled_by_hand_at_alpaca_is_kept_by_dashtrade_and_its_user_told_once(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     with sim.market.lock:
         sim.market.cancel(legs(sim)[0])
-    go_on(ann, clock)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, BY_US)
-    told = ann.told(ExitsTakenOver)
+    go_on(trader, clock)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, BY_US)
+    told = trader.told(ExitsTakenOver)
     assert (
         len(told) == 1 and told[0].broker == "Alpaca" and [line.price for line in told[0].exits] == [110, 95]
     )
     sim.set_price("AAPL", "94")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0
 
 
 @sqlite
 def test_one_exit_lost_alone_takes_the_other_back_so_that_one_keeps_both(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     stop = legs(sim)[1]
     with sim.market.lock:
         sim.market._turn(stop, "rejected", "rejected")
-    go_on(ann, clock)
-    assert held_by(ann, bot) == BY_US and not [leg for leg in legs(sim) if leg.is_open]
-    assert len(ann.told(ExitsTakenOver)) == 1
+    go_on(trader, clock)
+    assert held_by(trader, bot) == BY_US and not [leg for leg in legs(sim) if leg.is_open]
+    assert len(trader.told(ExitsTakenOver)) == 1
 
 
 @pytest.mark.parametrize("fault", ["time_out", "gateway_error", "garbage", "empty"])
 def test_exits_of_an_entry_whose_answer_was_lost_are_known_by_looking_it_up(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, fault: str
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock, fault: str
 ):
     sim.inject(Fault(fault, "POST", "/v2/orders", seconds=0.01))
-    ann.trades("buy", **BOTH)
-    go_on(ann, clock)
-    assert len(sim.orders) == 1 and (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+    trader.trades("buy", **BOTH)
+    go_on(trader, clock)
+    assert len(sim.orders) == 1 and (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0

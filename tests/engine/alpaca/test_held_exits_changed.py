@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 import bot_engine
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
+from tests.support.fakes import ManualClock
 from tests.support.held_exits import AT_ALPACA, BOTH, BY_US, agree, go_on, held, held_by, legs
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 
 class Killed(BaseException):
@@ -44,10 +44,10 @@ INSIDE = {"before_decide_commit", "before_book_commit", "in_booking"}
 @pytest.mark.parametrize("moment", ["entry", "exit", "close"])
 @sqlite
 def test_killed_anywhere_the_next_worker_finds_entry_and_exits(
-    ann: Person,
+    trader: Trader,
     bot: int,
     sim: AlpacaSimulator,
-    clock: SetClock,
+    clock: ManualClock,
     make_app: MakeApp,
     monkeypatch: pytest.MonkeyPatch,
     point: str,
@@ -58,110 +58,113 @@ def test_killed_anywhere_the_next_worker_finds_entry_and_exits(
     def failpoint(name: str) -> None:
         if name == point and armed[0]:
             armed[0] = False
-            raise DatabaseAway("the power went") if name in INSIDE else Killed
+            raise DatabaseUnavailable("the power went") if name in INSIDE else Killed
 
     for module in (bot_engine, booking, sending):
         monkeypatch.setattr(module, "failpoint", failpoint)
-    ann.sends(action="buy", **BOTH)
-    with contextlib.suppress(Killed, DatabaseAway):
-        go_on(ann, clock)
+    trader.sends(action="buy", **BOTH)
+    with contextlib.suppress(Killed, DatabaseUnavailable):
+        go_on(trader, clock)
     if moment == "exit":
         sim.set_price("AAPL", "94")
     elif moment == "close":
-        ann.sends(action="close")
+        trader.sends(action="close")
     armed[0] = moment != "entry"
-    with contextlib.suppress(Killed, DatabaseAway):
-        go_on(ann, clock)
+    with contextlib.suppress(Killed, DatabaseUnavailable):
+        go_on(trader, clock)
     armed[0] = False
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    ann.house.app.engine.leases.release()
-    ann.house = House(make_app(clock=clock, **urls))
-    go_on(ann, clock, rounds=8)
+    trader.installation.app.engine.leases.release()
+    trader.installation = Installation(make_app(clock=clock, **urls))
+    go_on(trader, clock, rounds=8)
     assert len([order for order in sim.orders if order.side == "buy"]) == 1
     if moment == "entry":
-        assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+        assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
         sim.set_price("AAPL", "94")
-        go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
+        go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
 
 
 def test_the_exits_are_known_after_a_restart(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, make_app: MakeApp
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock, make_app: MakeApp
 ):
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     sim.set_price("AAPL", "94")
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    ann.house.app.engine.leases.release()
-    ann.house = House(make_app(clock=clock, **urls))
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and len(ann.get("/trades")["items"]) == 2
+    trader.installation.app.engine.leases.release()
+    trader.installation = Installation(make_app(clock=clock, **urls))
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and len(trader.get("/trades")["items"]) == 2
 
 
 def test_moving_the_stop_hands_both_exits_to_dashtrade(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
-    ann.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "97"})
-    assert held_by(ann, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "97", "DashTrade")]
-    go_on(ann, clock)
-    assert not [leg for leg in legs(sim) if leg.is_open] and not ann.told(ExitsTakenOver)
+    trader.trades("buy", **BOTH)
+    trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "97"})
+    assert held_by(trader, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "97", "DashTrade")]
+    go_on(trader, clock)
+    assert not [leg for leg in legs(sim) if leg.is_open] and not trader.told(ExitsTakenOver)
     sim.set_price("AAPL", "96.5")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0
 
 
 @sqlite
 def test_break_even_of_exits_at_alpaca_is_kept_by_dashtrade(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     sim.set_price("AAPL", "105")
-    story = ann.trades("breakeven")
-    go_on(ann, clock)
-    assert ann.story(story["id"])["reason"] == "the stop moves to the entry price, 100.01"
-    assert held_by(ann, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "100.01", "DashTrade")]
+    story = trader.trades("breakeven")
+    go_on(trader, clock)
+    assert trader.story(story["id"])["reason"] == "the stop moves to the entry price, 100.01"
+    assert held_by(trader, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "100.01", "DashTrade")]
     sim.set_price("AAPL", "100")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0
 
 
 @sqlite
-def test_a_cancel_alert_leaves_the_exits_that_protect(ann: Person, bot: int, sim: AlpacaSimulator):
-    ann.trades("buy", **BOTH)
-    assert ann.trades("cancel")["reason_code"] == "nothing_to_cancel"
-    assert held_by(ann, bot) == AT_ALPACA and len([leg for leg in legs(sim) if leg.is_open]) == 2
+def test_a_cancel_alert_leaves_the_exits_that_protect(trader: Trader, bot: int, sim: AlpacaSimulator):
+    trader.trades("buy", **BOTH)
+    assert trader.trades("cancel")["reason_code"] == "nothing_to_cancel"
+    assert held_by(trader, bot) == AT_ALPACA and len([leg for leg in legs(sim) if leg.is_open]) == 2
 
 
 @sqlite
 def test_a_time_limit_takes_the_exits_back_and_closes(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", closeAfterMinutes=10, **BOTH)
+    trader.trades("buy", closeAfterMinutes=10, **BOTH)
     clock.forward(601)
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
 
 
 @sqlite
 def test_exits_of_another_bot_are_taken_back_before_an_entry_that_alpaca_would_refuse_beside_them(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
-    other = ann.bot(timeframe="1 Hour", position_size="10", position_size_type="quantity")
-    story = ann.trades("buy", timeframe="1 Hour", stopLoss=90)
-    go_on(ann, clock)
-    assert ann.story(story["id"])["status"] == "filled" and (ann.holds(bot), ann.holds(other)) == (50, 10)
-    assert held_by(ann, bot) == BY_US and held_by(ann, other) == [("stop_loss", "90", "DashTrade")]
+    trader.trades("buy", **BOTH)
+    other = trader.bot(timeframe="1 Hour", position_size="10", position_size_type="quantity")
+    story = trader.trades("buy", timeframe="1 Hour", stopLoss=90)
+    go_on(trader, clock)
+    assert trader.story(story["id"])["status"] == "filled" and (trader.holds(bot), trader.holds(other)) == (
+        50,
+        10,
+    )
+    assert held_by(trader, bot) == BY_US and held_by(trader, other) == [("stop_loss", "90", "DashTrade")]
     sim.set_price("AAPL", "94")
-    go_on(ann, clock)
-    assert (ann.holds(bot), ann.holds(other), held(sim)) == (0, 10, 10)
+    go_on(trader, clock)
+    assert (trader.holds(bot), trader.holds(other), held(sim)) == (0, 10, 10)
 
 
 @sqlite
 def test_news_of_an_exits_fill_wait_for_those_of_its_entry(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
+    trader.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
     sim.set_price("AAPL", "97")
     sim.set_price("AAPL", "111")
     profit = legs(sim)[0]
@@ -172,10 +175,13 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(
         filled_quantity=profit.filled,
         average_price=profit.average,
     )
-    assert drive(ann.house.app.db, ann.house.app.engine.hear(ann.paper, told)) is None and ann.holds(bot) == 0
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0
-    assert [(t["action"], t["quantity"]) for t in reversed(ann.get("/trades")["items"])] == [
+    assert (
+        run_sync(trader.installation.app.db, trader.installation.app.engine.hear(trader.paper, told)) is None
+        and trader.holds(bot) == 0
+    )
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0
+    assert [(t["action"], t["quantity"]) for t in reversed(trader.get("/trades")["items"])] == [
         ("buy", "50"),
         ("sell", "50"),
     ]
@@ -183,30 +189,30 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(
 
 @sqlite
 def test_an_entry_found_at_alpaca_after_a_restored_backup_brings_its_exits(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock, tmp_path: Path, make_app: MakeApp
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock, tmp_path: Path, make_app: MakeApp
 ):
     copy = tmp_path / "copy.db"
-    ann.house.app.db.backup(copy)
-    ann.trades("buy", **BOTH)
+    trader.installation.app.db.backup(copy)
+    trader.trades("buy", **BOTH)
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
-    ann.house = House(make_app(clock=clock, DATABASE_URL=f"sqlite:///{copy}", **urls))
-    assert ann.holds(bot) == 0
-    ann.house.app.engine.reconciler.look(ann.paper)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (50, AT_ALPACA)
+    trader.installation = Installation(make_app(clock=clock, DATABASE_URL=f"sqlite:///{copy}", **urls))
+    assert trader.holds(bot) == 0
+    trader.installation.app.engine.reconciler.look(trader.paper)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and held_by(ann, bot) == []
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and held_by(trader, bot) == []
 
 
 @sqlite
 def test_a_take_profit_that_fills_in_part_leaves_the_rest_to_the_stop(
-    ann: Person, bot: int, sim: AlpacaSimulator, clock: SetClock
+    trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
-    ann.trades("buy", **BOTH)
+    trader.trades("buy", **BOTH)
     legs(sim)[0].parts = True
     sim.set_price("AAPL", "110.5")
-    go_on(ann, clock)
-    assert (agree(ann, bot, sim), held_by(ann, bot)) == (25, AT_ALPACA)
+    go_on(trader, clock)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (25, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(ann, clock)
-    assert agree(ann, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
+    go_on(trader, clock)
+    assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]

@@ -18,11 +18,11 @@ from dashtrade.domain.values import bot_of_order, client_order_id, new_id
 from dashtrade.settings import Settings
 from tests.conftest import KEY
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_desk import raw
+from tests.support.alpaca_harness import raw
 from tests.support.at_alpaca import account, addresses
-from tests.support.fakes import SetClock
+from tests.support.fakes import ManualClock
 from tests.support.hosts import Gated
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 
 D = Decimal
 
@@ -30,12 +30,12 @@ D = Decimal
 class Shop:
     """An installation whose database can be put back to what it was."""
 
-    def __init__(self, folder: Path, sim: AlpacaSimulator, clock: SetClock) -> None:
+    def __init__(self, folder: Path, sim: AlpacaSimulator, clock: ManualClock) -> None:
         self.folder, self.sim, self.clock, self.apps = folder, sim, clock, []
         self.open()
-        self.ann = self.house.join()
-        self.account = account(self.ann, sim)
-        self.ann.bot(account=self.account, position_size="10", position_size_type="quantity")
+        self.trader = self.installation.join()
+        self.account = account(self.trader, sim)
+        self.trader.bot(account=self.account, position_size="10", position_size_type="quantity")
         self.look()
 
     def open(self) -> None:
@@ -47,104 +47,109 @@ class Shop:
         given = where | addresses(self.sim)
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
-        self.house = House(app)
+        self.installation = Installation(app)
         app.engine.host = Gated(app.engine.reconciler.gate)
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
-            self.house.app.engine.reconciler.look(self.account)
+            self.installation.app.engine.reconciler.look(self.account)
             self.clock.forward(4)
 
     def back_up(self) -> None:
-        self.house.app.engine.leases.release()
-        self.house.app.db.backup(self.folder / "backup.sqlite")
+        self.installation.app.engine.leases.release()
+        self.installation.app.db.backup(self.folder / "backup.sqlite")
 
     def restore(self) -> None:
-        self.house.app.close()
+        self.installation.app.close()
         for file in self.folder.glob("db.sqlite*"):
             file.unlink()
         (self.folder / "backup.sqlite").rename(self.folder / "db.sqlite")
         self.open()
-        self.ann = Person(house=self.house, user=self.ann.user, access=self.ann.access, token=self.ann.token)
+        self.trader = Trader(
+            installation=self.installation,
+            user=self.trader.user,
+            access=self.trader.access,
+            token=self.trader.token,
+        )
 
 
 @pytest.fixture
-def shop(tmp_path: Path, sim: AlpacaSimulator, clock: SetClock) -> Iterator[Shop]:
+def shop(tmp_path: Path, sim: AlpacaSimulator, clock: ManualClock) -> Iterator[Shop]:
     made = Shop(tmp_path, sim, clock)
     yield made
-    made.house.app.close()
+    made.installation.app.close()
 
 
-def history(ann: Person) -> list[tuple[str, str, str]]:
-    return [(trade["action"], trade["effect"], trade["quantity"]) for trade in ann.get("/trades")["items"]]
+def history(trader: Trader) -> list[tuple[str, str, str]]:
+    return [(trade["action"], trade["effect"], trade["quantity"]) for trade in trader.get("/trades")["items"]]
 
 
 def test_orders_placed_after_the_backup_are_taken_over_by_their_bot(shop: Shop):
     shop.back_up()
-    first = shop.ann.trades("buy")
+    first = shop.trader.trades("buy")
     shop.clock.forward(1)
-    shop.ann.trades("add")
-    owned = shop.ann.holds(1)
+    shop.trader.trades("add")
+    owned = shop.trader.holds(1)
     assert owned == 20
     shop.restore()
-    assert shop.ann.holds(1) == 0 and not shop.ann.get("/orders")["items"]
+    assert shop.trader.holds(1) == 0 and not shop.trader.get("/orders")["items"]
     shop.look(3)
-    assert shop.ann.holds(1) == owned and [line[:2] for line in history(shop.ann)] == [
+    assert shop.trader.holds(1) == owned and [line[:2] for line in history(shop.trader)] == [
         ("buy", "add"),
         ("buy", "open"),
     ]
-    assert {order["order_id"] for order in shop.ann.get("/orders")["items"]} == {
+    assert {order["order_id"] for order in shop.trader.get("/orders")["items"]} == {
         order.client_order_id for order in shop.sim.orders
     }
-    order = shop.ann.get("/orders")["items"][-1]
+    order = shop.trader.get("/orders")["items"][-1]
     assert order["order_id"] == first["orders"][0]["order_id"] and order["status"] == "filled"
-    story = shop.ann.story(order["signal_id"])
+    story = shop.trader.story(order["signal_id"])
     assert (story["origin"], story["status"]) == (
         "adopted",
         "filled",
     ) and "as after a restored backup" in str(story["timeline"])
-    assert not shop.ann.get("/drifts", status="unresolved")["items"] and len(shop.sim.orders) == 2
+    assert not shop.trader.get("/drifts", status="unresolved")["items"] and len(shop.sim.orders) == 2
     shop.look(3)
-    assert shop.ann.holds(1) == owned, "taken over once"
+    assert shop.trader.holds(1) == owned, "taken over once"
     assert (
-        shop.ann.trades("close")["status"] == "filled"
+        shop.trader.trades("close")["status"] == "filled"
         and shop.sim.market.quantity(shop.sim.market.asset("AAPL")) == 0
     )
 
 
 def test_an_order_that_still_rests_is_taken_over_and_its_fill_is_booked(shop: Shop):
     shop.back_up()
-    shop.ann.trades("buy", order_type="limit", limit_price="90")
+    shop.trader.trades("buy", order_type="limit", limit_price="90")
     shop.restore()
     shop.look()
-    (order,) = shop.ann.get("/orders")["items"]
+    (order,) = shop.trader.get("/orders")["items"]
     assert (order["status"], order["type"], order["limit_price"]) == ("working", "limit", "90")
     shop.sim.set_price("AAPL", 89)
-    shop.house.work()
-    assert shop.ann.holds(1) == 10
+    shop.installation.work()
+    assert shop.trader.holds(1) == 10
     shop.look(2)
-    assert not shop.ann.get("/drifts", status="unresolved")["items"]
+    assert not shop.trader.get("/drifts", status="unresolved")["items"]
 
 
 def test_a_signal_that_waited_in_the_backup_gets_the_order_it_has_already_led_to(shop: Shop):
-    shop.house.app.engine.host = Gated(lambda account, symbol: "not yet")
-    signal = shop.ann.sends(action="buy")
-    shop.house.work()
+    shop.installation.app.engine.host = Gated(lambda account, symbol: "not yet")
+    signal = shop.trader.sends(action="buy")
+    shop.installation.work()
     shop.back_up()
-    shop.house.app.engine.host = Gated(shop.house.app.engine.reconciler.gate)
+    shop.installation.app.engine.host = Gated(shop.installation.app.engine.reconciler.gate)
     shop.clock.forward(2)
-    shop.house.work()
-    assert shop.ann.story(signal)["status"] == "filled"
+    shop.installation.work()
+    assert shop.trader.story(signal)["status"] == "filled"
     shop.restore()
-    assert shop.ann.story(signal)["status"] == "working"
+    assert shop.trader.story(signal)["status"] == "working"
     shop.look(2)
-    shop.house.work()
-    story = shop.ann.story(signal)
+    shop.installation.work()
+    story = shop.trader.story(signal)
     assert (
         story["status"] == "filled"
         and len(story["orders"]) == 1
         and len(shop.sim.orders) == 1
-        and shop.ann.holds(1) == 10
+        and shop.trader.holds(1) == 10
     )
 
 
@@ -163,35 +168,35 @@ def place(shop: Shop, name: str, quantity: str = "3") -> None:
 def test_an_order_of_a_bot_that_is_gone_is_told_once_and_shows_as_a_drift(shop: Shop):
     name = client_order_id(new_id(shop.clock.now()), 77, 0)
     assert bot_of_order(name) == 77
-    shop.ann.trades("buy")
+    shop.trader.trades("buy")
     place(shop, name)
     shop.look(4)
-    (drift,) = shop.ann.get("/drifts", status="unresolved")["items"]
-    assert drift["difference"] == "3" and shop.ann.holds(1) == 10
-    assert [one.bot_id for one in shop.ann.told(OrderWithoutBot)] == [77]
-    (signal,) = [s for s in shop.ann.get("/signals")["items"] if s["origin"] == "adopted"]
+    (drift,) = shop.trader.get("/drifts", status="unresolved")["items"]
+    assert drift["difference"] == "3" and shop.trader.holds(1) == 10
+    assert [one.bot_id for one in shop.trader.told(OrderWithoutBot)] == [77]
+    (signal,) = [s for s in shop.trader.get("/signals")["items"] if s["origin"] == "adopted"]
     assert signal["status"] == "refused" and "bot 77" in signal["reason"]
 
 
 def test_what_others_place_on_the_account_is_nobodys_order_of_ours(shop: Shop):
-    shop.ann.trades("buy")
+    shop.trader.trades("buy")
     place(shop, "bought-by-hand")
     shop.look(4)
-    assert [d["kind"] for d in shop.ann.get("/drifts", status="unresolved")["items"]] == ["more"]
-    assert len(shop.ann.get("/orders")["items"]) == 1
+    assert [d["kind"] for d in shop.trader.get("/drifts", status="unresolved")["items"]] == ["more"]
+    assert len(shop.trader.get("/orders")["items"]) == 1
 
 
 def test_a_fill_later_than_a_minute_is_found_by_the_comparison(shop: Shop):
-    signal = shop.ann.trades("buy", order_type="limit", limit_price="90")
+    signal = shop.trader.trades("buy", order_type="limit", limit_price="90")
     name = signal["orders"][0]["order_id"]
-    shop.ann.does("POST", f"/orders/{name}/cancel")
-    shop.house.work()
-    assert shop.ann.get(f"/orders/{name}")["status"] == "canceled"
+    shop.trader.does("POST", f"/orders/{name}/cancel")
+    shop.installation.work()
+    assert shop.trader.get(f"/orders/{name}")["status"] == "canceled"
     shop.clock.forward(120)
     with shop.sim.market.lock:
         order = shop.sim.market.by_client[name]
         order.filled, order.cost = D(4), D(360)
         shop.sim.market.set_position(order.asset, D(4), D(90))
     shop.look(4)
-    assert shop.ann.holds(1) == 4 and not shop.ann.get("/drifts", status="unresolved")["items"]
-    assert shop.ann.get(f"/orders/{name}")["filled_quantity"] == "4"
+    assert shop.trader.holds(1) == 4 and not shop.trader.get("/drifts", status="unresolved")["items"]
+    assert shop.trader.get(f"/orders/{name}")["filled_quantity"] == "4"

@@ -11,128 +11,136 @@ from tests.conftest import MakeApp
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
 from tests.support.hosts import Gated
-from tests.support.installation import House, Person
-from tests.support.reconcile_desk import Desk
+from tests.support.installation import Installation, Trader
+from tests.support.reconcile_harness import ReconcileHarness
 
 # --- what a drift means for orders --------------------------------------------------------------------------
 
 
-def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: Desk):
+def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: ReconcileHarness):
     holding.by_hand("AAPL", 0)
     holding.look(2)
     posts = len(holding.sim.requests("POST", "/v2/orders"))
     for action in ("close", "sell", "reverse"):
-        said = holding.ann.trades(action)
+        said = holding.trader.trades(action)
         assert (
             said["status"] == "refused" and "the broker has 0 of the 10 AAPL this bot owns" in said["reason"]
         )
-    assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.ann.holds(1) == 10
+    assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.trader.holds(1) == 10
 
 
-def test_a_stop_does_not_ask_again_and_again_for_what_is_not_there(holding: Desk):
-    holding.ann.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+def test_a_stop_does_not_ask_again_and_again_for_what_is_not_there(holding: ReconcileHarness):
+    holding.trader.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
     holding.sim.set_price("AAPL", 50)
     holding.by_hand("AAPL", 0)
     holding.look(2)
     for _ in range(5):
-        assert holding.house.look() == 0
+        assert holding.installation.look() == 0
         holding.clock.forward(40)
-    assert not holding.ann.get("/risk-events")["items"] and holding.ann.get("/bots/1")["is_active"]
+    assert not holding.trader.get("/risk-events")["items"] and holding.trader.get("/bots/1")["is_active"]
 
 
-def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: Desk):
-    holding.ann.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: ReconcileHarness):
+    holding.trader.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
     holding.by_hand("AAPL", 20, "50.005")
     holding.look(2)
     holding.sim.set_price("AAPL", 50)
-    assert holding.house.look() == 0 and [one.ratio for one in holding.ann.told(PositionMismatch)] == [2]
+    assert holding.installation.look() == 0 and [
+        one.ratio for one in holding.trader.told(PositionMismatch)
+    ] == [2]
     holding.resolve(holding.drift(), "give")
-    assert holding.house.look() == 0 and holding.ann.holds(1) == 20
+    assert holding.installation.look() == 0 and holding.trader.holds(1) == 20
     holding.sim.set_price("AAPL", 40)
-    assert holding.house.look() == 1
-    holding.house.work()
-    assert holding.ann.holds(1) == 0
+    assert holding.installation.look() == 1
+    holding.installation.work()
+    assert holding.trader.holds(1) == 0
 
 
-def test_a_closing_order_is_limited_to_what_the_broker_has_left(holding: Desk):
+def test_a_closing_order_is_limited_to_what_the_broker_has_left(holding: ReconcileHarness):
     holding.by_hand("AAPL", 6)
     holding.look(2)
-    said = holding.ann.trades("reverse")
+    said = holding.trader.trades("reverse")
     assert said["status"] == "filled" and "no more of the 10 on record" in str(said["timeline"])
-    assert holding.ann.holds(1) == 4 and holding.sim.market.quantity(holding.sim.market.asset("AAPL")) == 0
+    assert holding.trader.holds(1) == 4 and holding.sim.market.quantity(holding.sim.market.asset("AAPL")) == 0
     holding.look(2)
     holding.resolve(holding.drift(), "give")
     holding.look(2)
-    assert holding.ann.holds(1) == 0 and not holding.drifts()
+    assert holding.trader.holds(1) == 0 and not holding.drifts()
 
 
 # --- silence ------------------------------------------------------------------------------------------------
 
 
-def test_a_failed_question_is_not_flat(holding: Desk):
+def test_a_failed_question_is_not_flat(holding: ReconcileHarness):
     holding.sim.inject(Fault("server_error", method="GET", path="/v2/positions", times=0))
     holding.look(4)
-    assert not holding.drifts() and holding.ann.holds(1) == 10
+    assert not holding.drifts() and holding.trader.holds(1) == 10
     holding.sim.clear_faults()
     holding.look(2)
     assert not holding.drifts()
 
 
-def test_nothing_is_sent_before_the_account_was_compared_once(desk: Desk):
-    desk.bot()
-    story = desk.ann.trades("buy")
-    assert story["status"] == "working" and not desk.sim.orders
+def test_nothing_is_sent_before_the_account_was_compared_once(harness: ReconcileHarness):
+    harness.bot()
+    story = harness.trader.trades("buy")
+    assert story["status"] == "working" and not harness.sim.orders
     assert "waits until the account has been compared" in story["bots"][0]["reason"]
-    desk.look()
-    desk.house.work()
-    assert desk.ann.story(story["id"])["status"] == "filled"
+    harness.look()
+    harness.installation.work()
+    assert harness.trader.story(story["id"])["status"] == "filled"
 
 
-def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given_up(desk: Desk):
-    desk.bot()
-    desk.sim.inject(Fault("server_error", method="GET", path="/v2", times=0))
-    signal = desk.ann.sends(action="buy")
+def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given_up(
+    harness: ReconcileHarness,
+):
+    harness.bot()
+    harness.sim.inject(Fault("server_error", method="GET", path="/v2", times=0))
+    signal = harness.trader.sends(action="buy")
     for _ in range(30):
-        desk.look()
-        desk.house.work()
-    story = desk.ann.story(signal)
+        harness.look()
+        harness.installation.work()
+    story = harness.trader.story(signal)
     assert story["status"] == "refused" and story["reason_code"] == "broker_unreachable"
-    assert desk.told(BrokerUnreachable) == 1 and not desk.sim.orders
-    assert desk.ann.get("/drifts")["problems"][0]["account_id"] == desk.account
-    desk.sim.clear_faults()
-    desk.look(2)
-    assert desk.told(BrokerAnswers) == 1 and not desk.ann.get("/drifts")["problems"]
-    after = desk.ann.trades("buy")
+    assert harness.told(BrokerUnreachable) == 1 and not harness.sim.orders
+    assert harness.trader.get("/drifts")["problems"][0]["account_id"] == harness.account
+    harness.sim.clear_faults()
+    harness.look(2)
+    assert harness.told(BrokerAnswers) == 1 and not harness.trader.get("/drifts")["problems"]
+    after = harness.trader.trades("buy")
     assert after["status"] == "filled", after["reason"]
 
 
 def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
-    make_app: MakeApp, holding: Desk
+    make_app: MakeApp, holding: ReconcileHarness
 ):
     """Closed by hand while DashTrade was down: the first thing after the start must not open a short."""
     holding.by_hand("AAPL", 0)
-    holding.house.app.engine.leases.release()
-    later = House(make_app(clock=holding.clock, **addresses(holding.sim)))
+    holding.installation.app.engine.leases.release()
+    later = Installation(make_app(clock=holding.clock, **addresses(holding.sim)))
     later.app.engine.host = Gated(later.app.engine.reconciler.gate)
-    ann = Person(house=later, user=holding.ann.user, access=holding.ann.access, token=holding.ann.token)
-    story = ann.trades("close")
+    trader = Trader(
+        installation=later, user=holding.trader.user, access=holding.trader.access, token=holding.trader.token
+    )
+    story = trader.trades("close")
     assert story["status"] == "working" and "compared" in story["bots"][0]["reason"]
     later.app.engine.reconciler.look(holding.account)
     holding.clock.forward(4)
     later.work()
-    assert "is being compared once more" in ann.story(story["id"])["bots"][0]["reason"], (
+    assert "is being compared once more" in trader.story(story["id"])["bots"][0]["reason"], (
         "one look is not enough where it differs"
     )
     later.app.engine.reconciler.look(holding.account)
     holding.clock.forward(2)
     later.work()
-    ended = ann.story(story["id"])
+    ended = trader.story(story["id"])
     assert ended["status"] == "refused" and "the broker has 0 of the 10 AAPL" in ended["reason"]
     assert len(holding.sim.requests("POST", "/v2/orders")) == 1
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(make_app: MakeApp, holding: Desk):
+def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(
+    make_app: MakeApp, holding: ReconcileHarness
+):
     """One worker keeps the account's lane and compares it; what another found unsure at its start must not
     stay shut there."""
     account = holding.account
@@ -153,7 +161,9 @@ def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(make
     assert second.due() == [] and holding.reconciler.due() == [account] and not holding.drifts()
 
 
-def test_two_workers_that_find_the_same_difference_tell_of_it_once(make_app: MakeApp, holding: Desk):
+def test_two_workers_that_find_the_same_difference_tell_of_it_once(
+    make_app: MakeApp, holding: ReconcileHarness
+):
     second = make_app(clock=holding.clock, **addresses(holding.sim)).engine.reconciler
     holding.by_hand("AAPL", 4)
     for _ in range(3):
@@ -162,27 +172,27 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(make_app: Mak
     assert len(holding.drifts()) == 1 and holding.told(PositionMismatch) == 1
 
 
-def test_an_account_that_begins_to_trade_is_compared_soon(desk: Desk):
+def test_an_account_that_begins_to_trade_is_compared_soon(harness: ReconcileHarness):
     def asked() -> int:
-        for due in desk.reconciler.due():
-            desk.reconciler.look(due)
+        for due in harness.reconciler.due():
+            harness.reconciler.look(due)
         return len(
-            [seen for seen in desk.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"]
+            [seen for seen in harness.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"]
         )
 
     assert (asked(), asked()) == (1, 1)
-    desk.clock.forward(11)
+    harness.clock.forward(11)
     assert asked() == 1, "without bots once a minute is enough"
-    desk.bot()
-    desk.ann.trades("buy")
-    desk.clock.forward(11)
+    harness.bot()
+    harness.trader.trades("buy")
+    harness.clock.forward(11)
     assert asked() == 2
-    desk.clock.forward(11)
+    harness.clock.forward(11)
     assert asked() == 3
 
 
-def test_a_key_that_is_refused_stops_the_account_as_everywhere(holding: Desk):
+def test_a_key_that_is_refused_stops_the_account_as_everywhere(holding: ReconcileHarness):
     holding.sim.inject(Fault("bad_key", method="GET", path="/v2/positions", times=0))
     holding.look(3)
     assert holding.told(KeyRefused) == 1 and not holding.drifts()
-    assert holding.house.app.engine.reconciler.due() == []
+    assert holding.installation.app.engine.reconciler.due() == []

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.fakes import SetClock
-from tests.support.installation import Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Trader
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 AT_A_LIMIT = {"orderType": "limit", "limitPrice": "99.005"}
@@ -68,10 +68,10 @@ BY_ALERT: list[tuple[dict[str, Any], str, str]] = [
     ("alert", "quantity", "said"), BY_ALERT, ids=[" ".join(map(str, a[0].values())) for a in BY_ALERT]
 )
 def test_an_alerts_size_reaches_the_wire_and_its_rounding_the_story(
-    ann: Person, sim: AlpacaSimulator, alert: dict[str, Any], quantity: str, said: str
+    trader: Trader, sim: AlpacaSimulator, alert: dict[str, Any], quantity: str, said: str
 ):
-    ann.bot(size_override=True)
-    story = ann.trades("buy", **alert)
+    trader.bot(size_override=True)
+    story = trader.trades("buy", **alert)
     assert wire(sim)["qty"] == quantity and said in told(story)
 
 
@@ -86,17 +86,17 @@ def test_an_alerts_size_reaches_the_wire_and_its_rounding_the_story(
     ],
 )
 def test_a_bots_size_reaches_the_wire(
-    ann: Person, sim: AlpacaSimulator, kind: str, size: str, more: dict[str, Any], quantity: str
+    trader: Trader, sim: AlpacaSimulator, kind: str, size: str, more: dict[str, Any], quantity: str
 ):
-    bot = ann.bot(position_size=size, position_size_type=kind, **more)
-    assert ann.get(f"/bots/{bot}")["position_size_type"] == kind
-    ann.trades("buy")
+    bot = trader.bot(position_size=size, position_size_type=kind, **more)
+    assert trader.get(f"/bots/{bot}")["position_size_type"] == kind
+    trader.trades("buy")
     assert wire(sim)["qty"] == quantity
 
 
-def test_a_size_by_risk_without_a_stop_buys_nothing_and_says_so(ann: Person, sim: AlpacaSimulator):
-    ann.bot(size_override=True)
-    story = ann.trades("buy", quantity=200, quantityType="risk_dollar_amount")
+def test_a_size_by_risk_without_a_stop_buys_nothing_and_says_so(trader: Trader, sim: AlpacaSimulator):
+    trader.bot(size_override=True)
+    story = trader.trades("buy", quantity=200, quantityType="risk_dollar_amount")
     assert story["status"] == "refused" and "needs a stop-loss" in story["reason"] and not sim.orders
 
 
@@ -112,27 +112,29 @@ def test_a_size_by_risk_without_a_stop_buys_nothing_and_says_so(ann: Person, sim
     ],
 )
 def test_a_share_of_the_position_reaches_the_wire(
-    ann: Person, sim: AlpacaSimulator, alert: dict[str, Any], side: str, quantity: str
+    trader: Trader, sim: AlpacaSimulator, alert: dict[str, Any], side: str, quantity: str
 ):
-    ann.bot(position_size="40", position_size_type="quantity", size_override=True)
-    ann.trades("buy")
-    ann.trades(**alert)
+    trader.bot(position_size="40", position_size_type="quantity", size_override=True)
+    trader.trades("buy")
+    trader.trades(**alert)
     assert (wire(sim)["side"], wire(sim)["qty"]) == (side, quantity)
 
 
-def test_a_part_that_has_no_last_digit_is_rounded_down_and_told(ann: Person, sim: AlpacaSimulator):
-    ann.bot(symbol="WHOLE", position_size="10", position_size_type="quantity")
-    ann.trades("buy", symbol="WHOLE")
-    story = ann.trades("close", symbol="WHOLE", quantity="33%")
+def test_a_part_that_has_no_last_digit_is_rounded_down_and_told(trader: Trader, sim: AlpacaSimulator):
+    trader.bot(symbol="WHOLE", position_size="10", position_size_type="quantity")
+    trader.trades("buy", symbol="WHOLE")
+    story = trader.trades("close", symbol="WHOLE", quantity="33%")
     assert wire(sim)["qty"] == "3" and "3.3, rounded down to 3 of 10" in told(story)
 
 
 # --- how it is placed ---------------------------------------------------------------------------------------
 
 
-def test_a_limit_is_offset_from_the_market_and_rounded_to_the_venues_step(ann: Person, sim: AlpacaSimulator):
-    ann.bot(order_type="limit", limit_offset_percent="0.5")
-    ann.trades("buy")
+def test_a_limit_is_offset_from_the_market_and_rounded_to_the_venues_step(
+    trader: Trader, sim: AlpacaSimulator
+):
+    trader.bot(order_type="limit", limit_offset_percent="0.5")
+    trader.trades("buy")
     # 100.01 less 0.5 % is 99.50995
     assert (wire(sim)["type"], wire(sim)["limit_price"], wire(sim)["time_in_force"]) == (
         "limit",
@@ -141,9 +143,9 @@ def test_a_limit_is_offset_from_the_market_and_rounded_to_the_venues_step(ann: P
     )
 
 
-def test_a_limit_finer_than_the_step_is_told_with_what_became_of_it(ann: Person, sim: AlpacaSimulator):
-    ann.bot()
-    story = ann.trades("buy", orderType="limit", limitPrice="98.7654")
+def test_a_limit_finer_than_the_step_is_told_with_what_became_of_it(trader: Trader, sim: AlpacaSimulator):
+    trader.bot()
+    story = trader.trades("buy", orderType="limit", limitPrice="98.7654")
     assert wire(sim)["limit_price"] == "98.77" and "limit 98.7654 rounded to 98.77" in told(story)
 
 
@@ -166,63 +168,65 @@ def test_a_limit_finer_than_the_step_is_told_with_what_became_of_it(ann: Person,
     ],
 )
 def test_every_kind_of_entry_reaches_the_wire(
-    ann: Person, sim: AlpacaSimulator, alert: dict[str, Any], sent: dict[str, str]
+    trader: Trader, sim: AlpacaSimulator, alert: dict[str, Any], sent: dict[str, str]
 ):
-    ann.bot(position_size="10", position_size_type="quantity")
-    ann.trades("buy", **alert)
+    trader.bot(position_size="10", position_size_type="quantity")
+    trader.trades("buy", **alert)
     assert {name: wire(sim).get(name) for name in sent} == sent
 
 
 @pytest.mark.parametrize("when", ["day", "gtc", "ioc", "fok", "opg", "cls"])
-def test_the_time_in_force_is_the_alerts_else_the_bots(ann: Person, sim: AlpacaSimulator, when: str):
-    bot = ann.bot(position_size="10", position_size_type="quantity", time_in_force="gtc")
-    ann.trades("buy", orderType="limit", limitPrice="90")
+def test_the_time_in_force_is_the_alerts_else_the_bots(trader: Trader, sim: AlpacaSimulator, when: str):
+    bot = trader.bot(position_size="10", position_size_type="quantity", time_in_force="gtc")
+    trader.trades("buy", orderType="limit", limitPrice="90")
     assert wire(sim)["time_in_force"] == "gtc"
-    ann.trades("cancel")
-    ann.trades("buy", orderType="limit", limitPrice="90", timeInForce=when)
+    trader.trades("cancel")
+    trader.trades("buy", orderType="limit", limitPrice="90", timeInForce=when)
     assert wire(sim)["time_in_force"] == when
-    ann.does("PATCH", f"/bots/{bot}", {"time_in_force": None})
-    assert ann.get(f"/bots/{bot}")["time_in_force"] is None
+    trader.does("PATCH", f"/bots/{bot}", {"time_in_force": None})
+    assert trader.get(f"/bots/{bot}")["time_in_force"] is None
 
 
 def test_outside_the_regular_hours_limits_trade_and_market_orders_are_refused_in_words(
-    ann: Person, sim: AlpacaSimulator
+    trader: Trader, sim: AlpacaSimulator
 ):
     sim.set_session("extended")
-    bot = ann.bot(position_size="10", position_size_type="quantity")
-    story = ann.trades("buy", extendedHours=True)
+    bot = trader.bot(position_size="10", position_size_type="quantity")
+    story = trader.trades("buy", extendedHours=True)
     assert "outside the regular hours Alpaca takes limit orders only" in story["reason"] and not sim.orders
-    ann.trades("buy", extendedHours=True, orderType="limit", limitPrice="101")
-    assert wire(sim)["extended_hours"] is True and ann.holds(bot) == 10
+    trader.trades("buy", extendedHours=True, orderType="limit", limitPrice="101")
+    assert wire(sim)["extended_hours"] is True and trader.holds(bot) == 10
 
 
-def test_in_the_regular_hours_an_extended_market_order_is_a_market_order(ann: Person, sim: AlpacaSimulator):
-    bot = ann.bot(position_size="10", position_size_type="quantity", extended_hours=True)
-    ann.trades("buy")
-    assert wire(sim)["type"] == "market" and "extended_hours" not in wire(sim) and ann.holds(bot) == 10
+def test_in_the_regular_hours_an_extended_market_order_is_a_market_order(
+    trader: Trader, sim: AlpacaSimulator
+):
+    bot = trader.bot(position_size="10", position_size_type="quantity", extended_hours=True)
+    trader.trades("buy")
+    assert wire(sim)["type"] == "market" and "extended_hours" not in wire(sim) and trader.holds(bot) == 10
 
 
-def test_a_bot_of_extended_hours_gets_out_there_too(ann: Person, sim: AlpacaSimulator, clock: SetClock):
+def test_a_bot_of_extended_hours_gets_out_there_too(trader: Trader, sim: AlpacaSimulator, clock: ManualClock):
     sim.set_session("extended")
-    bot = ann.bot(position_size="10", position_size_type="quantity", extended_hours=True)
-    ann.trades("buy", orderType="limit", limitPrice="101", stopLoss=95)
-    assert ann.holds(bot) == 10 and "none in extended hours" in told(
-        ann.story(ann.get("/signals")["items"][0]["id"])
+    bot = trader.bot(position_size="10", position_size_type="quantity", extended_hours=True)
+    trader.trades("buy", orderType="limit", limitPrice="101", stopLoss=95)
+    assert trader.holds(bot) == 10 and "none in extended hours" in told(
+        trader.story(trader.get("/signals")["items"][0]["id"])
     )
     sim.set_price("AAPL", 94)
     clock.forward(6)
-    ann.house.look()
-    ann.house.work()
+    trader.installation.look()
+    trader.installation.work()
     assert (wire(sim)["type"], wire(sim)["limit_price"], wire(sim)["extended_hours"]) == (
         "limit",
         "93.05",
         True,
-    ) and ann.holds(bot) == 0
+    ) and trader.holds(bot) == 0
 
 
-def test_what_a_venue_cannot_do_is_said_when_the_bot_is_saved(ann: Person):
-    paper = ann.account()
-    said = ann.call(
+def test_what_a_venue_cannot_do_is_said_when_the_bot_is_saved(trader: Trader):
+    paper = trader.account()
+    said = trader.call(
         "POST",
         "/bots",
         {
@@ -239,35 +243,37 @@ def test_what_a_venue_cannot_do_is_said_when_the_bot_is_saved(ann: Person):
 # --- when ---------------------------------------------------------------------------------------------------
 
 
-def test_a_bots_entries_may_wait_and_its_exits_do_not(ann: Person, sim: AlpacaSimulator, clock: SetClock):
-    bot = ann.bot(delay_seconds=30, position_size="10", position_size_type="quantity")
-    story = ann.trades("buy")
+def test_a_bots_entries_may_wait_and_its_exits_do_not(
+    trader: Trader, sim: AlpacaSimulator, clock: ManualClock
+):
+    bot = trader.bot(delay_seconds=30, position_size="10", position_size_type="quantity")
+    story = trader.trades("buy")
     assert story["status"] == "working" and not sim.orders
     clock.forward(29)
-    ann.house.work()
+    trader.installation.work()
     assert not sim.orders
     clock.forward(2)
-    ann.house.work()
-    assert ann.holds(bot) == 10
-    ann.trades("close")
-    assert ann.holds(bot) == 0
+    trader.installation.work()
+    assert trader.holds(bot) == 10
+    trader.trades("close")
+    assert trader.holds(bot) == 0
 
 
-def test_an_alert_may_wait(ann: Person, sim: AlpacaSimulator, clock: SetClock):
-    bot = ann.bot()
-    ann.trades("buy", delay="15")
+def test_an_alert_may_wait(trader: Trader, sim: AlpacaSimulator, clock: ManualClock):
+    bot = trader.bot()
+    trader.trades("buy", delay="15")
     assert not sim.orders
     clock.forward(16)
-    ann.house.work()
-    assert ann.holds(bot) > 0
+    trader.installation.work()
+    assert trader.holds(bot) > 0
 
 
 @pytest.mark.parametrize(("settings", "alert"), [({}, {"cancel": True}), ({"cancel_first": True}, {})])
 def test_what_is_not_filled_is_taken_back_first_where_the_alert_or_the_bot_says_so(
-    ann: Person, sim: AlpacaSimulator, settings: dict, alert: dict
+    trader: Trader, sim: AlpacaSimulator, settings: dict, alert: dict
 ):
-    bot = ann.bot(position_size="10", position_size_type="quantity", **settings)
-    ann.trades("buy", orderType="limit", limitPrice="90")
-    ann.trades("buy", orderType="limit", limitPrice="95", **alert)
+    bot = trader.bot(position_size="10", position_size_type="quantity", **settings)
+    trader.trades("buy", orderType="limit", limitPrice="90")
+    trader.trades("buy", orderType="limit", limitPrice="95", **alert)
     assert [(order.status, str(order.limit)) for order in sim.orders] == [("canceled", "90"), ("new", "95")]
-    assert ann.get(f"/bots/{bot}")["status"] == "ORDER SUBMITTED"
+    assert trader.get(f"/bots/{bot}")["status"] == "ORDER SUBMITTED"

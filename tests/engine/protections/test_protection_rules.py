@@ -10,7 +10,7 @@ import pytest
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.orders import Effect
-from dashtrade.domain.protections import KINDS, Exit, Scope, Sent, Target
+from dashtrade.domain.protections import KINDS, LockTarget, PastExit, Scope, Sent
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from dashtrade.domain.wording import words
 from tests.support.fakes import MORNING
@@ -19,7 +19,7 @@ from tests.support.protections import MSFT, ends_in, entry, holding, judge, out,
 
 def test_a_cooldown_lasts_from_the_stop_on_and_no_longer():
     lock = judge("cooldown", seen(out(10)), minutes=30)
-    assert ends_in(lock) == 20 and lock.target is Target.BOT
+    assert ends_in(lock) == 20 and lock.target is LockTarget.BOT
     assert judge("cooldown", seen(out(30)), minutes=30) is None
     assert ends_in(judge("cooldown", seen(out(25), out(10), out(20)), minutes=30)) == 20, (
         "the last one counts"
@@ -36,7 +36,7 @@ def test_a_cooldown_lasts_from_the_stop_on_and_no_longer():
         ("exits", out(1, "5", stopped=False), True),
     ],
 )
-def test_a_cooldown_begins_with_what_it_is_told_to(after: str, exit_: Exit, locks: bool):
+def test_a_cooldown_begins_with_what_it_is_told_to(after: str, exit_: PastExit, locks: bool):
     assert (judge("cooldown", seen(exit_), after=after) is not None) is locks
 
 
@@ -49,7 +49,7 @@ def test_a_cooldown_begins_with_what_it_is_told_to(after: str, exit_: Exit, lock
         ("scope", out(1, bot=2, symbol=MSFT), True),
     ],
 )
-def test_a_cooldown_holds_for_the_bot_the_symbol_or_all(per: str, exit_: Exit, locks: bool):
+def test_a_cooldown_holds_for_the_bot_the_symbol_or_all(per: str, exit_: PastExit, locks: bool):
     lock = judge("cooldown", seen(exit_), per=per)
     assert (lock is not None) is locks and (lock is None or lock.target == per)
 
@@ -94,7 +94,7 @@ def test_a_drawdown_in_percent_is_one_of_the_equity_at_the_best_point():
 def test_a_symbol_that_lost_is_locked_and_the_others_are_not():
     mine = [out(3, "-30"), out(2, "20")]
     lock = judge("losing_symbol", seen(*mine, out(1, "-500", symbol=MSFT)), exits=2, lock_minutes=10)
-    assert lock.target is Target.SYMBOL and lock.actual == 10 and ends_in(lock) == 8
+    assert lock.target is LockTarget.SYMBOL and lock.actual == 10 and ends_in(lock) == 8
     assert judge("losing_symbol", seen(*mine), exits=3) is None
     assert judge("losing_symbol", seen(*mine), loss=10) is None
     assert judge("losing_symbol", seen(out(3, "-30"), out(2, "30"))) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue
 
 # --- a venue that does as it is told ------------------------------------------------------------------------
 
@@ -17,14 +17,14 @@ def venue() -> Venue:
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: SetClock, feed: SetFeed, venue: Venue) -> Person:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
     """Her bot trades at the venue."""
-    person = House(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
+    person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")
     person.bot()
     return person
 
 
 @pytest.fixture
-def bot(away: Person) -> int:
+def bot(away: Trader) -> int:
     return away.get("/bots")["items"][0]["id"]

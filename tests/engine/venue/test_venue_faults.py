@@ -12,15 +12,15 @@ from dashtrade.domain.notices.trading import ExitWaitsForBroker, OrderRefused, O
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown
 from dashtrade.domain.reasons import told
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import GONE, Person, Venue, lost
+from tests.support.fakes import ManualClock
+from tests.support.installation import GONE, Trader, Venue, lost
 from tests.support.orders import first_order
 
 # --- and its faults -----------------------------------------------------------------------------------------
 
 
 @sqlite
-def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: int, venue: Venue):
+def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Trader, bot: int, venue: Venue):
     venue.plan.append(Rejected("AAPL is halted"))
     story = away.trades("buy")
     assert (story["status"], first_order(story)["status"], first_order(story)["reason"]) == (
@@ -35,29 +35,29 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Person, bot: i
 
 @sqlite
 def test_when_told_to_wait_the_same_order_goes_again_when_it_may(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan.append(RetryLater("too many requests", after=timedelta(seconds=30)))
     story = away.trades("buy")
     assert (story["status"], first_order(story)["status"]) == ("working", "created")
     clock.forward(29)
-    away.house.work()
+    away.installation.work()
     assert len(venue.sent) == 1
     clock.forward(1)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 50
     assert len({request.client_order_id for request in venue.sent}) == 1 and len(venue.sent) == 2
 
 
 @sqlite
 def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan += [RetryLater("too many requests")] * 30
     story = away.trades("buy")
     for _ in range(10):
         clock.forward(2)
-        away.house.work()
+        away.installation.work()
     assert away.story(story["id"])["status"] == "failed" and len(venue.sent) == 6
     venue.plan.clear()
     away.trades("buy")
@@ -65,11 +65,11 @@ def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(
     story = away.trades("close")
     for _ in range(10):
         clock.forward(2)
-        away.house.work()
+        away.installation.work()
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 0
 
 
-def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Person, bot: int, venue: Venue):
+def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Trader, bot: int, venue: Venue):
     other = away.bot("MSFT")
     venue.plan += [BadCredentials("the key was revoked"), BadCredentials("the key was revoked")]
     assert away.trades("buy")["status"] == "failed"
@@ -86,7 +86,7 @@ def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Person,
 
 
 @sqlite
-def test_a_key_that_is_refused_while_reading_stops_the_account_too(away: Person, bot: int, venue: Venue):
+def test_a_key_that_is_refused_while_reading_stops_the_account_too(away: Trader, bot: int, venue: Venue):
     venue.away = BadCredentials("the key was revoked")
     assert away.trades("buy")["status"] == "refused"
     assert away.get(f"/accounts/{away.paper}")["is_active"] is False and venue.sent == []
@@ -95,7 +95,7 @@ def test_a_key_that_is_refused_while_reading_stops_the_account_too(away: Person,
 TIME_OUT = Unknown("no answer in time")
 
 
-def test_an_order_in_doubt_that_was_placed_is_adopted(away: Person, bot: int, venue: Venue):
+def test_an_order_in_doubt_that_was_placed_is_adopted(away: Trader, bot: int, venue: Venue):
     venue.plan.append(lost(TIME_OUT))
     story = away.trades("buy")
     assert story["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
@@ -105,7 +105,7 @@ def test_an_order_in_doubt_that_was_placed_is_adopted(away: Person, bot: int, ve
 
 @sqlite
 def test_not_found_is_not_believed_before_the_venue_has_settled(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan.append(lost(TIME_OUT))
     venue.hidden.add("all of it")
@@ -113,36 +113,36 @@ def test_not_found_is_not_believed_before_the_venue_has_settled(
     venue.hidden = set()
     venue.find = lambda order, find=venue.find: None if clock.now() < shown else find(order)  # type: ignore[method-assign]
     shown = clock.now() + timedelta(seconds=1.5)
-    away.house.work()
+    away.installation.work()
     assert first_order(away.story(story_id))["status"] == "unknown" and len(venue.sent) == 1
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     assert away.story(story_id)["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
 
 
 def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
     assert first_order(story)["status"] == "unknown"
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 50
     assert len(venue.sent) == 2 and len({request.client_order_id for request in venue.sent}) == 1
 
 
 @sqlite
 def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan.append(lost(TIME_OUT))
     story_id = away.sends(action="buy", symbol="AAPL")
     find, late = venue.find, clock.now() + timedelta(seconds=2)
     venue.find = lambda order: None if clock.now() <= late and len(venue.sent) < 2 else find(order)  # type: ignore[method-assign]
-    away.house.work()
+    away.installation.work()
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     assert len(venue.sent) == 2, "it was sent again, and refused: the id must be unique"
     story = away.story(story_id)
     assert story["status"] == "filled" and away.holds(bot) == 50
@@ -152,14 +152,14 @@ def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(
     "venue", [Venue(refuses_repeats=False), Venue(client_ids=False)], ids=["takes repeats", "knows no ids"]
 )
 def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     away.bot("MSFT")
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     story = away.story(story["id"])
     assert (
         story["status"] == "attention"
@@ -173,10 +173,10 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
     order_id = first_order(story)["order_id"]
     again = away.does("POST", f"/orders/{order_id}/resolve", {"outcome": "look_again"})
     assert again["status"] == "unknown"
-    away.house.work()
+    away.installation.work()
     assert first_order(away.story(story["id"]))["status"] == "attention"
     assert away.does("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"})["status"] == "canceled"
-    away.house.work()
+    away.installation.work()
     assert (
         away.story(story["id"])["status"] == "failed"
         and "nothing to close" in away.story(behind["id"])["reason"]
@@ -188,21 +188,21 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
 @pytest.mark.parametrize("venue", [Venue(refuses_repeats=False)], ids=["takes repeats"])
 @sqlite
 def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     name = first_order(story)["client_order_id"]
     venue.fill(name, 50)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 50
 
 
 @sqlite
-def test_a_look_up_that_fails_proves_nothing(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_look_up_that_fails_proves_nothing(away: Trader, bot: int, venue: Venue, clock: ManualClock):
     venue.plan.append(lost(TIME_OUT))
     story_id = away.sends(action="buy", symbol="AAPL")
     find, calls = venue.find, []
@@ -215,18 +215,18 @@ def test_a_look_up_that_fails_proves_nothing(away: Person, bot: int, venue: Venu
 
     venue.find = garbage  # type: ignore[method-assign]
     for _ in range(4):
-        away.house.work()
+        away.installation.work()
         clock.forward(6)
     assert (
         first_order(away.story(story_id))["status"] == "unknown" and len(venue.sent) == 1 and len(calls) >= 3
     )
     venue.find = find  # type: ignore[method-assign]
-    away.house.work()
+    away.installation.work()
     assert away.story(story_id)["status"] == "filled" and len(venue.sent) == 1
 
 
 @sqlite
-def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Person, bot: int, venue: Venue):
+def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Trader, bot: int, venue: Venue):
     venue.plan.append(("fill", ValueError("an unknown status")))
     story = away.trades("buy")
     assert story["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
@@ -234,37 +234,37 @@ def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Person, bot: int,
 
 @sqlite
 def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.away = GONE
     story = away.trades("buy")
     assert story["status"] == "working" and venue.sent == []
     venue.away = None
     clock.forward(2)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["status"] == "filled"
     away.trades("close")
     venue.away = GONE
     story = away.trades("buy")
     clock.forward(61)
-    away.house.work()
+    away.installation.work()
     assert (
         away.story(story["id"])["status"] == "refused" and "unreachable" in away.story(story["id"])["reason"]
     )
 
 
 def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_once(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     away.trades("buy")
     venue.away = GONE
     story = away.trades("close")
     for _ in range(30):
         clock.forward(10)
-        away.house.work()
+        away.installation.work()
     assert away.story(story["id"])["status"] == "working" and away.holds(bot) > 0
     assert len(away.told(ExitWaitsForBroker)) == 1
     venue.away = None
     clock.forward(10)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 0

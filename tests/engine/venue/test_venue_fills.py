@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import orders as order_table
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock
-from tests.support.installation import Person, Venue
+from tests.support.fakes import ManualClock
+from tests.support.installation import Trader, Venue
 from tests.support.orders import CLOSED, COVER, RESTING, SHORT, first_order, orders_of
 
 AAPL = Symbol.parse("AAPL")
@@ -19,7 +19,7 @@ AAPL = Symbol.parse("AAPL")
 D = Decimal
 
 
-def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Person, bot: int, venue: Venue):
+def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Trader, bot: int, venue: Venue):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
@@ -32,10 +32,10 @@ def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Person,
         venue.report(name, VenueStatus.FILLED, one, two),
     ):
         venue.reports[name] = report
-        away.house.collect()
+        away.installation.collect()
         if report.status is VenueStatus.WORKING:
             assert away.holds(bot) == 30 and away.get("/trades")["items"][0]["status"] == "partial"
-    away.house.app.engine.collect(away.paper)  # nothing is working any more
+    away.installation.app.engine.collect(away.paper)  # nothing is working any more
     assert away.holds(bot) == 50 and away.story(story["id"])["status"] == "filled"
     [trade] = away.get("/trades")["items"]
     assert (trade["quantity"], trade["price"], trade["status"]) == ("50", "100.6", "filled")
@@ -44,7 +44,7 @@ def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Person,
 
 
 @sqlite
-def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Person, bot: int, venue: Venue):
+def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Trader, bot: int, venue: Venue):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
@@ -52,31 +52,31 @@ def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Person,
         venue.reports[name] = replace(
             venue.report(name, VenueStatus.WORKING), filled_quantity=D(quantity), average_price=D(average)
         )
-        away.house.collect()
+        away.installation.collect()
         assert away.holds(bot) == owned
     [trade] = away.get("/trades")["items"]
     assert (trade["quantity"], trade["price"], trade["status"]) == ("50", "100.6", "filled")
 
 
-def test_a_fill_after_the_cancel_counts(away: Person, bot: int, venue: Venue, clock: SetClock):
+def test_a_fill_after_the_cancel_counts(away: Trader, bot: int, venue: Venue, clock: ManualClock):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
     clock.forward(16)  # a market order is waited for, but not for ever
     away.trades("cancel")
     assert first_order(away.story(story["id"]))["status"] == "canceled" and away.holds(bot) == 0
-    engine = away.house.app.engine
+    engine = away.installation.app.engine
     with engine.db.read() as conn:
         order = order_table.load(conn, name)
     late = venue.report(name, VenueStatus.CANCELED, venue.execution(name, 20))
-    drive(engine.db, engine.sender.book(order, late))
-    drive(engine.db, engine.sender.book(order, late))
+    run_sync(engine.db, engine.sender.book(order, late))
+    run_sync(engine.db, engine.sender.book(order, late))
     assert away.holds(bot) == 20 and first_order(away.story(story["id"]))["filled_quantity"] == "20"
     assert away.story(story["id"])["status"] == "filled" and away.get(f"/bots/{bot}")["status"] == "FILLED"
 
 
 def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(
-    away: Person, bot: int, venue: Venue
+    away: Trader, bot: int, venue: Venue
 ):
     away.trades("buy")
     venue.plan += ["work", "fill", "fill"]
@@ -85,14 +85,14 @@ def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(
     behind = away.trades("close")
     assert behind["status"] == "working" and behind["orders"] == [] and away.holds(bot) == 50
     venue.fill(flip["orders"][0]["client_order_id"], 50)
-    away.house.work()
+    away.installation.work()
     assert orders_of(away.story(flip["id"])) == [CLOSED, SHORT]
     assert orders_of(away.story(behind["id"])) == [COVER] and away.holds(bot) == 0
     assert [request.reduces for request in venue.sent] == [False, True, False, True]
 
 
 @sqlite
-def test_a_flip_whose_close_is_refused_opens_nothing(away: Person, bot: int, venue: Venue):
+def test_a_flip_whose_close_is_refused_opens_nothing(away: Trader, bot: int, venue: Venue):
     away.trades("buy")
     venue.plan.append(Rejected("the market is closed"))
     flip = away.trades("sell")
@@ -104,13 +104,13 @@ def test_a_flip_whose_close_is_refused_opens_nothing(away: Person, bot: int, ven
 
 
 @sqlite
-def test_what_is_paused_meanwhile_stops_at_once(away: Person, bot: int, venue: Venue):
+def test_what_is_paused_meanwhile_stops_at_once(away: Trader, bot: int, venue: Venue):
     away.trades("buy")
     venue.plan.append("work")
     flip = away.trades("sell")
     away.does("POST", f"/bots/{bot}/pause")
     venue.fill(flip["orders"][0]["client_order_id"], 50)
-    away.house.work()
+    away.installation.work()
     after = away.story(flip["id"])["orders"][1]
     assert after["status"] == "canceled" and "paused before the order was sent" in after["reason"]
     assert len(venue.sent) == 2 and away.holds(bot) == 0
@@ -118,7 +118,7 @@ def test_what_is_paused_meanwhile_stops_at_once(away: Person, bot: int, venue: V
 
 @sqlite
 def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(
-    away: Person, bot: int, venue: Venue
+    away: Trader, bot: int, venue: Venue
 ):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
@@ -131,7 +131,7 @@ def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(
 
 @sqlite
 def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(
-    away: Person, bot: int, venue: Venue, clock: SetClock
+    away: Trader, bot: int, venue: Venue, clock: ManualClock
 ):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
@@ -140,21 +140,21 @@ def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(
     assert story["status"] == "working" and story["orders"] == []
     lines = len(away.story(entry["id"])["timeline"])
     for _ in range(5):
-        away.house.work()
+        away.installation.work()
     assert len(away.story(entry["id"])["timeline"]) == lines, "asking after it is no news"
     venue.cancels = True
     clock.forward(6)
-    away.house.work()
+    away.installation.work()
     assert away.story(story["id"])["reason"] == "cancelled 1 order; nothing is left to close"
 
 
 @sqlite
-def test_an_alert_may_be_carried_out_later(away: Person, bot: int, clock: SetClock):
+def test_an_alert_may_be_carried_out_later(away: Trader, bot: int, clock: ManualClock):
     story = away.trades("buy", delay=30)
     assert story["status"] == "working" and away.holds(bot) == 0
     clock.forward(29)
-    away.house.work()
+    away.installation.work()
     assert away.holds(bot) == 0
     clock.forward(1)
-    away.house.work()
+    away.installation.work()
     assert away.holds(bot) == 50

@@ -11,46 +11,46 @@ import pytest
 
 from bot_engine import Lane
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.workflow import drive
+from dashtrade.engine.workflow import run_sync
 from dashtrade.worker.lanes import Lanes
 from tests.conftest import MakeApp
 from tests.engine.venue.test_venue_fills import AAPL
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person, Venue, until
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader, Venue, until
 
 # --- turns --------------------------------------------------------------------------------------------------
 
 
 def test_a_lane_is_worked_by_one_worker_and_the_writes_of_another_are_refused(
-    make_app: MakeApp, clock: SetClock, feed: SetFeed
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed
 ):
-    one, two = House(make_app(clock=clock, feed=feed)), House(make_app(clock=clock, feed=feed))
-    ann = one.join()
-    bot = ann.bot()
-    ann.sends(action="buy", symbol="AAPL")
-    lane = Lane(ann.paper, AAPL)
-    assert drive(one.app.db, one.app.engine.leases.hold(lane)) is not None
+    one, two = Installation(make_app(clock=clock, feed=feed)), Installation(make_app(clock=clock, feed=feed))
+    trader = one.join()
+    bot = trader.bot()
+    trader.sends(action="buy", symbol="AAPL")
+    lane = Lane(trader.paper, AAPL)
+    assert run_sync(one.app.db, one.app.engine.leases.hold(lane)) is not None
     two.app.engine.run_lane(lane)
-    assert ann.holds(bot) == 0, "the other has it"
+    assert trader.holds(bot) == 0, "the other has it"
     one.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE lanes SET expires = 0"))
-    assert drive(two.app.db, two.app.engine.leases.hold(lane)) is not None
+    assert run_sync(two.app.db, two.app.engine.leases.hold(lane)) is not None
     one.app.engine.run_lane(lane)  # it still believes the lane its own
-    assert ann.holds(bot) == 0
+    assert trader.holds(bot) == 0
     two.app.engine.run_lane(lane)
-    assert ann.holds(bot) == 50 and len(ann.get("/orders")["items"]) == 1
+    assert trader.holds(bot) == 50 and len(trader.get("/orders")["items"]) == 1
 
 
 @pytest.fixture
-def lanes(away: Person) -> Iterator[Lanes]:
-    made = Lanes(away.house.app)
-    away.house.app.engine.leases.renew()
+def lanes(away: Trader) -> Iterator[Lanes]:
+    made = Lanes(away.installation.app)
+    away.installation.app.engine.leases.renew()
     made.start()
     yield made
     made.stop()
 
 
-def test_a_slow_venue_holds_up_no_other_lane(away: Person, venue: Venue, lanes: Lanes):
+def test_a_slow_venue_holds_up_no_other_lane(away: Trader, venue: Venue, lanes: Lanes):
     paper = away.account()
     quick = [away.bot(symbol, account=paper) for symbol in ("KO", "TSLA", "NVDA")]
     venue.slow = 0.6
@@ -67,7 +67,7 @@ def test_a_slow_venue_holds_up_no_other_lane(away: Person, venue: Venue, lanes: 
     until(lambda: away.story(slow)["status"] == "filled")
 
 
-def test_alerts_of_one_lane_are_carried_out_in_turn(away: Person, venue: Venue, lanes: Lanes):
+def test_alerts_of_one_lane_are_carried_out_in_turn(away: Trader, venue: Venue, lanes: Lanes):
     venue.slow = 0.02
     ids = [away.sends(action=action, symbol="AAPL") for action in ("buy", "close", "sell", "buy", "close")]
     for _ in ids:
@@ -78,10 +78,10 @@ def test_alerts_of_one_lane_are_carried_out_in_turn(away: Person, venue: Venue, 
 
 @sqlite
 def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(
-    away: Person, venue: Venue, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: Venue, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ):
     other = away.bot("MSFT")
-    real = away.house.app.engine.lane_steps
+    real = away.installation.app.engine.lane_steps
     broken = [True]
 
     def steps(lane: Lane) -> Any:
@@ -91,7 +91,7 @@ def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(
             yield
         yield from real(lane)
 
-    monkeypatch.setattr(away.house.app.engine, "lane_steps", steps)
+    monkeypatch.setattr(away.installation.app.engine, "lane_steps", steps)
     first = away.sends(action="buy", symbol="AAPL")
     lanes.wake(Lane(away.paper, AAPL))
     away.sends(action="buy", symbol="MSFT")

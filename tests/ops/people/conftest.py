@@ -6,9 +6,9 @@ import pytest
 
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 
 @pytest.fixture
-def boss(house: House) -> User:
-    return house.join("boss@example.com", Role.SUPERADMIN).user
+def boss(installation: Installation) -> User:
+    return installation.join("boss@example.com", Role.SUPERADMIN).user

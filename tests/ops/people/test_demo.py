@@ -26,13 +26,13 @@ from dashtrade.services.people.users import Denied
 from dashtrade.tables import admin_queries
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import trades as trade_table
-from tests.support.fakes import SetClock
-from tests.support.installation import House
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation
 from tests.support.people import PASSWORD, reread, rows_of
 
 
 @pytest.fixture
-def demo_app(make_app, clock: SetClock) -> App:
+def demo_app(make_app, clock: ManualClock) -> App:
     return make_app(clock=clock)
 
 
@@ -73,16 +73,16 @@ def test_a_demo_has_a_week_behind_it_that_adds_up(demo_app: App):
 
 
 def test_a_demo_goes_on_from_where_it_is(demo_app: App):
-    house = House(demo_app)
+    installation = Installation(demo_app)
     user = reread(demo_app, demo.start(demo_app, address=""))
     token = token_service.rotate_webhook_token(demo_app, user)
-    said = house.flask.test_client().post(
+    said = installation.flask.test_client().post(
         "/webhook",
         query_string={"token": token},
         json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"},
     )
     assert said.status_code == 202
-    house.work()
+    installation.work()
     with demo_app.db.read() as conn:
         assert not [
             b
@@ -118,7 +118,7 @@ def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: Us
         )
 
 
-def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock: SetClock):
+def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock: ManualClock):
     used, forgotten = (demo.start(demo_app, address="") for _ in range(2))
     token = sessions.begin(demo_app, used, device="", address="", remember=True)
     clock.forward(20 * 86400)
@@ -129,7 +129,7 @@ def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock:
 
 
 def test_strangers_cannot_fill_the_disk_with_demos(
-    demo_app: App, clock: SetClock, boss: User, monkeypatch: pytest.MonkeyPatch
+    demo_app: App, clock: ManualClock, boss: User, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(demo, "PER_HOUR", 2)
     users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
@@ -173,7 +173,7 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
     with demo_app.db.read() as conn:
         had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
     monkeypatch.setattr(demo, "ALERTS", had + 1)
-    client = House(demo_app).flask.test_client()
+    client = Installation(demo_app).flask.test_client()
     said = [
         client.post(
             "/webhook",

@@ -24,7 +24,7 @@ from dashtrade.tables import export as export_table
 from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
-from tests.support.installation import House
+from tests.support.installation import Installation
 from tests.support.people import PASSWORD, deeds, reread, rows_of
 
 # --- roles --------------------------------------------------------------------------------------------------
@@ -52,17 +52,17 @@ def test_each_role_may_what_the_one_below_it_may():
     assert ladder[0] < ladder[1] < ladder[2] == set(Permission)
 
 
-def test_only_a_superadmin_gives_roles(app: App, house: House, boss: User):
-    ann, ada = house.join().user, house.join("ada@example.com", Role.ADMIN).user
-    admin.set_role(app, boss, ann.id, Role.ADMIN)
-    assert reread(app, ann.id).role is Role.ADMIN
+def test_only_a_superadmin_gives_roles(app: App, installation: Installation, boss: User):
+    trader, ada = installation.join().user, installation.join("ada@example.com", Role.ADMIN).user
+    admin.set_role(app, boss, trader.id, Role.ADMIN)
+    assert reread(app, trader.id).role is Role.ADMIN
     with pytest.raises(Forbidden):
-        admin.set_role(app, ada, ann.id, Role.SUPERADMIN)
+        admin.set_role(app, ada, trader.id, Role.SUPERADMIN)
     assert "role given" in deeds(app)
 
 
-def test_the_last_superadmin_cannot_be_locked_out(app: App, house: House, boss: User):
-    other = house.join("other@example.com", Role.SUPERADMIN).user
+def test_the_last_superadmin_cannot_be_locked_out(app: App, installation: Installation, boss: User):
+    other = installation.join("other@example.com", Role.SUPERADMIN).user
     admin.set_role(app, boss, other.id, Role.ADMIN)
     for take_away in (
         lambda: admin.set_role(app, boss, boss.id, Role.STANDARD),
@@ -77,32 +77,32 @@ def test_the_last_superadmin_cannot_be_locked_out(app: App, house: House, boss: 
 
 
 def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_nothing(
-    app: App, house: House, boss: User
+    app: App, installation: Installation, boss: User
 ):
-    ann = house.join()
-    bot = ann.bot()
-    ann.trades("buy")
-    session = sessions.begin(app, ann.user.id, device="", address="", remember=True)
-    admin.set_active(app, boss, ann.user.id, False)
+    trader = installation.join()
+    bot = trader.bot()
+    trader.trades("buy")
+    session = sessions.begin(app, trader.user.id, device="", address="", remember=True)
+    admin.set_active(app, boss, trader.user.id, False)
     assert sessions.find(app, session) is None
-    assert ann.call("GET", "/users/me").status_code == 401
-    assert ann.alert({"action": "buy", "symbol": "AAPL", "id": "x"}).status_code == 401
-    assert not bots.bot_of(app, ann.user, bot).is_active
-    admin.set_active(app, boss, ann.user.id, True)
-    assert ann.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
-    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, (
+    assert trader.call("GET", "/users/me").status_code == 401
+    assert trader.alert({"action": "buy", "symbol": "AAPL", "id": "x"}).status_code == 401
+    assert not bots.bot_of(app, trader.user, bot).is_active
+    admin.set_active(app, boss, trader.user.id, True)
+    assert trader.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
+    assert trader.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, (
         "the webhook token as well"
     )
-    ann.token = tokens.rotate_webhook_token(app, ann.user)
-    assert ann.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
-    house.work()
-    assert not bots.bot_of(app, ann.user, bot).position.quantity, "a way out passes"
-    ann.alert({"action": "buy", "symbol": "AAPL", "id": "z"})
-    house.work()
-    assert not bots.bot_of(app, ann.user, bot).position.quantity, "until its owner resumes the bot"
+    trader.token = tokens.rotate_webhook_token(app, trader.user)
+    assert trader.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 202
+    installation.work()
+    assert not bots.bot_of(app, trader.user, bot).position.quantity, "a way out passes"
+    trader.alert({"action": "buy", "symbol": "AAPL", "id": "z"})
+    installation.work()
+    assert not bots.bot_of(app, trader.user, bot).position.quantity, "until its owner resumes the bot"
 
 
-def test_a_superadmin_chooses_who_may_sign_up(app: App, house: House, boss: User):
+def test_a_superadmin_chooses_who_may_sign_up(app: App, installation: Installation, boss: User):
     assert invitations.signup(app) == "invite"
     admin.put_setting(app, boss, invitations.SIGNUP, "open")
     users.register(app, email="new@example.com", password=PASSWORD, name="", code=None, address="")
@@ -112,26 +112,28 @@ def test_a_superadmin_chooses_who_may_sign_up(app: App, house: House, boss: User
     with pytest.raises(Malformed):
         admin.put_setting(app, boss, invitations.SIGNUP, "perhaps")
     with pytest.raises(Forbidden):
-        admin.put_setting(app, house.join("ada@example.com", Role.ADMIN).user, invitations.SIGNUP, "open")
+        admin.put_setting(
+            app, installation.join("ada@example.com", Role.ADMIN).user, invitations.SIGNUP, "open"
+        )
 
 
 # --- going --------------------------------------------------------------------------------------------------
 
 
-def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: House, boss: User):
-    ann, bob = house.join(), house.join("bob@example.com")
-    for person in (ann, bob):
+def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, installation: Installation, boss: User):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    for person in (trader, bob):
         person.bot()
         person.trades("buy")
     before = rows_of(app, bob.user.id)
-    admin.set_role(app, boss, ann.user.id, Role.STANDARD)
-    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, ann.user.id).keys()
+    admin.set_role(app, boss, trader.user.id, Role.STANDARD)
+    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, trader.user.id).keys()
     with pytest.raises(Malformed):
-        admin.delete(app, boss, ann.user.id, confirm="bob@example.com")
-    admin.delete(app, boss, ann.user.id, confirm="Ann@example.com ")
-    assert rows_of(app, ann.user.id) == {} and rows_of(app, bob.user.id) == before
+        admin.delete(app, boss, trader.user.id, confirm="bob@example.com")
+    admin.delete(app, boss, trader.user.id, confirm="Ann@example.com ")
+    assert rows_of(app, trader.user.id) == {} and rows_of(app, bob.user.id) == before
     with app.db.read() as conn:
-        assert people_table.by_id(conn, ann.user.id) is None
+        assert people_table.by_id(conn, trader.user.id) is None
         left = (
             conn.execute(sa.select(metadata.tables["paper_orders"].c.account_id).distinct()).scalars().all()
         )
@@ -145,35 +147,37 @@ def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, house: Hou
 
 
 def test_a_deletion_cut_off_is_finished_later(
-    app: App, house: House, boss: User, monkeypatch: pytest.MonkeyPatch
+    app: App, installation: Installation, boss: User, monkeypatch: pytest.MonkeyPatch
 ):
-    ann = house.join()
-    ann.bot()
-    ann.trades("buy")
+    trader = installation.join()
+    trader.bot()
+    trader.trades("buy")
 
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(removal, "_remove_rows", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        admin.delete(app, boss, ann.user.id, confirm=ann.user.email)
-    assert ann.call("GET", "/users/me").status_code == 401 and "orders" in rows_of(app, ann.user.id)
+        admin.delete(app, boss, trader.user.id, confirm=trader.user.email)
+    assert trader.call("GET", "/users/me").status_code == 401 and "orders" in rows_of(app, trader.user.id)
     with app.db.read() as conn:
         assert [user.email for user in people_table.everyone(conn)] == [boss.email]
     monkeypatch.undo()
     assert removal.finish(app) == 1
-    assert rows_of(app, ann.user.id) == {} and removal.finish(app) == 0
+    assert rows_of(app, trader.user.id) == {} and removal.finish(app) == 0
 
 
 # --- looking over a shoulder --------------------------------------------------------------------------------
 
 
-def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(app: App, house: House, boss: User):
-    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(
+    app: App, installation: Installation, boss: User
+):
+    ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
     token = sessions.begin(app, ada.id, device="", address="", remember=False)
-    sessions.view(app, ada, token, ann.id)
+    sessions.view(app, ada, token, trader.id)
     seen = sessions.find(app, token)
-    assert seen is not None and (seen.id, seen.viewer) == (ann.id, ada.email)
+    assert seen is not None and (seen.id, seen.viewer) == (trader.id, ada.email)
     found = tokens.webhook_token(app, seen)
     assert found is not None and found.text == "hidden-in-this-view"
     with pytest.raises(Refusal):
@@ -186,10 +190,10 @@ def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(app: App, house: Ho
     assert sessions.find(app, token) == reread(app, ada.id)
 
 
-def test_a_view_ends_with_the_right_to_it(app: App, house: House, boss: User):
-    ada, ann = house.join("ada@example.com", Role.ADMIN).user, house.join().user
+def test_a_view_ends_with_the_right_to_it(app: App, installation: Installation, boss: User):
+    ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
     token = sessions.begin(app, ada.id, device="", address="", remember=False)
-    sessions.view(app, ada, token, ann.id)
+    sessions.view(app, ada, token, trader.id)
     admin.set_role(app, boss, ada.id, Role.STANDARD)
     found = sessions.find(app, token)
     assert found is not None and (found.id, found.viewer) == (ada.id, "")
@@ -198,18 +202,20 @@ def test_a_view_ends_with_the_right_to_it(app: App, house: House, boss: User):
 # --- one's data ---------------------------------------------------------------------------------------------
 
 
-def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything(app: App, house: House):
-    ann, bob = house.join(), house.join("bob@example.com")
-    ann.bot(name="=cmd()|'A'!B1")
+def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything(
+    app: App, installation: Installation
+):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    trader.bot(name="=cmd()|'A'!B1")
     bob.bot(name="Bobs bot")
-    ann.trades("buy")
-    whole = b"".join(export.own_data(app, ann.user, "203.0.113.7"))
+    trader.trades("buy")
+    whole = b"".join(export.own_data(app, trader.user, "203.0.113.7"))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         assert archive.testzip() is None
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     everything = "\n".join(texts.values())
     assert "ann@example.com" in texts["profile.json"] and "Bobs bot" not in everything
-    for secret in (ann.token, ann.access, sha256(ann.token), sha256(ann.access)):
+    for secret in (trader.token, trader.access, sha256(trader.token), sha256(trader.access)):
         assert secret not in everything
     with app.db.read() as conn:
         sealed = conn.execute(sa.text("SELECT credentials FROM user_api_keys")).scalars().all()

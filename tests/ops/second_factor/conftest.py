@@ -10,32 +10,32 @@ import pytest
 from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.people import tokens, users
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person, Venue
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader, Venue
 from tests.support.second_factor import PASSWORD
 
 
 @pytest.fixture
-def app(make_app: Any, clock: SetClock, feed: Any) -> App:
+def app(make_app: Any, clock: ManualClock, feed: Any) -> App:
     """With a broker that has live accounts."""
     kinds = {name: replace(kind, modes=("paper", "live")) for name, kind in Venue().kind().items()}
     return make_app(clock=clock, feed=feed, brokers=kinds)
 
 
 @pytest.fixture
-def boss(house: House) -> Person:
-    return house.join("boss@example.com", Role.SUPERADMIN)
+def boss(installation: Installation) -> Trader:
+    return installation.join("boss@example.com", Role.SUPERADMIN)
 
 
 @pytest.fixture
-def ann(house: House) -> Person:
+def trader(installation: Installation) -> Trader:
     """With a password, and the token of a sign-in over REST."""
-    made = house.join()
-    user_id = users.add_user(house.app, email="annie@example.com", name="Annie", password=PASSWORD)
-    signed_in = users.sign_in(house.app, user_id)
+    made = installation.join()
+    user_id = users.add_user(installation.app, email="annie@example.com", name="Annie", password=PASSWORD)
+    signed_in = users.sign_in(installation.app, user_id)
     return replace(
         made,
         user=signed_in.user,
         access=signed_in.access_token,
-        token=tokens.rotate_webhook_token(house.app, signed_in.user),
+        token=tokens.rotate_webhook_token(installation.app, signed_in.user),
     )

@@ -16,81 +16,81 @@ from dashtrade.services.accounts import owned
 from dashtrade.services.people import second_factor, second_factor_policy
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 from tests.support.second_factor import DECLINE, LIVE, PASSWORD, audit, named_token, reread, set_up
 
 # --- for live accounts --------------------------------------------------------------------------------------
 
 
-def stored(person: Person, account_id: int) -> Any:
-    return owned.account_of(person.house.app, person.user, account_id)
+def stored(person: Trader, account_id: int) -> Any:
+    return owned.account_of(person.installation.app, person.user, account_id)
 
 
-def test_real_money_asks_for_a_second_factor_and_names_the_field(ann: Person):
-    said = ann.call("POST", "/accounts", LIVE)
+def test_real_money_asks_for_a_second_factor_and_names_the_field(trader: Trader):
+    said = trader.call("POST", "/accounts", LIVE)
     assert (
         said.status_code == 400
         and said.json["field"] == "decline_second_factor"
         and "whoever" in said.json["hint"]
     )
-    quiet = ann.does("POST", "/accounts", LIVE | {"acknowledge": ""})
+    quiet = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
     assert quiet["problem"] and quiet["second_factor_declined_at"] is None
-    said = ann.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
+    said = trader.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
     assert said.status_code == 400 and said.json["field"] == "decline_second_factor"
-    assert not stored(ann, quiet["id"]).acknowledged_at
+    assert not stored(trader, quiet["id"]).acknowledged_at
 
 
-def test_one_who_has_a_second_factor_is_not_asked(ann: Person, clock: SetClock):
-    script = named_token(ann, TokenScope.ADMIN, TokenScope.READ)
-    set_up(ann)
+def test_one_who_has_a_second_factor_is_not_asked(trader: Trader, clock: ManualClock):
+    script = named_token(trader, TokenScope.ADMIN, TokenScope.READ)
+    set_up(trader)
     made = script.does("POST", "/accounts", LIVE | DECLINE)
     assert made["problem"] == "" and made["second_factor_declined_at"] is None, "there was nothing to decline"
 
 
 @pytest.mark.parametrize("how", ["at once", "later"])
-def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(ann: Person, boss: Person, how: str):
+def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, boss: Trader, how: str):
     if how == "at once":
-        account = ann.does("POST", "/accounts", LIVE | DECLINE)
+        account = trader.does("POST", "/accounts", LIVE | DECLINE)
     else:
-        account = ann.does("POST", "/accounts", LIVE | {"acknowledge": ""})
-        account = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
+        account = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
+        account = trader.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
     assert account["problem"] == "" and account["second_factor_declined_at"]
-    [row] = [row for row in audit(ann.house.app) if "without a second factor" in row.action]
+    [row] = [row for row in audit(trader.installation.app) if "without a second factor" in row.action]
     assert (row.user_id, row.subject_id, row.detail) == (
-        ann.user.id,
+        trader.user.id,
         account["id"],
         {"label": "Real", "broker": "venue"},
     )
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] == {
         "accounts": 1,
         "declined": 1,
         "since": account["second_factor_declined_at"],
     }
-    again = ann.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
+    again = trader.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
     assert again["second_factor_declined_at"] == account["second_factor_declined_at"], "it was said already"
 
 
-def test_a_decline_without_the_acknowledgement_says_what_is_missing(ann: Person):
-    said = ann.call("POST", "/accounts", LIVE | DECLINE | {"acknowledge": ""})
+def test_a_decline_without_the_acknowledgement_says_what_is_missing(trader: Trader):
+    said = trader.call("POST", "/accounts", LIVE | DECLINE | {"acknowledge": ""})
     assert said.status_code == 400 and said.json["field"] == "acknowledge"
-    paper = ann.account()
-    assert ann.call("PATCH", f"/accounts/{paper}", DECLINE).json["field"] == "acknowledge"
+    paper = trader.account()
+    assert trader.call("PATCH", f"/accounts/{paper}", DECLINE).json["field"] == "acknowledge"
 
 
-def test_a_decline_ends_when_a_second_factor_is_set_up(ann: Person, boss: Person):
-    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
-    set_up(ann)
-    assert stored(ann, account).second_factor_declined_at is None and not stored(ann, account).problem
-    [row] = [row for row in audit(ann.house.app) if row.action == "second factor switched on"]
+def test_a_decline_ends_when_a_second_factor_is_set_up(trader: Trader, boss: Trader):
+    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    set_up(trader)
+    assert stored(trader, account).second_factor_declined_at is None and not stored(trader, account).problem
+    [row] = [row for row in audit(trader.installation.app) if row.action == "second factor switched on"]
     assert row.detail == {"declines_ended": 1}
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] is None
 
 
-def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Person, ann: Person):
-    script = named_token(ann, TokenScope.ADMIN)
+def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Trader, trader: Trader):
+    script = named_token(trader, TokenScope.ADMIN)
     quiet = script.does("POST", "/accounts", LIVE | {"acknowledge": ""})["id"]
     second_factor_policy.put(app, boss.user, True)
     for method, path, body in (
@@ -99,41 +99,44 @@ def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Person, a
     ):
         said = script.call(method, path, body)
         assert said.status_code == 409 and "requires a second factor" in said.json["message"]
-    assert not stored(ann, quiet).acknowledged_at
+    assert not stored(trader, quiet).acknowledged_at
 
 
-def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, ann: Person):
-    script = named_token(ann, TokenScope.ADMIN)
-    user = set_up(ann)
+def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, trader: Trader):
+    script = named_token(trader, TokenScope.ADMIN)
+    user = set_up(trader)
     account, paper = script.does("POST", "/accounts", LIVE)["id"], script.account()
     with pytest.raises(Malformed) as said:
         second_factor.disable(app, user, password=PASSWORD, address="")
-    assert said.value.where == "decline_second_factor" and reread(ann).second_factor
+    assert said.value.where == "decline_second_factor" and reread(trader).second_factor
     second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
-    assert not reread(ann).second_factor and stored(ann, account).second_factor_declined_at == app.clock.now()
-    assert stored(ann, paper).second_factor_declined_at is None
+    assert (
+        not reread(trader).second_factor
+        and stored(trader, account).second_factor_declined_at == app.clock.now()
+    )
+    assert stored(trader, paper).second_factor_declined_at is None
     assert [row.subject_id for row in audit(app) if "without a second factor" in row.action] == [account]
 
 
-def test_without_real_money_it_is_switched_off_as_before(app: App, ann: Person):
-    user = set_up(ann)
+def test_without_real_money_it_is_switched_off_as_before(app: App, trader: Trader):
+    user = set_up(trader)
     second_factor.disable(app, user, password=PASSWORD, address="")
-    assert not reread(ann).second_factor
+    assert not reread(trader).second_factor
 
 
-def test_an_account_that_trades_already_goes_on(house: House, ann: Person):
+def test_an_account_that_trades_already_goes_on(installation: Installation, trader: Trader):
     """Confirmed before there was this question, or whose owner's second factor an admin took off."""
-    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
-    house.app.db.write(
-        lambda conn: account_table.change(conn, ann.user.id, account, second_factor_declined_at=None)
+    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    installation.app.db.write(
+        lambda conn: account_table.change(conn, trader.user.id, account, second_factor_declined_at=None)
     )
-    bot = ann.bot(account=account)
-    ann.trades("buy")
-    assert ann.holds(bot) > 0
-    assert [one.id for one in second_factor_policy.undecided(house.app, ann.user)] == [account]
+    bot = trader.bot(account=account)
+    trader.trades("buy")
+    assert trader.holds(bot) > 0
+    assert [one.id for one in second_factor_policy.undecided(installation.app, trader.user)] == [account]
 
 
-def test_those_who_traded_real_money_before_are_told_once(empty_database_url: str, clock: SetClock):
+def test_those_who_traded_real_money_before_are_told_once(empty_database_url: str, clock: ManualClock):
     """By the change of the schema, which is made once."""
     db = Database(empty_database_url)
     db._upgrade("0014_stored_bytes")
@@ -192,15 +195,15 @@ def test_those_who_traded_real_money_before_are_told_once(empty_database_url: st
     assert "trade on as before" in message.text, "a message of then keeps its words"
 
 
-def test_live_accounts_of_a_removed_account_are_not_counted(ann: Person, boss: Person):
-    account = ann.does("POST", "/accounts", LIVE | DECLINE)["id"]
-    ann.does("DELETE", f"/accounts/{account}")
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == ann.user.id]
+def test_live_accounts_of_a_removed_account_are_not_counted(trader: Trader, boss: Trader):
+    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    trader.does("DELETE", f"/accounts/{account}")
+    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] is None
-    second_factor.disable(ann.house.app, set_up(ann), password=PASSWORD, address="")
+    second_factor.disable(trader.installation.app, set_up(trader), password=PASSWORD, address="")
 
 
-def test_the_recorded_time_is_the_clocks(ann: Person, clock: SetClock):
+def test_the_recorded_time_is_the_clocks(trader: Trader, clock: ManualClock):
     clock.time += timedelta(days=2)
-    made = ann.does("POST", "/accounts", LIVE | DECLINE)
-    assert stored(ann, made["id"]).second_factor_declined_at == clock.now()
+    made = trader.does("POST", "/accounts", LIVE | DECLINE)
+    assert stored(trader, made["id"]).second_factor_declined_at == clock.now()

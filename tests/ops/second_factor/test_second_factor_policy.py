@@ -24,54 +24,54 @@ from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import people as people_table
 from tests.api.test_flatten import carry_on
-from tests.support.fakes import SetClock
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, Trader
 from tests.support.second_factor import PASSWORD, audit, named_token, reread, set_up, told
 
 # --- required of everybody ----------------------------------------------------------------------------------
 
 
 def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
-    house: House, boss: Person, ann: Person
+    installation: Installation, boss: Trader, trader: Trader
 ):
-    ada = house.join("ada@example.com", Role.ADMIN)
+    ada = installation.join("ada@example.com", Role.ADMIN)
     assert boss.get("/admin/settings")["require_second_factor"] is False
-    for other in (ada, ann):
+    for other in (ada, trader):
         assert other.call("PATCH", "/admin/settings", {"require_second_factor": True}).status_code == 403
         with pytest.raises(Forbidden):
-            second_factor_policy.put(house.app, other.user, True)
-    assert not second_factor_policy.is_required(house.app)
+            second_factor_policy.put(installation.app, other.user, True)
+    assert not second_factor_policy.is_required(installation.app)
     assert (
         boss.does("PATCH", "/admin/settings", {"require_second_factor": True})["require_second_factor"]
         is True
     )
     boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
-    done = [row for row in audit(house.app) if row.action == "second factor required of everybody"]
+    done = [row for row in audit(installation.app) if row.action == "second factor required of everybody"]
     assert [row.user_id for row in done] == [boss.user.id]
-    assert [row.kind for row in told(ann)] == [SecondFactorRequired.kind]
+    assert [row.kind for row in told(trader)] == [SecondFactorRequired.kind]
     boss.does("PATCH", "/admin/settings", {"require_second_factor": False})
-    assert not reread(ann).second_factor_due
-    assert told(ann)[0].kind == SecondFactorVoluntary.kind
+    assert not reread(trader).second_factor_due
+    assert told(trader)[0].kind == SecondFactorVoluntary.kind
 
 
-def test_who_has_one_is_told_that_it_stays_on(boss: Person, ann: Person):
-    set_up(ann)
-    second_factor_policy.put(boss.house.app, boss.user, True)
-    assert told(ann)[0].kind == SecondFactorStays.kind
-    assert not reread(ann).second_factor_due
+def test_who_has_one_is_told_that_it_stays_on(boss: Trader, trader: Trader):
+    set_up(trader)
+    second_factor_policy.put(boss.installation.app, boss.user, True)
+    assert told(trader)[0].kind == SecondFactorStays.kind
+    assert not reread(trader).second_factor_due
 
 
-def test_it_is_due_for_whoever_has_none_until_they_set_it_up(app: App, boss: Person, ann: Person):
-    token = sessions.begin(app, ann.user.id, device="", address="", remember=True)
+def test_it_is_due_for_whoever_has_none_until_they_set_it_up(app: App, boss: Trader, trader: Trader):
+    token = sessions.begin(app, trader.user.id, device="", address="", remember=True)
     assert not sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
     second_factor_policy.put(app, boss.user, True)
     assert sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
-    assert users.check_password(app, ann.user.email, PASSWORD, "").second_factor_due
-    set_up(ann, token=token)
+    assert users.check_password(app, trader.user.email, PASSWORD, "").second_factor_due
+    set_up(trader, token=token)
     assert not sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
 
 
-def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Person):
+def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Trader):
     second_factor_policy.put(app, boss.user, True)
     with app.db.read() as conn:
         visitor = people_table.by_id(conn, demo.start(app, address=""))
@@ -91,19 +91,19 @@ def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Person):
 
 
 def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
-    house: House, boss: Person, ann: Person
+    installation: Installation, boss: Trader, trader: Trader
 ):
-    bot = ann.bot()
-    ann.trades("buy")
-    second_factor_policy.put(house.app, boss.user, True)
+    bot = trader.bot()
+    trader.trades("buy")
+    second_factor_policy.put(installation.app, boss.user, True)
     login = (
-        house.flask.test_client()
-        .post("/api/v1/auth/login", json={"email": ann.user.email, "password": PASSWORD})
+        installation.flask.test_client()
+        .post("/api/v1/auth/login", json={"email": trader.user.email, "password": PASSWORD})
         .json
     )
     assert login["user"]["second_factor_due"] is True
-    for access in (ann.access, login["access_token"]):
-        program = replace(ann, access=access)
+    for access in (trader.access, login["access_token"]):
+        program = replace(trader, access=access)
         for method, path, body in (
             ("GET", "/bots", None),
             ("POST", "/bots", {}),
@@ -119,30 +119,30 @@ def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
             "letting entries pass again is no way out"
         )
         program.does("POST", f"/bots/{bot}/pause")
-    ann.does("POST", f"/bots/{bot}/close", {})
-    house.work()
-    with house.app.db.read() as conn:
-        assert bots.table.get(conn, ann.user.id, bot).position.quantity == 0  # type: ignore[union-attr]
+    trader.does("POST", f"/bots/{bot}/close", {})
+    installation.work()
+    with installation.app.db.read() as conn:
+        assert bots.table.get(conn, trader.user.id, bot).position.quantity == 0  # type: ignore[union-attr]
 
 
 def test_everything_is_closed_over_rest_by_one_who_has_not_set_it_up(
-    house: House, boss: Person, ann: Person, clock: SetClock
+    installation: Installation, boss: Trader, trader: Trader, clock: ManualClock
 ):
-    bot = ann.bot()
-    ann.trades("buy")
-    second_factor_policy.put(house.app, boss.user, True)
-    begun = ann.does("POST", "/flatten", {"scope": "user"})
-    assert carry_on(house, clock, ann, begun["id"])["done"] == 1
-    assert bots.bot_of(house.app, ann.user, bot).position.quantity == 0
+    bot = trader.bot()
+    trader.trades("buy")
+    second_factor_policy.put(installation.app, boss.user, True)
+    begun = trader.does("POST", "/flatten", {"scope": "user"})
+    assert carry_on(installation, clock, trader, begun["id"])["done"] == 1
+    assert bots.bot_of(installation.app, trader.user, bot).position.quantity == 0
 
 
-def test_alerts_and_tokens_made_for_programs_go_on(house: House, boss: Person, ann: Person):
-    bot, script = ann.bot(), named_token(ann, TokenScope.READ, TokenScope.TRADE)
-    stop = named_token(ann, TokenScope.STOP)
-    second_factor_policy.put(house.app, boss.user, True)
+def test_alerts_and_tokens_made_for_programs_go_on(installation: Installation, boss: Trader, trader: Trader):
+    bot, script = trader.bot(), named_token(trader, TokenScope.READ, TokenScope.TRADE)
+    stop = named_token(trader, TokenScope.STOP)
+    second_factor_policy.put(installation.app, boss.user, True)
     for action, owns in (("buy", True), ("close", False)):
-        assert ann.alert({"action": action, "symbol": "AAPL"}).status_code == 202
-        house.work()
+        assert trader.alert({"action": action, "symbol": "AAPL"}).status_code == 202
+        installation.work()
         assert (script.holds(bot) > 0) is owns
     assert script.call("GET", "/bots").status_code == 200
     script.bot("MSFT")
@@ -150,24 +150,24 @@ def test_alerts_and_tokens_made_for_programs_go_on(house: House, boss: Person, a
     assert stop.call("POST", f"/bots/{bot}/pause").status_code == 200
 
 
-def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched_on(app: App, ann: Person):
-    script = named_token(ann, TokenScope.READ)
-    set_up(ann)
-    assert tokens.by_access_token(app, ann.access) is None, "whoever knew the password may have it"
+def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched_on(app: App, trader: Trader):
+    script = named_token(trader, TokenScope.READ)
+    set_up(trader)
+    assert tokens.by_access_token(app, trader.access) is None, "whoever knew the password may have it"
     assert tokens.by_access_token(app, script.access) is not None
 
 
-def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Person, ann: Person):
-    user = set_up(ann)
+def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Trader, trader: Trader):
+    user = set_up(trader)
     second_factor_policy.put(app, boss.user, True)
     with pytest.raises(Refusal, match="requires a second factor"):
         second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
-    assert reread(ann).second_factor
+    assert reread(trader).second_factor
 
 
-def test_what_an_admin_takes_off_is_due_at_once(app: App, boss: Person, ann: Person):
-    set_up(ann)
-    token = sessions.begin(app, ann.user.id, device="", address="", remember=True)
+def test_what_an_admin_takes_off_is_due_at_once(app: App, boss: Trader, trader: Trader):
+    set_up(trader)
+    token = sessions.begin(app, trader.user.id, device="", address="", remember=True)
     second_factor_policy.put(app, boss.user, True)
-    boss.does("DELETE", f"/admin/users/{ann.user.id}/second-factor")
+    boss.does("DELETE", f"/admin/users/{trader.user.id}/second-factor")
     assert sessions.find(app, token).second_factor_due  # type: ignore[union-attr]

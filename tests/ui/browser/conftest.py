@@ -68,7 +68,7 @@ def door(home: Home) -> Iterator[App]:
 
 
 @pytest.fixture(scope="module")
-def ann(door: App) -> User:
+def trader(door: App) -> User:
     """With a paper account, Sandbox."""
     user = add_user(door)
     accounts.add_account(
@@ -78,7 +78,7 @@ def ann(door: App) -> User:
 
 
 @pytest.fixture
-def tab(home: Home, ann: User, browser: Any) -> Iterator[Any]:
+def tab(home: Home, trader: User, browser: Any) -> Iterator[Any]:
     """Ann's, signed in."""
     context = browser.new_context(
         viewport={"width": 1400, "height": 900}, permissions=["clipboard-read", "clipboard-write"]

@@ -98,8 +98,8 @@ def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
         people_service.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
     finally:
         app.close()
-    ann, bob = browser.new_context().new_page(), browser.new_context().new_page()
-    sign_in(ann, home)
+    trader, bob = browser.new_context().new_page(), browser.new_context().new_page()
+    sign_in(trader, home)
     sign_in(bob, home, "bob@example.com")
     for path in (
         "/",
@@ -111,12 +111,12 @@ def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
         "/performance",
         "/connect",
     ):
-        ann.goto(home.ui + path)
+        trader.goto(home.ui + path)
         bob.goto(home.ui + path)
         ready(bob)
         bob.wait_for_timeout(600)
         assert "BTC/USD" not in bob.locator("[data-testid=stMain]").inner_text(), path
-    shown(ann, "Paper")
+    shown(trader, "Paper")
     bob.goto(f"{home.ui}/admin")
     ready(bob)
     bob.wait_for_timeout(600)

@@ -15,7 +15,7 @@ from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_desk import raw
+from tests.support.alpaca_harness import raw
 from tests.support.at_alpaca import addresses
 from tests.support.browser import Home, add_user, press, shown, sign_in
 from tests.support.installation import until
@@ -27,7 +27,7 @@ def environ(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ann(door: App) -> User:
+def trader(door: App) -> User:
     return add_user(door)
 
 
@@ -39,11 +39,11 @@ def owned(door: App, user: User, bot_id: int) -> Any:
 
 
 def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
-    home: Home, sim: AlpacaSimulator, door: App, ann: User, browser: Any
+    home: Home, sim: AlpacaSimulator, door: App, trader: User, browser: Any
 ):
     account = accounts.add_account(
         door,
-        ann,
+        trader,
         broker="alpaca",
         mode="paper",
         label="My Alpaca",
@@ -57,10 +57,10 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
         "position_size": "10",
         "position_size_type": "quantity",
     }
-    bot_id = bots.add_bot(door, ann, bot)
+    bot_id = bots.add_bot(door, trader, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
-    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
-    until(lambda: owned(door, ann, bot_id) == 10, 20)
+    door.engine.accept(trader.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
+    until(lambda: owned(door, trader, bot_id) == 10, 20)
     tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/positions")
@@ -79,7 +79,7 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
     shown(tab, "Your broker and your bots disagree")
     shown(tab, "A bot should count it: it sold 4")
     press(tab, "Settle it so")
-    until(lambda: owned(door, ann, bot_id) == 6, 20)
+    until(lambda: owned(door, trader, bot_id) == 6, 20)
     tab.get_by_role("dialog").wait_for(state="hidden")
     tab.get_by_text("the books differ by").wait_for(state="hidden")
     shown(tab, "$600.00")

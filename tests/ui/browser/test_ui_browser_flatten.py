@@ -26,11 +26,11 @@ def environ(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
+def two(door: App, trader: User, sim: AlpacaSimulator) -> tuple[int, int]:
     """(a bot with real money, one on paper), each with a position."""
     live = accounts.add_account(
         door,
-        ann,
+        trader,
         broker="alpaca",
         mode="live",
         label="My Alpaca",
@@ -41,7 +41,7 @@ def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
     )
     with door.db.read() as conn:
         paper = next(
-            account.id for account in account_table.list_all(conn, ann.id) if account.mode == "paper"
+            account.id for account in account_table.list_all(conn, trader.id) if account.mode == "paper"
         )
     found = []
     for account, symbol, more in (
@@ -55,9 +55,9 @@ def two(door: App, ann: User, sim: AlpacaSimulator) -> tuple[int, int]:
             "position_size": "10",
             "position_size_type": "quantity",
         } | more
-        found.append(bots.add_bot(door, ann, given))
-        sends(door, ann, f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}')
-    until(lambda: all(owned(door, ann, bot) == 10 for bot in found), 30)
+        found.append(bots.add_bot(door, trader, given))
+        sends(door, trader, f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}')
+    until(lambda: all(owned(door, trader, bot) == 10 for bot in found), 30)
     return found[0], found[1]
 
 
@@ -88,22 +88,22 @@ def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any
 
 
 def test_a_stopped_bot_is_resumed_from_attention(
-    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     door.db.write(
         lambda conn: bot_table.change(
-            conn, ann.id, two[1], is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.id, two[1], is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
     tab.goto(f"{home.ui}/")
     shown(tab, "TSLA 15 Min is stopped")
     tab.get_by_role("button", name="Resume TSLA 15 Min is stopped").click()
     tab.get_by_text("TSLA 15 Min is stopped").wait_for(state="hidden")
-    assert bots.bot_of(door, ann, two[1]).is_active
+    assert bots.bot_of(door, trader, two[1]).is_active
 
 
 def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
-    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     tab.goto(f"{home.ui}/")
     press(tab, "Stop all")
@@ -115,12 +115,12 @@ def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
     dialog.get_by_test_id("stCheckbox").filter(has_text="Sandbox").locator("label").click()
     press(dialog, "Close 1 position")
     shown(dialog, "This closes positions with real money")
-    assert owned(door, ann, two[0]) == 10
+    assert owned(door, trader, two[0]) == 10
     dialog.get_by_role("textbox").fill("FLATTEN")
     dialog.get_by_role("textbox").press("Enter")
     dialog.wait_for(state="hidden")
     shown(tab, "1 of 1 closed", 30)
-    assert owned(door, ann, two[0]) == 0 and owned(door, ann, two[1]) == 10
+    assert owned(door, trader, two[0]) == 0 and owned(door, trader, two[1]) == 10
 
     press(tab, "Entries paused")
     press(tab, "Also close everything")
@@ -129,11 +129,11 @@ def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
     assert again.get_by_role("textbox").count() == 0, "no word for play money"
     press(again, "Cancel")
     again.wait_for(state="hidden")
-    assert owned(door, ann, two[1]) == 10
+    assert owned(door, trader, two[1]) == 10
 
 
 def test_deleting_a_bot_that_owns_something_says_that_it_closes(
-    home: Home, tab: Any, door: App, ann: User, two: tuple[int, int]
+    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     tab.goto(f"{home.ui}/bots?bot={two[1]}")
     press(tab, "Delete")
@@ -143,7 +143,7 @@ def test_deleting_a_bot_that_owns_something_says_that_it_closes(
     dialog.wait_for(state="hidden")
     press(tab, "Delete")
     press(dialog, "Close at market and delete")
-    until(lambda: owned_or_gone(door, ann, two[1]), 20)
+    until(lambda: owned_or_gone(door, trader, two[1]), 20)
 
 
 def owned_or_gone(door: App, user: User, bot_id: int) -> bool:

@@ -29,7 +29,7 @@ def environ(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
-    home: Home, tab: Any, door: App, ann: User
+    home: Home, tab: Any, door: App, trader: User
 ):
     tab.set_viewport_size({"width": 1300, "height": 600})
     tab.goto(f"{home.ui}/bots?new=yes")
@@ -51,7 +51,7 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     field.fill("$10,000")
     press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
-    (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "MSFT"]
+    (bot,) = [bot for bot in _bots(door, trader) if bot.symbol.short == "MSFT"]
     assert bot.size.value == 10_000
 
 
@@ -72,7 +72,7 @@ def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
     )
 
 
-def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any, door: App, ann: User):
+def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any, door: App, trader: User):
     tab.goto(f"{home.ui}/bots?new=yes")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Symbol").fill("SPY")
@@ -92,7 +92,7 @@ def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any
     shown(dialog, "about −$60.00 per trade")
     press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
-    (bot,) = [bot for bot in _bots(door, ann) if bot.symbol.short == "SPY"]
+    (bot,) = [bot for bot in _bots(door, trader) if bot.symbol.short == "SPY"]
     stop = bot.exit_plan.stop_loss
     assert stop is not None and stop.trailing and stop.percent == 3
 
@@ -170,13 +170,13 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
 # --- the webhook address ------------------------------------------------------------------------------------
 
 
-def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, ann: User):
-    token = tokens.rotate_webhook_token(door, ann)
+def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, trader: User):
+    token = tokens.rotate_webhook_token(door, trader)
     with door.db.read() as conn:
-        account = next(each.id for each in account_table.list_all(conn, ann.id) if each.mode == "paper")
+        account = next(each.id for each in account_table.list_all(conn, trader.id) if each.mode == "paper")
     # a message to copy
     bots.add_bot(
-        door, ann, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"}
+        door, trader, {"account_id": account, "symbol": "PEP", "timeframe": "15", "position_size": "1000"}
     )
     for part in ("Webhook", "Alerts"):
         tab.goto(f"{home.ui}/connect?part={part}")

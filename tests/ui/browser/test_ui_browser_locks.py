@@ -45,7 +45,7 @@ class Wire:
 
 
 @pytest.fixture(scope="module")
-def ann(home: Home) -> Iterator[Wire]:
+def trader(home: Home) -> Iterator[Wire]:
     app = build_app(Settings.load(home.environ, ROOT))
     try:
         user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
@@ -55,32 +55,34 @@ def ann(home: Home) -> Iterator[Wire]:
         app.close()
 
 
-def test_a_lock_stands_on_the_page_of_risk_events_and_is_taken_off_there(home: Home, ann: Wire, browser: Any):
-    account = ann.does("POST", "/api/v1/accounts", {"broker": "paper", "mode": "paper", "label": "Paper"})[
+def test_a_lock_stands_on_the_page_of_risk_events_and_is_taken_off_there(
+    home: Home, trader: Wire, browser: Any
+):
+    account = trader.does("POST", "/api/v1/accounts", {"broker": "paper", "mode": "paper", "label": "Paper"})[
         "id"
     ]
     for symbol in ("BTCUSD", "ETHUSD"):
-        ann.does(
+        trader.does(
             "POST",
             "/api/v1/bots",
             {"account_id": account, "symbol": symbol, "timeframe": "15 Min", "position_size": "1000"},
         )
     protection = {"kind": "orders_per_minute", "scope": "user", "settings": {"orders": 2, "lock_minutes": 60}}
-    made = ann.does("POST", "/api/v1/protections", protection)["id"]
+    made = trader.does("POST", "/api/v1/protections", protection)["id"]
     tab = browser.new_context(viewport={"width": 1300, "height": 950}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/risk_events?part=Protections")
     shown(tab, "Nothing is locked")
 
     assert [
-        ann.alert("buy", "BTCUSD", "1"),
-        ann.alert("close", "BTCUSD", "2"),
-        ann.alert("buy", "ETHUSD", "3"),
+        trader.alert("buy", "BTCUSD", "1"),
+        trader.alert("close", "BTCUSD", "2"),
+        trader.alert("buy", "ETHUSD", "3"),
     ] == ["filled", "filled", "refused"]
     shown(tab, "Locked now")  # without a reload
     shown(tab, "2 orders within a minute reached the limit of 2")
-    ann.does("PATCH", f"/api/v1/protections/{made}", {"settings": {"orders": 100}})
-    assert ann.alert("buy", "ETHUSD", "4") == "refused", (
+    trader.does("PATCH", f"/api/v1/protections/{made}", {"settings": {"orders": 100}})
+    assert trader.alert("buy", "ETHUSD", "4") == "refused", (
         "what is locked stays locked, whatever the limit is now"
     )
 
@@ -88,4 +90,4 @@ def test_a_lock_stands_on_the_page_of_risk_events_and_is_taken_off_there(home: H
     shown(tab, "Nothing is locked")
     tab.get_by_text("unlocked", exact=True).first.wait_for()
     assert tab.get_by_role("button", name="Unlock").count() == 0
-    assert ann.alert("buy", "ETHUSD", "5") == "filled"
+    assert trader.alert("buy", "ETHUSD", "5") == "filled"

@@ -47,31 +47,31 @@ def environ(sim: AlpacaSimulator, silent: SilentBroker) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ann(door: App) -> User:
+def trader(door: App) -> User:
     return add_user(door)
 
 
-def says(door: App, ann: User, **alert: Any) -> None:
+def says(door: App, trader: User, **alert: Any) -> None:
     body = json.dumps({"timeframe": "15", "id": str(time.time_ns())} | alert)
-    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
+    door.engine.accept(trader.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
 
-def owned(door: App, ann: User, bot_id: int) -> Any:
+def owned(door: App, trader: User, bot_id: int) -> Any:
     with door.db.read() as conn:
-        return bot_table.get(conn, ann.id, bot_id).position.quantity  # type: ignore[union-attr]
+        return bot_table.get(conn, trader.id, bot_id).position.quantity  # type: ignore[union-attr]
 
 
-def opened(door: App, ann: User) -> list[Any]:
+def opened(door: App, trader: User) -> list[Any]:
     with door.db.read() as conn:
-        return user_orders.list_open(conn, ann.id)
+        return user_orders.list_open(conn, trader.id)
 
 
-def reading(door: App, ann: User, account: int) -> Any:
+def reading(door: App, trader: User, account: int) -> Any:
     with door.db.read() as conn:
-        return reading_table.of_user(conn, ann.id).get(account)
+        return reading_table.of_user(conn, trader.id).get(account)
 
 
-def bot_on(door: App, ann: User, account: int, symbol: str, **more: Any) -> int:
+def bot_on(door: App, trader: User, account: int, symbol: str, **more: Any) -> int:
     given = {
         "account_id": account,
         "symbol": symbol,
@@ -79,15 +79,15 @@ def bot_on(door: App, ann: User, account: int, symbol: str, **more: Any) -> int:
         "position_size": "10",
         "position_size_type": "quantity",
     }
-    return bots.add_bot(door, ann, given | more)
+    return bots.add_bot(door, trader, given | more)
 
 
 @pytest.fixture(scope="module")
-def live(door: App, ann: User, sim: AlpacaSimulator) -> int:
+def live(door: App, trader: User, sim: AlpacaSimulator) -> int:
     """A live account, with 10 AAPL of a bot's and a limit order that waits."""
     account = account_service.add_account(
         door,
-        ann,
+        trader,
         broker="alpaca",
         mode="live",
         label="Real Alpaca",
@@ -96,38 +96,38 @@ def live(door: App, ann: User, sim: AlpacaSimulator) -> int:
         acknowledge="REAL MONEY",
         decline_second_factor=True,
     )
-    bot = bot_on(door, ann, account, "AAPL")
-    bot_on(door, ann, account, "MSFT", order_type="limit", limit_offset_percent="5")
-    until(lambda: reading(door, ann, account), 20)
-    says(door, ann, action="buy", symbol="AAPL")
-    until(lambda: owned(door, ann, bot) == 10, 20)
-    says(door, ann, action="buy", symbol="MSFT")
-    until(lambda: [order for order in opened(door, ann) if order.broker_order_id], 20)
+    bot = bot_on(door, trader, account, "AAPL")
+    bot_on(door, trader, account, "MSFT", order_type="limit", limit_offset_percent="5")
+    until(lambda: reading(door, trader, account), 20)
+    says(door, trader, action="buy", symbol="AAPL")
+    until(lambda: owned(door, trader, bot) == 10, 20)
+    says(door, trader, action="buy", symbol="MSFT")
+    until(lambda: [order for order in opened(door, trader) if order.broker_order_id], 20)
     return account
 
 
 @pytest.fixture(scope="module")
-def papers(door: App, ann: User) -> int:
+def papers(door: App, trader: User) -> int:
     """Sixteen paper accounts; a bot of the first owns something. Its id."""
     accounts = [
         account_service.add_account(
-            door, ann, broker="paper", mode="paper", label=f"Paper {n}", credentials={}, options={}
+            door, trader, broker="paper", mode="paper", label=f"Paper {n}", credentials={}, options={}
         )
         for n in range(16)
     ]
-    bot = bot_on(door, ann, accounts[0], "ETHUSD")
-    says(door, ann, action="buy", symbol="ETHUSD")
-    until(lambda: owned(door, ann, bot) == 10, 20)
+    bot = bot_on(door, trader, accounts[0], "ETHUSD")
+    says(door, trader, action="buy", symbol="ETHUSD")
+    until(lambda: owned(door, trader, bot) == 10, 20)
     return bot
 
 
-def hung_accounts(door: App, ann: User) -> list[int]:
+def hung_accounts(door: App, trader: User) -> list[int]:
     """Three, each with a bot that owns something whose price nobody tells."""
     accounts = []
     for number in range(3):
         account = account_service.add_account(
             door,
-            ann,
+            trader,
             broker="crypto",
             mode="live",
             label=f"Silent {number}",
@@ -189,7 +189,7 @@ def timed(tab: Any, home: Home, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
-    home: Home, door: App, ann: User, live: int, papers: int, browser: Any
+    home: Home, door: App, trader: User, live: int, papers: int, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
@@ -209,7 +209,7 @@ def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
     picture(narrow, "orders_phone")
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
     with door.db.read() as conn:
-        bot = next(order.bot_id for order in user_orders.list_open(conn, ann.id))
+        bot = next(order.bot_id for order in user_orders.list_open(conn, trader.id))
     tab.goto(f"{home.ui}/bots?bot={bot}")
     shown(tab, "Open orders (1)", 20)
     tab.locator(".candles text.tag", has_text="buy").first.wait_for(timeout=20_000)
@@ -220,20 +220,21 @@ def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
     shown(tab, "with real money")
     picture(tab, "cancel")
     press(tab, "Cancel the order")
-    until(lambda: not opened(door, ann), 20)
+    until(lambda: not opened(door, trader), 20)
     tab.get_by_role("table", name="Open orders").wait_for(state="hidden", timeout=20_000)
 
 
 def test_three_brokers_that_hang_hold_up_neither_pages_nor_dialogs(
-    home: Home, door: App, ann: User, live: int, papers: int, silent: SilentBroker, browser: Any
+    home: Home, door: App, trader: User, live: int, papers: int, silent: SilentBroker, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
     timed(tab, home, 1)  # whatever is loaded for the first time
     without = timed(tab, home)
-    accounts = hung_accounts(door, ann)
+    accounts = hung_accounts(door, trader)
     until(
-        lambda: all((found := reading(door, ann, account)) and found.error_code for account in accounts), 40
+        lambda: all((found := reading(door, trader, account)) and found.error_code for account in accounts),
+        40,
     )
     hung = timed(tab, home)
     print({name: (round(without[name], 2), round(hung[name], 2)) for name in hung})
@@ -245,7 +246,7 @@ def test_three_brokers_that_hang_hold_up_neither_pages_nor_dialogs(
 
 
 def test_what_is_not_known_is_not_called_empty_and_no_dot_of_it_is_green(
-    home: Home, ann: User, live: int, browser: Any
+    home: Home, trader: User, live: int, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)

@@ -38,7 +38,7 @@ def environ(sim: Simulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ann(door: App) -> User:
+def trader(door: App) -> User:
     return add_user(door)
 
 
@@ -74,13 +74,13 @@ def add_by_link(tab: Any, sim: Simulator) -> None:
     tab.get_by_role("dialog").wait_for(state="hidden")
 
 
-def the_account(door: App, ann: User) -> Account:
+def the_account(door: App, trader: User) -> Account:
     with door.db.read() as conn:
-        (account,) = account_table.list_all(conn, ann.id)
+        (account,) = account_table.list_all(conn, trader.id)
     return account
 
 
-def bought(door: App, ann: User, account: Account) -> bool:
+def bought(door: App, trader: User, account: Account) -> bool:
     """A bot on the account buys at Schwab, by the worker."""
     bot = {
         "account_id": account.id,
@@ -89,13 +89,13 @@ def bought(door: App, ann: User, account: Account) -> bool:
         "position_size": "10",
         "position_size_type": "quantity",
     }
-    bot_id = bots.add_bot(door, ann, bot)
+    bot_id = bots.add_bot(door, trader, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
-    door.engine.accept(ann.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
+    door.engine.accept(trader.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
     def owns() -> bool:
         with door.db.read() as conn:
-            found = bot_table.get(conn, ann.id, bot_id)
+            found = bot_table.get(conn, trader.id, bot_id)
         return found is not None and found.position.quantity == 10
 
     return until(owns, 20)
@@ -107,7 +107,7 @@ def signed_in_days_ago(door: App, sim: Simulator, account: Account, days: float)
 
 
 def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
-    home: Home, sim: Simulator, door: App, ann: User, browser: Any
+    home: Home, sim: Simulator, door: App, trader: User, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
@@ -115,8 +115,8 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
     add_by_link(tab, sim)
     shown(tab, "connected: equity 100,000.00 USD")
     assert tab.get_by_role("button", name="Sign in at Schwab").count() == 0, "nothing to do for days"
-    account = the_account(door, ann)
-    assert account.is_active and bought(door, ann, account)
+    account = the_account(door, trader)
+    assert account.is_active and bought(door, trader, account)
     assert sim.front.core.balances["AAPL"] == 10
 
     signed_in_days_ago(door, sim, account, 5.5)
@@ -128,19 +128,19 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
     paste(tab, sent_back(tab, sim))
     shown(tab, "signed in for seven days")
     tab.get_by_text("The sign-in at Schwab ends in").wait_for(state="hidden")
-    kept = Token.read(door.vault.decrypt(the_account(door, ann).session or ""))
+    kept = Token.read(door.vault.decrypt(the_account(door, trader).session or ""))
     assert kept.ends > datetime.now(UTC) + timedelta(days=6, hours=23)
 
 
 def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_its_button(
-    home: Home, sim: Simulator, door: App, ann: User, browser: Any
+    home: Home, sim: Simulator, door: App, trader: User, browser: Any
 ):
     account = owned.account_of(
         door,
-        ann,
+        trader,
         accounts.add_account(
             door,
-            ann,
+            trader,
             broker="schwab",
             mode="live",
             label="Left alone",
@@ -161,4 +161,4 @@ def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_
     paste(tab, sent_back(tab, sim))
     shown(tab, "Left alone: signed in for seven days")
     card.get_by_text("Disabled").wait_for(state="hidden")
-    assert owned.account_of(door, ann, account.id).is_active
+    assert owned.account_of(door, trader, account.id).is_active

@@ -28,7 +28,7 @@ def environ(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ann(door: App, sim: AlpacaSimulator) -> User:
+def trader(door: App, sim: AlpacaSimulator) -> User:
     """Long AAPL with real money, and long BTC on paper."""
     user = add_user(door)
     paper = accounts.add_account(
@@ -79,7 +79,9 @@ def photo(tab: Any, name: str) -> None:
         tab.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: App, ann: User, browser: Any):
+def test_live_and_paper_are_seen_apart_and_the_choice_stays(
+    home: Home, door: App, trader: User, browser: Any
+):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
     shown(tab, "live money", 30)
@@ -110,7 +112,7 @@ def test_live_and_paper_are_seen_apart_and_the_choice_stays(home: Home, door: Ap
     photo(other, "positions-live")
 
 
-def test_closing_with_real_money_says_so_in_the_dialog(home: Home, door: App, ann: User, browser: Any):
+def test_closing_with_real_money_says_so_in_the_dialog(home: Home, door: App, trader: User, browser: Any):
     tab = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/bots?scope=live")

@@ -36,7 +36,7 @@ def app(home: Home) -> Iterator[App]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ann(app: App) -> None:
+def trader(app: App) -> None:
     """Two bots, and 120 round trips of theirs, an hour each; what each made tells it from the others."""
     user = add_user(app)
     users.change_options(app, user, {"time_zone": "Europe/Berlin"})

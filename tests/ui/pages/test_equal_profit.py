@@ -14,13 +14,13 @@ from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.format import signed
 from dashtrade.ui.shell import runtime
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 from tests.support.pages import Shown, card, page
 
 
 @pytest.fixture
-def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
+def app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Iterator[App]:
     made = make_app(clock=clock, feed=feed)
     runtime.use(made)
     yield made
@@ -28,9 +28,9 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 @pytest.fixture
-def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
+def trader(app: App, feed: ManualFeed, seen_as: Any) -> Trader:
     """Long one and short another, at prices that do not come out even; and one trade ended today."""
-    person = House(app).join()
+    person = Installation(app).join()
     for symbol, sides in (("AAPL", "both"), ("MSFT", "both"), ("BTCUSD", "both")):
         person.bot(symbol, sides=sides, position_size="5000")
     for action, symbol, at in (
@@ -48,17 +48,17 @@ def ann(app: App, feed: SetFeed, seen_as: Any) -> Person:
 
 
 def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(
-    ann: Person, app: App, drawn: Shown
+    trader: Trader, app: App, drawn: Shown
 ):
-    of_bots = {bot["id"]: bot["position"]["unrealized_pnl"] for bot in ann.get("/bots")["items"]}
+    of_bots = {bot["id"]: bot["position"]["unrealized_pnl"] for bot in trader.get("/bots")["items"]}
     of_positions = {
         part["bot_id"]: part["unrealized_pnl"]
-        for item in ann.get("/positions")["items"]
+        for item in trader.get("/positions")["items"]
         for part in item["bots"]
     }
     told = {bot_id: signed(Decimal(profit)) for bot_id, profit in of_bots.items() if profit != "0"}
     assert len(told) == 2 and {bot_id: of_bots[bot_id] for bot_id in of_positions} == of_positions
-    ticks = {name: words[0] for name, words in live_cells.of_user(app, ann.user).items()}
+    ticks = {name: words[0] for name, words in live_cells.of_user(app, trader.user).items()}
     places = {
         "overview": page(drawn, "overview"),
         "bots": page(drawn, "bots"),
@@ -72,21 +72,23 @@ def test_open_profit_is_the_same_on_every_page_in_every_tick_and_in_the_api(
     whole = signed(sum(map(Decimal, of_bots.values())))
     assert (
         places["overview"]["open:paper:USD"]
-        == places["positions"][f"open:{ann.paper}:USD"]
+        == places["positions"][f"open:{trader.paper}:USD"]
         == ticks["open:paper:USD"]
         == whole
     )
 
 
-def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(ann: Person, app: App, drawn: Shown):
-    told = ann.get("/performance")["total"]
+def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(
+    trader: Trader, app: App, drawn: Shown
+):
+    told = trader.get("/performance")["total"]
     net = signed(Decimal(told["net_pnl"]))
     assert Decimal(told["net_pnl"]) > 0
     page(drawn, "overview")
     assert card(drawn, "figures", "Today, realised") == net
     page(drawn, "performance")
     assert card(drawn, "totals", "Profit after fees") == net
-    by_bot = {bot["id"]: Decimal(bot["total_pnl"]) for bot in ann.get("/bots")["items"]}
+    by_bot = {bot["id"]: Decimal(bot["total_pnl"]) for bot in trader.get("/bots")["items"]}
     assert signed(sum(by_bot.values())) == net
     for bot_id, total in by_bot.items():
         page(drawn, "bots", bot=str(bot_id))

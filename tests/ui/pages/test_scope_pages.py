@@ -11,17 +11,17 @@ from dashtrade.context import App
 from dashtrade.ui.kit.format import signed
 from tests.api.test_scope import app, mixed  # noqa: F401
 from tests.support.databases import sqlite
-from tests.support.fakes import SetClock, SetFeed
+from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.pages import Shown, card, page
 
 
 @sqlite
 @pytest.mark.parametrize("seed", [1, 2])
 def test_each_page_shows_its_scopes_sums(
-    app: App, feed: SetFeed, clock: SetClock, seen_as: Any, drawn: Shown, seed: int
+    app: App, feed: ManualFeed, clock: ManualClock, seen_as: Any, drawn: Shown, seed: int
 ):
     case = mixed(app, feed, clock, seed)
-    seen_as(case.ann.user)
+    seen_as(case.trader.user)
     for of in case.scopes():
         opened, cells = case.open(of), page(drawn, "overview", scope=of.text)
         shown = {
@@ -31,7 +31,7 @@ def test_each_page_shows_its_scopes_sums(
         others = {name: profit for name, profit in opened.items() if name not in shown}
         note = next(card["note"] for card in drawn["figures"]["cards"] if card["label"] == "Open profit")
         assert all(signed(profit, name) in note for name, profit in others.items())
-        told = case.ann.get("/performance", scope=of.text)
+        told = case.trader.get("/performance", scope=of.text)
         page(drawn, "performance", scope=of.text, span="all")
         if told["items"]:
             total = told["total"]
@@ -43,7 +43,7 @@ def test_each_page_shows_its_scopes_sums(
             for key in ("bots",)
             for row in (page(drawn, "bots", scope=of.text), drawn.get(key) or {"rows": []})[1]["rows"]
         }
-        accounts = {bot["id"]: bot["account_id"] for bot in case.ann.get("/bots", limit=500)["items"]}
+        accounts = {bot["id"]: bot["account_id"] for bot in case.trader.get("/bots", limit=500)["items"]}
         assert {accounts[bot_id] for bot_id in rows} <= {
             i
             for i, real in case.accounts.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot_database import DatabaseAway
+from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Stop
@@ -19,7 +19,7 @@ from dashtrade.tables import people as people_table
 from dashtrade.tables import switches as switch_table
 from dashtrade.ui.setup.alert_messages import DIALECTS, FILLED_IN, message_to_try
 from dashtrade.ui.shell.errors import explained
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.pages import opened, with_data
 
 # --- what can be done ---------------------------------------------------------------------------------------
@@ -30,9 +30,9 @@ from tests.support.pages import opened, with_data
     [("history", {}, "Alerts"), ("signals", {}, "Alerts"), ("setup", {"part": "Alerts"}, "New bot")],
 )
 def test_the_button_of_an_empty_page_leads_to_what_it_says(
-    page: str, query: dict[str, str], leads_to: str, ann: Person, seen_as: Any
+    page: str, query: dict[str, str], leads_to: str, trader: Trader, seen_as: Any
 ):
-    seen_as(ann.user)
+    seen_as(trader.user)
     tab = opened(page, **query)
     next(button for button in tab.button if button.key.startswith("empty_button_")).click().run()
     assert not tab.exception
@@ -44,47 +44,49 @@ def test_the_button_of_an_empty_page_leads_to_what_it_says(
         ), "the dialog of a new bot is open"
 
 
-def test_a_paper_account_is_opened_by_one_button(ann: Person, seen_as: Any):
-    seen_as(ann.user)
+def test_a_paper_account_is_opened_by_one_button(trader: Trader, seen_as: Any):
+    seen_as(trader.user)
     tab = opened("overview")
     next(button for button in tab.button if button.label == "Open a paper account").click().run()
-    assert len(ann.get("/accounts")["items"]) == 1
+    assert len(trader.get("/accounts")["items"]) == 1
 
 
-def test_stop_all_does_what_it_says(ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(ann.user)
+def test_stop_all_does_what_it_says(trader: Trader, app: App, seen_as: Any):
+    with_data(trader)
+    seen_as(trader.user)
     tab = opened("overview")
     tab.radio(key="stop_choice").set_value(Stop.REDUCE_ONLY)
     tab.button(key="stop_now").click().run()
     with app.db.read() as conn:
-        assert [row.stop for row in switch_table.list_switches(conn, ann.user.id)] == ["reduce_only"]
+        assert [row.stop for row in switch_table.list_switches(conn, trader.user.id)] == ["reduce_only"]
     tab.button(key="start_again").click().run()
-    assert ann.get("/switches")["items"] == []
+    assert trader.get("/switches")["items"] == []
 
 
-def test_a_double_click_on_a_test_alert_is_one_order(ann: Person, house: House, seen_as: Any):
-    ann.bot("AAPL")
-    seen_as(ann.user)
+def test_a_double_click_on_a_test_alert_is_one_order(
+    trader: Trader, installation: Installation, seen_as: Any
+):
+    trader.bot("AAPL")
+    seen_as(trader.user)
     tab = opened("setup", part="Alerts")
     first = tab.session_state["test_id"]
     for _ in range(2):  # the second click comes before the page has been drawn anew
         tab.session_state["test_id"] = first
         tab.button(key="send_test").click().run()
-    house.work()
-    assert len(ann.get("/orders")["items"]) == 1
+    installation.work()
+    assert len(trader.get("/orders")["items"]) == 1
 
 
-def test_closing_twice_from_one_question_is_one_order(ann: Person, house: House, app: App):
-    bot = with_data(ann)
-    before = len(ann.get("/orders")["items"])
+def test_closing_twice_from_one_question_is_one_order(trader: Trader, installation: Installation, app: App):
+    bot = with_data(trader)
+    before = len(trader.get("/orders")["items"])
     for _ in range(2):
-        bot_service.close_bot(app, ann.user, bot, request_id="asked-once")
-    house.work()
-    assert len(ann.get("/orders")["items"]) == before + 1
+        bot_service.close_bot(app, trader.user, bot, request_id="asked-once")
+    installation.work()
+    assert len(trader.get("/orders")["items"]) == before + 1
 
 
-def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, seen_as: Any):
+def test_what_the_service_refuses_is_said_on_the_page(installation: Installation, app: App, seen_as: Any):
     user_id = people_service.add_user(
         app, email="cy@example.com", name="Cy", password="correct horse battery"
     )
@@ -103,9 +105,9 @@ def test_what_the_service_refuses_is_said_on_the_page(house: House, app: App, se
 
 
 @pytest.mark.parametrize(("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")])
-def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann: Person, seen_as: Any):
-    ann.bot("AAPL", name="Trend")
-    seen_as(ann.user)
+def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, trader: Trader, seen_as: Any):
+    trader.bot("AAPL", name="Trend")
+    seen_as(trader.user)
     tab = opened("setup", part="Alerts")
     tab.text_area(key="payload").set_value(f"buy {symbol}").run()
     assert not tab.exception and not tab.error
@@ -115,27 +117,27 @@ def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, ann
 @pytest.mark.parametrize(
     "raw", ["", "{", '{"action": "buy"}', "BUY", '{"action":"{{x}}","symbol":"AAPL"}', "\u0000", "[" * 3000]
 )
-def test_any_pasted_payload_is_read_or_explained(raw: str, ann: Person, seen_as: Any):
-    seen_as(ann.user)
+def test_any_pasted_payload_is_read_or_explained(raw: str, trader: Trader, seen_as: Any):
+    seen_as(trader.user)
     tab = opened("setup", part="Alerts")
     tab.text_area(key="payload").set_value(raw).run()
     assert not tab.exception and tab.error
 
 
-def test_a_field_is_named_in_words(ann: Person):
+def test_a_field_is_named_in_words(trader: Trader):
     said = explained(
         Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number.")
     )
     assert said.startswith("**Daily loss limit is not a number")
 
 
-def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
+def test_bots_of_one_name_are_told_apart(trader: Trader, app: App):
     first, second, third = (
-        ann.bot("AAPL", name="Trend"),
-        ann.bot("MSFT", name="Trend"),
-        ann.bot("TSLA", name="Swing"),
+        trader.bot("AAPL", name="Trend"),
+        trader.bot("MSFT", name="Trend"),
+        trader.bot("TSLA", name="Swing"),
     )
-    assert bot_names(app, ann.user) == {
+    assert bot_names(app, trader.user) == {
         first: f"Trend (no. {first})",
         second: f"Trend (no. {second})",
         third: "Swing",
@@ -143,9 +145,9 @@ def test_bots_of_one_name_are_told_apart(ann: Person, app: App):
 
 
 def test_a_page_without_its_database_says_so(
-    ann: Person, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch
+    trader: Trader, app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    assert "nothing was changed" in explained(DatabaseAway("locked"))
+    assert "nothing was changed" in explained(DatabaseUnavailable("locked"))
     assert "log" in explained(RuntimeError("secret detail")) and "secret" not in explained(
         RuntimeError("secret detail")
     )
@@ -153,29 +155,31 @@ def test_a_page_without_its_database_says_so(
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("action", ["buy", "sell", "close"])
-def test_the_message_of_the_alert_builder_reaches_its_bot(dialect: Any, action: str, ann: Person, app: App):
-    ann.bot("MSFT")
-    bot = bot_service.bot_of(app, ann.user, ann.bot("NASDAQ:AAPL", "1 Hour"))
+def test_the_message_of_the_alert_builder_reaches_its_bot(
+    dialect: Any, action: str, trader: Trader, app: App
+):
+    trader.bot("MSFT")
+    bot = bot_service.bot_of(app, trader.user, trader.bot("NASDAQ:AAPL", "1 Hour"))
     message = dialect.build(bot, action)
     for name, value in FILLED_IN.items():
         message = message.replace(name, value)
     signal = parse(message.encode()).signal
     assert (signal.symbol, signal.timeframe) == (bot.symbol, bot.timeframe)
     assert signal.action == (action if dialect.asks_action else "buy")
-    said = ann.alert(message)
+    said = trader.alert(message)
     assert said.status_code == 202, said.text
 
 
-def test_a_test_message_names_its_bot(ann: Person, app: App):
-    bot = bot_service.bot_of(app, ann.user, ann.bot("BTCUSD", "1 Hour"))
+def test_a_test_message_names_its_bot(trader: Trader, app: App):
+    bot = bot_service.bot_of(app, trader.user, trader.bot("BTCUSD", "1 Hour"))
     assert parse(message_to_try(bot, "buy", "1").encode()).signal.bot == str(bot.id)
 
 
-def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(house: House, app: App):
-    ann, bob = house.join(), house.join("bob@example.com")
-    with_data(ann)
+def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(installation: Installation, app: App):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    with_data(trader)
     with_data(bob)
-    lines = "".join(trade_files.fills(app, ann.user, {})).splitlines()
+    lines = "".join(trade_files.fills(app, trader.user, {})).splitlines()
     assert lines[0].startswith("Number,Time (UTC),Bot,")
     assert len(lines) == 4
     assert not [

@@ -29,7 +29,7 @@ from dashtrade.ui.kit import live_cells
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.page import START
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data, words
 
 # --- who sees what ------------------------------------------------------------------------------------------
@@ -44,8 +44,8 @@ def test_a_stranger_sees_nothing_of_any_page(page: str, app: App, seen_as: Any):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, ann: Person, seen_as: Any):
-    seen_as(ann.user)
+def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, trader: Trader, seen_as: Any):
+    seen_as(trader.user)
     tab = opened(page)
     assert not tab.exception and not tab.error
     if page == "admin":
@@ -57,9 +57,11 @@ def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, ann: Person, s
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("page", PAGES)
-def test_each_page_shows_each_role_what_it_has_and_no_more(page: str, role: Role, house: House, seen_as: Any):
-    with_data(house.join("other@example.com"), name="Of another")
-    me = house.join("me@example.com", role)
+def test_each_page_shows_each_role_what_it_has_and_no_more(
+    page: str, role: Role, installation: Installation, seen_as: Any
+):
+    with_data(installation.join("other@example.com"), name="Of another")
+    me = installation.join("me@example.com", role)
     with_data(me)
     seen_as(me.user)
     tab = opened(page)
@@ -78,11 +80,13 @@ def test_each_page_shows_each_role_what_it_has_and_no_more(page: str, role: Role
         *(("admin", {"part": part}) for part in ("People", "Trades", "System", "Log of deeds")),
     ],
 )
-def test_names_that_look_like_markup_stay_names(page: str, query: dict[str, str], house: House, seen_as: Any):
-    ann = house.join("ann@example.com", Role.SUPERADMIN)
-    with_data(ann, name=HOSTILE)
-    ann.does("PATCH", "/accounts/1", {"label": HOSTILE})
-    seen_as(ann.user)
+def test_names_that_look_like_markup_stay_names(
+    page: str, query: dict[str, str], installation: Installation, seen_as: Any
+):
+    trader = installation.join("ann@example.com", Role.SUPERADMIN)
+    with_data(trader, name=HOSTILE)
+    trader.does("PATCH", "/accounts/1", {"label": HOSTILE})
+    seen_as(trader.user)
     tab = opened(page, **query)
     assert not tab.exception
     assert ":red[x]" not in words(tab).replace("\\:red\\[x\\]", "")
@@ -126,8 +130,8 @@ def test_parts_that_renew_themselves_ask_who_is_looking(path: Path):
     )
 
 
-def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as: Any):
-    ann.bot("AAPL", name="The first")
+def test_ten_thousand_bots_are_shown_in_a_moment(trader: Trader, app: App, seen_as: Any):
+    trader.bot("AAPL", name="The first")
 
     def many(conn: Any) -> None:
         row = conn.execute(bot_table.bots.select()).one()._asdict()
@@ -138,7 +142,7 @@ def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as:
         )
 
     app.db.write(many)
-    seen_as(ann.user)
+    seen_as(trader.user)
     for page in ("overview", "positions", "bots"):
         began = time.process_time()  # work, not waiting: others may use the machine
         tab = opened(page)
@@ -147,28 +151,28 @@ def test_ten_thousand_bots_are_shown_in_a_moment(ann: Person, app: App, seen_as:
     assert "10,000 bots" in words(tab)
 
 
-def test_flattening_has_a_second_step(ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(ann.user)
+def test_flattening_has_a_second_step(trader: Trader, app: App, seen_as: Any):
+    with_data(trader)
+    seen_as(trader.user)
     tab = opened("overview")
     tab.radio(key="stop_choice").set_value("flatten").run()
     tab.button(key="danger_stop_now").click().run()
-    assert not flatten.latest(app, ann.user) and not ann.get("/switches")["items"], (
+    assert not flatten.latest(app, trader.user) and not trader.get("/switches")["items"], (
         "the first press closes nothing"
     )
     (tick,) = [box for box in tab.checkbox if "1 position" in box.label]
     assert tick.value and "worth" in tick.label and "Paper" in tick.label
 
 
-def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(ann: Person, app: App, seen_as: Any):
-    bot = with_data(ann)
-    account = bot_service.bot_of(app, ann.user, bot).account_id
-    symbol = bot_service.bot_of(app, ann.user, bot).symbol
+def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(trader: Trader, app: App, seen_as: Any):
+    bot = with_data(trader)
+    account = bot_service.bot_of(app, trader.user, bot).account_id
+    symbol = bot_service.bot_of(app, trader.user, bot).symbol
     now = app.clock.now()
     app.db.write(
         lambda conn: conn.execute(
             drift_table.drifts.insert().values(
-                user_id=ann.user.id,
+                user_id=trader.user.id,
                 account_id=account,
                 asset=asset_of(symbol),
                 symbol=symbol,
@@ -188,9 +192,9 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(ann: Person
             )
         )
     )
-    seen_as(ann.user)
-    [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.POSITION_MISMATCH]
-    assert attention_list.words(ann.user, item) == (
+    seen_as(trader.user)
+    [item] = [one for one in attention(app, trader.user) if one.kind is AttentionKind.POSITION_MISMATCH]
+    assert attention_list.words(trader.user, item) == (
         f"{symbol.short}: position mismatch of 5",
         "The broker has 15, your bots own 10.",
     )
@@ -205,28 +209,28 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(ann: Person
     ]
 
 
-def test_a_skip_that_did_no_harm_needs_no_attention(ann: Person, app: App):
-    with_data(ann)
-    ann.trades("buy")
-    items = attention(app, ann.user)
+def test_a_skip_that_did_no_harm_needs_no_attention(trader: Trader, app: App):
+    with_data(trader)
+    trader.trades("buy")
+    items = attention(app, trader.user)
     assert not [item for item in items if item.reason.code is Code.ALREADY_OWNED]
-    assert "An alert could not be read" in [attention_list.words(ann.user, item)[0] for item in items]
+    assert "An alert could not be read" in [attention_list.words(trader.user, item)[0] for item in items]
 
 
-def test_changes_of_a_bot_are_told_with_what_was_before(ann: Person, app: App, seen_as: Any):
-    bot = with_data(ann)
-    ann.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "250", "name": "Trend"})
-    (newest, *_) = history.history(app, ann.user, bot)
+def test_changes_of_a_bot_are_told_with_what_was_before(trader: Trader, app: App, seen_as: Any):
+    bot = with_data(trader)
+    trader.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "250", "name": "Trend"})
+    (newest, *_) = history.history(app, trader.user, bot)
     assert (newest.what, newest.changes) == ("bot changed", (("daily_loss_limit", "500", "250"),))
-    seen_as(ann.user)
+    seen_as(trader.user)
     tab = opened("bots", bot=str(bot))
     assert not tab.exception and not tab.error
 
 
-def test_nobody_sees_anything_of_another(house: House, seen_as: Any):
-    ann, bob = house.join(), house.join("bob@example.com")
-    bot = with_data(ann, name="Anns secret bot")
-    signal = ann.get("/signals")["items"][0]["id"]
+def test_nobody_sees_anything_of_another(installation: Installation, seen_as: Any):
+    trader, bob = installation.join(), installation.join("bob@example.com")
+    bot = with_data(trader, name="Anns secret bot")
+    signal = trader.get("/signals")["items"][0]["id"]
     seen_as(bob.user)
     for tab in (opened("bots", bot=str(bot)), opened("signals", signal=signal)):
         assert not tab.exception
@@ -239,15 +243,17 @@ def test_started_by_streamlit_it_says_how_to_start(seen_as: Any):
     assert [error.value for error in tab.error] == [START]
 
 
-def test_one_asset_in_two_currencies_is_counted_together(ann: Person, app: App):
+def test_one_asset_in_two_currencies_is_counted_together(trader: Trader, app: App):
     """BTC/USD and BTC/EUR are both BTC: neither is missing because of the other."""
-    dollars, euros = (bot_service.bot_of(app, ann.user, ann.bot(symbol)) for symbol in ("BTCUSD", "BTC/EUR"))
-    ann.alert({"action": "buy", "symbol": "BTCUSD"})
-    ann.alert({"action": "buy", "symbol": "BTC/EUR"})
-    ann.house.work()
-    held = portfolio_summary.holdings(app, ann.user, open_only=True)
+    dollars, euros = (
+        bot_service.bot_of(app, trader.user, trader.bot(symbol)) for symbol in ("BTCUSD", "BTC/EUR")
+    )
+    trader.alert({"action": "buy", "symbol": "BTCUSD"})
+    trader.alert({"action": "buy", "symbol": "BTC/EUR"})
+    trader.installation.work()
+    held = portfolio_summary.holdings(app, trader.user, open_only=True)
     assert {h.bot.id for h in held} == {dollars.id, euros.id}
-    account = find_account(app, ann.user, dollars.account_id)
+    account = find_account(app, trader.user, dollars.account_id)
     at_broker = positions_of(app, account)
     assert len(at_broker) == 2
     assert live_cells.outside_of(account, held, at_broker) == []

@@ -30,7 +30,7 @@ from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.runtime import Budget
 from tests.support.hosts import Storing
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
 
 PARTS = ["Overview", "People", "Trades", "System", "Log of deeds"]
@@ -69,9 +69,11 @@ def cy(app: App) -> User:
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("role", list(Role))
-def test_each_part_of_the_admin_page_as_each_role(part: str, role: Role, house: House, seen_as: Any):
-    with_data(house.join("other@example.com"), name=HOSTILE)
-    me = house.join("me@example.com", role)
+def test_each_part_of_the_admin_page_as_each_role(
+    part: str, role: Role, installation: Installation, seen_as: Any
+):
+    with_data(installation.join("other@example.com"), name=HOSTILE)
+    me = installation.join("me@example.com", role)
     seen_as(me.user)
     tab = opened("admin", part=part)
     assert not tab.exception and not tab.error
@@ -106,32 +108,32 @@ def test_the_account_page_in_each_state(state: str, app: App, seen_as: Any):
 # --- one's account ------------------------------------------------------------------------------------------
 
 
-def test_messages_are_listed_and_marked_as_read(ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(ann.user)
+def test_messages_are_listed_and_marked_as_read(trader: Trader, app: App, seen_as: Any):
+    with_data(trader)
+    seen_as(trader.user)
     tab = opened("account")
     with app.db.read() as conn:
-        newest = messages.list_page(conn, ann.user.id, before=None, limit=1)[0]
+        newest = messages.list_page(conn, trader.user.id, before=None, limit=1)[0]
     shown = "".join(str(part.proto.body) for part in tab.get("html"))
     title = newest.words(UTC).title
     assert f'<a href="/signals?signal={newest.signal_id}" target="_self">{title}</a>' in shown
     read = next(one for one in tab.button if one.label.startswith("Mark"))
     read.click().run()
     with app.db.read() as conn:
-        assert messages.list_page(conn, ann.user.id, before=None, limit=9, unread_only=True) == []
+        assert messages.list_page(conn, trader.user.id, before=None, limit=9, unread_only=True) == []
 
 
 def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
-    ann: Person, app: App, seen_as: Any
+    trader: Trader, app: App, seen_as: Any
 ):
     def many(conn: Any) -> None:
         for number in range(20):
             fine = BrokerAnswers(account=f"Message {number:02d}")
             worse = KeyRefused(account=f"Message {number:02d}", reason=NO_REASON, paused_bots=0)
-            messages.notify(conn, ann.user.id, worse if number == 0 else fine, now=app.clock.now())
+            messages.notify(conn, trader.user.id, worse if number == 0 else fine, now=app.clock.now())
 
     app.db.write(many)
-    seen_as(ann.user)
+    seen_as(trader.user)
 
     def titles(tab: AppTest) -> list[str]:
         return sorted(
@@ -151,8 +153,8 @@ def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
     assert titles(tab) == ["Message 00"]
 
 
-def test_the_log_of_deeds_reads_as_sentences(app: App, house: House, seen_as: Any):
-    boss = house.join("boss@example.com", Role.SUPERADMIN)
+def test_the_log_of_deeds_reads_as_sentences(app: App, installation: Installation, seen_as: Any):
+    boss = installation.join("boss@example.com", Role.SUPERADMIN)
     bot = boss.bot("AAPL", daily_loss_limit="400")
     boss.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "500"})
     seen_as(boss.user)
@@ -164,8 +166,8 @@ def test_the_log_of_deeds_reads_as_sentences(app: App, house: House, seen_as: An
     assert _detail(newest) == "no. 1, daily loss limit: 400 → 500"
 
 
-def test_a_demo_is_kept_on_the_account_page(app: App, house: House, seen_as: Any):
-    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+def test_a_demo_is_kept_on_the_account_page(app: App, installation: Installation, seen_as: Any):
+    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
     user = reread(app, demo.start(app, address=""))
     seen_as(user)
     code = invitations.invite(app, boss, email="", role=Role.STANDARD)
@@ -185,8 +187,10 @@ def test_a_demo_is_kept_on_the_account_page(app: App, house: House, seen_as: Any
 # --- admins -------------------------------------------------------------------------------------------------
 
 
-def test_simulation_is_switched_on_the_page_and_shown_on_every_page(app: App, house: House, seen_as: Any):
-    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+def test_simulation_is_switched_on_the_page_and_shown_on_every_page(
+    app: App, installation: Installation, seen_as: Any
+):
+    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
     seen_as(boss)
     tab = opened("admin", part="System")
     tab.button(key="simulate").click().run()
@@ -195,8 +199,8 @@ def test_simulation_is_switched_on_the_page_and_shown_on_every_page(app: App, ho
         assert "Simulation mode" in "".join(str(part.proto.body) for part in opened(page).get("html")), page
 
 
-def test_a_backup_is_made_and_listed(app: App, house: House, seen_as: Any):
-    seen_as(house.join("boss@example.com", Role.SUPERADMIN).user)
+def test_a_backup_is_made_and_listed(app: App, installation: Installation, seen_as: Any):
+    seen_as(installation.join("boss@example.com", Role.SUPERADMIN).user)
     tab = opened("admin", part="System")
     tab.button(key="make_backup").click().run()
     assert not tab.exception and not tab.error
@@ -204,10 +208,10 @@ def test_a_backup_is_made_and_listed(app: App, house: House, seen_as: Any):
     assert len(made) == 1 and made[0].stat().st_mode & 0o077 == 0
 
 
-def test_the_log_is_filtered_and_holds_no_secret(app: App, house: House, seen_as: Any):
+def test_the_log_is_filtered_and_holds_no_secret(app: App, installation: Installation, seen_as: Any):
     from dashtrade.services.people import admin
 
-    boss = house.join("boss@example.com", Role.SUPERADMIN).user
+    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
     app.settings.logs.mkdir(parents=True)
     (app.settings.logs / "webhook.log").write_text(
         "2026-01-01T00:00:01.000 INFO dashtrade.a fine token=abcdefgh12345\n"
@@ -221,7 +225,9 @@ def test_the_log_is_filtered_and_holds_no_secret(app: App, house: House, seen_as
     assert len(admin.log_lines(app, boss, level="ERROR", text="", most=9)) == 1
     assert len(admin.log_lines(app, boss, level="DEBUG", text="ODD", most=9)) == 1
     with pytest.raises(Refusal):
-        admin.log_lines(app, house.join("ada@example.com", Role.ADMIN).user, level="INFO", text="", most=9)
+        admin.log_lines(
+            app, installation.join("ada@example.com", Role.ADMIN).user, level="INFO", text="", most=9
+        )
     seen_as(boss)
     assert "went wrong" in "".join(
         str(part.proto.body) for part in opened("admin", part="System").get("html")
@@ -241,9 +247,11 @@ def everything(app: App) -> dict[str, list[Any]]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "admin"])
-def test_no_button_acts_for_one_who_looks_at_anothers_pages(page: str, ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(replace(ann.user, viewer="ada@example.com"))
+def test_no_button_acts_for_one_who_looks_at_anothers_pages(
+    page: str, trader: Trader, app: App, seen_as: Any
+):
+    with_data(trader)
+    seen_as(replace(trader.user, viewer="ada@example.com"))
     before = everything(app)
     tab = opened(page)
     assert not tab.exception
@@ -257,25 +265,25 @@ def test_no_button_acts_for_one_who_looks_at_anothers_pages(page: str, ann: Pers
     assert everything(app) == before
 
 
-def test_what_is_refused_in_the_view_is_said(ann: Person, app: App, seen_as: Any):
-    with_data(ann)
-    seen_as(replace(ann.user, viewer="ada@example.com"))
+def test_what_is_refused_in_the_view_is_said(trader: Trader, app: App, seen_as: Any):
+    with_data(trader)
+    seen_as(replace(trader.user, viewer="ada@example.com"))
     tab = opened("account")
     next(one for one in tab.button if one.label.startswith("Mark")).click().run()
     assert "cannot act on them" in tab.error[0].value
 
 
-def test_an_onlookers_alert_is_not_handed_to_the_worker_either(ann: Person, app: App, seen_as: Any):
+def test_an_onlookers_alert_is_not_handed_to_the_worker_either(trader: Trader, app: App, seen_as: Any):
     """In the served dashboard the worker writes what is accepted: it must be refused before it goes there."""
-    with_data(ann)
-    seen_as(replace(ann.user, viewer="ada@example.com"))
+    with_data(trader)
+    seen_as(replace(trader.user, viewer="ada@example.com"))
     handed: list[Any] = []
     app.engine.host = Storing(handed.append)
     tab = opened("setup", part="Alerts")
     tab.button(key="send_test").click().run()
     assert not tab.exception and "cannot act on them" in tab.error[0].value
     assert not handed
-    seen_as(ann.user)
+    seen_as(trader.user)
     opened("setup", part="Alerts").button(key="send_test").click().run()
     assert len(handed) == 1
 

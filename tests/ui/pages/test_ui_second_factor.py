@@ -24,7 +24,7 @@ from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
 from tests.support.hosts import Woken
-from tests.support.installation import House, Person
+from tests.support.installation import Installation, Trader
 from tests.support.pages import PAGES, opened, with_data, words
 from tests.ui.pages.test_ui_people import PASSWORD, button, cy, labels, reread
 
@@ -38,8 +38,8 @@ def from_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def boss(house: House) -> Person:
-    return house.join("boss@example.com", Role.SUPERADMIN)
+def boss(installation: Installation) -> Trader:
+    return installation.join("boss@example.com", Role.SUPERADMIN)
 
 
 def live_account(app: App, user: User, **more: Any) -> int:
@@ -83,10 +83,10 @@ def at_home() -> AppTest:
     return AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30).run()
 
 
-def test_the_only_page_is_where_it_is_set_up(app: App, boss: Person, ann: Person, seen_as: Any):
-    with_data(ann)
+def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Trader, seen_as: Any):
+    with_data(trader)
     second_factor_policy.put(app, boss.user, True)
-    seen_as(replace(reread(app, ann.user.id), role=Role.SUPERADMIN))
+    seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = at_home()
     assert not tab.exception and not tab.error
     assert [one.value for one in tab.title] == ["Set up two-factor sign-in"]
@@ -96,32 +96,34 @@ def test_the_only_page_is_where_it_is_set_up(app: App, boss: Person, ann: Person
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(
-    page: str, app: App, boss: Person, ann: Person, seen_as: Any
+    page: str, app: App, boss: Trader, trader: Trader, seen_as: Any
 ):
     """As the first request after a restart may do, which comes before the menu is there."""
     second_factor_policy.put(app, boss.user, True)
-    seen_as(replace(reread(app, ann.user.id), role=Role.SUPERADMIN))
+    seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = opened(page)
     assert not tab.exception and [one.value for one in tab.title] == ["Two-factor sign-in first"]
     assert not tab.button and not tab.text_input
 
 
-def test_bots_are_stopped_from_there_and_not_let_go_again(app: App, boss: Person, ann: Person, seen_as: Any):
-    with_data(ann)
+def test_bots_are_stopped_from_there_and_not_let_go_again(
+    app: App, boss: Trader, trader: Trader, seen_as: Any
+):
+    with_data(trader)
     second_factor_policy.put(app, boss.user, True)
-    seen_as(reread(app, ann.user.id))
+    seen_as(reread(app, trader.user.id))
     tab = at_home()
     tab.button(key="stop_now").click().run()
-    assert not tab.exception and ann.get("/switches")["items"][0]["mode"] == "pause_entries"
+    assert not tab.exception and trader.get("/switches")["items"][0]["mode"] == "pause_entries"
     assert "Let my bots trade again" not in labels(tab) and "Also close everything" in labels(tab)
 
 
-def test_everything_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):
+def test_everything_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
     from dashtrade.services.trading import flatten
 
-    with_data(ann)
+    with_data(trader)
     second_factor_policy.put(app, boss.user, True)
-    seen_as(reread(app, ann.user.id))
+    seen_as(reread(app, trader.user.id))
 
     def script() -> None:
         from dashtrade.ui.risk import flatten_dialog
@@ -130,13 +132,13 @@ def test_everything_is_closed_from_there(app: App, boss: Person, ann: Person, se
 
     tab = dialog(script)
     tab.button(key="danger_flatten").click().run()
-    assert not tab.exception and flatten.latest(app, ann.user, limit=1)[0]["total"] == 1
+    assert not tab.exception and flatten.latest(app, trader.user, limit=1)[0]["total"] == 1
 
 
-def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, seen_as: Any):
-    bot = with_data(ann)
+def test_one_position_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
+    bot = with_data(trader)
     second_factor_policy.put(app, boss.user, True)
-    seen_as(reread(app, ann.user.id))
+    seen_as(reread(app, trader.user.id))
 
     def script(bot: int) -> None:
         import streamlit as st
@@ -148,10 +150,10 @@ def test_one_position_is_closed_from_there(app: App, boss: Person, ann: Person, 
 
     app.engine.host = Woken(app.engine.run_lane)  # as a worker does at once
     assert not dialog(script, bot=bot).exception
-    assert ann.holds(bot) == 0
+    assert trader.holds(bot) == 0
 
 
-def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Person, seen_as: Any):
+def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Trader, seen_as: Any):
     user = set_up(app, cy(app))
     second_factor_policy.put(app, boss.user, True)
     seen_as(reread(app, user.id))
@@ -160,7 +162,9 @@ def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Person, seen_a
     assert "Switch it off" not in labels(tab) and "required on this installation" in words(tab)
 
 
-def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Person, seen_as: Any):
+def test_a_superadmin_requires_it_under_system(
+    app: App, installation: Installation, boss: Trader, seen_as: Any
+):
     set_up(app, cy(app))
     seen_as(boss.user)
     tab = opened("admin", part="System")
@@ -178,7 +182,7 @@ def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Per
     seen_as(replace(reread(app, boss.user.id), second_factor_due=False, second_factor=True))
     button(opened("admin", part="System"), "Leave it to each user").click().run()
     assert not second_factor_policy.is_required(app)
-    seen_as(house.join("ada@example.com", Role.ADMIN).user)
+    seen_as(installation.join("ada@example.com", Role.ADMIN).user)
     assert "Require it of everybody" not in labels(opened("admin", part="System"))
 
 
@@ -186,10 +190,10 @@ def test_a_superadmin_requires_it_under_system(app: App, house: House, boss: Per
 
 
 def test_a_new_live_account_asks_for_the_second_choice(
-    app: App, ann: Person, seen_as: Any, monkeypatch: pytest.MonkeyPatch
+    app: App, trader: Trader, seen_as: Any, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(connections, "test", lambda *given: {"ok": True})  # nobody is there to be asked
-    seen_as(ann.user)
+    seen_as(trader.user)
 
     def script() -> None:
         from dashtrade.ui.setup import account_dialogs
@@ -205,11 +209,11 @@ def test_a_new_live_account_asks_for_the_second_choice(
     button(tab, "Add the live account").click().run()
     assert not tab.exception and "second factor" in tab.error[0].value and "Tick" in tab.error[0].value
     with app.db.read() as conn:
-        assert account_table.list_all(conn, ann.user.id) == []
+        assert account_table.list_all(conn, trader.user.id) == []
     assert not tick.value
     next(one for one in tab.checkbox if one.label == DECLINE).check()
     button(tab, "Add the live account").click().run()
-    [account] = bots_of(app, ann.user)
+    [account] = bots_of(app, trader.user)
     assert account.confirmed_live and account.second_factor_declined_at is not None
 
 
@@ -233,20 +237,20 @@ def test_one_who_has_it_is_asked_no_second_time(app: App, seen_as: Any):
     assert DECLINE not in {one.label for one in tab.checkbox}
 
 
-def test_a_decline_stands_with_the_account(app: App, ann: Person, seen_as: Any):
-    live_account(app, ann.user)
-    seen_as(ann.user)
+def test_a_decline_stands_with_the_account(app: App, trader: Trader, seen_as: Any):
+    live_account(app, trader.user)
+    seen_as(trader.user)
     tab = opened("setup")
     assert "Without a second factor, as you chose on" in words(tab) and "Go on without it" not in labels(tab)
-    assert not [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
+    assert not [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
-def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: Person, seen_as: Any):
-    account = undecided(app, ann.user)
-    [item] = [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
-    assert "Account page" in attention_list.words(ann.user, item)[1]
+def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, trader: Trader, seen_as: Any):
+    account = undecided(app, trader.user)
+    [item] = [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
+    assert "Account page" in attention_list.words(trader.user, item)[1]
     assert attention_list.link(item) == ("pages/setup.py", {})
-    seen_as(ann.user)
+    seen_as(trader.user)
     tab = opened("setup")
     assert "Your password alone opens this account" in words(tab) and "Go on without it" in labels(tab)
 
@@ -261,8 +265,8 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, ann: P
     asked.text_input[0].set_value("REAL MONEY")
     asked.checkbox[0].check()
     button(asked, "Go on").click().run()
-    assert bots_of(app, ann.user)[0].second_factor_declined_at is not None
-    assert not [one for one in attention(app, ann.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
+    assert bots_of(app, trader.user)[0].second_factor_declined_at is not None
+    assert not [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
 def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen_as: Any):
@@ -289,7 +293,7 @@ def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen
 
 
 def test_admins_see_who_trades_real_money_behind_a_password(
-    app: App, boss: Person, ann: Person, seen_as: Any
+    app: App, boss: Trader, trader: Trader, seen_as: Any
 ):
     from dashtrade.ui.admin.people import _row
 
@@ -297,29 +301,29 @@ def test_admins_see_who_trades_real_money_behind_a_password(
         alone = second_factor_policy.without(app, [user.id])
         return _row(app, boss.user, user, alone.get(user.id)).cells[2]
 
-    assert cell(ann.user).text == "–"
-    undecided(app, ann.user)
-    assert (cell(ann.user).text, cell(ann.user).tone) == ("Off", "warn") and "1 not asked yet" in cell(
-        ann.user
+    assert cell(trader.user).text == "–"
+    undecided(app, trader.user)
+    assert (cell(trader.user).text, cell(trader.user).tone) == ("Off", "warn") and "1 not asked yet" in cell(
+        trader.user
     ).sub
     with app.db.read() as conn:
-        [account] = account_table.list_all(conn, ann.user.id)
+        [account] = account_table.list_all(conn, trader.user.id)
     account_service.change_account(
-        app, ann.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True}
+        app, trader.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True}
     )
-    assert cell(ann.user).text == "Declined" and "since" in cell(ann.user).sub
+    assert cell(trader.user).text == "Declined" and "since" in cell(trader.user).sub
     seen_as(boss.user)
     assert not opened("admin", part="People").exception
 
 
-def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Person, ann: Person):
+def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Trader, trader: Trader):
     """Whose pages they are has nothing to do with it: the admin's password opened them."""
     from dashtrade.services.people import sessions
 
     admin = set_up(app, cy(app))
     app.db.write(lambda conn: people_table.change(conn, admin.id, role=Role.ADMIN))
     token = sessions.begin(app, admin.id, device="", address="", remember=True)
-    sessions.view(app, reread(app, admin.id), token, ann.user.id)
+    sessions.view(app, reread(app, admin.id), token, trader.user.id)
     second_factor_policy.put(app, boss.user, True)
     seen = sessions.find(app, token)
-    assert seen is not None and seen.id == ann.user.id and not seen.second_factor_due
+    assert seen is not None and seen.id == trader.user.id and not seen.second_factor_due

@@ -15,19 +15,19 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.round_trips import ExitReason
-from dashtrade.domain.scope import Money, MoneyScope
+from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.services.trading import trade_files
 from dashtrade.ui.history import filters, trades
 from dashtrade.ui.kit import components, format, time_zones
 from dashtrade.ui.shell import downloads, runtime
 from tests.conftest import MakeApp
-from tests.support.fakes import SetClock, SetFeed
-from tests.support.installation import House, Person
+from tests.support.fakes import ManualClock, ManualFeed
+from tests.support.installation import Installation, Trader
 from tests.support.pages import Shown, opened, rows
 
 
 @pytest.fixture
-def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
+def app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Iterator[App]:
     made = make_app(clock=clock, feed=feed)
     runtime.use(made)
     yield made
@@ -35,8 +35,8 @@ def app(make_app: MakeApp, clock: SetClock, feed: SetFeed) -> Iterator[App]:
 
 
 @pytest.fixture
-def ann(app: App, clock: SetClock, feed: SetFeed, seen_as: Any) -> Person:
-    person = House(app).join()
+def trader(app: App, clock: ManualClock, feed: ManualFeed, seen_as: Any) -> Trader:
+    person = Installation(app).join()
     person.bot("AAPL", name="Apple swing")
     person.bot("BTCUSD", name="=Coins")
     for symbol, price in (("AAPL", "101"), ("BTCUSD", "98"), ("AAPL", "103")):
@@ -52,7 +52,7 @@ def ann(app: App, clock: SetClock, feed: SetFeed, seen_as: Any) -> Person:
     return person
 
 
-def test_round_trips_are_what_the_page_opens_with(ann: Person, drawn: Shown):
+def test_round_trips_are_what_the_page_opens_with(trader: Trader, drawn: Shown):
     tab = opened("history")
     assert not tab.exception and "trades" not in drawn
     assert [row[:2] + row[5:9] for row in rows(drawn, "round_trips")] == [
@@ -63,14 +63,14 @@ def test_round_trips_are_what_the_page_opens_with(ann: Person, drawn: Shown):
     assert "1–3 of 3" in [caption.value for caption in tab.caption]
 
 
-def test_fills_are_there_when_asked_for_and_so_are_open_trades(ann: Person, drawn: Shown):
+def test_fills_are_there_when_asked_for_and_so_are_open_trades(trader: Trader, drawn: Shown):
     assert not opened("history", view="Show fills").exception
     assert len(rows(drawn, "trades")) == 7
     assert not opened("history", view="Open").exception
     assert [row[0] for row in rows(drawn, "round_trips")] == ["BTC/USD"]
 
 
-def test_what_is_filtered_is_summed(ann: Person, drawn: Shown):
+def test_what_is_filtered_is_summed(trader: Trader, drawn: Shown):
     opened("history")
     [key] = [key for key in drawn if key.startswith("trip_totals")]
     assert [(card["label"], card["value"]) for card in drawn[key]["cards"]] == [
@@ -85,12 +85,12 @@ def test_what_is_filtered_is_summed(ann: Person, drawn: Shown):
     } == {"AAPL"}
 
 
-def test_the_symbols_to_choose_from_are_those_that_were_traded(ann: Person):
+def test_the_symbols_to_choose_from_are_those_that_were_traded(trader: Trader):
     chooser = next(box for box in opened("history").multiselect if box.key == "symbols")
     assert chooser.options == ["AAPL", "BTC/USD"], "which the browser searches by what they contain"
 
 
-def test_the_list_is_sorted_as_the_address_says(ann: Person, drawn: Shown):
+def test_the_list_is_sorted_as_the_address_says(trader: Trader, drawn: Shown):
     opened("history", sort="pnl", order="asc")
     assert [row[5] for row in rows(drawn, "round_trips")] == ["−$100.00", "+$50.00", "+$150.00"]
     assert drawn["round_trips"]["sorted"] == ["pnl", True]
@@ -98,20 +98,20 @@ def test_the_list_is_sorted_as_the_address_says(ann: Person, drawn: Shown):
 
 @pytest.mark.parametrize("before", ["", "x", "1~", "nan~2", "~~", "9" * 30 + "~1"])
 @pytest.mark.parametrize("view", ["Round trips", "Open", "Show fills", "x"])
-def test_an_address_that_makes_no_sense_is_the_first_page(ann: Person, view: str, before: str):
+def test_an_address_that_makes_no_sense_is_the_first_page(trader: Trader, view: str, before: str):
     tab = opened(
         "history", view=view, before=before, sort="nonsense", symbols="KO", of_bot="99", from_row="x"
     )
     assert not tab.exception
 
 
-def test_win_rates_are_the_same_on_every_page_and_in_rest(ann: Person, drawn: Shown):
+def test_win_rates_are_the_same_on_every_page_and_in_rest(trader: Trader, drawn: Shown):
     def card(key: str, label: str) -> str:
         return next(card["value"] for card in drawn[key]["cards"] if card["label"].startswith(label))
 
     opened("history")
     [key] = [key for key in drawn if key.startswith("trip_totals")]
-    told = {card(key, "Win rate"), f"{ann.get('/performance')['total']['win_rate']}%"}
+    told = {card(key, "Win rate"), f"{trader.get('/performance')['total']['win_rate']}%"}
     opened("overview")
     opened("performance")
     assert told | {card("figures", "Win rate"), card("totals", "Win rate")} == {"66.7%"}
@@ -128,11 +128,11 @@ def test_win_rates_are_the_same_on_every_page_and_in_rest(ann: Person, drawn: Sh
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def test_the_file_names_bots_and_symbols_and_says_that_times_are_utc(ann: Person, app: App):
-    wanted = downloads.wanted_of_mine(app, ann.user, {"symbols": "CRYPTO:BTC/USD,NYSE:AAPL-EQ"})
+def test_the_file_names_bots_and_symbols_and_says_that_times_are_utc(trader: Trader, app: App):
+    wanted = downloads.wanted_of_mine(app, trader.user, {"symbols": "CRYPTO:BTC/USD,NYSE:AAPL-EQ"})
     found = list(
         csv.DictReader(
-            io.StringIO("".join(trade_files.round_trips(app, ann.user, wanted, format.EXITS)), newline="")
+            io.StringIO("".join(trade_files.round_trips(app, trader.user, wanted, format.EXITS)), newline="")
         )
     )
     assert [(row["Bot"], row["Symbol"], row["P&L after fees"], row["Exit by"]) for row in found] == [
@@ -141,7 +141,9 @@ def test_the_file_names_bots_and_symbols_and_says_that_times_are_utc(ann: Person
         ("Apple swing", "AAPL", "50", "Alert"),
     ]
     assert found[2]["Closed (UTC)"] == "2025-06-04 16:00:00"
-    fills = list(csv.DictReader(io.StringIO("".join(trade_files.fills(app, ann.user, wanted)), newline="")))
+    fills = list(
+        csv.DictReader(io.StringIO("".join(trade_files.fills(app, trader.user, wanted)), newline=""))
+    )
     assert (
         len(fills) == 7
         and fills[0]["Bot"] == "'=Coins"
@@ -149,10 +151,10 @@ def test_the_file_names_bots_and_symbols_and_says_that_times_are_utc(ann: Person
     )
 
 
-def test_the_filters_of_the_page_are_those_of_its_file(ann: Person):
-    symbol = ann.house.app.feed  # noqa: F841
+def test_the_filters_of_the_page_are_those_of_its_file(trader: Trader):
+    symbol = trader.installation.app.feed  # noqa: F841
     given = filters.Filters(
-        scope=MoneyScope(money=Money.PAPER),
+        scope=MoneyScope(money=MoneyKind.PAPER),
         symbols=(),
         bot_id=2,
         side="long",
@@ -211,7 +213,7 @@ def test_a_zone_is_found_by_both_of_its_names():
     )
 
 
-def test_no_table_says_more_than_it_shows_but_in_its_hint(ann: Person, drawn: Shown):
+def test_no_table_says_more_than_it_shows_but_in_its_hint(trader: Trader, drawn: Shown):
     opened("history", view="Open")
     [row] = drawn["round_trips"]["rows"]
     assert (row["cells"][2]["text"], row["cells"][2]["hint"]) == (

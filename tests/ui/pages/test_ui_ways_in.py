@@ -13,7 +13,7 @@ from dashtrade.domain.access import Role, TokenScope
 from dashtrade.services.people import credentials, invitations, sessions, tokens
 from dashtrade.ui.admin import people as admin_people
 from dashtrade.ui.shell import runtime
-from tests.support.installation import House
+from tests.support.installation import Installation
 from tests.support.pages import opened, words  # noqa: F401
 from tests.ui.pages.test_ui_people import PASSWORD, button, cy
 
@@ -68,11 +68,11 @@ def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, 
 
 @pytest.mark.parametrize("what", ["invitation", "link"])
 def test_an_open_invitation_or_link_is_listed_and_revoked(
-    app: App, house: House, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str
+    app: App, installation: Installation, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str
 ):
-    boss, ann = house.join("boss@example.com", Role.SUPERADMIN).user, house.join().user
+    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join().user
     invitations.invite(app, boss, email="new@example.com", role=Role.ADMIN)
-    credentials.make_link(app, boss, ann.id)
+    credentials.make_link(app, boss, trader.id)
     shown: list[str] = []
     click = [what]
 

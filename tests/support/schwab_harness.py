@@ -27,7 +27,7 @@ AAPL, MSFT, BUY, SELL, MARKET, LIMIT = (
 )
 
 
-class Desk:
+class SchwabHarness:
     """A simulated Schwab, an adapter on it, and short words for orders."""
 
     def __init__(self, **options) -> None:
@@ -88,8 +88,8 @@ class Desk:
 
 @contextmanager
 def made(**options):
-    desk = Desk(**options)
+    harness = SchwabHarness(**options)
     try:
-        yield desk
+        yield harness
     finally:
-        desk.close()
+        harness.close()

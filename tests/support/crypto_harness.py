@@ -20,7 +20,7 @@ BUY, SELL, MARKET, LIMIT = OrderSide.BUY, OrderSide.SELL, OrderType.MARKET, Orde
 FIVE = tuple(EXCHANGES)
 
 
-class Desk:
+class CryptoHarness:
     """A simulated exchange, an adapter on it, and short words for orders of SOL."""
 
     def __init__(self, exchange: str, **options) -> None:
@@ -84,8 +84,8 @@ class Desk:
 
 
 @contextmanager
-def desk(exchange: str, **options):
-    made = Desk(exchange, **options)
+def harness(exchange: str, **options):
+    made = CryptoHarness(exchange, **options)
     try:
         yield made
     finally:

@@ -44,7 +44,7 @@ class Answer:
 
 
 @dataclass
-class Desk:
+class DashboardHarness:
     port: int
     app: App  # a second door to the same database, for what a test prepares
     pid: int = 0
@@ -107,7 +107,7 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardHarness]:
     home = tmp_path_factory.mktemp("desk")
     port = free_port()
     given = {
@@ -121,7 +121,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     command, environ = [sys.executable, "-m", "dashtrade.ui.shell.serve"], os.environ | given
     with open(home / "stderr", "wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=log)
-    made = Desk(port, app, process.pid)
+    made = DashboardHarness(port, app, process.pid)
     end = time.monotonic() + 30
     while time.monotonic() < end:
         try:

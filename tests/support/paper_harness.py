@@ -72,7 +72,7 @@ class CountingStore(MemoryPaperStore):
         return super().read(self._noted(work))
 
 
-class Desk:
+class PaperHarness:
     """A broker with its clock, feed and store within reach, and short words for orders."""
 
     def __init__(self, moment: datetime = MONDAY_NOON, **options) -> None:

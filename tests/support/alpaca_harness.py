@@ -22,7 +22,7 @@ AAPL, BTC = Symbol.parse("AAPL"), Symbol.parse("BTC/USD")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Desk:
+class AlpacaHarness:
     """An adapter at a simulator, and short words."""
 
     def __init__(self, sim: AlpacaSimulator, **more: object) -> None:

@@ -8,24 +8,24 @@ from typing import Any
 from dashtrade.domain.notices.base import Notice
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import account
-from tests.support.fakes import SetClock
+from tests.support.fakes import ManualClock
 from tests.support.hosts import Gated
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 D = Decimal
 
 
-class Desk:
+class ReconcileHarness:
     """Ann with an Alpaca account; `look` compares it as the worker does, some seconds apart."""
 
-    def __init__(self, house: House, sim: AlpacaSimulator, clock: SetClock) -> None:
-        self.house, self.sim, self.clock, self.ann = house, sim, clock, house.join()
-        self.account = account(self.ann, sim)
-        self.reconciler = house.app.engine.reconciler
-        house.app.engine.host = Gated(self.reconciler.gate)
+    def __init__(self, installation: Installation, sim: AlpacaSimulator, clock: ManualClock) -> None:
+        self.installation, self.sim, self.clock, self.trader = installation, sim, clock, installation.join()
+        self.account = account(self.trader, sim)
+        self.reconciler = installation.app.engine.reconciler
+        installation.app.engine.host = Gated(self.reconciler.gate)
 
     def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
-        return self.ann.bot(
+        return self.trader.bot(
             symbol,
             timeframe,
             account=self.account,
@@ -45,14 +45,14 @@ class Desk:
             self.sim.market.set_position(self.sim.market.asset(symbol), D(str(quantity)), D(str(price)))
 
     def drifts(self, status: str = "unresolved") -> list[Any]:
-        return self.ann.get("/drifts", status=status)["items"]
+        return self.trader.get("/drifts", status=status)["items"]
 
     def drift(self) -> Any:
         (only,) = self.drifts()
         return only
 
     def resolve(self, drift: Any, way: str, **more: Any) -> Any:
-        return self.ann.does("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
+        return self.trader.does("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
 
     def told(self, kind: type[Notice]) -> int:
-        return len(self.ann.told(kind))
+        return len(self.trader.told(kind))
