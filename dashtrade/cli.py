@@ -316,7 +316,7 @@ def _errors_with_a_message() -> tuple[type[Exception], ...]:
     """The application's errors that speak to people; asked for only once something was raised, so nothing is
     loaded."""
     database = sys.modules.get("bot_database")
-    return (database.DatabaseAway, database.PostgresHasItsOwnTools) if database else ()
+    return (database.DatabaseUnavailable, database.PostgresHasItsOwnTools) if database else ()
 
 
 if __name__ == "__main__":

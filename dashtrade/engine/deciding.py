@@ -34,6 +34,7 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables.decisions import PendingDecision
 
 # fills an order in this very transaction, and writes down its bot
 CarryOut = Callable[[sa.Connection, Order, Bot], Order]
@@ -69,7 +70,7 @@ class Decided:
 
 def decide_one(
     conn: sa.Connection,
-    task: decision_table.PendingDecision,
+    task: PendingDecision,
     signal_of: Callable[[str], Signal],
     market: MarketSnapshot,
     now: datetime,
@@ -153,9 +154,7 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
         )
 
 
-def look(
-    conn: sa.Connection, task: decision_table.PendingDecision, market: MarketSnapshot, now: datetime
-) -> View:
+def look(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
     bot, account_problem = (
         bot_positions.load(conn, task.bot_id),
@@ -194,7 +193,7 @@ def look(
 
 def _end(
     conn: sa.Connection,
-    task: decision_table.PendingDecision,
+    task: PendingDecision,
     view: View,
     status: str,
     why: Reason,
@@ -224,7 +223,7 @@ def _end(
 
 def _approve(
     conn: sa.Connection,
-    task: decision_table.PendingDecision,
+    task: PendingDecision,
     view: View,
     approved: Approved,
     now: datetime,
@@ -242,7 +241,7 @@ def _approve(
 
 def _begin(
     conn: sa.Connection,
-    task: decision_table.PendingDecision,
+    task: PendingDecision,
     view: View,
     approved: Approved,
     orders: list[Order],
@@ -277,7 +276,7 @@ def _begin(
 
 
 def _orders(
-    task: decision_table.PendingDecision, view: View, steps: Sequence[Step], now: datetime
+    task: PendingDecision, view: View, steps: Sequence[Step], now: datetime
 ) -> tuple[list[Order], list[Reason]]:
     """One for each step, the first to be sent now; that one in two parts where it would take the account from
     long to short."""
@@ -349,13 +348,7 @@ def _cross(
 
 
 def _order(
-    task: decision_table.PendingDecision,
-    step: Step,
-    number: int,
-    now: datetime,
-    *,
-    final: bool,
-    status: OrderStatus,
+    task: PendingDecision, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
 ) -> Order:
     sent = status is OrderStatus.SUBMITTING
     return Order(

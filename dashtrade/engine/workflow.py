@@ -3,7 +3,7 @@ time.
 
 The engine's steps are generators that yield these and are sent the result (or thrown the error). Whoever
 drives them decides how: the worker gathers the writes of many lanes into one commit and lets the calls wait
-in threads; `drive` simply does one after another."""
+in threads; `run_sync` simply does one after another."""
 
 from __future__ import annotations
 

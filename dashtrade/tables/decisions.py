@@ -76,7 +76,8 @@ def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
 
 # --- deciding -----------------------------------------------------------------------------------------------
 
-_COLUMNS = {"cancelled_count": "taken_back"}  # of a field whose column is called otherwise
+# fields whose columns have another name
+_COLUMNS = {"cancelled_count": "taken_back", "sole_recipient": "alone"}
 _TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in PendingDecision.__slots__]
 
 _FIRST = (
@@ -125,7 +126,9 @@ def waiting_in_account(conn: sa.Connection, account_id: int) -> list[PendingDeci
 
 
 _WAITING_FOR_OPEN = (
-    sa.select(decisions.c.id, decisions.c.signal_id, decisions.c.alone, signals.c.action)
+    sa.select(
+        decisions.c.id, decisions.c.signal_id, decisions.c.alone.label("sole_recipient"), signals.c.action
+    )
     .join(signals, signals.c.id == decisions.c.signal_id)
     .where(
         decisions.c.account_id == p("account_id"),

@@ -132,6 +132,9 @@ def order_from_row(row: Any) -> Order:
     )
 
 
+# each field of an order with its column, which has another name for one of them
+_FIELD_COLUMNS = tuple((name, {"sole_recipient": "alone"}.get(name, name)) for name in Order.__slots__)
+
 _INSERT = sa.insert(orders)
 
 _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
@@ -177,7 +180,9 @@ _OF_SIGNAL = (
 
 
 def insert(conn: sa.Connection, new: list[Order]) -> None:
-    run_many(conn, _INSERT, [{name: getattr(order, name) for name in Order.__slots__} for order in new])
+    run_many(
+        conn, _INSERT, [{column: getattr(order, name) for name, column in _FIELD_COLUMNS} for order in new]
+    )
 
 
 def load(conn: sa.Connection, order_id: str) -> Order:

@@ -19,7 +19,7 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.alpaca_harness import AAPL, BTC, BUY, AlpacaHarness, D
-from tests.support.crypto_harness import harness as crypto_desk
+from tests.support.crypto_harness import harness as crypto_harness
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, Trader
@@ -272,7 +272,7 @@ def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simu
     ],
 )
 def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
-    with crypto_desk("binance") as made:
+    with crypto_harness("binance") as made:
         leave(made.simulator, "exchangeInfo", *left)
         quote = made.broker.quote(made.sol)
         assert quote.bid > 0 and quote.note == note and (quote.bid < quote.ask) is (note == "")
@@ -282,7 +282,7 @@ def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
 
 
 def test_executions_that_are_not_offered_are_booked_by_the_totals_at_once():
-    with crypto_desk("binance") as made:
+    with crypto_harness("binance") as made:
         made.broker.quote(made.sol)
         leave(made.simulator, "exchangeInfo", "order", "24hr")
         request = made.request(BUY, quantity="3")

@@ -34,11 +34,11 @@ from dashtrade.app import build_app
 from dashtrade.domain.access import Role
 from dashtrade.settings import ROOT, Settings
 from dashtrade.ui.shell import runtime
-from tests.support.installation import House
+from tests.support.installation import Installation
 
 home = Path(sys.argv[1])
 app = build_app(Settings.load({"DASHTRADE_HOME": str(home)}, home))
-house = House(app)
+installation = Installation(app)
 ann = house.join(role=Role.SUPERADMIN)
 ann.bot()
 assert ann.trades("buy")["status"] == "filled"

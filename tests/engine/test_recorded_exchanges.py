@@ -27,7 +27,7 @@ def at(make_app: MakeApp, clock: ManualClock) -> Iterator[Desk]:
     """Ann with an account at an exchange, and the exchange."""
     opened: list[Simulator] = []
 
-    def open_desk(exchange: str) -> tuple[Trader, Simulator]:
+    def open_exchange(exchange: str) -> tuple[Trader, Simulator]:
         opened.append(Simulator(exchange))
         trader = Installation(
             make_app(clock=clock, **{f"CCXT_URL_{exchange.upper()}": opened[-1].url})
@@ -47,7 +47,7 @@ def at(make_app: MakeApp, clock: ManualClock) -> Iterator[Desk]:
         )["id"]
         return trader, opened[-1]
 
-    yield open_desk
+    yield open_exchange
     for simulator in opened:
         simulator.close()
 

@@ -276,7 +276,8 @@ def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(harness: Da
     add_alerts(harness.app, user_id, 120)
     (before, _), memory = descriptors(harness.pid), resident(harness.pid)
     asked = (
-        f"GET /files/my-data.zip HTTP/1.1\r\nHost: {harness.host}\r\nCookie: dashtrade_session={cookie}\r\n\r\n"
+        f"GET /files/my-data.zip HTTP/1.1\r\nHost: {harness.host}\r\n"
+        f"Cookie: dashtrade_session={cookie}\r\n\r\n"
     ).encode()
     lines = []
     for _ in range(110):
