@@ -132,6 +132,6 @@ def test_a_venue_that_is_away_is_told_and_not_waited_for(
     def away(*given: Any, **more: Any) -> Any:
         raise Unavailable("no connection")
 
-    monkeypatch.setattr(installation.app.engine.snapshots, "far", away)
+    monkeypatch.setattr(installation.app.engine.snapshots, "fetch", away)
     (run,) = runs(installation.app, trader, "buy AAPL")
     assert not run.steps and run.reason == reason(Code.UNKNOWN_NOW, text="no connection")
