@@ -289,25 +289,21 @@ class Engine:
     ) -> Workflow[Decided]:
         """A venue is asked before the transaction opens; a broker of our own database within it, and there it
         fills, too."""
-        local, feed = broker.offers.local, self._feed_of(account)
-        waits = "" if local or account.simulated else self.host.wait_reason(account.id, task.symbol)
+        local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
+        waits = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
         if waits:
             raise NotYet(waits)
-        asked = (
-            None if local or fresh or account.simulated else self.snapshots.cached(broker, feed, task.symbol)
-        )
+        asked = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
         if asked is None and not local:
             asked = yield Call(
-                (lambda: self.snapshots.without_price(broker, feed, task.symbol, simulated=account.simulated))
+                (lambda: self.snapshots.without_price(broker, feed, task.symbol, simulated=simulated))
                 if without_price
-                else lambda: self.snapshots.fetch(
-                    broker, feed, task.symbol, fresh=fresh, simulated=account.simulated
-                )
+                else lambda: self.snapshots.fetch(broker, feed, task.symbol, fresh=fresh, simulated=simulated)
             )
 
         def work(conn: sa.Connection) -> Decided:
             self.leases.check(conn, lane, token)
-            market = asked or self.snapshots.local(broker, feed, task.symbol, simulated=account.simulated)
+            market = asked or self.snapshots.local(broker, feed, task.symbol, simulated=simulated)
             carry_out = partial(self.sender.carry_out, broker=broker) if local else None
             decided = decide_one(
                 conn,

@@ -97,16 +97,7 @@ def decide_one(
                 conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
             )
         case Refused() as refused:
-            _end(
-                conn,
-                task,
-                view,
-                "refused",
-                refused.reason,
-                refused.checks,
-                now,
-                counterfactual=refused.counterfactual,
-            )
+            _end(conn, task, view, "refused", refused.reason, refused.checks, now, refused.counterfactual)
         case Approved() as approved if not approved.steps:
             if approved.new_exits is not None:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.new_exits)
@@ -199,7 +190,6 @@ def _end(
     why: Reason,
     checks: tuple[Check, ...],
     now: datetime,
-    *,
     counterfactual: Reason = NO_REASON,
 ) -> None:
     """Decided and done, with nothing to send."""

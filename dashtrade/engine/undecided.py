@@ -54,7 +54,14 @@ class Undecided:
                 now=now,
                 ended=True,
             ):
-                end_signal(conn, task.signal_id, alone=task.alone, status="refused", reason=why, now=now)
+                end_signal(
+                    conn,
+                    task.signal_id,
+                    sole_recipient=task.sole_recipient,
+                    status="refused",
+                    reason=why,
+                    now=now,
+                )
                 if tell:
                     message_table.notify(
                         conn,

@@ -201,7 +201,12 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(trader
     def end(conn: sa.Connection, decision_id: int) -> None:
         end_decision(conn, decision_id, status="refused", reason=Reason(Code.NOTHING_TO_CLOSE), now=now)
         end_signal(
-            conn, signal_id, sole_recipient=False, status="refused", reason=Reason(Code.NOTHING_TO_CLOSE), now=now
+            conn,
+            signal_id,
+            sole_recipient=False,
+            status="refused",
+            reason=Reason(Code.NOTHING_TO_CLOSE),
+            now=now,
         )
 
     def first(conn: sa.Connection) -> threading.Thread:
