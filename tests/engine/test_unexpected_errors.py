@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot_engine import MOST_TRIES
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.notices.trading import AlertFailed
+from dashtrade.engine.undecided import MOST_TRIES
 from tests.support.fakes import ManualClock
 from tests.support.installation import Trader
 
