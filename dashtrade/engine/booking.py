@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 
 import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.exits.state import after_fill
-from dashtrade.domain.ledger import Booking, Position, book, new_fills
-from dashtrade.domain.notices.trading import OrderFilled
-from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
-from dashtrade.domain.ports import BrokerFill, OrderReport
-from dashtrade.domain.reasons import Code, reason, told
-from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.kernel.booking import BookedFill, BookedFills, Books, book_fills, resting_status
+from dashtrade.domain.kernel.reports import may_fill, reported
+from dashtrade.domain.orders import Order
+from dashtrade.domain.ports import OrderReport
 from dashtrade.engine import broker_held_exits
 from dashtrade.engine.settlement import settle
 from dashtrade.failpoints import failpoint
@@ -56,25 +52,15 @@ def apply_report(
     return booked
 
 
-def is_news(order: Order, report: OrderReport, now: datetime) -> bool:
-    """May booking it change the order as it is now?"""
-    return _may_fill(order, report) or _news(_advance(order, report, [], now)) != _news(order)
-
-
-def _may_fill(order: Order, report: OrderReport) -> bool:
-    return bool(report.fills) or report.filled_quantity > order.filled_quantity
-
-
 def _apply(
     conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None
 ) -> Booked | None:
-    told = _may_fill(order, report)
-    known = fill_table.known_fills(conn, order.id) if order.filled_quantity and told else {}
-    fees = sum((fee for fee, _ in known.values()), ZERO), sum((fee for _, fee in known.values()), ZERO)
-    booked = order.filled_quantity, order.filled_notional
-    new = list(new_fills(report, known.keys(), *booked, now, fees)) if told else []
-    after = _advance(order, report, new, now)
-    if not new and _news(after) == _news(order):
+    known = (
+        fill_table.known_fills(conn, order.id) if order.filled_quantity and may_fill(order, report) else {}
+    )
+    seen = reported(order, report, known, now)
+    after = seen.order
+    if not seen.changed:
         if bot is not None:
             bot_positions.touch(conn, bot)
         return Booked(order=order, changed=False)
@@ -82,12 +68,10 @@ def _apply(
         return None
     if report.legs:
         broker_held_exits.learn(conn, after, report.legs, now)
-    why = after.reason
-    if not why and new:
-        why = reason(Code.FILLED_SO_FAR, quantity=after.filled_quantity, price=_price(after.average_price))
-    order_events.log(conn, [(after, now, str(after.status), why)])
-    if new:
-        _book_fills(conn, order, after, new, now, bot or bot_positions.load(conn, after.bot_id))
+    order_events.log(conn, [(after, now, str(after.status), seen.reason)])
+    if seen.fills:
+        bot = bot or bot_positions.load(conn, after.bot_id)
+        _store(conn, after, book_fills(order, after, seen.fills, _books(conn, after, bot), now), now)
     elif not after.is_open:
         release_bot(conn, after, bot)
     elif bot is not None:
@@ -98,69 +82,36 @@ def _apply(
     return Booked(order=after, changed=True)
 
 
-def _news(order: Order) -> tuple[object, ...]:
-    """What a report without fills may change."""
-    return order.status, order.reason, order.broker_order_id, order.reserve, order.due_at
-
-
-def _advance(order: Order, report: OrderReport, new: list[BrokerFill], now: datetime) -> Order:
-    filled = order.filled_quantity + sum((fill.quantity for fill in new), ZERO)
-    notional = order.filled_notional + sum((fill.quantity * fill.price for fill in new), ZERO)
-    status = FROM_VENUE[report.status]
-    if filled >= order.quantity:
-        status = OrderStatus.FILLED
-    elif status in ENDED and not _complete(status, report, filled):
-        status = OrderStatus.WORKING  # the venue is done, its fills are still on their way to us
-    if status is not order.status and status not in TRANSITIONS[order.status]:
-        status = order.status  # an old report must not undo what is known since
-    ended = status not in (OrderStatus.WORKING, order.status)
-    return replace(
-        order,
-        status=status,
-        reason=told(report.reason) if ended else order.reason,
-        broker_order_id=report.broker_order_id or order.broker_order_id,
-        filled_quantity=filled,
-        filled_notional=notional,
-        reserve=ZERO,
-        due_at=order.due_at if status is order.status else None,
-        updated_at=now,
+def _books(conn: sa.Connection, order: Order, bot: Bot) -> Books:
+    """Lots are looked at where the order closes some, round trips where one is open."""
+    held = bot.position.quantity
+    trip, origin, key = trip_table.latest(conn, order) if held else (None, "", None)
+    return Books(
+        bot=bot,
+        lots=fill_table.held_lots(conn, bot.id) if held * order.side.sign < 0 else [],
+        trip=trip,
+        origin=origin,
+        key=key,
+        exits_held=broker_held_exits.are_held(conn, order),
     )
 
 
-def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool:
-    """Filled for less than we asked for can be right (the venue rounds); filled, or canceled half-way,
-    without the fills cannot."""
-    return filled >= report.filled_quantity and (filled > 0 or status is not OrderStatus.FILLED)
+def _store(conn: sa.Connection, order: Order, booked: BookedFills, now: datetime) -> None:
+    for one in booked.fills:
+        _store_fill(conn, order, one, now)
+    for lot in booked.lots:
+        fill_table.put_lot(conn, lot, now)
+    at = booked.fills[-1].fill.at
+    trade_table.put_trade(conn, order, fee=booked.fees, realized=booked.realized, at=at, first=booked.first)
+    for trip in booked.trips:
+        trip_table.put(conn, trip)
+    bot_positions.book(conn, booked.bot, now=now)
+    day_table.put_day(conn, booked.bot)
+    message_table.notify(conn, order.user_id, booked.notice, now=now, signal_id=order.signal_id)
 
 
-def _book_fills(
-    conn: sa.Connection, before: Order, after: Order, fills: list[BrokerFill], now: datetime, bot: Bot
-) -> None:
-    position, realized, fees = bot.position, ZERO, ZERO
-    booked = []
-    for fill in fills:
-        booking = _book_one(conn, after, position, fill, now)
-        booked.append((position, fill, booking))
-        position, realized, fees = booking.position, realized + booking.realized, fees + booking.fee
-    first = not before.filled_quantity
-    trade_table.put_trade(conn, after, fee=fees, realized=realized, at=fills[-1].at, first=first)
-    changed = _after_fills(bot, after, fills, position, realized, fees, first, now)
-    ended = trip_table.book(
-        conn, after, booked, trailing=bool(bot.exits and bot.exits.stop and bot.exits.stop.trail)
-    )
-    changed = replace(changed, last_day=ended.counted(changed.last_day))
-    if changed.exits and after.exits and broker_held_exits.are_held(conn, after):
-        changed = replace(changed, exits=replace(changed.exits, held_by=after.exits.held_by))
-    bot_positions.book(conn, changed, now=now)
-    day_table.put_day(conn, changed)
-    _tell(conn, bot, after, fills, realized, now)
-
-
-def _book_one(
-    conn: sa.Connection, order: Order, position: Position, fill: BrokerFill, now: datetime
-) -> Booking:
-    lots = fill_table.held_lots(conn, order.bot_id) if position.quantity * order.side.sign < 0 else []
-    booking = book(position, lots, order.side, fill)
+def _store_fill(conn: sa.Connection, order: Order, booked: BookedFill, now: datetime) -> None:
+    fill = booked.fill
     fill_id = fill_table.add_fill(
         conn,
         {
@@ -174,93 +125,29 @@ def _book_one(
             "price": fill.price,
             "fee": fill.fee,
             "fee_base": fill.fee_base,
-            "realized": booking.realized,
+            "realized": booked.realized,
             "at": fill.at,
             "booked_at": now,
         },
     )
     failpoint("in_booking")
-    for lot in booking.closed:
-        fill_table.put_lot(conn, lot, now)
-    if booking.opened:
+    if booked.opened:
         fill_table.add_lot(
             conn,
             {
                 "user_id": order.user_id,
                 "bot_id": order.bot_id,
                 "fill_id": fill_id,
-                "quantity": booking.opened,
-                "remaining": booking.opened,
+                "quantity": booked.opened,
+                "remaining": booked.opened,
                 "price": fill.price,
                 "opened_at": fill.at,
                 "closed_at": None,
             },
         )
-    return booking
-
-
-def _after_fills(
-    bot: Bot,
-    order: Order,
-    fills: list[BrokerFill],
-    position: Position,
-    realized: Decimal,
-    fees: Decimal,
-    first: bool,
-    now: datetime,
-) -> Bot:
-    day = bot.day(now.date())
-    day = replace(
-        day,
-        realized=day.realized + realized,
-        fees=day.fees + fees,
-        trades=day.trades + int(first),
-        volume=day.volume + sum((fill.quantity * fill.price for fill in fills), ZERO),
-    )
-    if order.is_open or not order.final:
-        status = "ORDER SUBMITTED"
-    else:
-        status = "FILLED" if position.quantity else "READY"
-    return replace(
-        bot,
-        position=position,
-        realized_pnl=bot.realized_pnl + realized,
-        fees=bot.fees + fees,
-        last_day=day,
-        status=status,
-        total_trades=bot.total_trades + int(first),
-        exits=after_fill(
-            bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone
-        ),
-    )
 
 
 def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:
     """The order ended with nothing new filled: the bot shows what it owns again."""
     bot = bot or bot_positions.load(conn, order.bot_id)
-    bot_positions.touch(conn, replace(bot, status="FILLED" if bot.position.quantity else "READY"))
-
-
-def _tell(
-    conn: sa.Connection, bot: Bot, order: Order, fills: list[BrokerFill], realized: Decimal, now: datetime
-) -> None:
-    quantity = sum((fill.quantity for fill in fills), ZERO)
-    price = sum((fill.quantity * fill.price for fill in fills), ZERO) / quantity
-    message_table.notify(
-        conn,
-        order.user_id,
-        OrderFilled(
-            bot=bot.name,
-            side=order.side,
-            quantity=quantity,
-            symbol=bot.symbol.text,
-            price=price,
-            realized=realized if order.effect.reduces else None,
-        ),
-        now=now,
-        signal_id=order.signal_id,
-    )
-
-
-def _price(price: Decimal | None) -> str:
-    return plain(price.quantize(Decimal("0.00000001"))) if price is not None else "?"
+    bot_positions.touch(conn, replace(bot, status=resting_status(bot.position)))

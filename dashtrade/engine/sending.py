@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseUnavailable, savepoint
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import entry_still_allowed
+from dashtrade.domain.kernel.reports import is_news
 from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -218,7 +219,7 @@ class Sender:
             current = order_table.load(conn, order.id)
         return (
             (yield from self.write_down(current, report))
-            if booking.is_news(current, report, self.clock.now())
+            if is_news(current, report, self.clock.now())
             else current
         )
 

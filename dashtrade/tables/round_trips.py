@@ -3,27 +3,17 @@ sum."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.ledger import Booking, Position
-from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.orders import Order
 from dashtrade.domain.performance_stats import Ended
-from dashtrade.domain.ports import BrokerFill
 from dashtrade.domain.position_mismatch import scaled
-from dashtrade.domain.round_trips import (
-    Execution,
-    ExitReason,
-    RoundTrip,
-    Tally,
-    exit_reason,
-    follow_all,
-    tally,
-)
+from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.scope import MoneyKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Side
@@ -102,7 +92,7 @@ _RANKS = ("net_value", "percent_value", "held_seconds")
 
 PRICE_STEP = Decimal("1E-8")  # to which an average price is told
 
-SYSTEM = {"book", "split"}
+SYSTEM = {"latest", "put", "split"}
 
 
 def trip_of(row: Any) -> RoundTrip:
@@ -128,54 +118,12 @@ _PUT = (
     .values({name: p(f"new_{name}", type_=trips.c[name].type) for name in (*_CHANGING, *_RANKS)})
 )
 
-Booked = tuple[Position, BrokerFill, Booking]  # what the bot owned before, the fill, what it did
 
-
-def book(conn: sa.Connection, order: Order, booked: Sequence[Booked], *, trailing: bool) -> Tally:
-    """These fills of the order, in the commit that books them. Gives how many trips more were won and lost by
-    them."""
-    row = None
-    if booked[0][0].quantity:  # from flat a new one begins, whatever was before
-        given = {"of_bot": order.bot_id, "signal_id": order.signal_id}
-        row = first(conn, _HELD, given) or first(conn, _LATEST, given)
-    before = trip_of(row) if row is not None else None
-    reason = exit_reason(
-        origin=row.origin or "" if row is not None else "",
-        key=row.dedupe_key if row is not None else None,
-        order_type=order.type,
-        held_at_broker=order.parent_id is not None,
-        trailing=trailing,
-    )
-    done = order.effect is Effect.CLOSE and order.status is OrderStatus.FILLED
-    last = len(booked) - 1
-    seen = [
-        _execution(order, one, reason, completes=done and place == last) for place, one in enumerate(booked)
-    ]
-    after = follow_all(before, seen)
-    for _, trip in after:
-        _put(conn, trip)
-    return tally(after)
-
-
-def _execution(order: Order, booked: Booked, reason: ExitReason, *, completes: bool) -> Execution:
-    held, fill, booking = booked
-    return Execution(
-        user_id=order.user_id,
-        account_id=order.account_id,
-        bot_id=order.bot_id,
-        symbol=order.symbol,
-        signal_id=order.signal_id,
-        held=held.quantity,
-        side=order.side,
-        quantity=fill.quantity - fill.fee_base,
-        price=fill.price,
-        realized=booking.realized,
-        fee=booking.fee,
-        at=fill.at,
-        completes=completes,
-        reason=reason,
-        on_paper=(order.broker_order_id or "").startswith("P-"),
-    )
+def latest(conn: sa.Connection, order: Order) -> tuple[RoundTrip | None, str, str | None]:
+    """The latest round trip of the order's bot, with the origin and the key of the order's signal."""
+    given = {"of_bot": order.bot_id, "signal_id": order.signal_id}
+    row = first(conn, _HELD, given) or first(conn, _LATEST, given)
+    return (None, "", None) if row is None else (trip_of(row), row.origin or "", row.dedupe_key)
 
 
 def ranks(trip: RoundTrip) -> dict[str, Any]:
@@ -191,7 +139,7 @@ def ranks(trip: RoundTrip) -> dict[str, Any]:
     }
 
 
-def _put(conn: sa.Connection, trip: RoundTrip) -> None:
+def put(conn: sa.Connection, trip: RoundTrip) -> None:
     if trip.id:
         values = {f"new_{name}": getattr(trip, name) for name in _CHANGING} | {
             f"new_{name}": value for name, value in ranks(trip).items()

@@ -9,12 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.kernel.settlement import UNDER_WAY
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Code, Reason, as_data, from_data
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import iso, plain
 from dashtrade.domain.wording import words
-from dashtrade.engine.settlement import UNDER_WAY
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashtrade.domain import protections as domain
-from dashtrade.domain.bots import Bot, Day, OrderDefaults, Sides, WhenClosed
+from dashtrade.domain.bots import WhenClosed
 from dashtrade.domain.decisions.decide import decide
 from dashtrade.domain.decisions.outcomes import Refused
 from dashtrade.domain.decisions.risk import Approved
@@ -18,13 +18,12 @@ from dashtrade.domain.decisions.view import View
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, Sent
+from dashtrade.domain.protections import Exit, Guard, Scope, Seen, Sent, Standing
 from dashtrade.domain.reasons import NO_REASON, told
-from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind
-from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import OrderType
+from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
 from tests.support.protections import AAPL, MSFT, holding, judge, out, seen
+from tests.support.records import a_bot
 
 numbers = st.integers(-500, 500).map(Decimal)
 
@@ -56,7 +55,7 @@ looking_back = st.sampled_from(
 
 @given(some_exits, looking_back)
 def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_another(
-    exits: list[PastExit], rule: tuple[str, dict[str, Any]]
+    exits: list[Exit], rule: tuple[str, dict[str, Any]]
 ):
     kind, settings = rule
     view = seen(*exits)
@@ -65,9 +64,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
         return
     assert lock.lasts(MORNING), "a lock that has ended is none"
     if lock.until is not None:
-        later = ProtectionInputs(
-            **{name: getattr(view, name) for name in ProtectionInputs.__slots__} | {"now": lock.until}
-        )
+        later = Seen(**{name: getattr(view, name) for name in Seen.__slots__} | {"now": lock.until})
         assert judge(kind, later, **settings) is None, "at its end the same exits lock no more"
     assert judge(kind, seen(*(one for one in exits if one.at > MORNING)), **settings) is None
 
@@ -75,44 +72,13 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
 # --- what no protection may do ------------------------------------------------------------------------------
 
 
-def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
+def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
     """A bot that is long, with every protection watching over it as strictly as it can."""
-    bot = Bot(
-        id=1,
-        user_id=1,
-        account_id=1,
-        name="Bot",
-        symbol=AAPL,
-        written_symbol="AAPL",
-        timeframe=Timeframe(900),
-        allow_alert_size=False,
-        size=Size(kind=SizeKind.QUANTITY, value=Decimal(1)),
-        risk_limit_percent=None,
-        daily_loss_limit=None,
-        max_position_size=None,
-        sides=Sides.BOTH,
-        order_type=OrderType.MARKET,
-        limit_offset_percent=Decimal(0),
-        cooldown_seconds=0,
-        windows=(),
-        time_zone="UTC",
-        orders_per_day=None,
+    bot = a_bot(
         when_closed=when_closed,
-        exit_plan=ExitPlan(),
-        order_defaults=OrderDefaults(),
-        is_active=True,
-        paused_reason=NO_REASON,
         status="FILLED",
         position=Position(quantity=Decimal(10), cost=Decimal(1000)),
-        realized_pnl=Decimal(0),
-        fees=Decimal(0),
         total_trades=1,
-        last_day=Day(date=MORNING.date()),
-        exits=None,
-        last_entry_at=None,
-        last_signal_at=None,
-        created_at=MORNING,
-        updated_at=MORNING,
     )
     strict = {
         "cooldown": {"after": "exits", "per": "scope"},
@@ -138,7 +104,7 @@ def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: When
         )
         for number, (kind, settings) in enumerate(strict.items(), 1)
     )
-    lock = ActiveLock(
+    lock = Standing(
         id=1,
         protection_id=1,
         kind="cooldown",
@@ -177,7 +143,7 @@ def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: When
     st.sampled_from(["close", "sell", "reverse"]),
 )
 def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
-    exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
+    exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
 ):
     signal = Signal(action=Action(action), symbol=AAPL, written_symbol="AAPL")
     said = decide(signal, view_of(exits, locked, closed, when_closed))
@@ -188,6 +154,6 @@ def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
 
 
 @given(some_exits, st.booleans(), st.booleans())
-def test_all_of_them_together_keep_it_from_buying_more(exits: list[PastExit], locked: bool, closed: bool):
+def test_all_of_them_together_keep_it_from_buying_more(exits: list[Exit], locked: bool, closed: bool):
     signal = Signal(action=Action.ADD, symbol=AAPL, written_symbol="AAPL")
     assert isinstance(decide(signal, view_of(exits, locked, closed, WhenClosed.REFUSE)), Refused)

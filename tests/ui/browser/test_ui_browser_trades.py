@@ -82,7 +82,7 @@ def trader(app: App) -> None:
                 exit_reason=("alert", "stop_loss", "take_profit")[number % 3],
                 on_paper=True,
             )
-            trip_table._put(conn, trip)
+            trip_table.put(conn, trip)
 
     app.db.write(fill)
 

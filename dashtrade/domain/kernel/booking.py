@@ -1,0 +1,186 @@
+"""What fills make of the bot that owns their order: lots, position, profit, round trips, exits, the day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.exits.state import ExitState, after_fill
+from dashtrade.domain.ledger import Booking, Lot, Position, book
+from dashtrade.domain.notices.trading import OrderFilled
+from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.round_trips import Execution, ExitReason, RoundTrip, exit_reason, follow_all, tally
+from dashtrade.domain.values import ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What a fill is booked against."""
+
+    bot: Bot
+    lots: Sequence[Lot]  # of its position, oldest first
+    trip: RoundTrip | None  # the latest; None where a new one begins anyway
+    origin: str  # of the order's signal
+    key: str | None  # under which that signal came
+    exits_held: bool  # the broker holds the exits that the order brought
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFill:
+    fill: BrokerFill
+    opened: Decimal  # signed quantity of the lot it opens; 0: none
+    realized: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFills:
+    """All that is to be stored."""
+
+    bot: Bot
+    fills: tuple[BookedFill, ...]
+    lots: tuple[Lot, ...]  # those that were closed or reduced, as they are now
+    trips: tuple[RoundTrip, ...]  # those that began or changed
+    realized: Decimal
+    fees: Decimal
+    first: bool  # nothing of the order was filled before
+    notice: OrderFilled
+
+
+def book_fills(
+    before: Order, after: Order, fills: Sequence[BrokerFill], books: Books, now: datetime
+) -> BookedFills:
+    bot, position, lots = books.bot, books.bot.position, {lot.id: lot for lot in books.lots}
+    touched: dict[int, Lot] = {}
+    booked: list[tuple[Position, BrokerFill, Booking]] = []
+    for fill in fills:
+        # fills of one order are on one side: none closes a lot that another of them opened
+        one = book(position, [lot for lot in lots.values() if lot.remaining], after.side, fill)
+        changed = {lot.id: lot for lot in one.closed}
+        lots, touched = lots | changed, touched | changed
+        booked.append((position, fill, one))
+        position = one.position
+    realized = sum((one.realized for _, _, one in booked), ZERO)
+    fees = sum((one.fee for _, _, one in booked), ZERO)
+    first = not before.filled_quantity
+    trips = follow_all(books.trip, _executions(after, booked, books))
+    now_is = _bot_after(bot, after, fills, position, realized, fees, first, now)
+    return BookedFills(
+        bot=replace(
+            now_is,
+            last_day=tally(trips).counted(now_is.last_day),
+            exits=_exits_after(books, after, fills, position),
+        ),
+        fills=tuple(
+            BookedFill(fill=fill, opened=one.opened, realized=one.realized) for _, fill, one in booked
+        ),
+        lots=tuple(touched.values()),
+        trips=tuple(trip for _, trip in trips),
+        realized=realized,
+        fees=fees,
+        first=first,
+        notice=_notice(bot, after, fills, realized),
+    )
+
+
+def _bot_after(
+    bot: Bot,
+    order: Order,
+    fills: Sequence[BrokerFill],
+    position: Position,
+    realized: Decimal,
+    fees: Decimal,
+    first: bool,
+    now: datetime,
+) -> Bot:
+    day = bot.day(now.date())
+    day = replace(
+        day,
+        realized=day.realized + realized,
+        fees=day.fees + fees,
+        trades=day.trades + int(first),
+        volume=day.volume + sum((fill.quantity * fill.price for fill in fills), ZERO),
+    )
+    under_way = order.is_open or not order.final
+    return replace(
+        bot,
+        position=position,
+        realized_pnl=bot.realized_pnl + realized,
+        fees=bot.fees + fees,
+        last_day=day,
+        status="ORDER SUBMITTED" if under_way else resting_status(position),
+        total_trades=bot.total_trades + int(first),
+    )
+
+
+def resting_status(position: Position) -> str:
+    """Of a bot without an order under way."""
+    return "FILLED" if position.quantity else "READY"
+
+
+def _exits_after(
+    books: Books, order: Order, fills: Sequence[BrokerFill], position: Position
+) -> ExitState | None:
+    bot = books.bot
+    exits = after_fill(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone)
+    if exits and order.exits and books.exits_held:
+        return replace(exits, held_by=order.exits.held_by)
+    return exits
+
+
+def _executions(
+    order: Order, booked: Sequence[tuple[Position, BrokerFill, Booking]], books: Books
+) -> list[Execution]:
+    why = _exit_reason(order, books)
+    done = order.effect is Effect.CLOSE and order.status is OrderStatus.FILLED
+    last = len(booked) - 1
+    return [_execution(order, one, why, completes=done and place == last) for place, one in enumerate(booked)]
+
+
+def _exit_reason(order: Order, books: Books) -> ExitReason:
+    exits = books.bot.exits
+    return exit_reason(
+        origin=books.origin,
+        key=books.key,
+        order_type=order.type,
+        held_at_broker=order.parent_id is not None,
+        trailing=bool(exits and exits.stop and exits.stop.trail),
+    )
+
+
+def _execution(
+    order: Order, booked: tuple[Position, BrokerFill, Booking], why: ExitReason, *, completes: bool
+) -> Execution:
+    held, fill, booking = booked
+    return Execution(
+        user_id=order.user_id,
+        account_id=order.account_id,
+        bot_id=order.bot_id,
+        symbol=order.symbol,
+        signal_id=order.signal_id,
+        held=held.quantity,
+        side=order.side,
+        quantity=fill.quantity - fill.fee_base,
+        price=fill.price,
+        realized=booking.realized,
+        fee=booking.fee,
+        at=fill.at,
+        completes=completes,
+        reason=why,
+        on_paper=(order.broker_order_id or "").startswith("P-"),
+    )
+
+
+def _notice(bot: Bot, order: Order, fills: Sequence[BrokerFill], realized: Decimal) -> OrderFilled:
+    quantity = sum((fill.quantity for fill in fills), ZERO)
+    return OrderFilled(
+        bot=bot.name,
+        side=order.side,
+        quantity=quantity,
+        symbol=bot.symbol.text,
+        price=sum((fill.quantity * fill.price for fill in fills), ZERO) / quantity,
+        realized=realized if order.effect.reduces else None,
+    )
