@@ -174,6 +174,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.LIMIT_ROUNDED: "limit {given} rounded to {limit}",
     C.ALERT_SIZE_IGNORED: "the alert's own size is not allowed by the bot",
     C.DAY_ORDER_FOR_FRACTION: "as a day order: {broker} takes fractions of a share in no other",
+    C.OTHER_TIME_IN_FORCE: "as a {sent} order: {broker} takes no {asked} orders",
     C.EXITS_AT_BROKER: "exits at {prices} placed at {broker}",
     C.EXITS_BY_DASHTRADE: lambda f: f"exits managed by DashTrade{_in_brackets(f.get('because'))}",
     C.EXIT_TOO_NEAR: "{at} is too near to the price for {broker}",
@@ -287,8 +288,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.DRAWDOWN: _drawdown,
     C.LOSING_SYMBOL: lambda f: (
         f"{f['symbol']} lost {money(f['lost'])} in {amount(f['exits'], 'exit')} within {f['minutes']} "
-        "minutes, "
-        f"past the limit of {money(f['limit'])}"
+        f"minutes, past the limit of {money(f['limit'])}"
     ),
     C.TOO_MANY_POSITIONS: lambda f: f"{amount(f['held'], 'open position')}, and {f['limit']} allowed at once",
     C.EXPOSURE_PAST_LIMIT: _exposure,

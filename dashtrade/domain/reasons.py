@@ -73,6 +73,7 @@ class Code(StrEnum):
     LIMIT_ROUNDED = "limit_rounded"
     ALERT_SIZE_IGNORED = "alert_size_ignored"
     DAY_ORDER_FOR_FRACTION = "day_order_for_fraction"
+    OTHER_TIME_IN_FORCE = "other_time_in_force"
     EXITS_AT_BROKER = "exits_at_broker"
     EXITS_BY_DASHTRADE = "exits_by_dashtrade"
     EXIT_TOO_NEAR = "exit_too_near"

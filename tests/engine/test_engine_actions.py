@@ -220,6 +220,15 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(trader
     assert trader.story(signal_id)["status"] == "refused"
 
 
+@pytest.mark.parametrize("action", ["close", "sell", "reverse"])
+def test_an_exit_at_market_passes_whatever_time_in_force_was_asked_for(trader: Trader, action: str):
+    """The paper broker has no opening auction: an entry says so, a position is closed all the same."""
+    trader.bot(sides="long")
+    assert trader.trades("buy", tif="opg")["reason_code"] == Code.NO_SUCH_TIME_IN_FORCE
+    trader.trades("buy")
+    assert orders_of(trader.trades(action, tif="opg")) == [CLOSED]
+
+
 def test_after_the_days_of_retention_what_was_sent_is_forgotten_and_what_came_of_it_is_not(
     trader: Trader, app: App, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):

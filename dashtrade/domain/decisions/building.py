@@ -251,6 +251,10 @@ def make_step(
     stops = kind in (OrderType.STOP, OrderType.STOP_LIMIT)
     trails = kind is OrderType.TRAILING_STOP
     lasts = _lasts(signal, view, kind, entry=entry)
+    if not entry and kind is OrderType.MARKET and lasts not in view.capabilities.times_in_force:
+        asked, lasts = lasts, _patience(view, kind)  # an exit passes; an entry is refused by the risk rules
+        facts = {"broker": view.capabilities.name, "asked": str(asked), "sent": str(lasts)}
+        notes = [*notes, reason(Code.OTHER_TIME_IN_FORCE, **facts)]
     waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
     if quantity % 1 and waits and kind in _fractions_by_the_day(view):  # an exit: entries are sized by it
         lasts = TimeInForce.DAY
