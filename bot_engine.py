@@ -239,12 +239,8 @@ class Engine:
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
-            if (
-                action in EXITS
-                and not without_price
-                and isinstance(error, Unavailable)
-                and not isinstance(error, NotYet)
-            ):
+            silent = isinstance(error, Unavailable) and not isinstance(error, NotYet)
+            if action in EXITS and silent and not without_price:
                 return (yield from self._decide(task, account, lane, token, fresh=True, without_price=True))
             yield from self._undecided.wait_for_broker(task, lane, token, error, action)
             return None
@@ -260,6 +256,9 @@ class Engine:
         except Exception as error:  # nothing was sent: what is sent is decided and committed first
             yield from self._undecided.unexpected(task, lane, token, error)
             return None
+        return (yield from self._send(task, decided))
+
+    def _send(self, task: PendingDecision, decided: Decided) -> Workflow[Order | None]:
         self._hints.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         order = decided.order

@@ -30,7 +30,7 @@ from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
-from dashtrade.engine.intake import Receipt, accept, written
+from dashtrade.engine.intake import Alert, Receipt, written
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -121,9 +121,19 @@ def ask_to_close(
     conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
 ) -> Receipt | None:
     text = written(signal)
-    answer = accept(
-        conn, bot.user_id, signal, text, raw=text, origin=origin, sender="DashTrade", now=now, max_age=None
+    alert = Alert(
+        id=new_id(now),
+        owner=bot.user_id,
+        signal=signal,
+        content=text,
+        raw=text,
+        origin=origin,
+        sender="DashTrade",
+        received_at=now,
+        max_age=None,
+        followed=False,
     )
+    answer = alert.store(conn)
     return answer if isinstance(answer, Receipt) else None
 
 

@@ -80,19 +80,7 @@ class Alert:
     room: int | None = None
 
     def store(self, conn: sa.Connection) -> Accepted:
-        return accept(
-            conn,
-            self.owner,
-            self.signal,
-            self.content,
-            raw=self.raw,
-            origin=self.origin,
-            sender=self.sender,
-            now=self.received_at,
-            max_age=self.max_age,
-            signal_id=self.id,
-            room=self.room,
-        )
+        return accept(conn, self)
 
 
 def written(signal: Signal) -> str:
@@ -107,87 +95,70 @@ def signal_of(stored: Any) -> Signal:
     return parse(stored.raw.encode()).signal
 
 
-def accept(
-    conn: sa.Connection,
-    owner: int,
-    signal: Signal,
-    content: str,
-    *,
-    raw: str,
-    origin: Origin,
-    sender: str,
-    now: datetime,
-    max_age: timedelta | None,
-    signal_id: str | None = None,
-    room: int | None = None,
-) -> Accepted:
+def accept(conn: sa.Connection, alert: Alert) -> Accepted:
     """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each
     of them."""
-    key, body = _dedupe_key(signal, content), sha256(content)
-    table.lock_key(conn, f"{owner}|{key}")
-    before = table.repeat_of(conn, owner, key)
-    if before is not None and before.id == signal_id:
+    owner, signal, now = alert.owner, alert.signal, alert.received_at
+    row = _row(alert)
+    table.lock_key(conn, f"{owner}|{row['dedupe_key']}")
+    before = table.repeat_of(conn, owner, row["dedupe_key"])
+    if before is not None and before.id == alert.id:
         return Receipt(signal_id=before.id, duplicate=False)  # our own first try, whose answer got lost
     if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
-        return _repeated(conn, owner, signal, before, body, now)
-    signal_id = signal_id or new_id(now)
-    row = _read(signal) | {
-        "id": signal_id,
-        "received_at": now,
-        "origin": origin,
-        "status": "accepted",
-        "reason": NO_REASON,
-        "dedupe_key": key,
-        "body_hash": body,
-        "raw": raw,
-        "sender": sender,
-    }
+        return _repeated(conn, alert, before, row["body_hash"])
     listeners = listeners_of(conn, owner, signal)
     bots = 0 if isinstance(listeners, Reason) else len(listeners)
-    total = storage.add(conn, owner, storage.of_alert(raw, bots))
-    if room is not None and total > room and not leads_out(conn, owner, signal):
+    total = storage.add(conn, owner, storage.of_alert(alert.raw, bots))
+    if alert.room is not None and total > alert.room and not leads_out(conn, owner, signal):
         raise NoRoom
     if isinstance(listeners, Reason):
         row |= {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}
         table.add(conn, owner, row, [])
-        return NoBot(signal_id=signal_id, message=words(listeners), bots=_choices(conn, owner))
+        return NoBot(signal_id=alert.id, message=words(listeners), bots=_choices(conn, owner))
     table.add(
         conn,
         owner,
         row,
         listeners,
         due_at=now + signal.delay if signal.delay else None,
-        expires_at=expiry(signal, now, max_age),
+        expires_at=expiry(signal, now, alert.max_age),
     )
     failpoint("before_accept_commit")
     return Receipt(
-        signal_id=signal_id,
+        signal_id=alert.id,
         duplicate=False,
         lanes=tuple(lane_table.Lane(b.account_id, b.symbol) for b in listeners),
     )
 
 
-def _repeated(
-    conn: sa.Connection, owner: int, signal: Signal, before: Any, body: str, now: datetime
-) -> Receipt | Conflict:
-    if before.body_hash == body:
-        table.count_repeat(conn, owner, before.id, now)
+def _repeated(conn: sa.Connection, alert: Alert, before: Any, body_hash: str) -> Receipt | Conflict:
+    if before.body_hash == body_hash:
+        table.count_repeat(conn, alert.owner, before.id, alert.received_at)
         return Receipt(signal_id=before.id, duplicate=True)
+    key, symbol = alert.signal.key, alert.signal.symbol
     return Conflict(
-        signal_id=before.id,
-        message=f"the id {signal.key!r} was already used for {signal.symbol.short}, with other content",
+        signal_id=before.id, message=f"the id {key!r} was already used for {symbol.short}, with other content"
     )
 
 
-def _read(signal: Signal) -> dict[str, Any]:
-    """What the row of a signal has from what was read of it."""
+def _row(alert: Alert) -> dict[str, Any]:
+    signal = alert.signal
     return {
+        "id": alert.id,
+        "received_at": alert.received_at,
+        "origin": alert.origin,
         "dialect": signal.dialect,
         "symbol": signal.symbol,
         "written_symbol": signal.written_symbol,
         "timeframe": signal.timeframe.seconds if signal.timeframe else None,
         "action": signal.action,
+        "status": "accepted",
+        "reason": NO_REASON,
+        "dedupe_key": _dedupe_key(signal, alert.content),
+        "body_hash": sha256(alert.content),
         "reading": to_json(signal),
+        "raw": alert.raw,
+        "sender": alert.sender,
     }
 
 

@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 
 from bot_database import ROOT, Database, newest_migration
 from dashtrade.tables.base import ExactDecimal, Json, metadata
+from dashtrade.tables.exit_columns import ExitsJson, OrderExitsJson
 
 # --- migrations ---------------------------------------------------------------------------------------------
 
@@ -148,6 +149,8 @@ def sample(column: dict[str, Any], n: int) -> Any:
         return known[column["name"]]
     if column["name"] in JSON_NAMES:
         return "[]"
+    if column["name"] in EXITS_NAMES:
+        return "{}"
     kind = column["type"].python_type
     if kind is str:
         return f"{column['name']} {n}" if column["name"] not in EXACT_NAMES else f"{n}.25"
@@ -162,6 +165,13 @@ def sample(column: dict[str, Any], n: int) -> Any:
 
 JSON_NAMES = {
     column.name for table in metadata.sorted_tables for column in table.c if isinstance(column.type, Json)
+}
+
+EXITS_NAMES = {
+    column.name
+    for table in metadata.sorted_tables
+    for column in table.c
+    if isinstance(column.type, ExitsJson | OrderExitsJson)
 }
 
 EXACT_NAMES = {

@@ -56,11 +56,9 @@ def add_account(
 
     def work(conn: sa.Connection) -> int:
         quotas.claim(conn, user, quotas.ACCOUNTS, now)
-        declined = (
-            second_factor_policy.declined_at(conn, user, declines=decline_second_factor, now=now)
-            if confirmed
-            else None
-        )
+        declined = None
+        if confirmed:
+            declined = second_factor_policy.declined_at(conn, user, declines=decline_second_factor, now=now)
         account_id = account_table.add(
             conn,
             user.id,
