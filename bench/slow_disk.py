@@ -9,17 +9,17 @@ import sqlite3
 import sys
 import time
 
-from bot_database import Database
+from dashtrade.database.group_commit import GroupWriter
 
 
 def slow_down(seconds: float) -> None:
-    commit = Database._commit
+    commit = GroupWriter.commit
 
     def late(raw: sqlite3.Connection) -> None:
         time.sleep(seconds)
         commit(raw)
 
-    Database._commit = staticmethod(late)  # type: ignore[method-assign]
+    GroupWriter.commit = staticmethod(late)  # type: ignore[method-assign]
 
 
 def main() -> int:

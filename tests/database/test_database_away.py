@@ -86,13 +86,13 @@ def fill_up(database: Database) -> int:
 
 
 def test_a_full_database_is_away_and_goes_on_when_there_is_room(lite: Database):
-    lite._writing_connection().exec_driver_sql("PRAGMA max_page_count = 60")
+    lite.group.connection().exec_driver_sql("PRAGMA max_page_count = 60")
     written = fill_up(lite)
     assert noted(lite) == list(range(written)) and written > 1
     with lite.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM ballast").scalar() == written
-    lite._drop_writer()
-    lite._writing_connection().exec_driver_sql("PRAGMA max_page_count = 1000000")
+    lite.group.drop()
+    lite.group.connection().exec_driver_sql("PRAGMA max_page_count = 1000000")
     lite.write(note(5000))
     assert noted(lite)[-1] == 5000
 

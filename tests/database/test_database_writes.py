@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import bot_database
 from bot_database import Database, DatabaseUnavailable
+from dashtrade.database import group_commit
 from tests.support.notes import NOTES, note, noted
 
 
@@ -54,7 +54,7 @@ def test_a_repeated_key_undoes_its_own_piece_and_no_other(db: Database):
 
 def test_what_waits_for_the_writer_is_committed_together(lite: Database):
     said: list[str] = []
-    lite._writing_connection().connection.driver_connection.set_trace_callback(said.append)
+    lite.group.connection().connection.driver_connection.set_trace_callback(said.append)
     done = [work.result for work in lite.write_all([note(n) for n in range(40)])]
     assert done == list(range(40)) and noted(lite) == list(range(40))
     assert said.count("COMMIT") < 20
@@ -63,7 +63,7 @@ def test_what_waits_for_the_writer_is_committed_together(lite: Database):
 def test_a_commit_that_fails_fails_all_of_its_group_and_nothing_is_half_done(
     lite: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(bot_database, "GROUP_SECONDS", 60)  # one group, however slow the machine is
+    monkeypatch.setattr(group_commit, "GROUP_SECONDS", 60)  # one group, however slow the machine is
     lite.write(
         lambda conn: conn.exec_driver_sql(
             "CREATE TABLE child (n INTEGER REFERENCES notes (n) DEFERRABLE INITIALLY DEFERRED)"

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from bot_database import Database, savepoint
 from dashtrade import cli, security_log
 from dashtrade.context import App
+from dashtrade.database.group_commit import GroupWriter
 from dashtrade.domain.access import Role, TokenScope
 from dashtrade.security_log import LINES_OF_ONE, SharedFile
 from dashtrade.services.people import sessions, users
@@ -94,7 +95,9 @@ def test_a_commit_that_failed_tells_of_nothing(
 ):
     db = Database(sqlite_files.fresh(tmp_path / "dashtrade.db"))
     with monkeypatch.context() as once:
-        once.setattr(Database, "_commit", staticmethod(lambda raw: (_ for _ in ()).throw(OSError("no disk"))))
+        once.setattr(
+            GroupWriter, "commit", staticmethod(lambda raw: (_ for _ in ()).throw(OSError("no disk")))
+        )
         with pytest.raises(Exception, match="no disk"):
             db.write(record)
     db.write(lambda conn: record(conn, "user added"))

@@ -1,0 +1,201 @@
+"""SQLite's one writer, shared: whoever finds it free carries out everything that waits, and commits it
+together.
+
+A commit costs one wait for the disk however much it holds. Each piece of work stands in its own savepoint:
+one that fails undoes itself alone."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from dashtrade.database.engines import BUSY_SECONDS, driver
+from dashtrade.database.errors import away, is_bug
+from dashtrade.tables.base import take_after_commit
+
+BUSY_BRIEFLY = 0.05
+_NEVER_LOCKED = (float("-inf"), float("-inf"))
+# SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
+BUSY_POLL = 0.00003
+GROUP = 64  # pieces of work in one commit
+GROUP_SECONDS = 0.006  # that a group may hold the lock before it commits
+WRITER_CACHE_KB = 16000  # of the one that writes, which touches every index
+
+
+class Work:
+    """One piece of work waiting for the writer."""
+
+    __slots__ = ("after", "done", "error", "fn", "gate", "result")
+
+    def __init__(self, fn: Callable[[sa.Connection], Any]) -> None:
+        self.fn, self.done = fn, False
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.after: list[Callable[[], None]] = []  # to be done when it is durable
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class GroupWriter:
+    """Safe to use from several threads. `inside.conn` is the transaction that a thread is in."""
+
+    def __init__(self, engine: sa.Engine, inside: threading.local, *, in_memory: bool) -> None:
+        self._engine, self._inside, self._in_memory = engine, inside, in_memory
+        self._waiting: deque[Work] = deque()
+        self._leading = threading.Lock()
+        self._writer: sa.Connection | None = None
+        # since when the write lock is held by another process, and when that was last seen
+        self._locked = _NEVER_LOCKED
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The writer's turn, for a reader: in memory there is one connection for all."""
+        self._leading.acquire()
+        try:
+            yield
+        finally:
+            self._hand_over()
+
+    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[Work]:
+        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this
+        returns."""
+        works = [Work(fn) for fn in fns]
+        self._waiting.extend(works)
+        if self._leading.acquire(blocking=False):
+            self._lead(works[-1])
+            return works
+        for work in works:
+            work.gate.acquire()  # until a leader has done it, or hands the lead to us
+            if not work.done:
+                self._lead(works[-1])
+                break
+        return works
+
+    def _lead(self, mine: Work) -> None:
+        """Carry out groups until our own work is done, then hand over to whoever waits."""
+        try:
+            while not mine.done:
+                self._commit_group()
+        finally:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        while True:
+            if self._waiting:
+                # still not done: it leads now, and the lead was never free in between
+                self._waiting[0].gate.release()
+                return
+            self._leading.release()
+            if not self._waiting or not self._leading.acquire(blocking=False):
+                return  # nobody came in that moment, or who came leads already
+
+    def _commit_group(self) -> None:
+        group: list[Work] = []
+        try:
+            conn = self.connection()
+            raw = driver(conn)
+            self._begin(raw)
+            self._inside.conn = conn
+            try:
+                self._run_group(conn, raw, group)
+            finally:
+                self._inside.conn = None
+            self.commit(raw)
+        # the disk, the lock, the file, an end of the process: nothing of the group is durable
+        except BaseException as error:
+            self.drop()
+            group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
+            unavailable = away(error)
+            unavailable.__cause__ = error
+            for work in group:
+                work.error, work.result, work.after = unavailable, None, []
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for work in group:
+                work.done = True
+                work.gate.release()
+        for work in group:
+            for one in work.after:
+                one()
+
+    @staticmethod
+    def commit(raw: sqlite3.Connection) -> None:
+        raw.execute("COMMIT")
+
+    def _begin(self, raw: sqlite3.Connection) -> None:
+        """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer,
+        it is tried only briefly until it is free again: else those who come meanwhile would wait for each
+        other's waiting."""
+        now = time.monotonic()
+        since, last = self._locked
+        since = since if now - last < BUSY_SECONDS else now
+        end = max(since + BUSY_SECONDS, now + BUSY_BRIEFLY)
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                self._locked = _NEVER_LOCKED
+                return
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                self._locked = since, now
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or now > end:
+                    raise
+            time.sleep(BUSY_POLL)
+
+    def _run_group(self, conn: sa.Connection, raw: Any, group: list[Work]) -> None:
+        """What waits, as long as it does not keep another process from the lock for too long."""
+        end = time.perf_counter() + GROUP_SECONDS
+        while self._waiting and len(group) < GROUP and (not group or time.perf_counter() < end):
+            group.append(self._waiting.popleft())
+            self._run_one(conn, raw, group[-1])
+
+    @staticmethod
+    def _run_one(conn: sa.Connection, raw: Any, work: Work) -> None:
+        raw.execute("SAVEPOINT work")
+        try:
+            work.result = work.fn(conn)
+        except Exception as error:
+            if not raw.in_transaction:  # SQLite itself gave up the whole transaction (disk full, I/O error)
+                raise
+            raw.execute("ROLLBACK TO work")
+            take_after_commit(conn)
+            lost = isinstance(error, exc.OperationalError) and not is_bug(error)
+            work.error = away(error) if lost else error
+        raw.execute("RELEASE work")
+        work.after = take_after_commit(conn)
+
+    def connection(self) -> sa.Connection:
+        if self._writer is None:
+            # we say BEGIN ourselves
+            self._writer = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            for pragma in ("busy_timeout=0", f"cache_size=-{WRITER_CACHE_KB}"):
+                driver(self._writer).execute(f"PRAGMA {pragma}")
+        return self._writer
+
+    def drop(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        with contextlib.suppress(Exception):
+            driver(writer).rollback()
+        if self._in_memory:
+            self._writer = writer
+            return
+        with contextlib.suppress(Exception):
+            writer.invalidate()
+            writer.close()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(Exception):
+                self._writer.close()
+        self._writer = None

@@ -1,0 +1,66 @@
+"""SQLite's file, saved while everything runs and put back while nothing does; each copy is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+Prepare = Callable[[Path, Path | None], None]  # is given the copy, and what it replaces
+
+
+def save(database: str, path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    source = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    target = sqlite3.connect(partial)
+    with contextlib.closing(source), contextlib.closing(target):
+        source.backup(target, pages=2000)
+    check(partial)
+    with open(partial, "rb") as done:
+        os.fsync(done.fileno())
+    os.chmod(partial, 0o600)
+    os.replace(partial, path)
+
+
+def put_back(path: Path, current: Path, prepare: Prepare) -> Path | None:
+    """`path` becomes the database `current`; where what was there is kept beside it."""
+    kept = current.with_name(f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+    incoming = current.with_name(current.name + ".incoming")
+    shutil.copyfile(path, incoming)
+    os.chmod(incoming, 0o600)
+    replaced = current.exists()
+    if replaced:
+        # it may be damaged
+        with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(current)) as old:
+            old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        prepare(incoming, current if replaced else None)
+    except BaseException:
+        for tail in ("", "-wal", "-shm"):
+            Path(f"{incoming}{tail}").unlink(missing_ok=True)
+        raise
+    if replaced:
+        os.replace(current, kept)
+    for tail in ("-wal", "-shm"):
+        Path(f"{current}{tail}").unlink(missing_ok=True)
+    os.replace(incoming, current)
+    return kept if replaced else None
+
+
+def check(path: Path) -> None:
+    """Whole, undamaged, and one of ours; raises ValueError otherwise."""
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as copy:
+            verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
+            copy.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path.name} is not a whole DashTrade database: {error}") from error
+    if verdict != "ok":
+        raise ValueError(f"{path.name} is damaged: {verdict}")
