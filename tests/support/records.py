@@ -58,7 +58,7 @@ def an_order(side: OrderSide, quantity: Decimal, *, number: int = 1, **changes: 
         "decision_id": number,
         "step": 0,
         "final": True,
-        "alone": True,
+        "sole_recipient": True,
         "symbol": AAPL,
         "side": side,
         "effect": Effect.OPEN,
