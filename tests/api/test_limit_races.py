@@ -33,6 +33,7 @@ from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import Installation
+from tests.support.people import reread
 
 PASSWORD, OTHER = "correct horse battery", "three green owls"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -59,13 +60,6 @@ def boss(apps: list[App]) -> User:
 @pytest.fixture
 def trader(apps: list[App], boss: User) -> User:
     return reread(apps[0], users.add_user(apps[0], email="ann@example.com", name="Ann", password=PASSWORD))
-
-
-def reread(app: App, user_id: int) -> User:
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
 
 
 def many(apps: list[App], work: Callable[[App, int], Any], count: int = MANY) -> list[Any]:

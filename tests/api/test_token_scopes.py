@@ -16,9 +16,9 @@ from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.people import sessions, tokens, users
 from dashtrade.services.refusals import Denied
-from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
 from tests.support.installation import Installation, Trader
+from tests.support.people import reread
 
 PASSWORD = "correct horse battery"
 READ, TRADE, STOP, ADMIN = TokenScope
@@ -150,11 +150,7 @@ def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(in
 
 @pytest.fixture
 def trader(app: App) -> User:
-    user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
+    return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
 
 
 def made(app: App, user: User, **other: Any) -> str:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dashtrade.settings import ROOT
 
 # Runs in a process of its own, where nobody has loaded anything before. The watcher stands before every
@@ -39,7 +41,7 @@ from tests.support.installation import Installation
 home = Path(sys.argv[1])
 app = build_app(Settings.load({"DASHTRADE_HOME": str(home)}, home))
 installation = Installation(app)
-ann = house.join(role=Role.SUPERADMIN)
+ann = installation.join(role=Role.SUPERADMIN)
 ann.bot()
 assert ann.trades("buy")["status"] == "filled"
 worker = dashtrade.worker.worker.Worker(app)
@@ -49,7 +51,7 @@ for path in served:
     assert ann.call("GET", path.removeprefix("/api/v1")).status_code == 200, path
 ann.does("POST", "/accounts/1/test")
 assert ann.trades("close")["status"] in ("filled", "working")
-assert house.flask.test_client().get("/health").status_code == 200
+assert installation.flask.test_client().get("/health").status_code == 200
 
 runtime.use(app)
 runtime.current_user = lambda *, present=True: ann.user
@@ -67,6 +69,7 @@ print("with an account", sorted({name.partition(".")[0] for name in wanted}))
 """
 
 
+@pytest.mark.slow
 def test_a_day_of_pages_requests_and_trades_on_paper_loads_no_brokers_library(tmp_path: Path):
     given = {
         "ALPACA_API_URL": "http://127.0.0.1:9",

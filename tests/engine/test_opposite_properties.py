@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def the_account_is_the_sum(person: Trader, bots: list[int], venue: Netted, outsi
     assert venue.held == sum((person.holds(bot) for bot in bots), outside)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=5),

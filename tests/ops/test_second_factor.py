@@ -20,11 +20,11 @@ from dashtrade.services.people import credentials, second_factor, sessions, toke
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import CodeNeeded
-from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors
 from encryption import Vault, new_key
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
+from tests.support.people import reread
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # "12345678901234567890", of RFC 6238
@@ -53,13 +53,6 @@ def test_a_phones_clock_may_be_off_by_one_step(clock: ManualClock):
 @pytest.fixture
 def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
-
-
-def reread(app: App, user_id: int) -> User:
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
 
 
 def now_code(app: App, secret: str = RFC_SECRET) -> str:

@@ -20,9 +20,9 @@ from dashtrade.services.people import second_factor, throttle, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import messages, second_factors
-from dashtrade.tables import people as people_table
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
+from tests.support.people import reread
 
 PASSWORD = "correct horse battery"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -39,13 +39,6 @@ def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
-
-
-def reread(app: App, user_id: int) -> User:
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
 
 
 def attempt(

@@ -27,19 +27,15 @@ from dashtrade.domain.people import User
 from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
-from dashtrade.tables import people as people_table
 from tests.support.installation import Installation, Trader
+from tests.support.people import reread
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
 def trader(app: App) -> User:
-    user_id = users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD)
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
+    return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
 
 
 def told(app: App, user: User) -> list[Notice]:

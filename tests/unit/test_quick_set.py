@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow  # pytest collects everything eight times
 
 
 def chosen(*arguments: str) -> str:

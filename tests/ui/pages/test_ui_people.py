@@ -24,7 +24,6 @@ from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
 from dashtrade.services.people import invitations, second_factor, users
 from dashtrade.tables import messages
-from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
 from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
@@ -32,6 +31,7 @@ from dashtrade.ui.shell.runtime import Budget
 from tests.support.hosts import Storing
 from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
+from tests.support.people import reread
 
 PARTS = ["Overview", "People", "Trades", "System", "Log of deeds"]
 PASSWORD = "correct horse battery"
@@ -41,13 +41,6 @@ PASSWORD = "correct horse battery"
 def from_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """AppTest has no address of a browser's."""
     monkeypatch.setattr(runtime, "address", lambda: "")
-
-
-def reread(app: App, user_id: int) -> User:
-    with app.db.read() as conn:
-        found = people_table.by_id(conn, user_id)
-    assert found is not None
-    return found
 
 
 def button(tab: AppTest, label: str) -> Any:
