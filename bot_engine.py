@@ -32,13 +32,13 @@ from dashtrade.domain.reasons import told
 from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
-from dashtrade.engine.deciding import AskAgain, Decided, decide_one
+from dashtrade.engine.deciding import Decided, StaleSnapshot, decide_one
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_of, written
+from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_json, signal_of
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
-from dashtrade.engine.reconcile import NotYet, Reconciler
+from dashtrade.engine.reconcile import NotReconciled, Reconciler
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.undecided import EXITS, Undecided
 from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
@@ -100,7 +100,7 @@ class Engine:
         """One durable commit; then the signal cannot be lost, and the same one sent again is recognised.
         `content` tells a repeat of somebody's alert, `raw` is what they sent; of DashTrade's own signals both
         are the signal itself. NoRoom where its owner has stored more than `room`, and it is no exit."""
-        own = written(signal) if not content or not raw else ""
+        own = signal_json(signal) if not content or not raw else ""
         now = self.clock.now()
         alert = Alert(
             id=new_id(now),
@@ -158,7 +158,7 @@ class Engine:
     def lane_steps(self, lane: Lane) -> Workflow[None]:
         """As far as it goes now. Drive it for one lane once at a time."""
         try:
-            token = yield from self.leases.hold(lane)
+            token = yield from self.leases.acquire(lane)
             while token is not None and (yield from self._advance(lane, token)):
                 pass
         except LaneLost as lost:
@@ -177,7 +177,7 @@ class Engine:
             if (yield from self._advance_order(order, orders, lane, token, now)):
                 return True
             waits_its_turn = order.status is OrderStatus.CREATED and any(
-                _before(other, order) for other in orders
+                _must_precede(other, order) for other in orders
             )
             blocked = blocked or (not waits_its_turn and _blocks(order, now))
         if not waiting or account is None or blocked or (waiting[0].held_until or now) > now:
@@ -195,8 +195,8 @@ class Engine:
         match order.status:
             case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
                 after = yield from self.sender.resolve(order, lane, token)
-            case OrderStatus.CREATED if not any(_before(other, order) for other in orders):
-                if self._gated(order.account_id, order.symbol):
+            case OrderStatus.CREATED if not any(_must_precede(other, order) for other in orders):
+                if self._must_wait(order.account_id, order.symbol):
                     return False
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
@@ -239,12 +239,12 @@ class Engine:
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
-            silent = isinstance(error, Unavailable) and not isinstance(error, NotYet)
+            silent = isinstance(error, Unavailable) and not isinstance(error, NotReconciled)
             if action in EXITS and silent and not without_price:
                 return (yield from self._decide(task, account, lane, token, fresh=True, without_price=True))
             yield from self._undecided.wait_for_broker(task, lane, token, error, action)
             return None
-        except AskAgain:
+        except StaleSnapshot:
             return (yield from self._decide(task, account, lane, token, fresh=True))
         except (
             LaneLost,
@@ -264,11 +264,11 @@ class Engine:
         order = decided.order
         if order is not None and order.status is OrderStatus.SUBMITTING:
             order = yield from self.sender.send(order)
-        for signal_id in filter(None, (task.signal_id, decided.also)):
+        for signal_id in filter(None, (task.signal_id, decided.other_signal_id)):
             self.host.changed(signal_id)
         return order
 
-    def _gated(self, account_id: int, symbol: Symbol) -> bool:
+    def _must_wait(self, account_id: int, symbol: Symbol) -> bool:
         """Must what is to be sent wait for the venue's books? What is traded on paper has them here."""
         if not self.host.wait_reason(account_id, symbol):
             return False
@@ -291,7 +291,7 @@ class Engine:
         local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
         waits = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
         if waits:
-            raise NotYet(waits)
+            raise NotReconciled(waits)
         asked = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
         if asked is None and not local:
             asked = yield Call(
@@ -330,7 +330,7 @@ class Engine:
         if account.problem:
             return []  # a key that was refused is not tried again until its user has changed it
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
-            o.id: o for o in self.sender.lately_ended(account_id)
+            o.id: o for o in self.sender.recently_ended(account_id)
         }
         moved: set[Lane] = set()
         try:
@@ -350,13 +350,13 @@ class Engine:
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
-                and run_sync(self.db, self.sender.look_again(order)).status is not order.status
+                and run_sync(self.db, self.sender.look_up_again(order)).status is not order.status
             ):
                 moved.add(Lane(account_id, order.symbol))
                 self.host.changed(order.signal_id)
         return list(moved)
 
-    def hear(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
+    def on_stream_report(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
         """News that a venue tells by itself: booked like any others. The lane in which something moved."""
         if report.client_order_id in self.sender.sending and _only_arrived(report):
             return None
@@ -368,7 +368,7 @@ class Engine:
             and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION)
         ):
             return None  # a stranger's, or known: that it arrived, the answer to its sending says
-        after = yield from self.sender.write_down(order, report)
+        after = yield from self.sender.book_report(order, report)
         if after.status is order.status:
             return None
         self.host.changed(order.signal_id)
@@ -395,5 +395,5 @@ def _only_arrived(report: OrderReport) -> bool:
     return not report.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING
 
 
-def _before(other: Order, order: Order) -> bool:
+def _must_precede(other: Order, order: Order) -> bool:
     return other.decision_id == order.decision_id and other.step < order.step and other.is_open

@@ -52,7 +52,7 @@ from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, sha256
-from dashtrade.engine.intake import NoRoom, record_refusal
+from dashtrade.engine.intake import StorageFull, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import tokens
@@ -142,7 +142,7 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
             room=quotas.room_of(app, user),
         )
-    except NoRoom:
+    except StorageFull:
         raise admission.no_storage(app, user) from None
     match said:
         case NoBot():
@@ -260,7 +260,7 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
                 conn, user.id, raw=cut(shown), why=reason, sender=sender, now=now, room=room
             )
         )
-    except NoRoom:
+    except StorageFull:
         return admission.no_storage(app, user)
     return ApiError(
         400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from bench.crash_world import Plan, World
 from dashtrade.domain.notices.trading import OrderFilled
-from dashtrade.domain.orders import IN_DOUBT, OPEN, IllegalTransition, Order, OrderStatus, check_transition
+from dashtrade.domain.orders import OPEN, UNCONFIRMED, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
 from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bot_positions, order_events
@@ -110,7 +110,7 @@ def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
         there = books.placed[order.id]
         if order.status is OrderStatus.ATTENTION and there:
             yield "stuck", f"order {order.id} needs attention, and the venue shows it"
-        elif (order.status is OrderStatus.WORKING and not order.rests) or order.status in IN_DOUBT - {
+        elif (order.status is OrderStatus.WORKING and not order.rests) or order.status in UNCONFIRMED - {
             OrderStatus.ATTENTION
         }:
             yield "stuck", f"order {order.id} is {order.status}: {order.reason}"

@@ -203,7 +203,7 @@ class BesideWorker(Host):
         self._worker.work(to_json(lane), signal_id)
 
     def changed(self, signal_id: str) -> None:
-        self._worker.heard(signal_id)
+        self._worker.on_change(signal_id)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -239,7 +239,7 @@ class App:
             while True:
                 event.wait(max(min(POLL, end - time.monotonic()), 0))
                 event.clear()
-                told = self.worker.told(signal_id) if self.worker is not None and fresh else None
+                told = self.worker.outcome_of(signal_id) if self.worker is not None and fresh else None
                 if told is not None:
                     return told
                 with self.db.read() as conn:

@@ -12,7 +12,7 @@ from dashtrade.api.http import the_limits
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
-from dashtrade.engine.intake import leads_out
+from dashtrade.engine.intake import exits_count
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
@@ -65,6 +65,6 @@ def no_storage(app: App, user: User) -> Refusal:
 
 def let_exits_pass(app: App, user: User, signal: Signal, why: Exception) -> None:
     with app.db.read() as conn:
-        bots = leads_out(conn, user.id, signal)
+        bots = exits_count(conn, user.id, signal)
     if not bots or the_limits().exits.take(user.id, cost=bots):
         raise why

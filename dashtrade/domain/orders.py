@@ -44,7 +44,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 ENDED = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED})
 OPEN = frozenset(S) - ENDED
-IN_DOUBT = frozenset({S.SUBMITTING, S.UNKNOWN, S.ATTENTION})
+UNCONFIRMED = frozenset({S.SUBMITTING, S.UNKNOWN, S.ATTENTION})
 
 FROM_VENUE: dict[VenueStatus, OrderStatus] = {
     VenueStatus.WORKING: S.WORKING,
@@ -145,5 +145,7 @@ class Order:
             quantity=self.quantity,
             type=self.type,
             created_at=self.created_at,
-            with_legs=self.status in IN_DOUBT and self.exits is not None and self.exits.held_by is not None,
+            with_legs=self.status in UNCONFIRMED
+            and self.exits is not None
+            and self.exits.held_by is not None,
         )

@@ -19,7 +19,7 @@ from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.exits.state import ExitKind, ExitState, released
 from dashtrade.domain.exits.wording import exit_lines
 from dashtrade.domain.notices.trading import ExitsTakenOver
-from dashtrade.domain.orders import ENDED, FROM_VENUE, IN_DOUBT, Effect, Order, OrderStatus
+from dashtrade.domain.orders import ENDED, FROM_VENUE, UNCONFIRMED, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Target
@@ -38,7 +38,7 @@ def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
         return (
             report.filled_quantity > order.filled_quantity and order_table.load(conn, order.parent_id).is_open
         )
-    if report.legs or order.status not in IN_DOUBT or not is_held_by_broker(order.exits):
+    if report.legs or order.status not in UNCONFIRMED or not is_held_by_broker(order.exits):
         return False
     nothing_came_of_it = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
     return not nothing_came_of_it and not order_table.legs_of(conn, order.id)

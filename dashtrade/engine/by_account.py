@@ -23,25 +23,25 @@ IDLE_SECONDS = 10.0  # that a thread waits for more to do
 Job = Callable[[], object]
 
 
-class Apart:
+class AccountJobs:
     def __init__(self, name: str, most: int = MOST_AT_ONCE) -> None:
         self._name, self._most = name, most
         self._waiting: dict[Hashable, Job] = {}
-        self._since: dict[Hashable, float] = {}  # of what runs
-        self._idle, self._coming = 0, 0  # threads that wait, and those that are about to begin
+        self._started_at: dict[Hashable, float] = {}  # of what runs
+        self._idle, self._starting = 0, 0  # threads that wait, and those that are about to begin
         self._stopped = False
         self._free = threading.Condition()
 
     def start(self, key: Hashable, job: Job) -> bool:
         """In this account's turn. False, and nothing begun: its last job is not done."""
         with self._free:
-            begun = not self._stopped and key not in self._since and key not in self._waiting
+            begun = not self._stopped and key not in self._started_at and key not in self._waiting
             if begun:
                 self._waiting[key] = job
             if self._idle:
                 self._free.notify()
             elif self._waiting and self._has_room():
-                self._coming += 1
+                self._starting += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
             return begun
 
@@ -52,21 +52,24 @@ class Apart:
             self._stopped = True
             self._waiting.clear()
             self._free.notify_all()
-            while self._since and (left := end - time.monotonic()) > 0:
+            while self._started_at and (left := end - time.monotonic()) > 0:
                 self._free.wait(left)
 
     def running(self, key: Hashable) -> float:
         """For how many seconds; 0 when it does not run."""
-        since = self._since.get(key)
+        since = self._started_at.get(key)
         return 0.0 if since is None else time.monotonic() - since
 
     def _has_room(self) -> bool:
         now = time.monotonic()
-        return self._coming + sum(now - since < LIMIT_SECONDS for since in self._since.values()) < self._most
+        return (
+            self._starting + sum(now - since < LIMIT_SECONDS for since in self._started_at.values())
+            < self._most
+        )
 
     def _work(self) -> None:
         with self._free:
-            self._coming -= 1
+            self._starting -= 1
         while (found := self._next()) is not None:
             key, job = found
             try:
@@ -75,7 +78,7 @@ class Apart:
                 log.exception("%s: what was to be done for account %s failed", self._name, key)
             finally:
                 with self._free:
-                    del self._since[key]
+                    del self._started_at[key]
                     if self._stopped:
                         self._free.notify_all()
 
@@ -90,5 +93,5 @@ class Apart:
             if not self._waiting:
                 return None
             key = next(iter(self._waiting))
-            self._since[key] = time.monotonic()
+            self._started_at[key] = time.monotonic()
             return key, self._waiting.pop(key)

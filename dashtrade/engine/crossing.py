@@ -31,7 +31,7 @@ Look = Callable[[PendingDecision], View]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leaving:
+class ExitCandidate:
     """A decision whose first step gives up a position at market."""
 
     task: PendingDecision
@@ -47,20 +47,20 @@ class Leaving:
         return self.approved.steps[0].quantity
 
 
-def leaving(task: PendingDecision, view: View, approved: Approved) -> Leaving | None:
+def exit_candidate(task: PendingDecision, view: View, approved: Approved) -> ExitCandidate | None:
     """Only at a price that the market makes at this moment."""
     step = approved.steps[0]
     priced = view.market_open and not view.quote.note
     return (
-        Leaving(task=task, view=view, approved=approved)
+        ExitCandidate(task=task, view=view, approved=approved)
         if priced and step.effect.reduces and step.type is OrderType.MARKET
         else None
     )
 
 
 def counterpart(
-    conn: sa.Connection, one: Leaving, signal_of: Callable[[str], Signal], look: Look, now: datetime
-) -> Leaving | None:
+    conn: sa.Connection, one: ExitCandidate, signal_of: Callable[[str], Signal], look: Look, now: datetime
+) -> ExitCandidate | None:
     """The first decision of another bot that waits in the same lane and leaves the other way."""
     lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
     for task in decision_table.due_in_lane(conn, lane, now):
@@ -73,7 +73,11 @@ def counterpart(
         if view.bot.position.quantity * one.view.bot.position.quantity >= 0:
             continue
         decision = decide(signal_of(task.signal_id), view)
-        other = leaving(task, view, decision) if isinstance(decision, Approved) and decision.steps else None
+        other = (
+            exit_candidate(task, view, decision)
+            if isinstance(decision, Approved) and decision.steps
+            else None
+        )
         if other is not None and other.side is not one.side:
             return other
     return None
@@ -104,6 +108,6 @@ def settle(
         booking.apply_report(conn, order, report, now)
 
 
-def crossed(order: Order, other: Leaving, price: Decimal) -> Reason:
+def crossing_reason(order: Order, other: ExitCandidate, price: Decimal) -> Reason:
     verb = "bought from" if order.side is OrderSide.BUY else "sold to"
     return reason(Code.CROSSED, quantity=order.quantity, verb=verb, bot=other.view.bot.name, price=price)

@@ -50,11 +50,11 @@ class MarketSnapshot:
     capabilities: Capabilities
     open: bool
     simulated: bool  # a live account that was asked on paper
-    kept: bool  # some of it was asked for a moment ago, for another decision
+    from_cache: bool  # some of it was asked for a moment ago, for another decision
     opens_at: datetime | None = None
 
 
-class AskAgain(Exception):
+class StaleSnapshot(Exception):
     """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and
     decided again."""
 
@@ -65,7 +65,7 @@ class Decided:
     was decided with it."""
 
     order: Order | None = None
-    also: str = ""
+    other_signal_id: str = ""
 
 
 def decide_one(
@@ -78,11 +78,11 @@ def decide_one(
 ) -> Decided:
     """Decides, and writes it down."""
     account_table.lock_account(conn, task.account_id)
-    signal, view = signal_of(task.signal_id), look(conn, task, market, now)
+    signal, view = signal_of(task.signal_id), load_view(conn, task, market, now)
     bot = view.bot
     decision = decide(signal, view)
-    if market.kept and _may_differ(decision):
-        raise AskAgain
+    if market.from_cache and _may_differ(decision):
+        raise StaleSnapshot
     protection_checks.supersede(conn, superseded(signal, view), now)
     match decision:
         case Defer() as wait:
@@ -91,25 +91,25 @@ def decide_one(
             order_table.request_cancel(conn, list(wait.order_ids))
             count = task.cancelled_count + len(wait.order_ids)
             decision_table.defer(conn, task.id, taken_back=count)
-            _tell_others(conn, view, wait, now)
+            _notify_other_bots(conn, view, wait, now)
         case Delay() as later:
             decision_table.defer(
                 conn, task.id, due_at=later.due_at, **({"reason": later.reason} if later.reason else {})
             )
         case Refused() as refused:
-            _end(conn, task, view, "refused", refused.reason, refused.checks, now, refused.counterfactual)
+            _finish(conn, task, view, "refused", refused.reason, refused.checks, now, refused.counterfactual)
         case Approved() as approved if not approved.steps:
             if approved.new_exits is not None:
                 bot_table.change(conn, bot.user_id, bot.id, exits=approved.new_exits)
-            _end(conn, task, view, "filled", approved.reason, approved.checks, now)
+            _finish(conn, task, view, "filled", approved.reason, approved.checks, now)
         case Approved() as approved:
-            one = crossing.leaving(task, view, approved)
+            one = crossing.exit_candidate(task, view, approved)
             other = one and crossing.counterpart(
-                conn, one, signal_of, lambda found: look(conn, found, market, now), now
+                conn, one, signal_of, lambda found: load_view(conn, found, market, now), now
             )
             if one is not None and other is not None:
                 _cross(conn, one, other, now, on_paper=market.simulated)
-                return Decided(also=other.task.signal_id)
+                return Decided(other_signal_id=other.task.signal_id)
             return Decided(order=_approve(conn, task, view, approved, now, carry_out))
     return Decided()
 
@@ -121,7 +121,7 @@ def _may_differ(decision: Decision) -> bool:
     return isinstance(decision, Refused | Defer)
 
 
-def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:
+def _notify_other_bots(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:
     """An order of another bot is cancelled for this one's exit: its user has to know, as nobody sends it
     again."""
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
@@ -145,14 +145,14 @@ def _tell_others(conn: sa.Connection, view: View, wait: CancelFirst, now: dateti
         )
 
 
-def look(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now: datetime) -> View:
+def load_view(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now: datetime) -> View:
     """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
     bot, account_problem = (
         bot_positions.load(conn, task.bot_id),
         account_table.problem(conn, task.account_id, simulated=market.simulated),
     )
     under_way = order_table.open_in_account(conn, task.account_id)
-    over, guards = protection_checks.look(conn, bot, now)
+    restrictions, guards = protection_checks.load(conn, bot, now)
     drift = drift_table.on(conn, task.account_id, task.symbol)
     others = tuple(o for o in under_way if o.bot_id != bot.id and o.symbol == bot.symbol)
     return View(
@@ -160,7 +160,7 @@ def look(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now
         working=tuple(o for o in under_way if o.bot_id == bot.id),
         reserved=sum((o.reserve for o in under_way), ZERO),
         day=bot.day(now.date()),
-        switches=over.switches,
+        switches=restrictions.switches,
         account_problem=account_problem,
         received_at=task.received_at,
         now=now,
@@ -175,14 +175,14 @@ def look(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now
         others_orders=others,
         shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
         opens_at=market.opens_at,
-        waiting=protection_checks.waiting_of(conn, task, now),
-        locks=over.locks,
+        waiting=protection_checks.entries_waiting_for_open(conn, task, now),
+        locks=restrictions.locks,
         guards=guards,
         drift=drift,
     )
 
 
-def _end(
+def _finish(
     conn: sa.Connection,
     task: PendingDecision,
     view: View,
@@ -220,7 +220,7 @@ def _approve(
     carry_out: CarryOut | None,
 ) -> Order | None:
     orders, how = _orders(task, view, approved.steps, now)
-    bot = _begin(conn, task, view, approved, orders, how, now)
+    bot = _store_decision(conn, task, view, approved, orders, how, now)
     if bot is None:
         return None
     if carry_out is not None:
@@ -229,7 +229,7 @@ def _approve(
     return orders[0]
 
 
-def _begin(
+def _store_decision(
     conn: sa.Connection,
     task: PendingDecision,
     view: View,
@@ -301,7 +301,12 @@ def _rest(side: OrderSide, quantity: Decimal) -> Reason:
 
 
 def _cross(
-    conn: sa.Connection, one: crossing.Leaving, other: crossing.Leaving, now: datetime, *, on_paper: bool
+    conn: sa.Connection,
+    one: crossing.ExitCandidate,
+    other: crossing.ExitCandidate,
+    now: datetime,
+    *,
+    on_paper: bool,
 ) -> None:
     """What both give up is settled between them; what one has left of it, and what follows, is sent as
     ever."""
@@ -326,12 +331,12 @@ def _cross(
             orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=names[partner.task.id]
         )
         how = [
-            several((exit_.how, crossing.crossed(orders[0], partner, price))),
+            several((exit_.how, crossing.crossing_reason(orders[0], partner, price))),
             *(step.how for _, step in steps[1:]),
         ]
-        bot = _begin(conn, each.task, each.view, each.approved, orders, how, now)
+        bot = _store_decision(conn, each.task, each.view, each.approved, orders, how, now)
         if bot is None:
-            raise AskAgain  # decided meanwhile: all of this is undone, and looked at again
+            raise StaleSnapshot  # decided meanwhile: all of this is undone, and looked at again
         bot_positions.touch(conn, bot)
         booked.append(orders[0])
     crossing.settle(conn, booked, price, now, on_paper=on_paper)

@@ -30,7 +30,7 @@ from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
-from dashtrade.engine.intake import Alert, Receipt, written
+from dashtrade.engine.intake import Alert, Receipt, signal_json
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -120,7 +120,7 @@ def closing(bot: Bot, key: str) -> Signal:
 def ask_to_close(
     conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
 ) -> Receipt | None:
-    text = written(signal)
+    text = signal_json(signal)
     alert = Alert(
         id=new_id(now),
         owner=bot.user_id,

@@ -9,14 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
+from dashtrade.domain.orders import UNCONFIRMED, Order, OrderStatus
 from dashtrade.domain.position_mismatch import Drift, asset_of, by_asset
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.drifts import State
 
-FILLING = timedelta(seconds=15)  # an order that has stood longer than this rests
+MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order that has stood longer than this rests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class ExpectedPositions:
     cost: dict[str, Decimal]
     bots: dict[str, Symbol]  # what living bots trade: asset, and how it is written
     orders: dict[str, tuple[Any, ...]]
-    flying: frozenset[str]  # assets with an order that may fill at any moment
+    in_flight: frozenset[str]  # assets with an order that may fill at any moment
     outside: dict[str, Decimal]
     drifts: dict[str, Drift]
     state: State | None
@@ -61,16 +61,20 @@ def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositio
         cost=by_asset((row.symbol, row.position_cost) for row in owned),
         bots={asset_of(row.symbol): row.symbol for row in reversed(owned) if row.deleted_at is None},
         orders=sent,
-        flying=frozenset(asset_of(order.symbol) for order in orders if _flies(order, now)),
+        in_flight=frozenset(asset_of(order.symbol) for order in orders if _may_fill_soon(order, now)),
         outside=table.held_outside(conn, account_id),
         drifts=table.unresolved(conn, account_id),
         state=table.state(conn, account_id),
     )
 
 
-def _flies(order: Order, now: datetime) -> bool:
+def _may_fill_soon(order: Order, now: datetime) -> bool:
     """May a fill of it be on its way to us? A resting order is asked after just before; one not sent is
     nowhere yet."""
-    if order.status in IN_DOUBT:
+    if order.status in UNCONFIRMED:
         return True
-    return order.status is OrderStatus.WORKING and not order.rests and now - order.created_at < FILLING
+    return (
+        order.status is OrderStatus.WORKING
+        and not order.rests
+        and now - order.created_at < MARKET_ORDER_FILLS_WITHIN
+    )

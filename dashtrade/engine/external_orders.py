@@ -171,7 +171,7 @@ def _working(bot: Bot, signal_id: str, decision_id: int, external: ExternalOrder
     )
 
 
-def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datetime) -> Order:
+def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datetime) -> Order:
     """The bot did it, says its user: the difference is bought or sold by the bot at this price."""
     quantity, order_id = (
         abs(drift.difference),
@@ -197,7 +197,7 @@ def give(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datet
     return booking.apply_report(conn, order, report, now).order
 
 
-def split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
+def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
     """Of everything the bot owns there is `ratio` times as much at a `ratio`th of the price; what it cost
     stays, to the digit."""
     for lot in fill_table.held_lots(conn, bot.id):

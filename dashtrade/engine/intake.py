@@ -57,7 +57,7 @@ class Conflict:
 Accepted = Receipt | NoBot | Conflict
 
 
-class NoRoom(Exception):
+class StorageFull(Exception):
     """Its user has stored as much as a user may, and it leads out of nothing. Nothing of it is kept."""
 
 
@@ -83,7 +83,7 @@ class Alert:
         return accept(conn, self)
 
 
-def written(signal: Signal) -> str:
+def signal_json(signal: Signal) -> str:
     """DashTrade's own signals as text: what others send as a body."""
     return json.dumps(to_json(signal), ensure_ascii=False, sort_keys=True)
 
@@ -109,8 +109,8 @@ def accept(conn: sa.Connection, alert: Alert) -> Accepted:
     listeners = listeners_of(conn, owner, signal)
     bots = 0 if isinstance(listeners, Reason) else len(listeners)
     total = storage.add(conn, owner, storage.of_alert(alert.raw, bots))
-    if alert.room is not None and total > alert.room and not leads_out(conn, owner, signal):
-        raise NoRoom
+    if alert.room is not None and total > alert.room and not exits_count(conn, owner, signal):
+        raise StorageFull
     if isinstance(listeners, Reason):
         row |= {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}
         table.add(conn, owner, row, [])
@@ -162,7 +162,7 @@ def _row(alert: Alert) -> dict[str, Any]:
     }
 
 
-def leads_out(conn: sa.Connection, owner: int, signal: Signal) -> int:
+def exits_count(conn: sa.Connection, owner: int, signal: Signal) -> int:
     """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit,
     or there is nothing to leave. A buy is the way out of a short, and a sell of a long."""
     listeners = listeners_of(conn, owner, signal)
@@ -186,7 +186,7 @@ def record_refusal(
     """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
     signal_id = new_id(now)
     if storage.add(conn, owner, storage.of_alert(raw, 0)) > room:
-        raise NoRoom
+        raise StorageFull
     table.add(
         conn,
         owner,
@@ -229,14 +229,14 @@ def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] |
     """The bots it is for, or why there are none."""
     shown = signal.symbol.short
     if signal.bot is not None:
-        return _named(bot_table.named(conn, owner), signal)
-    hearing = bot_table.hearing(conn, owner, signal.symbol)
-    if not hearing:
+        return _named(bot_table.all_with_names(conn, owner), signal)
+    listening = bot_table.listening_on(conn, owner, signal.symbol)
+    if not listening:
         return reason(Code.NO_BOT_ON_SYMBOL, symbol=shown)
     if signal.timeframe is None:
-        frames = {bot.timeframe for bot in hearing}
-        return hearing if len(frames) == 1 else reason(Code.SEVERAL_TIMEFRAMES, symbol=shown)
-    fitting = [bot for bot in hearing if bot.timeframe == signal.timeframe.seconds]
+        frames = {bot.timeframe for bot in listening}
+        return listening if len(frames) == 1 else reason(Code.SEVERAL_TIMEFRAMES, symbol=shown)
+    fitting = [bot for bot in listening if bot.timeframe == signal.timeframe.seconds]
     return fitting or reason(Code.NO_BOT_ON_TIMEFRAME, symbol=shown, timeframe=signal.timeframe.shown)
 
 
@@ -262,10 +262,10 @@ def _named(every: list[Any], signal: Signal) -> list[Any] | Reason:
 
 def _choices(conn: sa.Connection, owner: int) -> tuple[dict[str, Any], ...]:
     return tuple(
-        {"bot_id": bot.id, "symbol": _shown(bot.symbol), "timeframe": Timeframe(bot.timeframe).shown}
-        for bot in bot_table.named(conn, owner)[:50]
+        {"bot_id": bot.id, "symbol": _short_name(bot.symbol), "timeframe": Timeframe(bot.timeframe).shown}
+        for bot in bot_table.all_with_names(conn, owner)[:50]
     )
 
 
-def _shown(symbol: Symbol) -> str:
+def _short_name(symbol: Symbol) -> str:
     return symbol.short

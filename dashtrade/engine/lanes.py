@@ -29,7 +29,7 @@ class Leases:
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
-    def hold(self, lane: Lane) -> Workflow[int | None]:
+    def acquire(self, lane: Lane) -> Workflow[int | None]:
         """The lane's token, claimed now if need be; None while another worker has it."""
         held = self._held.get(lane)
         if held is not None and self.fresh(lane):

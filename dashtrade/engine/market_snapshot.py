@@ -26,12 +26,12 @@ log = logging.getLogger("dashtrade.asking")
 
 T = TypeVar("T")
 S = TypeVar("S")
-ACCOUNT_GOOD, QUOTE_GOOD = timedelta(seconds=5), timedelta(seconds=0.5)
-ASKERS = 64
+ACCOUNT_MAX_AGE, QUOTE_MAX_AGE = timedelta(seconds=5), timedelta(seconds=0.5)
+MAX_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _SymbolState:
     """What a venue says of a symbol."""
 
     quote: Quote
@@ -41,12 +41,12 @@ class _Scene:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _CachedAnswers:
     """Of one account: what it said, and when it was asked; and what it is being asked anew."""
 
     account: tuple[datetime, AccountState] | None = None
-    scenes: dict[Symbol, tuple[datetime, _Scene]] = field(default_factory=dict)
-    coming: set[Symbol | None] = field(default_factory=set)  # scenes; None: the account
+    symbols: dict[Symbol, tuple[datetime, _SymbolState]] = field(default_factory=dict)
+    refreshing: set[Symbol | None] = field(default_factory=set)  # scenes; None: the account
 
 
 class Snapshots:
@@ -55,68 +55,77 @@ class Snapshots:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._of: WeakKeyDictionary[Broker, _Kept] = WeakKeyDictionary()
+        self._by_broker: WeakKeyDictionary[Broker, _CachedAnswers] = WeakKeyDictionary()
         # its threads come with the first account far away
-        self._pool = ThreadPoolExecutor(ASKERS, thread_name_prefix="ask")
+        self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="ask")
 
     def local(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """Of a broker in our own database, where nothing is far."""
         return _market(
-            broker, _scene(broker, symbol, feed.quote), broker.account(), simulated=simulated, kept=False
+            broker,
+            _read_symbol_state(broker, symbol, feed.quote),
+            broker.account(),
+            simulated=simulated,
+            from_cache=False,
         )
 
     def cached(self, broker: Broker, feed: Feed, symbol: Symbol) -> MarketSnapshot | None:
         """Of a venue, if all of it is kept and good. Never waits."""
-        now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
-        account, scene = (
-            _young(kept.account, now, ACCOUNT_GOOD),
-            _young(kept.scenes.get(symbol), now, QUOTE_GOOD),
+        now, cached = self._clock.now(), self._by_broker.setdefault(broker, _CachedAnswers())
+        account, symbol_state = (
+            _if_fresh(cached.account, now, ACCOUNT_MAX_AGE),
+            _if_fresh(cached.symbols.get(symbol), now, QUOTE_MAX_AGE),
         )
-        if account is None or scene is None or not _is(feed, broker):
+        if account is None or symbol_state is None or not _same_venue(feed, broker):
             return None
-        if _young(kept.account, now, ACCOUNT_GOOD / 2) is None:
-            self._ahead(kept, None, lambda: self._account(kept, broker))
-        if _young(kept.scenes.get(symbol), now, QUOTE_GOOD / 2) is None:
-            self._ahead(kept, symbol, lambda: self._look(kept, broker, feed, symbol))
-        return _market(broker, scene, account, simulated=False, kept=True)
+        if _if_fresh(cached.account, now, ACCOUNT_MAX_AGE / 2) is None:
+            self._refresh_early(cached, None, lambda: self._read_account(cached, broker))
+        if _if_fresh(cached.symbols.get(symbol), now, QUOTE_MAX_AGE / 2) is None:
+            self._refresh_early(cached, symbol, lambda: self._read_symbol(cached, broker, feed, symbol))
+        return _market(broker, symbol_state, account, simulated=False, from_cache=True)
 
     def fetch(
         self, broker: Broker, feed: Feed, symbol: Symbol, *, fresh: bool, simulated: bool = False
     ) -> MarketSnapshot:
         """Of a venue. `anew`: nothing that was kept will do."""
-        now, kept = self._clock.now(), self._of.setdefault(broker, _Kept())
-        account = None if fresh else _young(kept.account, now, ACCOUNT_GOOD)
-        scene = None if fresh or not _is(feed, broker) else _young(kept.scenes.get(symbol), now, QUOTE_GOOD)
-        known = account is not None or scene is not None
-        if account is None and scene is None:
-            account, scene = self._both(
-                lambda: self._account(kept, broker), lambda: self._look(kept, broker, feed, symbol)
-            )
-        account, scene = (
-            account or self._account(kept, broker),
-            scene or self._look(kept, broker, feed, symbol),
+        now, cached = self._clock.now(), self._by_broker.setdefault(broker, _CachedAnswers())
+        account = None if fresh else _if_fresh(cached.account, now, ACCOUNT_MAX_AGE)
+        symbol_state = (
+            None
+            if fresh or not _same_venue(feed, broker)
+            else _if_fresh(cached.symbols.get(symbol), now, QUOTE_MAX_AGE)
         )
-        return _market(broker, scene, account, simulated=simulated, kept=known)
+        known = account is not None or symbol_state is not None
+        if account is None and symbol_state is None:
+            account, symbol_state = self._in_parallel(
+                lambda: self._read_account(cached, broker),
+                lambda: self._read_symbol(cached, broker, feed, symbol),
+            )
+        account, symbol_state = (
+            account or self._read_account(cached, broker),
+            symbol_state or self._read_symbol(cached, broker, feed, symbol),
+        )
+        return _market(broker, symbol_state, account, simulated=simulated, from_cache=known)
 
     def without_price(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """For a way out, which is not held up by a price that nobody tells: it needs one for its words and
         its rounding alone."""
-        kept = self._of.setdefault(broker, _Kept())
-        account = self._account(kept, broker)
+        cached = self._by_broker.setdefault(broker, _CachedAnswers())
+        account = self._read_account(cached, broker)
         try:
-            scene = self._look(kept, broker, feed, symbol)
+            symbol_state = self._read_symbol(cached, broker, feed, symbol)
         except BrokerError:
             mark = next((position.mark for position in broker.positions() if position.symbol == symbol), None)
             if mark is not None:
                 note = "no price is told: what the broker values the position at stands in for it"
-                scene = _scene(
+                symbol_state = _read_symbol_state(
                     broker,
                     symbol,
                     lambda _: Quote(symbol=symbol, bid=mark, ask=mark, at=self._clock.now(), note=note),
                 )
-            elif symbol in kept.scenes:
-                at, last = kept.scenes[symbol]
-                scene = replace(
+            elif symbol in cached.symbols:
+                at, last = cached.symbols[symbol]
+                symbol_state = replace(
                     last,
                     quote=replace(
                         last.quote,
@@ -125,27 +134,29 @@ class Snapshots:
                 )
             else:
                 raise
-        return _market(broker, scene, account, simulated=simulated, kept=False)
+        return _market(broker, symbol_state, account, simulated=simulated, from_cache=False)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _account(self, kept: _Kept, broker: Broker) -> AccountState:
+    def _read_account(self, cached: _CachedAnswers, broker: Broker) -> AccountState:
         at, account = self._clock.now(), broker.account()
-        kept.account = at, account
+        cached.account = at, account
         return account
 
-    def _look(self, kept: _Kept, broker: Broker, feed: Feed, symbol: Symbol) -> _Scene:
-        at, scene = self._clock.now(), _scene(broker, symbol, feed.quote)
-        kept.scenes[symbol] = at, scene
-        return scene
+    def _read_symbol(
+        self, cached: _CachedAnswers, broker: Broker, feed: Feed, symbol: Symbol
+    ) -> _SymbolState:
+        at, symbol_state = self._clock.now(), _read_symbol_state(broker, symbol, feed.quote)
+        cached.symbols[symbol] = at, symbol_state
+        return symbol_state
 
-    def _ahead(self, kept: _Kept, what: Symbol | None, ask: Callable[[], object]) -> None:
+    def _refresh_early(self, cached: _CachedAnswers, what: Symbol | None, ask: Callable[[], object]) -> None:
         """Where alerts come one upon the other, what is about to be too old is asked for before somebody
         waits for it."""
-        if what in kept.coming:
+        if what in cached.refreshing:
             return
-        kept.coming.add(what)
+        cached.refreshing.add(what)
 
         def work() -> None:
             try:
@@ -153,39 +164,39 @@ class Snapshots:
             except Exception as error:  # whoever needs it asks himself, and meets it
                 log.debug("nothing was learned ahead: %r", error)
             finally:
-                kept.coming.discard(what)
+                cached.refreshing.discard(what)
 
         self._pool.submit(work)
 
-    def _both(self, one: Callable[[], T], other: Callable[[], S]) -> tuple[T, S]:
+    def _in_parallel(self, one: Callable[[], T], other: Callable[[], S]) -> tuple[T, S]:
         coming = self._pool.submit(other)
         return one(), coming.result()
 
 
-def _is(feed: object, broker: object) -> bool:
+def _same_venue(feed: object, broker: object) -> bool:
     """Prices and orders come from one and the same venue."""
     return feed is broker
 
 
-def _young(known: tuple[datetime, T] | None, now: datetime, good: timedelta) -> T | None:
-    return known[1] if known is not None and timedelta(0) <= now - known[0] < good else None
+def _if_fresh(known: tuple[datetime, T] | None, now: datetime, max_age: timedelta) -> T | None:
+    return known[1] if known is not None and timedelta(0) <= now - known[0] < max_age else None
 
 
-def _scene(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> _Scene:
+def _read_symbol_state(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> _SymbolState:
     rules, is_open = broker.rules(symbol), broker.market_open(symbol)
-    return _Scene(quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
+    return _SymbolState(quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
 
 
 def _market(
-    broker: Broker, scene: _Scene, account: AccountState, *, simulated: bool, kept: bool
+    broker: Broker, symbol_state: _SymbolState, account: AccountState, *, simulated: bool, from_cache: bool
 ) -> MarketSnapshot:
     return MarketSnapshot(
-        rules=scene.rules,
-        quote=scene.quote,
+        rules=symbol_state.rules,
+        quote=symbol_state.quote,
         account=account,
         capabilities=broker.capabilities,
-        open=scene.is_open,
-        opens_at=scene.opens_at,
+        open=symbol_state.is_open,
+        opens_at=symbol_state.opens_at,
         simulated=simulated,
-        kept=kept,
+        from_cache=from_cache,
     )

@@ -34,14 +34,14 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 
 log = logging.getLogger("dashtrade.adopt")
-SKEW = timedelta(hours=1)  # between the venue's clock and ours
+CLOCK_SKEW = timedelta(hours=1)  # between the venue's clock and ours
 
 
-class Adopter:
+class OrderRecovery:
     def __init__(self, db: Database, clock: Clock, sender: Sender) -> None:
         self.db, self.clock, self._sender = db, clock, sender
 
-    def look(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
+    def recover(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
         """Hold the venue's list against ours. True: something was booked or taken over."""
         with self.db.read() as conn:
             symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
@@ -51,13 +51,13 @@ class Adopter:
                 each.client_order_id: order_table.find(conn, account.id, each.client_order_id)
                 for each in listed
             }
-        changed, forgotten = False, []
+        changed, unknown = False, []
         for each in listed:
             order = known[each.client_order_id]
             if order is None:
-                forgotten.append((each, broker.find(each.ref)))
+                unknown.append((each, broker.find(each.ref)))
             elif order.status is OrderStatus.CREATED:
-                changed |= self.db.write(partial(self._was_sent, order))
+                changed |= self.db.write(partial(self._mark_sent, order))
             elif order.status in ENDED and each.filled_quantity > order.filled_quantity:
                 report = broker.find(order.ref)
                 changed |= (
@@ -65,12 +65,12 @@ class Adopter:
                     and run_sync(self.db, self._sender.book(order, report)).filled_quantity
                     > order.filled_quantity
                 )
-        if forgotten:
+        if unknown:
             venue = broker.capabilities.name
-            changed |= self.db.write(lambda conn: self._take_over(conn, account, venue, forgotten))
+            changed |= self.db.write(lambda conn: self._recover_unknown(conn, account, venue, unknown))
         return changed
 
-    def _was_sent(self, order: Order, conn: sa.Connection) -> bool:
+    def _mark_sent(self, order: Order, conn: sa.Connection) -> bool:
         """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent
         again."""
         now = self.clock.now()
@@ -88,7 +88,7 @@ class Adopter:
         order_events.log(conn, [(after, now, str(after.status), Reason(Code.FOUND_AT_BROKER))])
         return True
 
-    def _take_over(
+    def _recover_unknown(
         self,
         conn: sa.Connection,
         account: Account,
@@ -113,7 +113,7 @@ class Adopter:
                 continue
             bot = _bot_of(conn, account, each)
             if bot is None:
-                self._nobodys(conn, account, each, report)
+                self._record_orphan(conn, account, each, report)
                 continue
             found_task: tuple[decision_table.PendingDecision | None, int] = waiting.get(name, (None, 0))
             task, step = found_task
@@ -123,11 +123,11 @@ class Adopter:
                 final=task is None or step == last[task.id],
                 exits=broker_held_exits.exits_of(report.legs, venue),
             )
-            self._take_one(conn, bot, external, report, task)
+            self._recover_one(conn, bot, external, report, task)
             changed = True
         return changed
 
-    def _take_one(
+    def _recover_one(
         self,
         conn: sa.Connection,
         bot: Bot,
@@ -160,7 +160,9 @@ class Adopter:
         log.warning("order %s bot %s account %s: adopted", external.id, bot.id, bot.account_id)
         booking.apply_report(conn, order, report, now)
 
-    def _nobodys(self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport) -> None:
+    def _record_orphan(
+        self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport
+    ) -> None:
         """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position
         shows as a drift."""
         external, bot_id = _external(found), bot_of_order(found.client_order_id) or 0
@@ -207,4 +209,4 @@ def _bot_of(conn: sa.Connection, account: Account, found: FoundOrder) -> Bot | N
     except LookupError:
         return None
     fits = bot.account_id == account.id and bot.symbol == found.symbol and bot.deleted_at is None
-    return bot if fits and bot.created_at <= found.created_at + SKEW else None
+    return bot if fits and bot.created_at <= found.created_at + CLOCK_SKEW else None

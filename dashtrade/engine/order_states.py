@@ -33,7 +33,7 @@ class OrderStates:
     def __init__(self, clock: Clock, leases: Leases) -> None:
         self.clock, self.leases = clock, leases
 
-    def attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
+    def needs_attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
         look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
         return (
             yield from self.change(order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None)
@@ -55,7 +55,7 @@ class OrderStates:
             )
         )
 
-    def in_doubt(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Workflow[Order]:
+    def unconfirmed(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Workflow[Order]:
         """It may be there, by this try or an earlier one: to be looked up."""
         due = self.clock.now() + after
         return (
@@ -84,7 +84,7 @@ class OrderStates:
             if not order.is_open:
                 booking.release_bot(conn, order)
             if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
-                _tell_trouble(conn, order, now)
+                _notify_problem(conn, order, now)
             log.info(
                 "order %s signal %s account %s: %s %s",
                 order.id,
@@ -96,7 +96,7 @@ class OrderStates:
         return order
 
 
-def _tell_trouble(conn: sa.Connection, order: Order, now: datetime) -> None:
+def _notify_problem(conn: sa.Connection, order: Order, now: datetime) -> None:
     if order.status is OrderStatus.ATTENTION:
         message_table.notify(
             conn,

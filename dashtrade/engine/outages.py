@@ -27,7 +27,7 @@ def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
 @dataclass(slots=True)
 class _Outage:
     since: datetime
-    told: bool  # this loop tells of it; False: another one does
+    reports: bool  # this loop tells of it; False: another one does
     next_line: datetime
     gap: timedelta
     tries: int = 0
@@ -41,25 +41,25 @@ class Outages:
         self._of: dict[tuple[int, str], _Outage] = {}
         self._lock = threading.Lock()
 
-    def failed(self, account_id: int, what: str, words: str) -> int:
+    def record_failure(self, account_id: int, what: str, words: str) -> int:
         """`what` could not be done for the account. How often in a row."""
         now = self._clock.now()
         with self._lock:
             outage = self._of.get((account_id, what))
             if outage is None:
-                told = not any(known == account_id for known, _ in self._of)
+                reports = not any(known == account_id for known, _ in self._of)
                 outage = self._of[account_id, what] = _Outage(
-                    since=now, told=told, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER
+                    since=now, reports=reports, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER
                 )
-                if told:
+                if reports:
                     self._write("account %s cannot be reached (%s): %s", account_id, what, words)
             elif now >= outage.next_line:
                 outage.gap = min(outage.gap * 2, REPEAT_MOST)
                 outage.next_line = now + outage.gap
-                outage.told = outage.told or not any(
-                    of.told for (known, _), of in self._of.items() if known == account_id
+                outage.reports = outage.reports or not any(
+                    of.reports for (known, _), of in self._of.items() if known == account_id
                 )
-                if outage.told:
+                if outage.reports:
                     self._write(
                         "account %s cannot be reached since %s, %s tries (%s): %s",
                         account_id,
@@ -71,11 +71,11 @@ class Outages:
             outage.tries += 1
             return outage.tries
 
-    def well(self, account_id: int, what: str) -> bool:
+    def recovered(self, account_id: int, what: str) -> bool:
         """It was done. True: it had failed before."""
         with self._lock:
             outage = self._of.pop((account_id, what), None)
-            if outage is not None and outage.told:
+            if outage is not None and outage.reports:
                 self._write(
                     "account %s answers again (%s), after %s tries since %s",
                     account_id,

@@ -40,28 +40,34 @@ _ALWAYS = {
 # --- before the decision ------------------------------------------------------------------------------------
 
 
-def look(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.Over, tuple[Guard, ...]]:
+def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestrictions, tuple[Guard, ...]]:
     """What stands over the bot, in one statement where nothing watches it; and the protections with what they
     need to know."""
-    over = table.standing(conn, bot, now)
-    if not over.watching:
-        return over, tuple(_ALWAYS.values())
+    restrictions = table.restrictions_on(conn, bot, now)
+    if not restrictions.watching:
+        return restrictions, tuple(_ALWAYS.values())
     # two accounts decide side by side: what counts them together, in turn
-    if any(one.scope is Scope.USER for one in over.watching):
+    if any(one.scope is Scope.USER for one in restrictions.watching):
         signal_table.lock_key(conn, f"protections|{bot.user_id}")
-        over = table.standing(conn, bot, now)
-    return over, _guards(conn, bot, over, now)
+        restrictions = table.restrictions_on(conn, bot, now)
+    return restrictions, _guards(conn, bot, restrictions, now)
 
 
-def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> tuple[Guard, ...]:
+def _guards(
+    conn: sa.Connection, bot: Bot, restrictions: table.BotRestrictions, now: datetime
+) -> tuple[Guard, ...]:
     """One whose lock holds is not asked again."""
-    locked = {lock.protection_id for lock in over.locks}
-    ours = [
-        (one, domain.read(one.kind, one.scope, one.settings)) for one in over.watching if one.id not in locked
+    locked = {lock.protection_id for lock in restrictions.locks}
+    active = [
+        (one, domain.read(one.kind, one.scope, one.settings))
+        for one in restrictions.watching
+        if one.id not in locked
     ]
-    always = [guard for kind, guard in _ALWAYS.items() if all(one.kind != kind for one in over.watching)]
-    scopes = {need: _widest(one.scope for one, rule in ours if rule.needs is need) for need in Needs}
-    back = max((_minutes_back(rule) for _, rule in ours), default=0)
+    always = [
+        guard for kind, guard in _ALWAYS.items() if all(one.kind != kind for one in restrictions.watching)
+    ]
+    scopes = {need: _widest(one.scope for one, rule in active if rule.needs is need) for need in Needs}
+    back = max((_minutes_back(rule) for _, rule in active), default=0)
     exits = (
         table.exits(conn, bot, widest, now - timedelta(minutes=back))
         if (widest := scopes[Needs.EXITS])
@@ -69,7 +75,7 @@ def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> t
     )
     sent = table.sent(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
     others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
-    resets = table.resets(conn, [one.id for one, _ in ours]) if exits or sent else {}
+    resets = table.resets(conn, [one.id for one, _ in active]) if exits or sent else {}
     return (
         *always,
         *(
@@ -82,15 +88,15 @@ def _guards(conn: sa.Connection, bot: Bot, over: table.Over, now: datetime) -> t
                 exits=tuple(
                     e
                     for e in _within(exits, bot, one.scope)
-                    if not _forgotten(resets, one, rule, e.at, e.bot_id, e.symbol)
+                    if not _reset_since(resets, one, rule, e.at, e.bot_id, e.symbol)
                 ),
                 sent=tuple(
                     o
                     for o in _within(sent, bot, one.scope)
-                    if not _forgotten(resets, one, rule, o.at, o.bot_id, None)
+                    if not _reset_since(resets, one, rule, o.at, o.bot_id, None)
                 ),
             )
-            for one, rule in ours
+            for one, rule in active
         ),
     )
 
@@ -115,7 +121,7 @@ def _within(found: list[Any], bot: Bot, scope: Scope) -> list[Any]:
     ]
 
 
-def _forgotten(
+def _reset_since(
     resets: dict[Any, datetime],
     one: table.Watching,
     rule: Any,
@@ -132,7 +138,7 @@ def _forgotten(
     return any(key in resets and at <= resets[key] for key in keys)
 
 
-def waiting_of(
+def entries_waiting_for_open(
     conn: sa.Connection, task: decision_table.PendingDecision, now: datetime
 ) -> tuple[WaitingEntry, ...]:
     """Entries of the bot that wait for the market to open. Of coins, whose markets do not close, there are
@@ -211,19 +217,19 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: ProtectionLock, signal_id: s
 
 
 def defer_entry(
-    conn: sa.Connection, bot: Bot, task: decision_table.PendingDecision, said: Defer, now: datetime
+    conn: sa.Connection, bot: Bot, task: decision_table.PendingDecision, deferral: Defer, now: datetime
 ) -> None:
     """Not now. Its user is told once, however often it has to wait."""
-    if said.entry:
-        decision_table.wait_for_open(conn, task.id, until=said.until, reason=said.reason)
+    if deferral.entry:
+        decision_table.wait_for_open(conn, task.id, until=deferral.until, reason=deferral.reason)
     else:
-        decision_table.defer(conn, task.id, held_until=said.until, reason=said.reason)
+        decision_table.defer(conn, task.id, held_until=deferral.until, reason=deferral.reason)
     if task.reason.code not in (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN):
-        waits = EntryWaitsForMarket if said.entry else CloseWaitsForMarket
+        waits = EntryWaitsForMarket if deferral.entry else CloseWaitsForMarket
         message_table.notify(
             conn,
             bot.user_id,
-            waits(bot=bot.name, symbol=bot.symbol.text, retry_at=said.until),
+            waits(bot=bot.name, symbol=bot.symbol.text, retry_at=deferral.until),
             now=now,
             signal_id=task.signal_id,
         )

@@ -15,10 +15,10 @@ from functools import partial
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
-from dashtrade.engine.by_account import LIMIT_SECONDS, Apart
+from dashtrade.engine.by_account import LIMIT_SECONDS, AccountJobs
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.outages import Outages, backed_off
-from dashtrade.engine.reconcile import WHOLE
+from dashtrade.engine.reconcile import WHOLE_ACCOUNT
 from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
@@ -28,7 +28,7 @@ from dashtrade.tables.readings import AccountReading
 log = logging.getLogger("dashtrade.readings")
 
 # while something is held or somebody looks; otherwise
-QUICK, SLOW = timedelta(seconds=3), timedelta(seconds=15)
+FAST_EVERY, SLOW_EVERY = timedelta(seconds=3), timedelta(seconds=15)
 WRITE_AFTER = timedelta(seconds=10)  # a reading that tells nothing new is written down this seldom
 WATCHED_FOR = timedelta(seconds=45)  # after somebody looked at a page of the account's user
 # between two tries while a broker is away
@@ -38,11 +38,11 @@ WHAT = "reading"
 
 
 @dataclass(slots=True)
-class _Pace:
+class _Schedule:
     """When an account is read next."""
 
     stamp: object = None
-    begun: datetime | None = None  # the latest reading
+    started_at: datetime | None = None  # the latest reading
     tries: int = 0
     after: timedelta = timedelta(0)  # that its broker wants to be left alone
     hangs: bool = False  # the reading under way was given up
@@ -63,7 +63,7 @@ class Readings:
         broker_of: Callable[[Account], Broker],
         leases: Leases,
         outages: Outages,
-        on_back: Callable[[int], None] = lambda account_id: None,
+        on_recovered: Callable[[int], None] = lambda account_id: None,
     ) -> None:
         self._db, self._clock, self._broker_of, self._leases, self._outages = (
             db,
@@ -72,10 +72,10 @@ class Readings:
             leases,
             outages,
         )
-        self._on_back = on_back
-        self._apart = Apart(WHAT)
-        self._paces: dict[int, _Pace] = {}
-        self._known: dict[int, AccountReading] | None = None
+        self._on_recovered = on_recovered
+        self._jobs = AccountJobs(WHAT)
+        self._schedules: dict[int, _Schedule] = {}
+        self._latest: dict[int, AccountReading] | None = None
         self._written: dict[int, datetime] = {}
         self._lock, self._writing, self._stopped = threading.Lock(), threading.Lock(), False
 
@@ -84,68 +84,71 @@ class Readings:
     def look(self) -> None:
         """Begin what is due. Waits for nobody."""
         for account in self.due():
-            pace = self._paces[account.id]
-            if self._apart.start(account.id, partial(self.read, account)):
-                pace.begun, pace.hangs = self._clock.now(), False
+            schedule = self._schedules[account.id]
+            if self._jobs.start(account.id, partial(self.read, account)):
+                schedule.started_at, schedule.hangs = self._clock.now(), False
 
     def stop(self) -> None:
         """Answers that come later are written down no more."""
-        self._apart.stop()
+        self._jobs.stop()
         with self._writing:
             self._stopped = True
 
     def due(self) -> list[Account]:
         now = self._clock.now()
         with self._db.read() as conn:
-            if self._known is None:
-                self._known = table.everything(conn)
+            if self._latest is None:
+                self._latest = table.everything(conn)
             accounts, busy, watched = (
                 account_table.elsewhere(conn),
                 table.busy(conn),
                 table.watched(conn, now, WATCHED_FOR),
             )
-        for gone in self._paces.keys() - {account.id for account in accounts}:
-            del self._paces[gone]
+        for gone in self._schedules.keys() - {account.id for account in accounts}:
+            del self._schedules[gone]
             self._outages.forget(gone)
         found = []
         for account in accounts:
-            if self._is_due(account, busy.get(account.id), account.id in watched, now) and self._is_ours(
-                account.id
-            ):
+            if self._is_due(
+                account, busy.get(account.id), account.id in watched, now
+            ) and self._is_this_workers(account.id):
                 found.append(account)
         return found
 
     def _is_due(self, account: Account, busy: object, watched: bool, now: datetime) -> bool:
-        pace = self._paces.setdefault(account.id, _Pace())
+        schedule = self._schedules.setdefault(account.id, _Schedule())
         stamp = (account.credentials, account.options, account.simulated, account.checked_at, busy)
-        if pace.stamp != stamp:  # new, changed, tested, or a fill was booked
-            pace.stamp, pace.begun, pace.after = stamp, None, timedelta(0)
-        self._give_up(account, pace)
-        if pace.begun is None:
+        if schedule.stamp != stamp:  # new, changed, tested, or a fill was booked
+            schedule.stamp, schedule.started_at, schedule.after = stamp, None, timedelta(0)
+        self._give_up(account, schedule)
+        if schedule.started_at is None:
             return True
         wait = self._every(account, quick=busy is not None or watched)
-        if pace.tries:
+        if schedule.tries:
             wait = max(
-                wait, backed_off(pace.tries, QUICK, WATCHED_MOST if watched else AWAY_MOST), pace.after
+                wait,
+                backed_off(schedule.tries, FAST_EVERY, WATCHED_MOST if watched else AWAY_MOST),
+                schedule.after,
             )
-        return now - pace.begun >= wait
+        return now - schedule.started_at >= wait
 
     def _every(self, account: Account, *, quick: bool) -> timedelta:
         allowed = self._broker_of(account).capabilities.requests_per_minute
         least = timedelta(minutes=REQUESTS * SHARE / allowed) if allowed else timedelta(0)
-        return max(QUICK if quick else SLOW, least)
+        return max(FAST_EVERY if quick else SLOW_EVERY, least)
 
-    def _is_ours(self, account_id: int) -> bool:
+    def _is_this_workers(self, account_id: int) -> bool:
         """Of several workers one reads an account: the one that compares it."""
         return (
-            self._db.is_sqlite or run_sync(self._db, self._leases.hold(Lane(account_id, WHOLE))) is not None
+            self._db.is_sqlite
+            or run_sync(self._db, self._leases.acquire(Lane(account_id, WHOLE_ACCOUNT))) is not None
         )
 
-    def _give_up(self, account: Account, pace: _Pace) -> None:
+    def _give_up(self, account: Account, schedule: _Schedule) -> None:
         """A broker that takes the question and never answers: its thread may wait on, its account is told
         of."""
-        if not pace.hangs and self._apart.running(account.id) > LIMIT_SECONDS:
-            pace.hangs = True
+        if not schedule.hangs and self._jobs.running(account.id) > LIMIT_SECONDS:
+            schedule.hangs = True
             self._failed(
                 account,
                 "silent",
@@ -161,7 +164,7 @@ class Readings:
             broker = self._broker_of(account)
             state, positions = broker.account(), tuple(broker.positions())
         except BrokerError as error:
-            self._paces.setdefault(account.id, _Pace()).after = (
+            self._schedules.setdefault(account.id, _Schedule()).after = (
                 error.after if isinstance(error, RetryLater) else timedelta(0)
             )
             self._failed(account, _code(error), error.message)
@@ -185,21 +188,21 @@ class Readings:
                 positions=positions,
                 changed_at=asked,
             )
-            self._paces.setdefault(account.id, _Pace()).tries = 0
-            self._keep(reading)
-            if self._outages.well(account.id, WHAT):
-                self._on_back(account.id)
+            self._schedules.setdefault(account.id, _Schedule()).tries = 0
+            self._store(reading)
+            if self._outages.recovered(account.id, WHAT):
+                self._on_recovered(account.id)
 
     def _failed(self, account: Account, code: str, words: str) -> int:
         now = self._clock.now()
-        tries = self._outages.failed(account.id, WHAT, words)
-        self._paces.setdefault(account.id, _Pace()).tries = tries
+        tries = self._outages.record_failure(account.id, WHAT, words)
+        self._schedules.setdefault(account.id, _Schedule()).tries = tries
         before = self._last(account.id)
         if before is None or before.simulated is not account.simulated:
             before = AccountReading(
                 account_id=account.id, user_id=account.user_id, simulated=account.simulated, changed_at=now
             )
-        self._keep(
+        self._store(
             replace(
                 before, error_code=code, error=words, failing_since=before.failing_since or now, tries=tries
             )
@@ -207,9 +210,9 @@ class Readings:
         return tries
 
     def _last(self, account_id: int) -> AccountReading | None:
-        return (self._known or {}).get(account_id)
+        return (self._latest or {}).get(account_id)
 
-    def _keep(self, reading: AccountReading) -> None:
+    def _store(self, reading: AccountReading) -> None:
         """Written down when it tells something new, and now and then, so that its age is known."""
         now = self._clock.now()
         with self._lock:
@@ -220,8 +223,8 @@ class Readings:
                 and holdings_of(before) == holdings_of(reading)
             )
             reading = replace(reading, changed_at=before.changed_at if before is not None and same else now)
-            self._known = {} if self._known is None else self._known
-            self._known[reading.account_id] = reading
+            self._latest = {} if self._latest is None else self._latest
+            self._latest[reading.account_id] = reading
             news = before is None or replace(before, read_at=reading.read_at, tries=reading.tries) != reading
             written = self._written.get(reading.account_id)
             if not news and written is not None and now - written < WRITE_AFTER:

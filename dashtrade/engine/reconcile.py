@@ -40,7 +40,7 @@ from dashtrade.engine import expected_positions, mismatches
 from dashtrade.engine.expected_positions import ExpectedPositions
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.mismatches import MismatchFinding
-from dashtrade.engine.order_recovery import Adopter
+from dashtrade.engine.order_recovery import OrderRecovery
 from dashtrade.engine.outages import Outages, backed_off
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import run_sync
@@ -54,17 +54,21 @@ from dashtrade.tables.lanes import Lane
 log = logging.getLogger("dashtrade.reconcile")
 
 # with bots; without; our own paper books
-EVERY, SELDOM, NEVER = timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10)
+RECONCILE_EVERY, RECONCILE_EVERY_WITHOUT_BOTS, RECONCILE_EVERY_ON_PAPER = (
+    timedelta(seconds=10),
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+)
 # until a difference is looked at a second time, and a venue that failed is asked again
-AGAIN = timedelta(seconds=3)
-AWAY_MOST = timedelta(seconds=30)  # between two tries while it stays away
-PATIENCE = timedelta(seconds=60)  # with a venue that does not answer, until its user is told
-NOTED = timedelta(minutes=1)  # how exactly the time of the last comparison is kept
+RECHECK_AFTER = timedelta(seconds=3)
+LONGEST_RETRY = timedelta(seconds=30)  # between two tries while it stays away
+NOTIFY_AFTER = timedelta(seconds=60)  # with a venue that does not answer, until its user is told
+STORE_STATE_EVERY = timedelta(minutes=1)  # how exactly the time of the last comparison is kept
 # the lane of an account as a whole: of several workers one compares it
-WHOLE = Symbol(market="ACCOUNT", base="ALL", quote="")
+WHOLE_ACCOUNT = Symbol(market="ACCOUNT", base="ALL", quote="")
 
 
-class NotYet(Unavailable):
+class NotReconciled(Unavailable):
     """The account was not compared since the start."""
 
 
@@ -88,35 +92,35 @@ class Reconciler:
             collect,
         )
         self.outages = outages
-        self.adopter = Adopter(db, clock, sender)
-        self._next: dict[int, datetime] = {}
+        self.order_recovery = OrderRecovery(db, clock, sender)
+        self._due_at: dict[int, datetime] = {}
         self._compared: set[int] = set()  # since this process began
         # assets that could not be compared at the first look, or differed
-        self._unsure: dict[int, set[str]] = {}
+        self._unsettled: dict[int, set[str]] = {}
         self._seen: dict[tuple[int, str], tuple[Decimal, datetime]] = {}
-        self._why: dict[int, str] = {}
+        self._last_error: dict[int, str] = {}
 
     def gate(self, account_id: int, symbol: Symbol) -> str:
         """Why nothing may be sent for the symbol yet; empty when it may. Who trades is compared more often
         from then on."""
-        if account_id in self._next:  # one that was never compared is due at once
-            self._next[account_id] = min(self._next[account_id], self.clock.now() + EVERY)
+        if account_id in self._due_at:  # one that was never compared is due at once
+            self._due_at[account_id] = min(self._due_at[account_id], self.clock.now() + RECONCILE_EVERY)
         if account_id not in self._compared:
-            why = self._why.get(account_id)
+            why = self._last_error.get(account_id)
             return "waits until the account has been compared with the broker's books" + (
                 f": {why}" if why else ", as always after a start"
             )
-        if asset_of(symbol) in self._unsure.get(account_id, ()):
+        if asset_of(symbol) in self._unsettled.get(account_id, ()):
             return (
                 f"waits a few seconds: the broker's {symbol.short} is being compared once more, as it "
                 "differs or has just traded"
             )
         return ""
 
-    def soon(self, account_id: int) -> None:
+    def recheck_soon(self, account_id: int) -> None:
         """Its broker answers again: what waits for the comparison need not wait for the next one."""
-        if account_id in self._why:
-            self._next[account_id] = self.clock.now()
+        if account_id in self._last_error:
+            self._due_at[account_id] = self.clock.now()
 
     def due(self) -> list[int]:
         """Accounts to be compared now. Each process looks until it is sure of each; then, of several, the one
@@ -124,20 +128,20 @@ class Reconciler:
         now = self.clock.now()
         with self.db.read() as conn:
             every = account_table.active(conn)
-        wanted = [account_id for account_id in every if self._next.get(account_id, now) <= now]
+        wanted = [account_id for account_id in every if self._due_at.get(account_id, now) <= now]
         for account_id in wanted:
-            self._next[account_id] = now + EVERY
+            self._due_at[account_id] = now + RECONCILE_EVERY
         if self.db.is_sqlite:
             return wanted
         return [
             i
             for i in wanted
             if i not in self._compared
-            or self._unsure[i]
-            or run_sync(self.db, self._leases.hold(Lane(i, WHOLE))) is not None
+            or self._unsettled[i]
+            or run_sync(self.db, self._leases.acquire(Lane(i, WHOLE_ACCOUNT))) is not None
         ]
 
-    def look(self, account_id: int) -> None:
+    def reconcile(self, account_id: int) -> None:
         """Compare one account. May take as long as its venue takes."""
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
@@ -146,7 +150,7 @@ class Reconciler:
         broker = self._broker_of(account)
         try:
             if account_id not in self._compared:
-                self._adopt(account, broker)
+                self._recover_orders(account, broker)
             before = self._expected(account)
             if any(before.orders.values()) and not broker.offers.local:
                 self._collect(account_id)
@@ -155,18 +159,18 @@ class Reconciler:
         except BadCredentials as error:
             run_sync(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
         except BrokerError as error:
-            self._failed(account, error)
+            self._record_failure(account, error)
         else:
             self._compare(account, broker, before, self._expected(account), found)
 
-    def _adopt(self, account: Account, broker: Broker) -> None:
+    def _recover_orders(self, account: Account, broker: Broker) -> None:
         """What orders of ours did that we do not know, the positions tell as well: a venue that lists none is
         no reason not to trade."""
         listing = broker.offers.listing
         if listing is None:
             return
         try:
-            self.adopter.look(account, broker, listing, self._since(account))
+            self.order_recovery.recover(account, broker, listing, self._since(account))
         except NotOffered as error:
             log.warning(
                 "account %s: orders of ours that are not on record cannot be looked for: %s",
@@ -200,34 +204,36 @@ class Reconciler:
         now = self.clock.now()
         theirs, told = by_asset((p.symbol, p.quantity) for p in found), {asset_of(p.symbol): p for p in found}
         if after.state is None or after.state.first_at is None:
-            self._begin(account, after, theirs, now)
+            self._start_tracking(account, after, theirs, now)
             before = after = self._expected(account)
-        unsure, findings = set(), []
+        unsettled, findings = set(), []
         for asset in sorted({*theirs, *after.ours, *after.outside, *after.drifts}):
-            if asset in after.flying or asset in before.flying or not before.same(after, asset):
+            if asset in after.in_flight or asset in before.in_flight or not before.same(after, asset):
                 self._seen.pop((account.id, asset), None)
-                unsure.add(asset)
+                unsettled.add(asset)
                 continue
             finding = mismatches.finding_of(asset, after, theirs.get(asset, ZERO), told.get(asset))
             verdict = self._judge(account, broker, after, finding, now)
             if isinstance(verdict, MismatchFinding):
                 findings.append(verdict)
             elif verdict == "unsure":
-                unsure.add(asset)
-        if findings and self._explained(account, broker):
-            unsure |= {finding.asset for finding in findings}
+                unsettled.add(asset)
+        if findings and self._explained_by_orders(account, broker):
+            unsettled |= {finding.asset for finding in findings}
         elif findings:
             self.db.write(lambda conn: mismatches.write_down(conn, account, after, findings, now))
-        self._next[account.id] = now + _pause(broker, after, unsure)
-        self._was_compared(account, unsure, now)
+        self._due_at[account.id] = now + _pause(broker, after, unsettled)
+        self._record_comparison(account, unsettled, now)
 
-    def _was_compared(self, account: Account, unsure: set[str], now: datetime) -> None:
+    def _record_comparison(self, account: Account, unsettled: set[str], now: datetime) -> None:
         first = account.id not in self._compared
-        self._unsure[account.id] = unsure if first else self._unsure.get(account.id, set()) & unsure
+        self._unsettled[account.id] = (
+            unsettled if first else self._unsettled.get(account.id, set()) & unsettled
+        )
         self._compared.add(account.id)
-        self._why.pop(account.id, None)
-        self.outages.well(account.id, "comparing")
-        self._went_well(account, now)
+        self._last_error.pop(account.id, None)
+        self.outages.recovered(account.id, "comparing")
+        self._record_success(account, now)
 
     def _judge(
         self,
@@ -251,7 +257,7 @@ class Reconciler:
                 figures = {"ours": ours, "outside": outside, "theirs": theirs}
                 self.db.write(lambda conn: table.change(conn, drift.id, **figures))
             return "same"
-        if drift is None and not ours and _no_bots_business(finding, after):
+        if drift is None and not ours and _traded_by_no_bot(finding, after):
             self.db.write(
                 lambda conn: table.put_outside(conn, account.user_id, account.id, asset, theirs, now)
             )
@@ -264,7 +270,7 @@ class Reconciler:
             self._seen.pop(key, None)
             return "same"
         seen = self._seen.get(key)
-        if seen is not None and seen[0] == difference and now - seen[1] >= AGAIN:
+        if seen is not None and seen[0] == difference and now - seen[1] >= RECHECK_AFTER:
             return replace(finding, agrees=agrees or not difference)
         if seen is None or seen[0] != difference:
             self._seen[key] = (difference, now)
@@ -285,20 +291,20 @@ class Reconciler:
         except BrokerError:
             return None
 
-    def _explained(self, account: Account, broker: Broker) -> bool:
+    def _explained_by_orders(self, account: Account, broker: Broker) -> bool:
         """Before its user is bothered: is it an order of ours that filled late, or that we do not know?"""
         listing = broker.offers.listing
         if listing is None:
             return False
         try:
-            return self.adopter.look(account, broker, listing, self.clock.now() - timedelta(days=1))
+            return self.order_recovery.recover(account, broker, listing, self.clock.now() - timedelta(days=1))
         except BrokerError as error:
             log.warning("account %s: its orders could not be listed: %s", account.id, error.message)
             return False
 
     # --- what is written ------------------------------------------------------------------------------------
 
-    def _begin(
+    def _start_tracking(
         self, account: Account, expected: ExpectedPositions, theirs: dict[str, Decimal], now: datetime
     ) -> None:
         """What was there before DashTrade ever traded on the account is its user's own, and no reason for
@@ -314,10 +320,12 @@ class Reconciler:
 
         self.db.write(work)
 
-    def _went_well(self, account: Account, now: datetime) -> None:
+    def _record_success(self, account: Account, now: datetime) -> None:
         with self.db.read() as conn:
             state = table.state(conn, account.id)
-        if state is None or (state.failing_since is None and state.at is not None and now - state.at < NOTED):
+        if state is None or (
+            state.failing_since is None and state.at is not None and now - state.at < STORE_STATE_EVERY
+        ):
             return
 
         def work(conn: sa.Connection) -> None:
@@ -327,19 +335,19 @@ class Reconciler:
 
         self.db.write(work)
 
-    def _failed(self, account: Account, error: BrokerError) -> None:
+    def _record_failure(self, account: Account, error: BrokerError) -> None:
         """Silence proves nothing, and changes nothing. Its user is told once, after a minute."""
         now = self.clock.now()
-        self._why[account.id] = error.message
-        tries = self.outages.failed(account.id, "comparing", error.message)
-        self._next[account.id] = now + max(
-            getattr(error, "after", AGAIN), backed_off(tries, AGAIN, AWAY_MOST)
+        self._last_error[account.id] = error.message
+        tries = self.outages.record_failure(account.id, "comparing", error.message)
+        self._due_at[account.id] = now + max(
+            getattr(error, "after", RECHECK_AFTER), backed_off(tries, RECHECK_AFTER, LONGEST_RETRY)
         )
         with self.db.read() as conn:
             state = table.state(conn, account.id)
         state = state or State(account_id=account.id, user_id=account.user_id)
         since = state.failing_since or now
-        tell = now - since >= PATIENCE and not state.told
+        tell = now - since >= NOTIFY_AFTER and not state.told
         if state.failing_since is not None and not tell:
             return
 
@@ -363,16 +371,16 @@ class Reconciler:
         self.db.write(work)
 
 
-def _pause(broker: Broker, after: ExpectedPositions, unsure: set[str]) -> timedelta:
+def _pause(broker: Broker, after: ExpectedPositions, unsettled: set[str]) -> timedelta:
     """Until the next comparison."""
-    if unsure - after.flying:
-        return AGAIN
+    if unsettled - after.in_flight:
+        return RECHECK_AFTER
     if broker.offers.local:
-        return NEVER
-    return EVERY if after.bots else SELDOM
+        return RECONCILE_EVERY_ON_PAPER
+    return RECONCILE_EVERY if after.bots else RECONCILE_EVERY_WITHOUT_BOTS
 
 
-def _no_bots_business(finding: MismatchFinding, after: ExpectedPositions) -> bool:
+def _traded_by_no_bot(finding: MismatchFinding, after: ExpectedPositions) -> bool:
     """Fees, dust and rewards come and go in coins that no bot trades; and where there are no bots, nothing
     can differ."""
     return finding.asset not in after.bots and (finding.symbol.is_crypto or not after.bots)

@@ -50,12 +50,12 @@ from dashtrade.tables.lanes import Lane
 log = logging.getLogger("dashtrade.orders")
 
 MAX_SENDS = 6
-TOO_LATE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
-LOOK_AGAIN = timedelta(seconds=1)
+MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
+LOOK_UP_AGAIN_AFTER = timedelta(seconds=1)
 # a fill may come so long after the cancellation; later ones the comparison of the books finds
-LATE = timedelta(seconds=60)
+LATE_FILLS_WITHIN = timedelta(seconds=60)
 _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-ASK_AGAIN = timedelta(seconds=5)  # a cancellation that nothing came of
+CANCEL_AGAIN_AFTER = timedelta(seconds=5)  # a cancellation that nothing came of
 
 
 class Sender:
@@ -72,7 +72,7 @@ class Sender:
         self.states = OrderStates(clock, leases)
         self.sending: set[str] = set()  # on their way at this moment: the answer will say that they arrived
         # ended unfilled a moment ago, and until when fills may come late
-        self.ended: dict[str, tuple[Order, datetime]] = {}
+        self._recently_ended: dict[str, tuple[Order, datetime]] = {}
 
     # --- sending --------------------------------------------------------------------------------------------
 
@@ -131,11 +131,11 @@ class Sender:
             return (yield from self._refused(order, told(error.message), again))
         except RetryLater as error:
             if again:
-                return (yield from self.states.in_doubt(order, told(error.message), error.after))
-            return (yield from self._later(order, error))
+                return (yield from self.states.unconfirmed(order, told(error.message), error.after))
+            return (yield from self._retry_later(order, error))
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, told(error.message))
-            what_follows = self.states.in_doubt if again else self.states.refused
+            what_follows = self.states.unconfirmed if again else self.states.refused
             return (yield from what_follows(order, told(error.message)))
         except Unknown as error:
             why = told(error.message)
@@ -144,11 +144,11 @@ class Sender:
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-        return (yield from self.states.in_doubt(order, why))
+        return (yield from self.states.unconfirmed(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
-            return (yield Write(lambda conn: self._carry_out_alone(conn, order, broker)))
+            return (yield Write(lambda conn: self._carry_out_locally(conn, order, broker)))
         request = request_of(order, held_by_our_books(self.db, order, broker))
         self.sending.add(order.id)
         try:
@@ -165,13 +165,13 @@ class Sender:
             lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < MAX_SENDS:
-            return (yield from self._later(order, RetryLater(error.message)))
+            return (yield from self._retry_later(order, RetryLater(error.message)))
         return (yield from self._refused(order, told(error.message), again))
 
     def _refused(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
-        return (yield from (self._refused_again if again else self.states.refused)(order, why))
+        return (yield from (self._refused_on_retry if again else self.states.refused)(order, why))
 
-    def _refused_again(self, order: Order, why: Reason) -> Workflow[Order]:
+    def _refused_on_retry(self, order: Order, why: Reason) -> Workflow[Order]:
         """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
         the position closed. So it is looked up, again and again, as the venue may show it later than it
         promised; the last refusal is believed."""
@@ -179,17 +179,17 @@ class Sender:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
             return (
-                yield from self.states.in_doubt(
+                yield from self.states.unconfirmed(
                     order, reason(Code.REFUSED_LOOK_UP_FAILED, because=why, error=error.message)
                 )
             )
         if report is None and order.sends < MAX_SENDS:
-            return (yield from self.states.in_doubt(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
+            return (yield from self.states.unconfirmed(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
         if report is None:
             return (yield from self.states.refused(order, why))
         return (yield from self.book(order, report))
 
-    def _carry_out_alone(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
+    def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         # before the local broker locks its books, as a decision does: else two orders wait for each other
         account_table.lock_account(conn, order.account_id)
         return self.carry_out(conn, order, None, broker)
@@ -218,21 +218,21 @@ class Sender:
         with self.db.read() as conn:
             current = order_table.load(conn, order.id)
         return (
-            (yield from self.write_down(current, report))
+            (yield from self.book_report(current, report))
             if is_news(current, report, self.clock.now())
             else current
         )
 
-    def write_down(self, order: Order, report: OrderReport) -> Workflow[Order]:
+    def book_report(self, order: Order, report: OrderReport) -> Workflow[Order]:
         now = self.clock.now()
         booked = yield Write(lambda conn: booking.apply_report(conn, order, report, now))
         failpoint("after_book_commit")
         if booked.changed:
             after = booked.order
             if after.status in _MAY_FILL_LATE:
-                self.ended[after.id] = (after, now + LATE)
+                self._recently_ended[after.id] = (after, now + LATE_FILLS_WITHIN)
             else:
-                self.ended.pop(after.id, None)
+                self._recently_ended.pop(after.id, None)
             log.info(
                 "order %s signal %s account %s: %s %s",
                 after.id,
@@ -243,13 +243,17 @@ class Sender:
             )
         return booked.order
 
-    def lately_ended(self, account_id: int | None = None) -> list[Order]:
+    def recently_ended(self, account_id: int | None = None) -> list[Order]:
         """Orders that ended so short ago that a fill of theirs may still be on its way."""
         now = self.clock.now()
-        for name, (_, until) in list(self.ended.items()):
+        for name, (_, until) in list(self._recently_ended.items()):
             if until < now:
-                self.ended.pop(name, None)
-        return [order for order, _ in list(self.ended.values()) if account_id in (None, order.account_id)]
+                self._recently_ended.pop(name, None)
+        return [
+            order
+            for order, _ in list(self._recently_ended.values())
+            if account_id in (None, order.account_id)
+        ]
 
     # --- doubt ----------------------------------------------------------------------------------------------
 
@@ -257,7 +261,7 @@ class Sender:
         """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is
         provably safe."""
         now = self.clock.now()
-        doubt: dict[str, Any]
+        changes: dict[str, Any]
         try:
             broker = self.broker_of(order.account_id)
             report = yield Call(lambda: broker.find(order.ref))
@@ -265,14 +269,14 @@ class Sender:
                 return (yield from self.book(order, report))
             return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
-            doubt = {
+            changes = {
                 "reason": told(error.message),
-                "due_at": now + max(getattr(error, "after", LOOK_AGAIN), LOOK_AGAIN),
+                "due_at": now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER),
             }
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, told(error.message))
             return (
-                yield from self.states.attention(
+                yield from self.states.needs_attention(
                     order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
                 )
             )
@@ -281,8 +285,8 @@ class Sender:
         except Exception as error:
             log.exception("look-up of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-            doubt = {"reason": why, "due_at": now + 5 * LOOK_AGAIN}
-        return (yield from self.states.change(order, lane, token, status=OrderStatus.UNKNOWN, **doubt))
+            changes = {"reason": why, "due_at": now + 5 * LOOK_UP_AGAIN_AFTER}
+        return (yield from self.states.change(order, lane, token, status=OrderStatus.UNKNOWN, **changes))
 
     def _not_found(
         self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
@@ -301,13 +305,13 @@ class Sender:
             )
         if not (can.client_ids and can.refuses_repeats):
             return (
-                yield from self.states.attention(
+                yield from self.states.needs_attention(
                     order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
                 )
             )
-        if order.sends >= MAX_SENDS or now - order.created_at > TOO_LATE:
+        if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
             return (
-                yield from self.states.attention(
+                yield from self.states.needs_attention(
                     order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
                 )
             )
@@ -324,7 +328,7 @@ class Sender:
         )
         return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
 
-    def look_again(self, order: Order) -> Workflow[Order]:
+    def look_up_again(self, order: Order) -> Workflow[Order]:
         """An order that needs attention may turn up by itself."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
@@ -338,7 +342,9 @@ class Sender:
         with self.db.read() as conn:
             problem = account_table.problem(conn, order.account_id)
         if problem:  # a key that was refused is not tried again until its user has changed it
-            yield Write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
+            yield Write(
+                lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER)
+            )
             return
         broker = self.broker_of(order.account_id)
         try:
@@ -349,15 +355,17 @@ class Sender:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
             yield from self.disable_account(order.account_id, order.user_id, told(error.message))
-        yield Write(lambda conn: self._ask_again(conn, order.id, lane, token, now + ASK_AGAIN))
+        yield Write(lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER))
 
-    def _ask_again(self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime) -> None:
+    def _cancel_again_at(
+        self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime
+    ) -> None:
         self.leases.check(conn, lane, token)
         current = order_table.load(conn, order_id)
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))
 
-    def _later(self, order: Order, error: RetryLater) -> Workflow[Order]:
+    def _retry_later(self, order: Order, error: RetryLater) -> Workflow[Order]:
         """Certainly not placed: it may go again under the same id, when the venue says so."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
             return (yield from self.states.refused(order, told(error.message)))

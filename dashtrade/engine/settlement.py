@@ -39,8 +39,8 @@ def end_signal(
     if not sole_recipient:
         # two that end at once must each see the other, or neither ends the signal
         table.lock_signal(conn, signal_id)
-        every = decision_table.decisions_of(conn, signal_id)
-        status, reason = most_pressing(Outcome(one.status, one.reason) for one in every)
+        all_decisions = decision_table.decisions_of(conn, signal_id)
+        status, reason = most_pressing(Outcome(one.status, one.reason) for one in all_decisions)
     table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
 
 

@@ -29,12 +29,12 @@ class Streams:
         db: Database,
         kinds: Collection[str],
         broker_of: Callable[[Account], Broker],
-        hear: Callable[[int, OrderReport], None],
+        on_report: Callable[[int, OrderReport], None],
     ) -> None:
-        self._db, self._kinds, self._broker_of, self._hear = db, kinds, broker_of, hear
+        self._db, self._kinds, self._broker_of, self._on_report = db, kinds, broker_of, on_report
         self._listening: dict[int, Stream] = {}
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Listen to whom there is to listen to, and to nobody else: accounts come, go, and get other keys."""
         with self._db.read() as conn:
             found = account_table.active_at(conn, self._kinds, MOST)
@@ -46,10 +46,10 @@ class Streams:
             stream = self._broker_of(account).offers.stream
             # new, or made anew with another key
             if stream is not None and self._listening.get(account.id) is not stream:
-                stream.listen(partial(self._hear, account.id))
+                stream.listen(partial(self._on_report, account.id))
                 self._listening[account.id] = stream
 
-    def up(self, account_id: int) -> bool:
+    def is_live(self, account_id: int) -> bool:
         """Does news of this account come by themselves now? A line that died unnoticed looks up for a
         while."""
         stream = self._listening.get(account_id)

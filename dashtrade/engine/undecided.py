@@ -16,7 +16,7 @@ from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.signals import Action
 from dashtrade.engine.lanes import Leases
-from dashtrade.engine.reconcile import NotYet
+from dashtrade.engine.reconcile import NotReconciled
 from dashtrade.engine.settlement import end_signal
 from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import decisions as decision_table
@@ -110,7 +110,7 @@ class Undecided:
             )
             return
         after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotYet) else Code.BROKER_ASKED_AGAIN
+        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotReconciled) else Code.BROKER_ASKED_AGAIN
         why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
 
         def work(conn: sa.Connection) -> None:

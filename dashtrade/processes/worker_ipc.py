@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 log = logging.getLogger("dashtrade.processes.worker_ipc")
-REMEMBERED = 5000
+MAX_REMEMBERED = 5000
 ANSWER_SECONDS = 1.0  # for an alert that was handed over; then it is written down by its receiver
-CALL_AGAIN = 0.5  # seconds between two tries to reach a worker
-SILENT_SECONDS = 5.0  # that a worker which did not answer is left alone
-LARGEST = 1024 * 1024
-LONGEST_ADDRESS = 100  # characters that a Unix socket's address may have, less a few
+RECONNECT_SECONDS = 0.5  # seconds between two tries to reach a worker
+UNRESPONSIVE_SECONDS = 5.0  # that a worker which did not answer is left alone
+MAX_FRAME_BYTES = 1024 * 1024
+MAX_ADDRESS_BYTES = 100  # characters that a Unix socket's address may have, less a few
 _SIZE = struct.Struct("!I")
 
 
@@ -46,7 +46,7 @@ def _frames(sock: socket.socket) -> Iterator[bytes]:
     with contextlib.suppress(OSError), sock.makefile("rb", 65536) as file:
         while len(head := file.read(_SIZE.size)) == _SIZE.size:
             size = _SIZE.unpack(head)[0]
-            if size > LARGEST or len(body := file.read(size)) < size:
+            if size > MAX_FRAME_BYTES or len(body := file.read(size)) < size:
                 return
             yield body
 
@@ -61,7 +61,7 @@ def _listen_at(file: Path) -> socket.socket:
     _remove(file)
     listening = socket.socket(socket.AF_UNIX)
     try:
-        if len(os.fsencode(file)) > LONGEST_ADDRESS:
+        if len(os.fsencode(file)) > MAX_ADDRESS_BYTES:
             raise OSError("the name is too long")
         listening.bind(str(file))
     except OSError:
@@ -115,11 +115,11 @@ class WorkerServer:
         self._accept, self._wake, self._outcome = accept, wake, outcome
         self._file = socket_file(home)
         self._listening = _listen_at(self._file)
-        self._askers: set[ClientConnection] = set()
+        self._connections: set[ClientConnection] = set()
         self._by_signal: OrderedDict[str, tuple[ClientConnection, int | None]] = OrderedDict()
-        threading.Thread(target=self._open, name="door", daemon=True).start()
+        threading.Thread(target=self._accept_connections, name="door", daemon=True).start()
 
-    def _open(self) -> None:
+    def _accept_connections(self) -> None:
         while True:
             try:
                 sock, _ = self._listening.accept()
@@ -128,59 +128,59 @@ class WorkerServer:
             threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
-        asker = ClientConnection(sock)
-        self._askers.add(asker)
+        connection = ClientConnection(sock)
+        self._connections.add(connection)
         try:
             for body in _frames(sock):
-                self._hear(asker, *json.loads(body))
+                self._dispatch(connection, *json.loads(body))
         except Exception:
             log.exception("what an asker said could not be read")
         finally:
-            self._askers.discard(asker)
+            self._connections.discard(connection)
             sock.close()
 
-    def _hear(self, asker: ClientConnection, what: str, *said: Any) -> None:
+    def _dispatch(self, connection: ClientConnection, what: str, *fields: Any) -> None:
         if what == "accept":
-            self._accept(asker, *said)
+            self._accept(connection, *fields)
         else:
-            lane, signal_id = said
-            self.remember(asker, signal_id)
+            lane, signal_id = fields
+            self.subscribe(connection, signal_id)
             self._wake(lane)
 
-    def remember(self, asker: ClientConnection, signal_id: str, owner: int | None = None) -> None:
+    def subscribe(self, connection: ClientConnection, signal_id: str, owner: int | None = None) -> None:
         """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it
         is)."""
-        self._by_signal[signal_id] = asker, owner
-        while len(self._by_signal) > REMEMBERED:
+        self._by_signal[signal_id] = connection, owner
+        while len(self._by_signal) > MAX_REMEMBERED:
             self._by_signal.popitem(last=False)
 
     def tell(self, signal_id: str) -> None:
-        asker, owner = self._by_signal.get(signal_id, (None, None))
-        if asker is None:
+        connection, owner = self._by_signal.get(signal_id, (None, None))
+        if connection is None:
             return
         outcome = self._outcome(owner, signal_id) if owner is not None else None
         if outcome is not None:  # what was waited for; whoever asks again looks it up himself
             self._by_signal.pop(signal_id, None)
-        asker.tell("change", signal_id, outcome)
+        connection.tell("change", signal_id, outcome)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         _remove(self._file)
-        for asker in list(self._askers):
-            asker.close()
+        for connection in list(self._connections):
+            connection.close()
 
 
-class _Answer:
+class _PendingReply:
     """Waited for by whoever handed an alert over."""
 
     __slots__ = ("gate", "value")
 
     def __init__(self) -> None:
         self.value: Any = None
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class WorkerClient:
@@ -191,27 +191,27 @@ class WorkerClient:
         self._file = socket_file(home)
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
-        self._tried = float("-inf")
-        self._number = 0
-        self._answers: dict[int, _Answer] = {}
+        self._last_attempt = float("-inf")
+        self._last_request_id = 0
+        self._pending: dict[int, _PendingReply] = {}
         self._waiters: dict[str, threading.Event] = {}
-        self._told: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
+        self._outcomes: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
 
     # --- calling --------------------------------------------------------------------------------------------
 
     def hand_over(self, alert: Any) -> Any | None:
         """What the worker says of it once it is durable; None if it says nothing: it may have it, or not."""
-        answer = _Answer()
+        answer = _PendingReply()
         with self._lock:
-            self._number += 1
-            number = self._number
-            self._answers[number] = answer
-            sent = self._send(["accept", number, alert])
-        if sent and not answer.gate.acquire(timeout=ANSWER_SECONDS):
-            self._tried = time.monotonic() + SILENT_SECONDS
+            self._last_request_id += 1
+            request_id = self._last_request_id
+            self._pending[request_id] = answer
+            sent = self._send(["accept", request_id, alert])
+        if sent and not answer.done.acquire(timeout=ANSWER_SECONDS):
+            self._last_attempt = time.monotonic() + UNRESPONSIVE_SECONDS
             with self._lock:
-                self._hang_up()
-        self._answers.pop(number, None)
+                self._disconnect()
+        self._pending.pop(request_id, None)
         return answer.value
 
     def work(self, lane: Any, signal_id: str) -> None:
@@ -220,20 +220,20 @@ class WorkerClient:
 
     def _send(self, message: Any) -> bool:
         try:
-            sock = self._sock or self._call()
+            sock = self._sock or self._connect()
             if sock is None:
                 return False
             sock.sendall(_frame(message))
         except (OSError, ValueError):  # no worker, or one that is going
-            self._hang_up()
+            self._disconnect()
             return False
         return True
 
-    def _call(self) -> socket.socket | None:
+    def _connect(self) -> socket.socket | None:
         """A connection to the worker there is now, if there is one."""
-        if time.monotonic() - self._tried < CALL_AGAIN:
+        if time.monotonic() - self._last_attempt < RECONNECT_SECONDS:
             return None
-        self._tried = time.monotonic()
+        self._last_attempt = time.monotonic()
         sock = socket.socket(socket.AF_UNIX)
         # To call and to send; hearing waits as long as it takes.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
@@ -246,54 +246,54 @@ class WorkerClient:
         threading.Thread(target=self._listen, args=(sock,), name="caller", daemon=True).start()
         return sock
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         sock, self._sock = self._sock, None
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for answer in list(self._answers.values()):  # nobody waits for one who is gone
+        for answer in list(self._pending.values()):  # nobody waits for one who is gone
             with contextlib.suppress(RuntimeError):
-                answer.gate.release()
+                answer.done.release()
 
     # --- hearing --------------------------------------------------------------------------------------------
 
     def _listen(self, sock: socket.socket) -> None:
         for body in _frames(sock):
             match json.loads(body):
-                case ["accepted", number, value]:
-                    answer = self._answers.get(number)
+                case ["accepted", request_id, value]:
+                    answer = self._pending.get(request_id)
                     if answer is not None:
                         answer.value = value
                         with contextlib.suppress(RuntimeError):  # given up at this moment: released already
-                            answer.gate.release()
+                            answer.done.release()
                 case ["change", signal_id, outcome]:
-                    self.heard(signal_id, outcome)
+                    self.on_change(signal_id, outcome)
         with self._lock:
             if self._sock is sock:
-                self._hang_up()
+                self._disconnect()
         sock.close()
 
-    def heard(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
-        self._told[signal_id] = outcome  # nobody may be waiting yet
-        while len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
+    def on_change(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
+        self._outcomes[signal_id] = outcome  # nobody may be waiting yet
+        while len(self._outcomes) > MAX_REMEMBERED:
+            self._outcomes.popitem(last=False)
         event = self._waiters.get(signal_id)
         if event is not None:
             event.set()
 
     def watch(self, signal_id: str) -> threading.Event:
         event = self._waiters.setdefault(signal_id, threading.Event())
-        if signal_id in self._told:
+        if signal_id in self._outcomes:
             event.set()
         return event
 
-    def told(self, signal_id: str) -> dict[str, Any] | None:
-        return self._told.get(signal_id)
+    def outcome_of(self, signal_id: str) -> dict[str, Any] | None:
+        return self._outcomes.get(signal_id)
 
     def forget(self, signal_id: str) -> None:
         self._waiters.pop(signal_id, None)
 
     def close(self) -> None:
         with self._lock:
-            self._tried = float("inf")
-            self._hang_up()
+            self._last_attempt = float("inf")
+            self._disconnect()

@@ -293,12 +293,12 @@ _HEARING = (
 )
 
 
-def hearing(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
+def listening_on(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
     """The bots an alert for this symbol may be meant for."""
     return rows(conn, _HEARING, {"owner": owner, "symbol": symbol})
 
 
-def named(conn: sa.Connection, owner: int) -> list[Any]:
+def all_with_names(conn: sa.Connection, owner: int) -> list[Any]:
     """Every bot's id, symbol, timeframe and name: to find the one an alert names, and to say which there
     are."""
     query = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)

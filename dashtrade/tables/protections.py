@@ -79,7 +79,7 @@ locks = sa.Table(
     ),
 )
 
-SYSTEM = {"standing", "add_lock", "resets", "exits", "sent", "holdings"}
+SYSTEM = {"restrictions_on", "add_lock", "resets", "exits", "sent", "holdings"}
 MOST = 5000  # exits or orders that are looked at, the newest ones
 
 
@@ -95,7 +95,7 @@ class Watching:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Over:
+class BotRestrictions:
     """All that stands over a bot."""
 
     switches: tuple[Switch, ...]
@@ -169,7 +169,7 @@ _OVER = sa.union_all(
 )
 
 
-def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
+def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrictions:
     """In one statement, as it is asked at every decision: the switches, the locks and the protections over
     the bot."""
     given = {
@@ -180,7 +180,7 @@ def standing(conn: sa.Connection, bot: Bot, now: datetime) -> Over:
         "now": now,
     }
     found = rows(conn, _OVER, given)
-    return Over(
+    return BotRestrictions(
         switches=tuple(
             Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.kind), reason=r.reason)
             for r in found

@@ -27,11 +27,11 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
-AT_ONCE = 4  # lanes' writes in one commit
+WRITES_PER_COMMIT = 4  # lanes' writes in one commit
 
 # network calls under way at once; of one account, so that a broker that hangs takes no more of them
-CALLS, OF_ACCOUNT = 64, 4
-STOPPING = 15.0  # seconds for what is under way, when told to end
+CALLS, CALLS_PER_ACCOUNT = 64, 4
+STOP_SECONDS = 15.0  # seconds for what is under way, when told to end
 
 
 class Lanes:
@@ -41,16 +41,16 @@ class Lanes:
     def __init__(self, app: App) -> None:
         self._db, self._engine = app.db, app.engine
         self.on_accepted: Callable[[ClientConnection, str, int | None], None] = (
-            lambda asker, signal_id, owner: None
+            lambda connection, signal_id, owner: None
         )
         # each to be done by the lanes' thread
         self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
         self._running: dict[object, Workflow[None]] = {}  # by lane, or by nothing that anybody else has
-        self._again: set[object] = set()
+        self._rerun: set[object] = set()
         self._alerts: list[tuple[ClientConnection, int, Alert]] = []
         self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
-        self._calling: Counter[int] = Counter()  # by account
+        self._calls_running: Counter[int] = Counter()  # by account
         # by account: calls that wait for one of its own to end
         self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
         self._writes: list[tuple[object, Write]] = []
@@ -63,11 +63,11 @@ class Lanes:
     def wake(self, lane: Lane) -> None:
         self._inbox.put(lambda: self._wake(lane))
 
-    def accept(self, asker: ClientConnection, number: int, alert: Alert) -> None:
+    def accept(self, connection: ClientConnection, number: int, alert: Alert) -> None:
         """Another process hands over an alert; it is answered when the alert is durable."""
-        self._inbox.put(lambda: self._alerts.append((asker, number, alert)))
+        self._inbox.put(lambda: self._alerts.append((connection, number, alert)))
 
-    def beside(self, steps: Workflow[None]) -> None:
+    def run_beside(self, steps: Workflow[None]) -> None:
         """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits.
         From any thread."""
         self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
@@ -76,18 +76,18 @@ class Lanes:
         """What is under way is carried to its next resting place; what is not begun stays in the database."""
         self._stopping = True
         self._inbox.put(lambda: None)
-        self._thread.join(STOPPING)
+        self._thread.join(STOP_SECONDS)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
         while not (self._stopping and not self._running):
-            self._take_in(block=not self._ready and not self._writes)
+            self._drain_inbox(block=not self._ready and not self._writes)
             self._accept()
             while self._ready:
                 self._step(*self._ready.popleft())
             self._commit()
 
-    def _take_in(self, *, block: bool) -> None:
+    def _drain_inbox(self, *, block: bool) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._inbox.get(block=block, timeout=1.0 if block else None)()
@@ -98,19 +98,19 @@ class Lanes:
         if not self._alerts:
             return
         alerts, self._alerts = self._alerts, []
-        for (asker, number, alert), work in zip(
+        for (connection, number, alert), work in zip(
             alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True
         ):
             if work.error is None:
-                said: Accepted = work.result
+                accepted: Accepted = work.result
                 failpoint("after_accept_commit")
-                self.on_accepted(asker, said.signal_id, alert.owner if alert.followed else None)
-                self._engine.accepted(alert, said)
-            asker.tell("accepted", number, named_json(work.result) if work.error is None else None)
+                self.on_accepted(connection, accepted.signal_id, alert.owner if alert.followed else None)
+                self._engine.accepted(alert, accepted)
+            connection.tell("accepted", number, named_json(work.result) if work.error is None else None)
 
     def _wake(self, lane: Lane) -> None:
         if lane in self._running:
-            self._again.add(lane)
+            self._rerun.add(lane)
         elif not self._stopping:
             self._begin(lane, self._engine.lane_steps(lane))
 
@@ -133,7 +133,7 @@ class Lanes:
             self._end(lane, again=False)
         else:
             if isinstance(effect, Call) and isinstance(lane, Lane):
-                self._call_for(lane, effect)
+                self._call_for_account(lane, effect)
             elif isinstance(effect, Call):
                 self._pool.submit(self._call, lane, effect)
             elif self._db.is_sqlite:
@@ -143,24 +143,24 @@ class Lanes:
 
     def _end(self, lane: object, *, again: bool = True) -> None:
         del self._running[lane]
-        wanted = lane in self._again
-        self._again.discard(lane)
+        wanted = lane in self._rerun
+        self._rerun.discard(lane)
         if wanted and again and isinstance(lane, Lane):
             self._wake(lane)
 
-    def _call_for(self, lane: Lane, call: Call) -> None:
+    def _call_for_account(self, lane: Lane, call: Call) -> None:
         """At most so many at once for one account; the others of it wait for these."""
-        if self._calling[lane.account_id] >= OF_ACCOUNT:
+        if self._calls_running[lane.account_id] >= CALLS_PER_ACCOUNT:
             self._queued.setdefault(lane.account_id, deque()).append((lane, call))
             return
-        self._calling[lane.account_id] += 1
-        self._pool.submit(self._call, lane, call, lambda: self._called(lane.account_id))
+        self._calls_running[lane.account_id] += 1
+        self._pool.submit(self._call, lane, call, lambda: self._call_ended(lane.account_id))
 
-    def _called(self, account_id: int) -> None:
-        self._calling[account_id] -= 1
+    def _call_ended(self, account_id: int) -> None:
+        self._calls_running[account_id] -= 1
         queued = self._queued.get(account_id)
         if queued:
-            self._call_for(*queued.popleft())
+            self._call_for_account(*queued.popleft())
         else:
             self._queued.pop(account_id, None)
 
@@ -170,17 +170,17 @@ class Lanes:
         except BaseException as error:
             done = lane, None, error
 
-        def came_back() -> None:
+        def deliver_result() -> None:
             self._ready.append(done)
             after()
 
-        self._inbox.put(came_back)
+        self._inbox.put(deliver_result)
 
     def _commit(self) -> None:
         """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
         if not self._writes:
             return
-        wanted, self._writes = self._writes[:AT_ONCE], self._writes[AT_ONCE:]
+        wanted, self._writes = self._writes[:WRITES_PER_COMMIT], self._writes[WRITES_PER_COMMIT:]
         for (lane, _), work in zip(
             wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True
         ):

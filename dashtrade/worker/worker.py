@@ -24,7 +24,7 @@ from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.by_account import Apart
+from dashtrade.engine.by_account import AccountJobs
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
@@ -51,35 +51,35 @@ from dashtrade.worker.lanes import Lanes
 
 log = logging.getLogger("dashtrade.worker")
 
-SCAN, COLLECT, WATCH = 0.5, 0.25, 2.0  # seconds between two looks
+SCAN_EVERY_SECONDS, COLLECT_EVERY_SECONDS, WATCH_EVERY_SECONDS = 0.5, 0.25, 2.0  # seconds between two looks
 
-ENDED = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
+COLLECT_ENDED_EVERY = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
 
 # older orders are asked after at every sixth look, those we are told of at every twelfth
-YOUNG, SELDOM, HEARD = timedelta(seconds=3), 6, 12
+YOUNG_ORDER, COLLECT_OLD_EVERY, COLLECT_STREAMED_EVERY = timedelta(seconds=3), 6, 12
 
-RECONCILE = 1.0  # between two looks for accounts to compare with their venues
+RECONCILE_EVERY_SECONDS = 1.0  # between two looks for accounts to compare with their venues
 
-READINGS = 1.0  # between two looks for accounts to read
+READINGS_EVERY_SECONDS = 1.0  # between two looks for accounts to read
 
-DELIVER = 5.0  # between two looks at what is to be delivered
-DISK = 1.0  # between two looks at how much of it is free
+DELIVER_EVERY_SECONDS = 5.0  # between two looks at what is to be delivered
+DISK_EVERY_SECONDS = 1.0  # between two looks at how much of it is free
 
 # between two tries to ask a broker that is away after its orders
-AWAY, AWAY_MOST = timedelta(seconds=1), timedelta(seconds=15)
+FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=1), timedelta(seconds=15)
 
 
 class WorkerHost(Host):
     """The process that carries signals out, and tells the others what came of them."""
 
-    def __init__(self, lanes: Lanes, door: WorkerServer, reconciler: Reconciler) -> None:
-        self._lanes, self._door, self._reconciler = lanes, door, reconciler
+    def __init__(self, lanes: Lanes, server: WorkerServer, reconciler: Reconciler) -> None:
+        self._lanes, self._server, self._reconciler = lanes, server, reconciler
 
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._lanes.wake(lane)
 
     def changed(self, signal_id: str) -> None:
-        self._door.tell(signal_id)
+        self._server.tell(signal_id)
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> str:
         return self._reconciler.gate(account_id, symbol)
@@ -90,17 +90,26 @@ class Worker:
         self.app, self.engine = app, app.engine
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
         self.lanes = Lanes(app)
-        self.door: WorkerServer | None = None
+        self.server: WorkerServer | None = None
         self._scheduler = BackgroundScheduler(timezone="UTC")
-        self._only = contextlib.ExitStack()
-        self._collected = 0
+        self._worker_lock = contextlib.ExitStack()
+        self._collect_count = 0
         # accounts whose broker is away: until when it is not asked after orders
-        self._left_alone: dict[int, datetime] = {}
-        self._collectors, self._comparers, self._watchers = Apart("collect"), Apart("compare"), Apart("watch")
-        self.readings = Readings(
-            app.db, app.clock, app.brokers.of, self.engine.leases, self.engine.outages, self._is_back
+        self._retry_at: dict[int, datetime] = {}
+        self._collectors, self._reconcilers, self._watchers = (
+            AccountJobs("collect"),
+            AccountJobs("compare"),
+            AccountJobs("watch"),
         )
-        self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._hear)
+        self.readings = Readings(
+            app.db,
+            app.clock,
+            app.brokers.of,
+            self.engine.leases,
+            self.engine.outages,
+            self._on_broker_recovered,
+        )
+        self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._on_stream_report)
 
     # --- life -----------------------------------------------------------------------------------------------
 
@@ -108,32 +117,32 @@ class Worker:
         """Take up whatever is unfinished, and keep going. On SQLite there is one worker, which therefore
         waits for no lease."""
         if self.app.db.is_sqlite:
-            self._only.enter_context(_only_worker(self.app.settings.home))
+            self._worker_lock.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
-        self.door = WorkerServer(
+        self.server = WorkerServer(
             self.app.settings.home,
-            lambda asker, number, alert: self.lanes.accept(asker, number, from_json(Alert, alert)),
+            lambda connection, number, alert: self.lanes.accept(connection, number, from_json(Alert, alert)),
             lambda lane: self.lanes.wake(from_json(Lane, lane)),
             partial(signal_story.settled, self.app),
         )
-        self.lanes.on_accepted = self.door.remember
-        self.engine.host = WorkerHost(self.lanes, self.door, self.engine.reconciler)
+        self.lanes.on_accepted = self.server.subscribe
+        self.engine.host = WorkerHost(self.lanes, self.server, self.engine.reconciler)
         self.app.disk.take_ballast()
         self.lanes.start()
         self.reconcile()
         for job, seconds in (
-            (self.scan, SCAN),
-            (self.collect, COLLECT),
-            (self.look, WATCH),
-            (self.listen, WATCH),
-            (self.flatten, SCAN),
-            (self.reconcile, RECONCILE),
-            (self.readings.look, READINGS),
+            (self.scan, SCAN_EVERY_SECONDS),
+            (self.collect, COLLECT_EVERY_SECONDS),
+            (self.look, WATCH_EVERY_SECONDS),
+            (self.listen, WATCH_EVERY_SECONDS),
+            (self.flatten, SCAN_EVERY_SECONDS),
+            (self.reconcile, RECONCILE_EVERY_SECONDS),
+            (self.readings.look, READINGS_EVERY_SECONDS),
             (self.renew, LEASE_SECONDS / 3),
-            (self.mind_disk, DISK),
+            (self.check_disk, DISK_EVERY_SECONDS),
             (self.make_room, 60),
-            (self.deliver, DELIVER),
+            (self.deliver, DELIVER_EVERY_SECONDS),
             (self.tidy, 3600),
         ):
             self._scheduler.add_job(
@@ -151,14 +160,14 @@ class Worker:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
         self.readings.stop()
-        for work in (self._collectors, self._comparers, self._watchers):
+        for work in (self._collectors, self._reconcilers, self._watchers):
             work.stop()
         self.lanes.stop()
-        if self.door is not None:
-            self.door.close()
+        if self.server is not None:
+            self.server.close()
         with contextlib.suppress(DatabaseUnavailable):
             self.engine.leases.release()
-        self._only.close()
+        self._worker_lock.close()
 
     # --- the loops ------------------------------------------------------------------------------------------
 
@@ -169,20 +178,26 @@ class Worker:
 
     def collect(self) -> None:
         """Young orders are asked after often, as they are about to fill; resting ones once in a while."""
-        self._collected += 1
+        self._collect_count += 1
         with self.app.db.read() as conn:
             accounts = order_table.working_accounts(conn)
         now = self.app.clock.now()
         for row in accounts:
-            every = HEARD if self.streams.up(row.account_id) else 1 if now - row.newest <= YOUNG else SELDOM
-            if self._collected % every == 0:
+            every = (
+                COLLECT_STREAMED_EVERY
+                if self.streams.is_live(row.account_id)
+                else 1
+                if now - row.newest <= YOUNG_ORDER
+                else COLLECT_OLD_EVERY
+            )
+            if self._collect_count % every == 0:
                 self._ask(row.account_id)
-        if self._collected % ENDED == 0:
-            for account_id in {order.account_id for order in self.engine.sender.lately_ended()}:
+        if self._collect_count % COLLECT_ENDED_EVERY == 0:
+            for account_id in {order.account_id for order in self.engine.sender.recently_ended()}:
                 self._ask(account_id)
 
     def _ask(self, account_id: int) -> None:
-        if self._left_alone.get(account_id, self.app.clock.now()) <= self.app.clock.now():
+        if self._retry_at.get(account_id, self.app.clock.now()) <= self.app.clock.now():
             self._collectors.start(account_id, lambda: self._collect(account_id))
 
     def _collect(self, account_id: int) -> None:
@@ -190,32 +205,32 @@ class Worker:
             for lane in self.engine.collect(account_id):
                 self.lanes.wake(lane)
         except BrokerError as error:
-            tries = self.engine.outages.failed(account_id, "news of its orders", error.message)
-            self._left_alone[account_id] = self.app.clock.now() + backed_off(tries, AWAY, AWAY_MOST)
+            tries = self.engine.outages.record_failure(account_id, "news of its orders", error.message)
+            self._retry_at[account_id] = self.app.clock.now() + backed_off(tries, FIRST_RETRY, LONGEST_RETRY)
         except DatabaseUnavailable as away:
             log.warning("account %s: its orders are asked after later: %s", account_id, away)
         except Exception:  # one adapter's fault must not keep the other accounts from their fills
             log.exception("account %s: its orders could not be asked after", account_id)
         else:
-            self._left_alone.pop(account_id, None)
-            self.engine.outages.well(account_id, "news of its orders")
+            self._retry_at.pop(account_id, None)
+            self.engine.outages.recovered(account_id, "news of its orders")
 
-    def _is_back(self, account_id: int) -> None:
+    def _on_broker_recovered(self, account_id: int) -> None:
         """Its broker answers again: nothing that waits for it waits for its next turn."""
-        self._left_alone.pop(account_id, None)
-        self.engine.reconciler.soon(account_id)
+        self._retry_at.pop(account_id, None)
+        self.engine.reconciler.recheck_soon(account_id)
 
     def listen(self) -> None:
-        self.streams.look()
+        self.streams.refresh()
 
-    def _hear(self, account_id: int, report: OrderReport) -> None:
+    def _on_stream_report(self, account_id: int, report: OrderReport) -> None:
         """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every
         statement."""
-        self.lanes.beside(self._booked(account_id, report))
+        self.lanes.run_beside(self._book_stream_report(account_id, report))
 
-    def _booked(self, account_id: int, report: OrderReport) -> Workflow[None]:
+    def _book_stream_report(self, account_id: int, report: OrderReport) -> Workflow[None]:
         try:
-            lane = yield from self.engine.hear(account_id, report)
+            lane = yield from self.engine.on_stream_report(account_id, report)
         except DatabaseUnavailable as away:
             log.warning(
                 "account %s: news could not be booked, the next poll brings them: %s", account_id, away
@@ -247,11 +262,11 @@ class Worker:
 
     def reconcile(self) -> None:
         for account_id in self.engine.reconciler.due():
-            self._comparers.start(account_id, partial(self._compare, account_id))
+            self._reconcilers.start(account_id, partial(self._compare, account_id))
 
     def _compare(self, account_id: int) -> None:
         try:
-            self.engine.reconciler.look(account_id)
+            self.engine.reconciler.reconcile(account_id)
         except DatabaseUnavailable as away:
             log.warning("account %s: it is compared later: %s", account_id, away)
         # one account that cannot be compared must not keep the others from it; its gate stays closed
@@ -265,7 +280,7 @@ class Worker:
     def renew(self) -> None:
         self.engine.leases.renew()
 
-    def mind_disk(self) -> None:
+    def check_disk(self) -> None:
         disk_watch.look(self.app)
 
     def make_room(self) -> None:

@@ -70,9 +70,9 @@ def test_an_order_that_ended_is_not_asked_after_for_ever(
     installation: Installation, trader: Trader, venue: Venue, clock: ManualClock, resting: str
 ):
     cancelled(installation, trader, resting)
-    assert [order.id for order in installation.app.engine.sender.lately_ended()] == [resting]
+    assert [order.id for order in installation.app.engine.sender.recently_ended()] == [resting]
     clock.forward(61)
-    assert installation.app.engine.sender.lately_ended() == []
+    assert installation.app.engine.sender.recently_ended() == []
 
 
 def test_executions_told_after_their_total_are_not_booked_again(

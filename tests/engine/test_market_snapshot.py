@@ -43,7 +43,7 @@ def test_a_burst_of_alerts_asks_for_account_and_price_once(sim: AlpacaSimulator,
     broker.rules(AAPL)  # kept for an hour, and takes a look at the price
     sim.seen.clear()
     markets = [snapshots.fetch(broker, broker, AAPL, fresh=False) for _ in range(5)]
-    assert [market.kept for market in markets] == [False, True, True, True, True]
+    assert [market.from_cache for market in markets] == [False, True, True, True, True]
     assert len(sim.requests("GET", "/v2/account")) == len(sim.requests("GET", "/v2/stocks/quotes")) == 1
     snapshots.close()
 
@@ -62,7 +62,7 @@ def test_a_price_is_kept_for_half_a_second_and_an_account_for_five(
     )
     clock.forward(5)
     assert (
-        not snapshots.fetch(broker, broker, AAPL, fresh=False).kept
+        not snapshots.fetch(broker, broker, AAPL, fresh=False).from_cache
         and len(sim.requests("GET", "/v2/account")) == 2
     )
     snapshots.close()
@@ -103,7 +103,7 @@ def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(
     for tries in range(3, 6):
         assert snapshots.cached(broker, broker, AAPL) is not None
         eventually(lambda: len(sim.requests("GET", "/v2/stocks/quotes")) == tries)  # noqa: B023
-        eventually(lambda: not snapshots._of[broker].coming)
+        eventually(lambda: not snapshots._by_broker[broker].refreshing)
     clock.forward(0.2)
     with pytest.raises(Unavailable):
         snapshots.fetch(broker, broker, AAPL, fresh=False)

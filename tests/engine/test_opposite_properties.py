@@ -83,7 +83,7 @@ def story(
     person: Trader, clock: ManualClock, venue: Netted, sizes: list[str], batches: Story, outside: Decimal
 ) -> None:
     account = person.paper = person.account("venue")
-    person.installation.app.engine.reconciler.look(account)
+    person.installation.app.engine.reconciler.reconcile(account)
     bots = [
         person.bot("AAPL", timeframe, position_size=size, position_size_type="quantity")
         for size, timeframe in zip(sizes, TIMEFRAMES, strict=False)

@@ -17,7 +17,7 @@ from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine import by_account
 from dashtrade.engine.outages import Outages
-from dashtrade.engine.readings import QUICK, SLOW, Readings
+from dashtrade.engine.readings import FAST_EVERY, SLOW_EVERY, Readings
 from dashtrade.services.accounts import prices, simulation
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
@@ -111,7 +111,7 @@ def look(readings: Readings) -> list[int]:
     """One look of the worker, in this thread: the accounts it read."""
     found = readings.due()
     for account in found:
-        readings._paces[account.id].begun = readings._clock.now()
+        readings._schedules[account.id].started_at = readings._clock.now()
         readings.read(account)
     return [account.id for account in found]
 
@@ -157,7 +157,7 @@ def test_a_new_account_is_read_at_once_and_then_now_and_then(
 ):
     account = installation.join().account("venue", at="one")
     assert look(readings) == [account]
-    clock.forward(SLOW.total_seconds() - 1)
+    clock.forward(SLOW_EVERY.total_seconds() - 1)
     assert look(readings) == []
     clock.forward(1)
     assert look(readings) == [account]
@@ -170,11 +170,11 @@ def test_an_account_that_somebody_looks_at_is_read_often(
     account, other = trader.account("venue", at="one"), bob.account("venue", at="two")
     look(readings)
     installation.app.db.write(lambda conn: table.want(conn, trader.user.id, clock.now()))
-    clock.forward(QUICK.total_seconds())
+    clock.forward(FAST_EVERY.total_seconds())
     assert look(readings) == [account]
     clock.forward(60)
     assert set(look(readings)) == {account, other}
-    clock.forward(QUICK.total_seconds())
+    clock.forward(FAST_EVERY.total_seconds())
     assert look(readings) == []
 
 
@@ -188,7 +188,7 @@ def test_a_fill_has_its_account_read_at_once(
     clock.forward(0.5)
     assert trader.trades("buy")["status"] == "filled"
     assert look(readings) == [account]
-    clock.forward(QUICK.total_seconds())
+    clock.forward(FAST_EVERY.total_seconds())
     assert look(readings) == [account], "it holds something"
 
 
@@ -199,7 +199,7 @@ def test_a_broker_that_allows_few_requests_is_read_less_often(
     street.venues["one"] = venue = Holding()
     venue.capabilities = replace(venue.capabilities, requests_per_minute=8)
     look(readings)
-    clock.forward(SLOW.total_seconds())
+    clock.forward(SLOW_EVERY.total_seconds())
     assert look(readings) == [], "two requests each time, and no more than half of what is allowed"
     clock.forward(15)
     assert look(readings) == [account]
@@ -229,7 +229,7 @@ def test_while_a_broker_is_away_the_last_known_stays_with_its_time(
     venue.held = [BrokerPosition(symbol=AAPL, quantity=D(5))]
     look(readings)
     read_at, venue.away = clock.now(), Unavailable("the venue does not answer")
-    went = clock.forward(SLOW.total_seconds())
+    went = clock.forward(SLOW_EVERY.total_seconds())
     look(readings)
     reading = known(installation, trader, account)
     assert (reading.read_at, reading.positions, reading.failing_since) == (read_at, tuple(venue.held), went)
@@ -268,7 +268,7 @@ def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
         street.venues.setdefault(str(number), Holding()).away = Unavailable("the venue does not answer")
     for _ in range(600):
         look(readings)
-        readings._outages.failed(accounts[0], "comparing", "the same broker, asked by another loop")
+        readings._outages.record_failure(accounts[0], "comparing", "the same broker, asked by another loop")
         clock.forward(1)
     assert len(lines) <= 9 * 2, "one when it goes, and one after five minutes"
     lines.clear()
@@ -303,7 +303,7 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(
         assert {reading.error_code for reading in hung} == {"silent"} and all(
             reading.read_at is None for reading in hung
         )
-        clock.forward(SLOW.total_seconds())
+        clock.forward(SLOW_EVERY.total_seconds())
         before = [street.venues[str(number)].reads for number in range(20)]
         readings.look()
         until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))

@@ -47,7 +47,7 @@ def trader(make_app: MakeApp, clock: ManualClock, exchange: Simulator) -> Trader
 
 def look(trader: Trader, clock: ManualClock, times: int = 1) -> None:
     for _ in range(times):
-        trader.installation.app.engine.reconciler.look(trader.paper)
+        trader.installation.app.engine.reconciler.reconcile(trader.paper)
         clock.forward(4)
 
 

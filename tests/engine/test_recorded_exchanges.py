@@ -54,7 +54,7 @@ def at(make_app: MakeApp, clock: ManualClock) -> Iterator[Desk]:
 
 def _look(trader: Trader, clock: ManualClock, times: int = 3) -> None:
     for _ in range(times):
-        trader.installation.app.engine.reconciler.look(trader.paper)
+        trader.installation.app.engine.reconciler.reconcile(trader.paper)
         clock.forward(4)
 
 

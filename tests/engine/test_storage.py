@@ -17,7 +17,7 @@ from dashtrade.domain.notices.base import Level
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed
-from dashtrade.engine.intake import NoRoom
+from dashtrade.engine.intake import StorageFull
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading.attention import AttentionItem, AttentionKind, attention
@@ -190,7 +190,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
                     trader.user.id, reading.signal, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
                 )
             )
-        except NoRoom as error:
+        except StorageFull as error:
             said.append(error)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(12)]
@@ -198,7 +198,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len([one for one in said if not isinstance(one, NoRoom)]) == 3
+    assert len([one for one in said if not isinstance(one, StorageFull)]) == 3
     assert len(texts(trader)) == 3 and used(trader) <= quotas.MB
 
 

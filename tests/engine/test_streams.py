@@ -45,8 +45,8 @@ def app(make_app: MakeApp, sim: AlpacaSimulator) -> App:
 def worker(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """At work, and hardly ever polling while a stream is up."""
     Path(app.settings.home).mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(worker_module, "HEARD", NEVER)
-    monkeypatch.setattr(worker_module, "WATCH", 0.1)
+    monkeypatch.setattr(worker_module, "COLLECT_STREAMED_EVERY", NEVER)
+    monkeypatch.setattr(worker_module, "WATCH_EVERY_SECONDS", 0.1)
     made = Worker(app)
     made.start()
     yield made
@@ -54,7 +54,7 @@ def worker(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
 
 
 def listening(worker: Worker, sim: AlpacaSimulator, account_id: int) -> None:
-    eventually(lambda: worker.streams.up(account_id) and sim._stream.listeners)
+    eventually(lambda: worker.streams.is_live(account_id) and sim._stream.listeners)
 
 
 def filled(trader: Trader, signal_id: str) -> Any:
@@ -93,7 +93,7 @@ def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_an
 def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(
     trader: Trader, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(worker_module, "HEARD", 4)
+    monkeypatch.setattr(worker_module, "COLLECT_STREAMED_EVERY", 4)
     bot = trader.bot(account=(one := account(trader, sim)), position_size="10", position_size_type="quantity")
     listening(worker, sim, one)
     sim.market.next_in_parts = True
@@ -134,8 +134,8 @@ def test_a_strangers_order_is_heard_and_left_alone(
     app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
     heard: list[str] = []
-    told, worker.streams._hear = (
-        worker.streams._hear,
+    told, worker.streams._on_report = (
+        worker.streams._on_report,
         lambda number, report: heard.append(report.client_order_id) or told(number, report),
     )
     listening(worker, sim, one := account(trader, sim))
@@ -199,7 +199,7 @@ def test_no_more_lines_than_the_worker_can_carry(
     for _ in range(4):
         account(trader, sim)
     made = streams.Streams(app.db, app.brokers.streaming, app.brokers.of, lambda number, report: None)
-    made.look()
+    made.refresh()
     assert threads() == 2
     made.stop()
     eventually(lambda: threads() == 0)

@@ -22,8 +22,8 @@ from dashtrade.processes.worker_ipc import (
     ClientConnection,
     WorkerClient,
     WorkerServer,
-    _Answer,
     _frame,
+    _PendingReply,
     socket_file,
 )
 from tests.support.hosts import Storing
@@ -48,7 +48,7 @@ class Rooms:
     def accept(self, asker: ClientConnection, number: int, alert: Any) -> None:
         self.heard.append(("alert", alert))
         if self.answer is not None:
-            self.door.remember(asker, alert, owner=7)
+            self.door.subscribe(asker, alert, owner=7)
             asker.tell("accepted", number, self.answer)
 
 
@@ -65,7 +65,7 @@ def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, c
     event = caller.watch("s1")
     rooms.door.tell("s1")
     assert event.wait(5)
-    assert caller.told("s1") == {"of": 7, "id": "s1"}
+    assert caller.outcome_of("s1") == {"of": 7, "id": "s1"}
     rooms.door.tell("s1")  # it changes on; whoever waited has his answer
     assert rooms.looked_up == ["s1"]
     rooms.door.close()
@@ -74,13 +74,13 @@ def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, c
 def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_hearing(caller: WorkerClient):
     """Whoever hung up has told all who wait; what is still on the line is heard all the same."""
     here, there = socket.socketpair()
-    answer = caller._answers[1] = _Answer()
-    answer.gate.release()
+    answer = caller._pending[1] = _PendingReply()
+    answer.done.release()
     for message in (["accepted", 1, "stored"], ["change", "s1", {"status": "filled"}]):
         there.sendall(_frame(message))
     there.close()
     caller._listen(here)
-    assert caller.told("s1") == {"status": "filled"}
+    assert caller.outcome_of("s1") == {"status": "filled"}
 
 
 def test_without_a_worker_nothing_is_waited_for(caller: WorkerClient):

@@ -36,7 +36,7 @@ class ReconcileHarness:
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
-            self.reconciler.look(self.account)
+            self.reconciler.reconcile(self.account)
             self.clock.forward(4)
 
     def by_hand(self, symbol: str, quantity: object, price: object = 100) -> None:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from dashtrade.domain.ports import BrokerError, Clock, RetryLater
-from dashtrade.engine.by_account import Apart
+from dashtrade.engine.by_account import AccountJobs
 from dashtrade.engine.outages import backed_off
 
 log = logging.getLogger("dashtrade.latest")
@@ -61,7 +61,7 @@ class LatestAnswers:
         self._lines: dict[Hashable, _Line] = {}
         self._failing: dict[Hashable, _Failing] = {}
         self._news = threading.Condition()
-        self._apart = Apart("latest")
+        self._apart = AccountJobs("latest")
 
     def get(
         self,

@@ -196,7 +196,7 @@ def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
     words = f"{drift.symbol.short} was split {ratio_words(drift.ratio)}."
     for bot in _candidates(conn, user, drift):
         if bot.position.quantity:
-            external_orders.split(conn, bot, drift.ratio, words, now)
+            external_orders.apply_split(conn, bot, drift.ratio, words, now)
 
 
 def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, price: Decimal, now: Any) -> int:
@@ -218,7 +218,9 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
                 f"Give it to a bot that trades {drift.symbol.short} on this account.",
             )
         )
-    order = external_orders.give(conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now)
+    order = external_orders.assign_difference(
+        conn, _share(conn, drift, bots[bot_id], now), bots[bot_id], price, now
+    )
     kept = bot_positions.load(conn, bot_id)
     message_table.notify(
         conn,

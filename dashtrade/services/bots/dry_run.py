@@ -27,7 +27,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.wording import words
-from dashtrade.engine.deciding import MarketSnapshot, look
+from dashtrade.engine.deciding import MarketSnapshot, load_view
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
@@ -98,7 +98,7 @@ def _run(
         expires_at=expiry(signal, now, max_age),
     )
     with app.db.read() as conn:
-        view = look(conn, task, market, now)
+        view = load_view(conn, task, market, now)
     return _decided(bot, account, signal, view)
 
 

@@ -62,7 +62,7 @@ def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int
     """Two of the same name are told apart by their number: a list of choices knows its entries by their
     words."""
     with app.db.read() as conn:
-        rows = table.named(conn, user.id)
+        rows = table.all_with_names(conn, user.id)
     if scope is not None:
         ids = {account.id for account in covered(scope, accounts_of(app, user))}
         rows = [row for row in rows if row.account_id in ids]

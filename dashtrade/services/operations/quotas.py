@@ -17,7 +17,7 @@ from dashtrade.context import App
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin, Signal
-from dashtrade.engine.intake import NoRoom
+from dashtrade.engine.intake import StorageFull
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table
@@ -129,7 +129,7 @@ def take_in(
         return app.engine.accept(
             user.id, signal, content=content, raw=raw, origin=Origin.USER, sender=sender, room=most
         )
-    except NoRoom:
+    except StorageFull:
         raise full(most) from None
 
 

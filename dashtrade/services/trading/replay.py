@@ -31,7 +31,7 @@ def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
         }
         found = [
             bot_table.get(conn, user.id, heard.id)
-            for heard in bot_table.hearing(conn, user.id, row.symbol)
+            for heard in bot_table.listening_on(conn, user.id, row.symbol)
             if heard.account_id in paper
         ]
     return [bot for bot in found if bot is not None]

@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.orders import IN_DOUBT, Order, OrderStatus
+from dashtrade.domain.orders import UNCONFIRMED, Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import OrderSide, OrderType
@@ -144,7 +144,7 @@ def works_at(app: App, user: User, one: OpenOrder) -> Cell:
         if prices.is_here(account) or account.simulated
         else app.brokers.capabilities(account).name
     )
-    if order.status in IN_DOUBT:
+    if order.status in UNCONFIRMED:
         return Cell(text=name, sub="status not confirmed", tone="warn")
     return Cell(text=name, sub=account.label)
 

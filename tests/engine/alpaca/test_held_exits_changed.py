@@ -176,7 +176,10 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(
         average_price=profit.average,
     )
     assert (
-        run_sync(trader.installation.app.db, trader.installation.app.engine.hear(trader.paper, told)) is None
+        run_sync(
+            trader.installation.app.db, trader.installation.app.engine.on_stream_report(trader.paper, told)
+        )
+        is None
         and trader.holds(bot) == 0
     )
     go_on(trader, clock)
@@ -197,7 +200,7 @@ def test_an_entry_found_at_alpaca_after_a_restored_backup_brings_its_exits(
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
     trader.installation = Installation(make_app(clock=clock, DATABASE_URL=f"sqlite:///{copy}", **urls))
     assert trader.holds(bot) == 0
-    trader.installation.app.engine.reconciler.look(trader.paper)
+    trader.installation.app.engine.reconciler.reconcile(trader.paper)
     assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     sim.set_price("AAPL", "94")
     go_on(trader, clock)

@@ -52,7 +52,7 @@ class Shop:
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
-            self.installation.app.engine.reconciler.look(self.account)
+            self.installation.app.engine.reconciler.reconcile(self.account)
             self.clock.forward(4)
 
     def back_up(self) -> None:

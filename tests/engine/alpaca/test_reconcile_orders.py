@@ -123,13 +123,13 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
     )
     story = trader.trades("close")
     assert story["status"] == "working" and "compared" in story["bots"][0]["reason"]
-    later.app.engine.reconciler.look(holding.account)
+    later.app.engine.reconciler.reconcile(holding.account)
     holding.clock.forward(4)
     later.work()
     assert "is being compared once more" in trader.story(story["id"])["bots"][0]["reason"], (
         "one look is not enough where it differs"
     )
-    later.app.engine.reconciler.look(holding.account)
+    later.app.engine.reconciler.reconcile(holding.account)
     holding.clock.forward(2)
     later.work()
     ended = trader.story(story["id"])
@@ -150,12 +150,12 @@ def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(
     second = make_app(clock=holding.clock, **addresses(holding.sim)).engine.reconciler
     holding.by_hand("AAPL", 7)
     assert second.due() == [account]
-    second.look(account)
+    second.reconcile(account)
     assert "once more" in second.gate(account, Symbol.parse("AAPL"))
     holding.by_hand("AAPL", 10)
     holding.clock.forward(11)
     assert second.due() == [account]
-    second.look(account)
+    second.reconcile(account)
     assert second.gate(account, Symbol.parse("AAPL")) == ""
     holding.clock.forward(11)
     assert second.due() == [] and holding.reconciler.due() == [account] and not holding.drifts()
@@ -167,7 +167,7 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(
     second = make_app(clock=holding.clock, **addresses(holding.sim)).engine.reconciler
     holding.by_hand("AAPL", 4)
     for _ in range(3):
-        second.look(holding.account)
+        second.reconcile(holding.account)
         holding.look()
     assert len(holding.drifts()) == 1 and holding.told(PositionMismatch) == 1
 
@@ -175,7 +175,7 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(
 def test_an_account_that_begins_to_trade_is_compared_soon(harness: ReconcileHarness):
     def asked() -> int:
         for due in harness.reconciler.due():
-            harness.reconciler.look(due)
+            harness.reconciler.reconcile(due)
         return len(
             [seen for seen in harness.sim.requests("GET", "/v2/positions") if seen.path == "/v2/positions"]
         )

@@ -18,7 +18,7 @@ from dashtrade.domain.decisions.view import View
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.protections import Exit, Guard, Scope, Seen, Sent, Standing
+from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, Sent
 from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
@@ -55,7 +55,7 @@ looking_back = st.sampled_from(
 
 @given(some_exits, looking_back)
 def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_another(
-    exits: list[Exit], rule: tuple[str, dict[str, Any]]
+    exits: list[PastExit], rule: tuple[str, dict[str, Any]]
 ):
     kind, settings = rule
     view = seen(*exits)
@@ -64,7 +64,9 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
         return
     assert lock.lasts(MORNING), "a lock that has ended is none"
     if lock.until is not None:
-        later = Seen(**{name: getattr(view, name) for name in Seen.__slots__} | {"now": lock.until})
+        later = ProtectionInputs(
+            **{name: getattr(view, name) for name in ProtectionInputs.__slots__} | {"now": lock.until}
+        )
         assert judge(kind, later, **settings) is None, "at its end the same exits lock no more"
     assert judge(kind, seen(*(one for one in exits if one.at > MORNING)), **settings) is None
 
@@ -72,7 +74,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
 # --- what no protection may do ------------------------------------------------------------------------------
 
 
-def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
+def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
     """A bot that is long, with every protection watching over it as strictly as it can."""
     bot = a_bot(
         when_closed=when_closed,
@@ -104,7 +106,7 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
         )
         for number, (kind, settings) in enumerate(strict.items(), 1)
     )
-    lock = Standing(
+    lock = ActiveLock(
         id=1,
         protection_id=1,
         kind="cooldown",
@@ -143,7 +145,7 @@ def view_of(exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClos
     st.sampled_from(["close", "sell", "reverse"]),
 )
 def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
-    exits: list[Exit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
+    exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
 ):
     signal = Signal(action=Action(action), symbol=AAPL, written_symbol="AAPL")
     said = decide(signal, view_of(exits, locked, closed, when_closed))
@@ -154,6 +156,6 @@ def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
 
 
 @given(some_exits, st.booleans(), st.booleans())
-def test_all_of_them_together_keep_it_from_buying_more(exits: list[Exit], locked: bool, closed: bool):
+def test_all_of_them_together_keep_it_from_buying_more(exits: list[PastExit], locked: bool, closed: bool):
     signal = Signal(action=Action.ADD, symbol=AAPL, written_symbol="AAPL")
     assert isinstance(decide(signal, view_of(exits, locked, closed, WhenClosed.REFUSE)), Refused)

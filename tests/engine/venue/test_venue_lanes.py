@@ -30,11 +30,11 @@ def test_a_lane_is_worked_by_one_worker_and_the_writes_of_another_are_refused(
     bot = trader.bot()
     trader.sends(action="buy", symbol="AAPL")
     lane = Lane(trader.paper, AAPL)
-    assert run_sync(one.app.db, one.app.engine.leases.hold(lane)) is not None
+    assert run_sync(one.app.db, one.app.engine.leases.acquire(lane)) is not None
     two.app.engine.run_lane(lane)
     assert trader.holds(bot) == 0, "the other has it"
     one.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE lanes SET expires = 0"))
-    assert run_sync(two.app.db, two.app.engine.leases.hold(lane)) is not None
+    assert run_sync(two.app.db, two.app.engine.leases.acquire(lane)) is not None
     one.app.engine.run_lane(lane)  # it still believes the lane its own
     assert trader.holds(bot) == 0
     two.app.engine.run_lane(lane)
