@@ -1,9 +1,8 @@
-"""Work for accounts, each by itself: one job of an account at a time, and a broker that hangs costs its own
-account alone.
+"""Background jobs per account: one at a time for each, so that a broker that hangs delays only its own.
 
-A plain pool would be shared: enough brokers that hang would fill it, and everybody's would wait. Here a job
-that takes longer than it may leaves its place to the next one. Threads are daemons, as one that waits for a
-socket must not hold up the end of the process either."""
+In a plain thread pool, enough hanging brokers would block every account. Here a job that exceeds its time
+limit no longer counts against the maximum. Threads are daemons, so that one waiting on a socket does not
+delay the end of the process."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ class AccountJobs:
         self._free = threading.Condition()
 
     def start(self, key: Hashable, job: Job) -> bool:
-        """In this account's turn. False, and nothing begun: its last job is not done."""
+        """Start the account's job. False if its previous job is still running."""
         with self._free:
             begun = not self._stopped and key not in self._started_at and key not in self._waiting
             if begun:
@@ -46,7 +45,7 @@ class AccountJobs:
             return begun
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
-        """Nothing more is begun, and what is under way has a moment to end."""
+        """Start nothing more, and give running jobs a moment to end."""
         end = time.monotonic() + seconds
         with self._free:
             self._stopped = True
@@ -56,7 +55,7 @@ class AccountJobs:
                 self._free.wait(left)
 
     def running(self, key: Hashable) -> float:
-        """For how many seconds; 0 when it does not run."""
+        """Seconds since the job started; 0 when none runs."""
         since = self._started_at.get(key)
         return 0.0 if since is None else time.monotonic() - since
 
@@ -84,7 +83,7 @@ class AccountJobs:
 
     def _next(self) -> tuple[Hashable, Job] | None:
         with self._free:
-            if self._stopped or not self._has_room():  # this thread was given up, and another has its place
+            if self._stopped or not self._has_room():  # this thread exceeded its limit and was replaced
                 return None
             if not self._waiting:
                 self._idle += 1

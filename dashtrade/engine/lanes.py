@@ -1,4 +1,4 @@
-"""Whose turn it is: leases on lanes (account and symbol), shared by all workers through the database.
+"""Leases on lanes (account and symbol), shared by all workers through the database.
 
 In one process a lane's work never runs twice at once; between processes the lease keeps them apart. A worker
 that was stopped past its lease finds its token outdated at its next write, which is then refused."""
@@ -19,13 +19,13 @@ LEASE_SECONDS = 6.0
 
 
 class LaneLost(Exception):
-    """Another worker has this lane now: whatever we were about to write is its business."""
+    """Another worker has taken the lane: the pending write is dropped."""
 
 
 class Leases:
     def __init__(self, db: Database, owner: str, ttl: float = LEASE_SECONDS) -> None:
         self.db, self.owner, self.ttl = db, owner, ttl
-        # token, and since when it is surely ours (before the database was asked)
+        # token, and the time just before the claim: the lease counts from there
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
@@ -47,7 +47,7 @@ class Leases:
         return token
 
     def fresh(self, lane: Lane) -> bool:
-        """Is the lease surely still ours? By the monotonic clock: a wall clock may jump."""
+        """Is the lease certainly still valid? By the monotonic clock, as a wall clock may jump."""
         held = self._held.get(lane)
         return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
 
@@ -60,8 +60,8 @@ class Leases:
             self._held.pop(lane, None)
 
     def renew(self) -> None:
-        """Called every third of a lease. What was not renewed in time is not ours any more, and is claimed
-        anew when needed."""
+        """Called every third of a lease. A lease not renewed in time has expired, and is claimed again when
+        needed."""
         asked = time.monotonic()
         with self._lock:
             self._held = {lane: held for lane, held in self._held.items() if asked - held[1] < self.ttl * 0.8}

@@ -1,11 +1,11 @@
-"""What the outside world says, asked for before a transaction opens: of a venue far away in parallel, and not
-twice in a moment.
+"""Account, price and rules for a decision, fetched before its transaction opens: from a remote broker in
+parallel, and cached for a moment.
 
-A venue 50 ms away would otherwise cost each order three such ways, and three of the 200 requests a minute
-that it allows. Kept are the account, for some seconds, as a decision that goes wrong by it is made again with
-what is asked anew, and the venue has the last word on money; and a price for half a second, which is less
-than the venues' own prices age. Adapters keep rules and hours. What is in steady use is asked for again when
-it has reached half of its age, so that nobody waits for it."""
+With a broker 50 ms away, each order would otherwise cost three round trips, and three of the 200 requests a
+minute that it allows. The account is cached for some seconds: a decision that fails because of it is made
+again with a fresh snapshot, and the broker has the last word on money. A price is cached for half a second,
+less than the age of the brokers' own prices. Adapters cache rules and hours. An entry in steady use is
+refreshed at half of its maximum age, so that no decision waits for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso
 from dashtrade.engine.deciding import MarketSnapshot
 
-log = logging.getLogger("dashtrade.asking")
+log = logging.getLogger("dashtrade.snapshots")
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -32,7 +32,7 @@ MAX_THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class _SymbolState:
-    """What a venue says of a symbol."""
+    """Price, rules and market hours of a symbol."""
 
     quote: Quote
     rules: Rules
@@ -42,25 +42,24 @@ class _SymbolState:
 
 @dataclass(slots=True)
 class _CachedAnswers:
-    """Of one account: what it said, and when it was asked; and what it is being asked anew."""
+    """Of one account: answers with the time they were requested, and what is being refreshed."""
 
     account: tuple[datetime, AccountState] | None = None
     symbols: dict[Symbol, tuple[datetime, _SymbolState]] = field(default_factory=dict)
-    refreshing: set[Symbol | None] = field(default_factory=set)  # scenes; None: the account
+    refreshing: set[Symbol | None] = field(default_factory=set)  # symbols; None: the account
 
 
 class Snapshots:
-    """Safe to use from several threads: what two ask for at the same time is asked twice, and either answer
-    will do."""
+    """Thread-safe. Two simultaneous requests may both reach the broker; either answer will do."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._by_broker: WeakKeyDictionary[Broker, _CachedAnswers] = WeakKeyDictionary()
-        # its threads come with the first account far away
+        # starts its threads with the first remote account
         self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="ask")
 
     def local(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
-        """Of a broker in our own database, where nothing is far."""
+        """From a broker whose books are in this database: no network involved."""
         return _market(
             broker,
             _read_symbol_state(broker, symbol, feed.quote),
@@ -70,7 +69,7 @@ class Snapshots:
         )
 
     def cached(self, broker: Broker, feed: Feed, symbol: Symbol) -> MarketSnapshot | None:
-        """Of a venue, if all of it is kept and good. Never waits."""
+        """A remote broker's snapshot if every part of it is cached and fresh. Never waits."""
         now, cached = self._clock.now(), self._by_broker.setdefault(broker, _CachedAnswers())
         account, symbol_state = (
             _if_fresh(cached.account, now, ACCOUNT_MAX_AGE),
@@ -87,7 +86,7 @@ class Snapshots:
     def fetch(
         self, broker: Broker, feed: Feed, symbol: Symbol, *, fresh: bool, simulated: bool = False
     ) -> MarketSnapshot:
-        """Of a venue. `anew`: nothing that was kept will do."""
+        """A remote broker's snapshot. `fresh`: ignore the cache."""
         now, cached = self._clock.now(), self._by_broker.setdefault(broker, _CachedAnswers())
         account = None if fresh else _if_fresh(cached.account, now, ACCOUNT_MAX_AGE)
         symbol_state = (
@@ -108,8 +107,7 @@ class Snapshots:
         return _market(broker, symbol_state, account, simulated=simulated, from_cache=known)
 
     def without_price(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
-        """For a way out, which is not held up by a price that nobody tells: it needs one for its words and
-        its rounding alone."""
+        """For an exit where no price is available: it needs one only for its description and rounding."""
         cached = self._by_broker.setdefault(broker, _CachedAnswers())
         account = self._read_account(cached, broker)
         try:
@@ -152,8 +150,8 @@ class Snapshots:
         return symbol_state
 
     def _refresh_early(self, cached: _CachedAnswers, what: Symbol | None, ask: Callable[[], object]) -> None:
-        """Where alerts come one upon the other, what is about to be too old is asked for before somebody
-        waits for it."""
+        """Refresh in the background what is about to expire, so that a burst of alerts does not wait for
+        it."""
         if what in cached.refreshing:
             return
         cached.refreshing.add(what)
@@ -161,8 +159,8 @@ class Snapshots:
         def work() -> None:
             try:
                 ask()
-            except Exception as error:  # whoever needs it asks himself, and meets it
-                log.debug("nothing was learned ahead: %r", error)
+            except Exception as error:  # the next caller meets the same error
+                log.debug("early refresh failed: %r", error)
             finally:
                 cached.refreshing.discard(what)
 
@@ -174,7 +172,7 @@ class Snapshots:
 
 
 def _same_venue(feed: object, broker: object) -> bool:
-    """Prices and orders come from one and the same venue."""
+    """Do prices and orders come from the same broker?"""
     return feed is broker
 
 

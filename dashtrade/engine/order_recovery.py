@@ -1,5 +1,5 @@
-"""Orders of ours as the venue lists them: those this database does not know (a restored backup) are taken
-over by their bots, and fills that came after an order had ended are booked."""
+"""Compares the broker's list of DashTrade's orders with the database: orders missing here (after a restored
+backup) are assigned to their bots, and fills that arrived after an order had ended are booked."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
 
-log = logging.getLogger("dashtrade.adopt")
-CLOCK_SKEW = timedelta(hours=1)  # between the venue's clock and ours
+log = logging.getLogger("dashtrade.recovery")
+CLOCK_SKEW = timedelta(hours=1)  # between the broker's clock and this machine's
 
 
 class OrderRecovery:
@@ -42,7 +42,7 @@ class OrderRecovery:
         self.db, self.clock, self._sender = db, clock, sender
 
     def recover(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
-        """Hold the venue's list against ours. True: something was booked or taken over."""
+        """True if anything was booked or recovered."""
         with self.db.read() as conn:
             symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
         listed = listing.ours(since, symbols)

@@ -1,8 +1,6 @@
-"""What the log says of accounts that cannot be reached: one line when it begins, one when it ends, few in
-between.
+"""Log lines about unreachable accounts: one when the outage begins, one when it ends, few in between.
 
-Several loops ask the same broker. Whoever meets the failure first tells of it; for the others it is known.
-"""
+Several loops call the same broker. The first loop that fails logs it; the others stay silent."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
 @dataclass(slots=True)
 class _Outage:
     since: datetime
-    reports: bool  # this loop tells of it; False: another one does
+    reports: bool  # this loop logs the outage; False: another one does
     next_line: datetime
     gap: timedelta
     tries: int = 0
@@ -42,7 +40,7 @@ class Outages:
         self._lock = threading.Lock()
 
     def record_failure(self, account_id: int, what: str, words: str) -> int:
-        """`what` could not be done for the account. How often in a row."""
+        """`what` failed for the account. Returns the number of consecutive failures."""
         now = self._clock.now()
         with self._lock:
             outage = self._of.get((account_id, what))
@@ -72,7 +70,7 @@ class Outages:
             return outage.tries
 
     def recovered(self, account_id: int, what: str) -> bool:
-        """It was done. True: it had failed before."""
+        """`what` succeeded. True if it had failed before."""
         with self._lock:
             outage = self._of.pop((account_id, what), None)
             if outage is not None and outage.reports:

@@ -1,14 +1,13 @@
-"""The worker's door to the other processes of its machine: they hand it alerts, tell it of work, and hear
-what came of it.
+"""The worker's socket for the other processes of its machine: they pass it alerts, notify it of work, and are
+notified of outcomes.
 
-On SQLite there is one writer at a time, and the worker is it most of the time: an alert that is handed over
-is made durable in the same commit as others and answered in a fraction of the time that two processes take to
-pass the database's lock to and fro. Nothing depends on it. Whoever is not answered in time writes to the
-database himself, under the same id, and whoever is not told finds everything there a moment later.
+On SQLite there is one writer at a time, mostly the worker: an alert passed to it becomes durable in the same
+commit as others, and is answered in a fraction of the time that two processes need to hand the database lock
+to and fro. Nothing depends on it. A process that gets no reply in time stores the alert itself, under the
+same id, and one that misses a notification finds the outcome in the database.
 
-It is a Unix socket in the home folder, which belongs to the user of DashTrade alone: nobody else can reach
-the worker by it, or pretend to be the worker. What passes through is JSON, which can become nothing but the
-records that are waited for."""
+The Unix socket is in the home folder, which only DashTrade's own user can open: no one else can reach the
+worker through it, or pose as the worker. Messages are JSON and are read into the expected records only."""
 
 from __future__ import annotations
 
@@ -83,8 +82,7 @@ def _remove(file: Path) -> None:
 
 
 class ClientConnection:
-    """The worker's end of one connection. Never waits: an asker that does not listen loses its connection,
-    and no more."""
+    """The worker's end of one connection. Never blocks: a client that does not read is disconnected."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock, self._lock = sock, threading.Lock()
@@ -101,9 +99,9 @@ class ClientConnection:
 
 
 class WorkerServer:
-    """The worker's. `accept(asker, number, alert)` and `wake(lane)` are called from threads of the door's
-    own; `outcome(owner, signal_id)` gives what came of a signal whose sender waits for it, None while it is
-    under way."""
+    """The worker's end. `accept(connection, request_id, alert)` and `wake(lane)` are called from the server's
+    own threads; `outcome(owner, signal_id)` is the outcome of a signal whose sender waits, None while it is
+    being carried out."""
 
     def __init__(
         self,
@@ -117,7 +115,7 @@ class WorkerServer:
         self._listening = _listen_at(self._file)
         self._connections: set[ClientConnection] = set()
         self._by_signal: OrderedDict[str, tuple[ClientConnection, int | None]] = OrderedDict()
-        threading.Thread(target=self._accept_connections, name="door", daemon=True).start()
+        threading.Thread(target=self._accept_connections, name="worker-server", daemon=True).start()
 
     def _accept_connections(self) -> None:
         while True:
@@ -125,7 +123,7 @@ class WorkerServer:
                 sock, _ = self._listening.accept()
             except OSError:  # closed: the worker is ending
                 return
-            threading.Thread(target=self._serve, args=(sock,), name="door-asker", daemon=True).start()
+            threading.Thread(target=self._serve, args=(sock,), name="worker-client", daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
         connection = ClientConnection(sock)
@@ -134,7 +132,7 @@ class WorkerServer:
             for body in _frames(sock):
                 self._dispatch(connection, *json.loads(body))
         except Exception:
-            log.exception("what an asker said could not be read")
+            log.exception("a client's message could not be read")
         finally:
             self._connections.discard(connection)
             sock.close()
@@ -148,8 +146,8 @@ class WorkerServer:
             self._wake(lane)
 
     def subscribe(self, connection: ClientConnection, signal_id: str, owner: int | None = None) -> None:
-        """Who is to be told when something comes of the signal, and whether of what (`owner`, whose signal it
-        is)."""
+        """Notify this connection when the signal changes; with `owner` (whose signal it is), of the outcome
+        too."""
         self._by_signal[signal_id] = connection, owner
         while len(self._by_signal) > MAX_REMEMBERED:
             self._by_signal.popitem(last=False)
@@ -159,7 +157,7 @@ class WorkerServer:
         if connection is None:
             return
         outcome = self._outcome(owner, signal_id) if owner is not None else None
-        if outcome is not None:  # what was waited for; whoever asks again looks it up himself
+        if outcome is not None:  # delivered; a later question is answered from the database
             self._by_signal.pop(signal_id, None)
         connection.tell("change", signal_id, outcome)
 
@@ -173,9 +171,9 @@ class WorkerServer:
 
 
 class _PendingReply:
-    """Waited for by whoever handed an alert over."""
+    """The reply to an alert that was passed to the worker."""
 
-    __slots__ = ("gate", "value")
+    __slots__ = ("done", "value")
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -184,8 +182,7 @@ class _PendingReply:
 
 
 class WorkerClient:
-    """The receiver's and the dashboard's end: hands alerts over, tells of work, waits for what comes of
-    it."""
+    """The receiver's and the dashboard's end: passes alerts, notifies of work, waits for outcomes."""
 
     def __init__(self, home: Path) -> None:
         self._file = socket_file(home)
@@ -200,7 +197,8 @@ class WorkerClient:
     # --- calling --------------------------------------------------------------------------------------------
 
     def hand_over(self, alert: Any) -> Any | None:
-        """What the worker says of it once it is durable; None if it says nothing: it may have it, or not."""
+        """The worker's reply once the alert is durable; None without a reply: it may have been stored or
+        not."""
         answer = _PendingReply()
         with self._lock:
             self._last_request_id += 1
@@ -230,12 +228,12 @@ class WorkerClient:
         return True
 
     def _connect(self) -> socket.socket | None:
-        """A connection to the worker there is now, if there is one."""
+        """A connection to the running worker, if there is one."""
         if time.monotonic() - self._last_attempt < RECONNECT_SECONDS:
             return None
         self._last_attempt = time.monotonic()
         sock = socket.socket(socket.AF_UNIX)
-        # To call and to send; hearing waits as long as it takes.
+        # For connecting and sending; reading blocks without a limit.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
         try:
             sock.connect(os.path.realpath(self._file))
@@ -243,7 +241,7 @@ class WorkerClient:
             sock.close()
             raise
         self._sock = sock
-        threading.Thread(target=self._listen, args=(sock,), name="caller", daemon=True).start()
+        threading.Thread(target=self._listen, args=(sock,), name="from-worker", daemon=True).start()
         return sock
 
     def _disconnect(self) -> None:
@@ -251,7 +249,7 @@ class WorkerClient:
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        for answer in list(self._pending.values()):  # nobody waits for one who is gone
+        for answer in list(self._pending.values()):  # release the callers that wait for a reply
             with contextlib.suppress(RuntimeError):
                 answer.done.release()
 
@@ -274,7 +272,7 @@ class WorkerClient:
         sock.close()
 
     def on_change(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
-        self._outcomes[signal_id] = outcome  # nobody may be waiting yet
+        self._outcomes[signal_id] = outcome  # a waiter may come later
         while len(self._outcomes) > MAX_REMEMBERED:
             self._outcomes.popitem(last=False)
         event = self._waiters.get(signal_id)

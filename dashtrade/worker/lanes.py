@@ -35,23 +35,22 @@ STOP_SECONDS = 15.0  # seconds for what is under way, when told to end
 
 
 class Lanes:
-    """Drives the lanes that have something to do. `wake` may be called from any thread, and costs nothing if
-    in vain."""
+    """Drives the lanes that have work. `wake` is thread-safe, and cheap if there is nothing to do."""
 
     def __init__(self, app: App) -> None:
         self._db, self._engine = app.db, app.engine
         self.on_accepted: Callable[[ClientConnection, str, int | None], None] = (
             lambda connection, signal_id, owner: None
         )
-        # each to be done by the lanes' thread
+        # run by the lanes' thread
         self._inbox: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(CALLS, thread_name_prefix="call")
-        self._running: dict[object, Workflow[None]] = {}  # by lane, or by nothing that anybody else has
+        self._running: dict[object, Workflow[None]] = {}  # by lane, or by a unique object
         self._rerun: set[object] = set()
         self._alerts: list[tuple[ClientConnection, int, Alert]] = []
         self._ready: deque[tuple[object, Any, BaseException | None]] = deque()
         self._calls_running: Counter[int] = Counter()  # by account
-        # by account: calls that wait for one of its own to end
+        # by account: calls waiting for a running one to end
         self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
         self._writes: list[tuple[object, Write]] = []
         self._stopping = False
@@ -64,16 +63,16 @@ class Lanes:
         self._inbox.put(lambda: self._wake(lane))
 
     def accept(self, connection: ClientConnection, number: int, alert: Alert) -> None:
-        """Another process hands over an alert; it is answered when the alert is durable."""
+        """Store an alert that another process passes on; the reply is sent once the alert is durable."""
         self._inbox.put(lambda: self._alerts.append((connection, number, alert)))
 
     def run_beside(self, steps: Workflow[None]) -> None:
-        """Steps that belong to no lane's turn, such as booking news: their writes share the lanes' commits.
-        From any thread."""
+        """Run steps that belong to no lane, such as booking a stream's report: their writes share the lanes'
+        commits. Thread-safe."""
         self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
 
     def stop(self) -> None:
-        """What is under way is carried to its next resting place; what is not begun stays in the database."""
+        """Finish the steps under way; what has not begun stays in the database."""
         self._stopping = True
         self._inbox.put(lambda: None)
         self._thread.join(STOP_SECONDS)
@@ -94,7 +93,7 @@ class Lanes:
                 block = False
 
     def _accept(self) -> None:
-        """The alerts that were handed over, in one commit, before anything else: their senders wait."""
+        """Store the alerts that were passed on, in one commit and first of all, as their senders wait."""
         if not self._alerts:
             return
         alerts, self._alerts = self._alerts, []
@@ -119,7 +118,7 @@ class Lanes:
         self._ready.append((lane, None, None))
 
     def _step(self, lane: object, value: Any, error: BaseException | None) -> None:
-        """On to the lane's next effect."""
+        """Advance the lane to its next write or call."""
         steps = self._running[lane]
         try:
             effect = steps.throw(error) if error is not None else steps.send(value)
@@ -149,7 +148,7 @@ class Lanes:
             self._wake(lane)
 
     def _call_for_account(self, lane: Lane, call: Call) -> None:
-        """At most so many at once for one account; the others of it wait for these."""
+        """At most CALLS_PER_ACCOUNT at once for an account; further calls are queued."""
         if self._calls_running[lane.account_id] >= CALLS_PER_ACCOUNT:
             self._queued.setdefault(lane.account_id, deque()).append((lane, call))
             return
@@ -177,7 +176,7 @@ class Lanes:
         self._inbox.put(deliver_result)
 
     def _commit(self) -> None:
-        """What lanes have to write by now, in one commit; not too much of it, as alerts wait meanwhile."""
+        """Commit pending writes of several lanes together; only a few at a time, as alerts wait meanwhile."""
         if not self._writes:
             return
         wanted, self._writes = self._writes[:WRITES_PER_COMMIT], self._writes[WRITES_PER_COMMIT:]

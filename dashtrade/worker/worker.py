@@ -1,7 +1,7 @@
-"""Runs the lanes and the jobs beside them: collects fills, watches risk, keeps leases, forgets what is old.
+"""Runs the lanes and the periodic jobs: collects fills, watches risk, renews leases, deletes old data.
 
-The database says what there is to do. Other processes hand the worker alerts and tell it of work
-(`processes/worker_ipc.py`); it looks around for the rest."""
+The database says what there is to do. Other processes pass alerts to the worker and notify it of work
+(`processes/worker_ipc.py`); the rest it finds by polling."""
 
 from __future__ import annotations
 
@@ -114,8 +114,7 @@ class Worker:
     # --- life -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take up whatever is unfinished, and keep going. On SQLite there is one worker, which therefore
-        waits for no lease."""
+        """Resume unfinished work, then run. On SQLite there is one worker, so it frees all leases first."""
         if self.app.db.is_sqlite:
             self._worker_lock.enter_context(_only_worker(self.app.settings.home))
             self.app.db.write(lane_table.free_lanes)
@@ -172,24 +171,21 @@ class Worker:
     # --- the loops ------------------------------------------------------------------------------------------
 
     def scan(self) -> None:
-        """Whatever can go on goes on: after a start, from other processes, and when something falls due."""
+        """Wakes lanes with work: after a start, after writes of other processes, and when work is due."""
         for lane in self.engine.open_lanes():
             self.lanes.wake(lane)
 
     def collect(self) -> None:
-        """Young orders are asked after often, as they are about to fill; resting ones once in a while."""
+        """Polls young orders often, as they are about to fill, and resting orders now and then."""
         self._collect_count += 1
         with self.app.db.read() as conn:
             accounts = order_table.working_accounts(conn)
         now = self.app.clock.now()
         for row in accounts:
-            every = (
-                COLLECT_STREAMED_EVERY
-                if self.streams.is_live(row.account_id)
-                else 1
-                if now - row.newest <= YOUNG_ORDER
-                else COLLECT_OLD_EVERY
-            )
+            young = now - row.newest <= YOUNG_ORDER
+            every = 1 if young else COLLECT_OLD_EVERY
+            if self.streams.is_live(row.account_id):
+                every = COLLECT_STREAMED_EVERY
             if self._collect_count % every == 0:
                 self._ask(row.account_id)
         if self._collect_count % COLLECT_ENDED_EVERY == 0:
@@ -216,7 +212,7 @@ class Worker:
             self.engine.outages.recovered(account_id, "news of its orders")
 
     def _on_broker_recovered(self, account_id: int) -> None:
-        """Its broker answers again: nothing that waits for it waits for its next turn."""
+        """The broker answers again: retry at once whatever was waiting for it."""
         self._retry_at.pop(account_id, None)
         self.engine.reconciler.recheck_soon(account_id)
 
@@ -224,8 +220,8 @@ class Worker:
         self.streams.refresh()
 
     def _on_stream_report(self, account_id: int, report: OrderReport) -> None:
-        """By the lanes' thread: a stream's own thread would fight with it for Python's lock at every
-        statement."""
+        """Hands the report to the lanes' thread: booking it on the stream's own thread would contend for the
+        GIL at every statement."""
         self.lanes.run_beside(self._book_stream_report(account_id, report))
 
     def _book_stream_report(self, account_id: int, report: OrderReport) -> Workflow[None]:
@@ -242,8 +238,8 @@ class Worker:
                 self.lanes.wake(lane)
 
     def look(self) -> None:
-        """What has its prices here is looked at here; every other account by itself, and one that is still
-        being asked not twice."""
+        """Accounts with local prices are checked on this thread; each other account by a job of its own, and
+        never by two at once."""
         for account, bots in self.watch.holders():
             if self.app.brokers.of(account).offers.local:
                 self._wake(self.watch.look_at(account, bots))
@@ -307,7 +303,7 @@ class Worker:
 
 
 def _safely(job: Callable[[], None]) -> Callable[[], None]:
-    """A loop outlives its failures: they are logged, and it looks again."""
+    """Logs a failure of the job, so that the scheduler runs it again."""
 
     def run() -> None:
         try:
@@ -323,7 +319,7 @@ def _safely(job: Callable[[], None]) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def _only_worker(home: Path) -> Iterator[None]:
-    """SQLite serves one worker. The lock goes with the process, however it ends."""
+    """One worker per SQLite database. The operating system releases the lock however the process ends."""
     stop = threading.Event()
     with open(home / "worker.lock", "w") as file:
         for _ in range(50):  # the one before may still be ending

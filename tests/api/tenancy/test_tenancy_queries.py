@@ -91,8 +91,8 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "accounts.change": lambda c, o, of: accounts.change(c, o, of.account, label="taken"),
     "bots.get": lambda c, o, of: bots.get(c, o, of.bot),
     "bots.list_page": lambda c, o, of: bots.list_page(c, o, account_id=of.account),
-    "bots.hearing": lambda c, o, of: bots.listening_on(c, o, AAPL),
-    "bots.named": lambda c, o, of: [b for b in bots.all_with_names(c, o) if b.id == of.bot],
+    "bots.listening_on": lambda c, o, of: bots.listening_on(c, o, AAPL),
+    "bots.all_with_names": lambda c, o, of: [b for b in bots.all_with_names(c, o) if b.id == of.bot],
     "bots.change": lambda c, o, of: bots.change(c, o, of.bot, name="taken"),
     "bots.change_settings": lambda c, o, of: bots.change_settings(
         c, o, of.bot, SETTINGS, replace(SETTINGS, name="taken"), now=of.now
