@@ -185,7 +185,7 @@ def settle(installation: Installation) -> Town:
             kind="risk_limit",
             threshold=Decimal(1),
             actual=Decimal(2),
-            action="none",
+            action=told("none"),
             detail=NO_REASON,
             signal_id=None,
         )
