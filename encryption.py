@@ -43,7 +43,8 @@ def split_keys(keys: str | Iterable[str]) -> tuple[str, ...]:
     found = tuple(key.strip() for text in texts for key in text.split(",") if key.strip())
     if not found:
         raise BadKey(
-            "There is no encryption key. Make one with `python encryption.py`, and set ENCRYPTION_KEY to it."
+            "There is no encryption key. Create one with `python encryption.py`, and set ENCRYPTION_KEY to "
+            "it."
         )
     for key in found:
         _raw(key)
@@ -58,9 +59,9 @@ def _raw(key: str) -> bytes:
     if len(raw) != 32:
         raise BadKey(
             f"An encryption key cannot be used: it is {len(key)} characters long and does not read as 32 "
-            "bytes in url-safe base64. Look for a cut-off or doubled text in ENCRYPTION_KEY or the key "
-            "file. `python encryption.py` prints a well-formed new one, but what an older key encrypted "
-            "opens with that older key alone."
+            "bytes in url-safe base64. Check ENCRYPTION_KEY or the key file for missing or repeated "
+            "text. `python encryption.py` prints a valid new key, but secrets encrypted with an older "
+            "key can only be read with that key."
         )
     return raw
 
@@ -108,10 +109,10 @@ class Vault:
 
     def _wrong_key(self) -> WrongKey:
         return WrongKey(
-            "A stored secret does not open with the encryption key in use "
-            f"({', '.join(map(fingerprint, self._keys))}): it was written with another key, or was "
-            "changed. Put the earlier key behind a comma in ENCRYPTION_KEY or in the key file; if that "
-            "key is lost, enter the secret anew."
+            "A stored secret cannot be read with the encryption key in use "
+            f"({', '.join(map(fingerprint, self._keys))}): it was encrypted with another key, or was "
+            "changed. Add the earlier key after a comma in ENCRYPTION_KEY or in the key file; if that "
+            "key is lost, enter the secret again."
         )
 
 
@@ -127,8 +128,8 @@ def load_or_create_key(path: Path) -> str:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadKey(
-            f"The key file {path} cannot be read or made ({error}). "
-            "Mend its permissions, or set ENCRYPTION_KEY instead."
+            f"The key file {path} cannot be read or created ({error}). Correct its permissions, or set "
+            "ENCRYPTION_KEY instead."
         ) from None
     try:
         return ",".join(split_keys(text))

@@ -150,7 +150,7 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             hint = (
                 f"Your bots: {', '.join(choices[:20])}."
                 if choices
-                else "You have no bots yet: make one first."
+                else "You have no bots yet: create one first."
             )
             raise ApiError(
                 404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id
@@ -225,8 +225,8 @@ def _sender(user: User | None) -> User:
         raise ApiError(
             401,
             "unauthorized",
-            "This user takes alerts from TradingView's addresses only.",
-            "Send it from TradingView, or change the option under Setup.",
+            "This user accepts alerts from TradingView's addresses only.",
+            "Send the alert from TradingView, or change the option under Setup.",
         )
     return user
 

@@ -1,4 +1,4 @@
-"""The first minute of a new user, over and over: a paper account, then "Make a bot". How often does its form
+"""The first minute of a new user, over and over: a paper account, then "Create bot". How often does its form
 not come up?
 
     python -m bench.first_run --rounds 100
@@ -41,7 +41,7 @@ def one_round(browser: Any, home: Home, email: str, seen: Counter[str]) -> str:
         shown(tab, "$100,000.00", 20)
         loads: list[str] = []
         tab.on("load", lambda _: loads.append(tab.url))
-        press(tab, "Make a bot")
+        press(tab, "Create bot")
         try:
             tab.get_by_label("Symbol").wait_for(timeout=PATIENCE)
             tab.wait_for_timeout(400)  # and it stays

@@ -82,7 +82,7 @@ _NEXT = (
     "/\\evil.example",
     "http://evil.example",
     "javascript:alert(1)",
-    "/admin?part=People",
+    "/admin?part=Users",
     "/%0d%0aX: y",
     "x" * 2000,
 )

@@ -46,10 +46,9 @@ def build_app(
         keys.check_key(app)
     except WrongKey as error:
         raise CannotStart(
-            "The encryption key does not fit this database: its secrets were sealed with another one, and "
-            "nothing was changed.\n"
-            "  Put the right key into ENCRYPTION_KEY or into the key file (several may be given, separated "
-            "by commas)."
+            "The encryption key does not match this database: its secrets were encrypted with another "
+            "key. Nothing was changed.\n  Set the right key in ENCRYPTION_KEY or in the key file "
+            "(several may be given, separated by commas)."
         ) from error
     return app
 
@@ -62,8 +61,8 @@ def _open_database(settings: Settings) -> Database:
         return db
     except (DatabaseUnavailable, OSError) as error:
         raise CannotStart(
-            f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, and "
-            "that it is running."
+            f"The database {settings.database_label} cannot be reached: {error}\n  Check DATABASE_URL, "
+            "and that the database server is running."
         ) from error
 
 
@@ -76,10 +75,9 @@ def _open_vault(settings: Settings, db: Database) -> Vault:
             sealed = installation_settings.setting(conn, keys.CHECK) is not None
         if sealed and not settings.key_file.exists():
             raise CannotStart(
-                f"The encryption key is missing: {settings.key_file} is gone, and the database holds "
-                "secrets sealed with it.\n"
-                "  Put the file back, or set ENCRYPTION_KEY. Without it the stored broker credentials "
-                "cannot be read."
+                f"The encryption key is missing: {settings.key_file} does not exist, and the database "
+                "contains secrets encrypted with that key.\n  Restore the file, or set ENCRYPTION_KEY. "
+                "Without the key the stored broker credentials cannot be read."
             )
         return Vault([load_or_create_key(settings.key_file)])
     except (BadKey, BadSetting) as error:

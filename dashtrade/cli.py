@@ -42,7 +42,7 @@ def doctor(settings: Settings, given: argparse.Namespace) -> int:
         if finding.hint:
             print(f"         {finding.hint}")
     problems = sum(not finding.ok for finding in findings)
-    print(f"\n{problems} problem{'s' * (problems != 1)} found." if problems else "\nAll is well.")
+    print(f"\n{problems} problem{'s' * (problems != 1)} found." if problems else "\nNo problems found.")
     return 1 if problems else 0
 
 
@@ -69,7 +69,7 @@ def user_add(settings: Settings, given: argparse.Namespace) -> int:
     people.add_user(
         build_app(settings), email=given.email, name=name, password=password, role=Role(given.role)
     )
-    print(f"{given.email} may now sign in at {settings.dashboard_url} (role: {given.role}).")
+    print(f"{given.email} can now sign in at {settings.dashboard_url} (role: {given.role}).")
     return 0
 
 
@@ -82,7 +82,7 @@ def user_rescue(settings: Settings, given: argparse.Namespace) -> int:
         link = credentials.rescue(build_app(settings), given.email)
     except (NotFound, Refusal) as refused:
         raise CommandRefused(f"Not done: {refused.message}.\n  {refused.hint}") from None
-    print(f"{link}\nGood once, for a day. The second factor of {given.email} is off.")
+    print(f"{link}\nThe link works once and expires after a day. Two-factor sign-in of {given.email} is off.")
     return 0
 
 
@@ -91,10 +91,10 @@ def backup(settings: Settings, given: argparse.Namespace) -> int:
 
     if given.file.exists():
         raise CommandRefused(
-            f"{given.file} exists already, and a backup never overwrites.\n  Give another name."
+            f"{given.file} already exists, and a backup overwrites no file.\n  Choose another name."
         )
     Database(settings.database_url).backup(given.file)
-    print(f"The database is saved in {given.file}.\n{_about_the_key(settings)}")
+    print(f"The database is saved to {given.file}.\n{_about_the_key(settings)}")
     return 0
 
 
@@ -110,8 +110,8 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     _require_stopped(settings)
     _confirm(
         (
-            f"This replaces everything in {settings.database_label} by what is in {given.file}; what is "
-            "there now is kept beside it."
+            f"This replaces everything in {settings.database_label} with the backup {given.file}; the "
+            "present database is kept beside it."
         ),
         given.yes,
     )
@@ -121,7 +121,7 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     kept = Database(settings.database_url).restore(
         given.file, lambda incoming, replaced: done.append(restored.make_safe(incoming, replaced, now))
     )
-    before = f"; what was there before is kept in {kept}" if kept else ""
+    before = f"; the previous database is kept in {kept}" if kept else ""
     print(f"Restored from {given.file}{before}.\n{restored.in_words(done[0])}\nStart DashTrade with ./start")
     return 0
 
@@ -141,8 +141,8 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
     if settings.encryption_keys:
         count = keys.rotate_all(build_app(settings))
         print(
-            f"{count} secrets are now under the first key of ENCRYPTION_KEY. Only older backups need the "
-            "others."
+            f"{count} secrets are now encrypted with the first key of ENCRYPTION_KEY. Only older backups "
+            "need the other keys."
         )
         return 0
     # A running process knows only the old key, and could not read what is written with the new one.
@@ -151,8 +151,8 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
     add_key(settings.key_file, new_key())
     count = keys.rotate_all(build_app(settings))
     print(
-        f"{count} secrets are now under a new key, the first in {settings.key_file}. Only older backups "
-        "need the others."
+        f"{count} secrets are now encrypted with a new key, the first in {settings.key_file}. Only older "
+        "backups need the other keys."
     )
     return 0
 
@@ -194,7 +194,7 @@ def _confirm(consequence: str, yes: bool) -> None:
     if (
         not yes
         and sys.stdin.isatty()
-        and input(f"{consequence}\nGo on? [y/N] ").strip().lower() not in ("y", "yes")
+        and input(f"{consequence}\nContinue? [y/N] ").strip().lower() not in ("y", "yes")
     ):
         raise CommandRefused("Nothing was changed.")
 
@@ -206,11 +206,11 @@ def _read_password() -> str:
         from getpass import getpass
 
         password = getpass("Password: ")
-        if password and getpass("The same again: ") != password:
+        if password and getpass("Repeat password: ") != password:
             raise CommandRefused("The two passwords differ.\n  Nothing was changed; run the command again.")
     if not password:
         raise CommandRefused(
-            "No password was given.\n  Type one when asked, or hand it over on standard input."
+            "No password was given.\n  Type a password when asked, or pass it on standard input."
         )
     return password
 
@@ -218,30 +218,30 @@ def _read_password() -> str:
 def _about_the_key(settings: Settings) -> str:
     where = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
     return (
-        f"Keep the encryption key ({where}) too, in another place: without it the broker credentials stay "
-        "closed."
+        f"Also keep the encryption key ({where}), in another place: without this key the broker "
+        "credentials cannot be read."
     )
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="dashtrade", description="DashTrade: alerts in, exactly one order out."
+        prog="dashtrade", description="DashTrade: exactly one order for each alert."
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "up", up, "Run the receiver and the dashboard until stopped.")
     _command(commands, "migrate", migrate, "Bring the database to the newest schema (./start does it too).")
     _command(
-        commands, "doctor", doctor, "Look for what would keep DashTrade from working, and say what to do."
+        commands, "doctor", doctor, "Check for problems that keep DashTrade from working, with what to do."
     )
     table = _command(
         commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it."
     )
     table.add_argument("--markdown", action="store_true", help="as the table of docs/brokers.md")
     _user_commands(_group(commands, "user", "Manage accounts."))
-    save = _command(commands, "backup", backup, "Save the database into a file; DashTrade may be running.")
+    save = _command(commands, "backup", backup, "Save the database to a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
     back = _command(
-        commands, "restore", restore, "Replace the database by a backup; DashTrade must be stopped."
+        commands, "restore", restore, "Replace the database with a backup; DashTrade must be stopped."
     )
     back.add_argument("file", metavar="FILE", type=Path)
     back.add_argument("--yes", action="store_true", help="do not ask")
@@ -250,23 +250,20 @@ def parser() -> argparse.ArgumentParser:
         commands,
         "setup-link",
         setup_link,
-        "Print the link that makes the first account, while there is none.",
+        "Print the link that creates the first account, while there is none.",
     )
     return top
 
 
 def _user_commands(users: Any) -> None:
     add = _command(
-        users, "add", user_add, "Make an account; the password is asked for, or read from standard input."
+        users, "add", user_add, "Create an account; the password is asked for, or read from standard input."
     )
     add.add_argument("email", metavar="EMAIL")
     add.add_argument("--name", help="the name shown (default: the part before the @)")
     add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
     rescue = _command(
-        users,
-        "rescue",
-        user_rescue,
-        "Print a link that makes a new password, and take off the second factor.",
+        users, "rescue", user_rescue, "Print a link that sets a new password, and remove two-factor sign-in."
     )
     rescue.add_argument("email", metavar="EMAIL")
 
@@ -277,7 +274,7 @@ def _key_commands(keys: Any) -> None:
         keys,
         "rotate",
         key_rotate,
-        "Put all stored secrets under a new key, or under the first of ENCRYPTION_KEY.",
+        "Re-encrypt all stored secrets with a new key, or with the first of ENCRYPTION_KEY.",
     )
 
 

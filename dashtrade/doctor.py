@@ -48,9 +48,7 @@ def examine(settings: Settings) -> Iterator[CheckResult]:
         except Exception as error:
             subject = check.__name__.removeprefix("check_")
             yield CheckResult(
-                ok=False,
-                what=f"The check of the {subject} itself failed: {error!r}",
-                hint="Please report this.",
+                ok=False, what=f"The {subject} check itself failed: {error!r}", hint="Please report this."
             )
 
 
@@ -63,7 +61,7 @@ def check_python(settings: Settings) -> Iterator[CheckResult]:
 def check_settings(settings: Settings) -> Iterator[CheckResult]:
     names = [row.name for row in Settings.TABLE]
     given = [n for n in names if n in os.environ or n in read_env_file(ROOT / ".env")]
-    yield CheckResult(ok=True, what=f"Settings: {', '.join(given) or 'none given'}, the rest by default")
+    yield CheckResult(ok=True, what=f"Settings: {', '.join(given) or 'none set'}, defaults for the rest")
     if settings.unencrypted:
         what, _, hint = settings.unencrypted.partition(". ")
         yield CheckResult(ok=True, what=what, hint=hint)
@@ -81,14 +79,14 @@ def check_addresses(settings: Settings) -> Iterator[CheckResult]:
         yield CheckResult(ok=False, what=f"{error.name}: {error.message}", hint=error.hint)
         return
     if found:
-        yield CheckResult(ok=True, what=f"Brokers at other addresses than their own: {', '.join(found)}")
+        yield CheckResult(ok=True, what=f"Brokers with address overrides: {', '.join(found)}")
 
 
 def _dashboard_name(settings: Settings) -> CheckResult:
     reached = bool(settings.proxy_hops) or not on_this_machine(settings.host)
     hint = (
-        "Links for others begin with it, and names that are not set are refused: set "
-        "DASHTRADE_DASHBOARD_URL to what people type."
+        "Links for other users begin with this address, and other names are refused: set "
+        "DASHTRADE_DASHBOARD_URL to the address that users type."
     )
     return CheckResult(
         ok=True,
@@ -100,18 +98,16 @@ def _dashboard_name(settings: Settings) -> CheckResult:
 def check_home(settings: Settings) -> Iterator[CheckResult]:
     home = settings.home
     if not home.exists():
-        yield CheckResult(ok=True, what=f"Home {home}: will be made at the first start")
+        yield CheckResult(ok=True, what=f"Home {home}: is created at the first start")
     elif not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
         yield CheckResult(
             ok=False,
-            what=f"Home {home} is not a folder that can be written to",
-            hint="Mend it or set DASHTRADE_HOME.",
+            what=f"Home {home} is not a writable folder",
+            hint="Make the folder writable, or set DASHTRADE_HOME.",
         )
     elif home.stat().st_mode & 0o077:
-        hint = f"It holds keys and logs; close it: chmod 700 {home}"
-        yield CheckResult(
-            ok=True, what=f"Home {home} can be looked into by other users of this machine", hint=hint
-        )
+        hint = f"The folder contains keys and logs; restrict access: chmod 700 {home}"
+        yield CheckResult(ok=True, what=f"Home {home} is readable by other users of this machine", hint=hint)
     else:
         yield CheckResult(ok=True, what=f"Home {home}")
 
@@ -126,23 +122,19 @@ def check_key(settings: Settings) -> Iterator[CheckResult]:
     try:
         vault = Vault(settings.encryption_keys or settings.key_file.read_text(encoding="utf-8"))
     except (BadKey, OSError, UnicodeDecodeError) as error:
-        yield CheckResult(
-            ok=False, what=f"Encryption key in {place}: {error}", hint="Put the right key back."
-        )
+        yield CheckResult(ok=False, what=f"Encryption key in {place}: {error}", hint="Restore the right key.")
     else:
         yield CheckResult(ok=True, what=f"Encryption key in {place}: {vault.fingerprint}")
 
 
 def _no_key(database: Path | None) -> CheckResult:
     """A new key beside an old database would leave every stored credential closed."""
-    hint = (
-        "If the database was in use before, put its key back, or set ENCRYPTION_KEY, before the next start."
-    )
+    hint = "If the database was in use before, restore its key, or set ENCRYPTION_KEY, before the next start."
     if database is None:
         return CheckResult(ok=True, what="Encryption key: none yet", hint=hint)
     if database.exists():
-        return CheckResult(ok=False, what="Encryption key: gone, although there is a database", hint=hint)
-    return CheckResult(ok=True, what="Encryption key: will be made at the first start")
+        return CheckResult(ok=False, what="Encryption key: missing, although there is a database", hint=hint)
+    return CheckResult(ok=True, what="Encryption key: is created at the first start")
 
 
 def check_database(settings: Settings) -> Iterator[CheckResult]:
@@ -150,22 +142,19 @@ def check_database(settings: Settings) -> Iterator[CheckResult]:
 
     file = _sqlite_file(settings)
     if file is not None and not file.exists():
-        yield CheckResult(ok=True, what=f"Database {file}: will be made at the first start")
+        yield CheckResult(ok=True, what=f"Database {file}: is created at the first start")
         return
     database = Database(settings.database_url)
     try:
         yield _schema(database.version(), settings.database_label)
     except DatabaseUnavailable as error:
-        hint = "See that the server runs, and that address, name and password in DATABASE_URL are right."
+        hint = "Check that the server runs, and that address, name and password in DATABASE_URL are right."
         if "SSL" in str(error):
-            hint = (
-                "Switch TLS on at the server; or, where the network between is yours alone, end "
-                "DATABASE_URL in ?sslmode=disable."
-            )
+            hint = "Enable TLS on the server; or, on a private network, end DATABASE_URL in ?sslmode=disable."
         if file is not None:
             hint = (
-                "Another program may hold it, or the disk is full; if the file is damaged: dashtrade "
-                "restore FILE"
+                "Another program may have locked the file, or the disk is full; if the file is damaged: "
+                "dashtrade restore FILE"
             )
         yield CheckResult(ok=False, what=f"Database {settings.database_label}: {error}", hint=hint)
     finally:
@@ -179,9 +168,9 @@ def _schema(version: str | None, label: str) -> CheckResult:
     if version == newest:
         return CheckResult(ok=True, what=f"Database {label}: reachable, its tables up to date")
     if (version or "") < newest:
-        hint = "The next ./start brings them up to date; or do it now: .venv/bin/dashtrade migrate"
+        hint = "The next ./start updates them; or update them now: .venv/bin/dashtrade migrate"
         return CheckResult(
-            ok=True, what=f"Database {label}: reachable, its tables older than this DashTrade", hint=hint
+            ok=True, what=f"Database {label}: reachable, its tables are older than this DashTrade", hint=hint
         )
     hint = "Update DashTrade to the version that last used it, or restore a backup."
     return CheckResult(
@@ -209,15 +198,13 @@ def check_files(settings: Settings) -> Iterator[CheckResult]:
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or hard >= ENOUGH_FILES:
-        yield CheckResult(ok=True, what="Open files: as many as are needed may be open at once")
+        yield CheckResult(ok=True, what="Open files: the limit is high enough")
         return
     hint = (
-        f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): else "
-        "fewer connections are taken."
+        f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): "
+        "otherwise fewer connections are accepted."
     )
-    yield CheckResult(
-        ok=True, what=f"Open files: a process may have {hard} open at once, which is few", hint=hint
-    )
+    yield CheckResult(ok=True, what=f"Open files: a process can open only {hard} at once", hint=hint)
 
 
 def check_disk(settings: Settings) -> Iterator[CheckResult]:
@@ -227,10 +214,11 @@ def check_disk(settings: Settings) -> Iterator[CheckResult]:
         ""
         if ok
         else (
-            "Make room: with less than 128 MB free only exits are taken. DASHTRADE_RETENTION_DAYS keeps less."
+            "Free space: with less than 128 MB free only exits are accepted. Lower "
+            "DASHTRADE_RETENTION_DAYS to keep less."
         )
     )
-    yield CheckResult(ok=ok, what=f"{free / 1e9:.1f} GB free where the home is", hint=hint)
+    yield CheckResult(ok=ok, what=f"{free / 1e9:.1f} GB free on the disk of the home", hint=hint)
 
 
 def check_clock(settings: Settings) -> Iterator[CheckResult]:
@@ -240,12 +228,14 @@ def check_clock(settings: Settings) -> Iterator[CheckResult]:
     shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")
     behind = now < RELEASED.timestamp() or newest > now + 120
     hint = (
-        "Set the clock (timedatectl set-ntp true): exchanges refuse orders whose time is off."
+        "Set the clock (timedatectl set-ntp true): exchanges refuse orders with a wrong time."
         if behind
         else ""
     )
     yield CheckResult(
-        ok=not behind, what=f"Clock: {shown}" + " is behind what has already happened" * behind, hint=hint
+        ok=not behind,
+        what=f"Clock: {shown}" + " is earlier than the newest record in the database" * behind,
+        hint=hint,
     )
 
 

@@ -38,7 +38,8 @@ class SharedNonces:
                 number = self._db.write_unasked(lambda conn: nonces.take(conn, self._digest, least))
             except DatabaseUnavailable as error:
                 raise RetryLater(
-                    f"The database gave no number for the request ({error}): nothing was sent; it goes again."
+                    f"The database returned no nonce for the request ({error}): nothing was sent; "
+                    "DashTrade retries."
                 ) from error
             yield number
 

@@ -76,37 +76,26 @@ class Settings:
             ),
             ("DASHTRADE_UI_PORT", "5000", "port of the dashboard"),
             ("DASHTRADE_WEBHOOK_PORT", "8080", "port of webhooks and the REST API"),
-            ("DASHTRADE_HOST", "127.0.0.1", "address both listen on; `0.0.0.0` for all"),
-            (
-                "DASHTRADE_PUBLIC_URL",
-                "http://host:webhook port",
-                "address at which the outside reaches the webhooks",
-            ),
+            ("DASHTRADE_HOST", "127.0.0.1", "address that both listen on; `0.0.0.0` for all"),
+            ("DASHTRADE_PUBLIC_URL", "http://host:webhook port", "public address of the webhooks"),
             (
                 "DASHTRADE_DASHBOARD_URL",
                 "http://host:dashboard port",
-                "address at which people reach the dashboard; it answers to this name",
+                "public address of the dashboard, which answers to this name",
             ),
-            ("DASHTRADE_SIGNUP", "invite", "who may make an account: `open`, `invite` or `closed`"),
+            ("DASHTRADE_SIGNUP", "invite", "who can create an account: `open`, `invite` or `closed`"),
             (
                 "DASHTRADE_PROXY_HOPS",
                 "0",
                 "`1` behind a reverse proxy that sets X-Forwarded-For and X-Forwarded-Proto",
             ),
-            ("DASHTRADE_RETENTION_DAYS", "90", "days that raw alerts and logs are kept"),
+            ("DASHTRADE_RETENTION_DAYS", "90", "days for which raw alerts and logs are kept"),
             (
                 "DASHTRADE_WEBHOOK_RATE",
                 "20",
-                (
-                    "alerts a second of one user, in the long run; 25 seconds' worth at once, and exits pass "
-                    "beyond"
-                ),
+                ("alerts per second of one user, on average; bursts of 25 seconds' worth; exits always pass"),
             ),
-            (
-                "DASHTRADE_USER_MB",
-                "1024",
-                "megabytes that may be stored of one user's alerts and what came of them",
-            ),
+            ("DASHTRADE_USER_MB", "1024", "megabytes of storage for one user's alerts and their results"),
             ("DASHTRADE_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING` or `ERROR`"),
         )
     )
@@ -121,7 +110,7 @@ class Settings:
         webhook_port = given.number("DASHTRADE_WEBHOOK_PORT", 8080, 1, 65535)
         if ui_port == webhook_port:
             raise BadSetting(
-                "DASHTRADE_WEBHOOK_PORT", f"both doors are set to port {ui_port}.", "Give each its own."
+                "DASHTRADE_WEBHOOK_PORT", f"both ports are set to {ui_port}.", "Set two different ports."
             )
         host = _host(given.text("DASHTRADE_HOST", "127.0.0.1"))
         return cls(
@@ -218,14 +207,18 @@ def read_env_file(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(".env", f"the file cannot be read ({error}).", f"Mend or remove {path}.") from None
+        raise BadSetting(
+            ".env", f"the file cannot be read ({error}).", f"Correct or remove {path}."
+        ) from None
     values = {}
     for number, line in enumerate(map(str.strip, lines), start=1):
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.removeprefix("export ").partition("=")
         if not equals or not name.strip().replace("_", "").isalnum():
-            raise BadSetting(".env", f"line {number} is not of the form NAME=value.", f"Mend it in {path}.")
+            raise BadSetting(
+                ".env", f"line {number} is not of the form NAME=value.", f"Correct it in {path}."
+            )
         values[name.strip()] = _unquote(value.strip(), f"line {number}", path)
     return values
 
@@ -236,7 +229,7 @@ def _unquote(value: str, where: str, path: Path) -> str:
     text, quote, rest = value[1:].partition(value[0])
     if not quote or (rest.strip() and not rest.strip().startswith("#")):
         raise BadSetting(
-            ".env", f"{where} has a quote that does not end, or text after it.", f"Mend it in {path}."
+            ".env", f"{where} has a quote that does not end, or text after it.", f"Correct it in {path}."
         )
     return text
 
@@ -265,7 +258,9 @@ class _Given:
         for choice in choices:
             if text.lower() == choice.lower():
                 return choice
-        raise BadSetting(name, f"{text!r} is none of {', '.join(choices)}.", f"For example: {name}={default}")
+        raise BadSetting(
+            name, f"{text!r} is not one of {', '.join(choices)}.", f"For example: {name}={default}"
+        )
 
     def addresses(self, table: tuple[Setting, ...]) -> Mapping[str, str]:
         """Whatever is named as one and is no setting of this program."""

@@ -11,10 +11,10 @@ from dashtrade.ui.admin import admin, people, system, trades
 user = ui.page("Admin", needs=Permission.SEE_SYSTEM)
 PARTS = {
     "Overview": admin.overview,
-    "People": people.show,
+    "Users": people.show,
     "Trades": trades.show,
     "System": system.show,
-    "Log of deeds": admin.deeds,
+    "Audit log": admin.deeds,
 }
 part = st.segmented_control(
     "Part",

@@ -26,8 +26,10 @@ bp = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
 DECLINE = pydantic.Field(
     False,
-    description="goes with acknowledge, of a user who has no second factor and goes on without: whoever "
-    "gets the password can trade the money; recorded, and over once there is a second factor",
+    description="with acknowledge, for a user without a second factor: true continues without one, so "
+    "anyone who "
+    "gets the password can trade the money. The decline is recorded, and ends once a second factor "
+    "is set up",
 )
 
 
@@ -38,7 +40,7 @@ class NewAccount(Body):
     credentials: dict[str, str] = pydantic.Field(default_factory=dict)
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
     acknowledge: str = pydantic.Field(
-        "", max_length=40, description='"REAL MONEY": without it a live account does not trade yet'
+        "", max_length=40, description='"REAL MONEY": without this a live account does not trade yet'
     )
     decline_second_factor: bool = DECLINE
 
@@ -79,14 +81,14 @@ def account_view(account: Account) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/accounts")
 def list_accounts(user: User) -> dict[str, Any]:
-    """One's broker accounts. Credentials are never shown."""
+    """Your broker accounts. Credentials are never shown."""
     found = sorted(owned_accounts.accounts_of(the_app(), user), key=lambda account: account.id)
     return {"items": [account_view(account) for account in found], "next_cursor": None}
 
 
 @endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])
 def add_account(user: User, given: NewAccount) -> dict[str, Any]:
-    """Connect a broker account; its credentials are sealed before they are stored."""
+    """Add a broker account; its credentials are encrypted before they are stored."""
     app = the_app()
     account_id = account_service.add_account(
         app,
@@ -110,28 +112,28 @@ def get_account(user: User, account_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges, scopes=[TokenScope.ADMIN])
 def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
-    """Rename it, change its options, replace its credentials, or say that it may trade with real money."""
+    """Rename an account, change its options, replace its credentials, or enable live trading."""
     account_service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
     return account_view(owned_accounts.account_of(the_app(), user, account_id))
 
 
 @endpoint(bp, "DELETE", "/accounts/<int:account_id>", scopes=[TokenScope.ADMIN])
 def remove_account(user: User, account_id: int) -> dict[str, Any]:
-    """Forget an account and its credentials; its history stays."""
+    """Remove an account and its credentials; its history stays."""
     account_service.remove_account(the_app(), user, account_id)
     return {"id": account_id, "status": "removed"}
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/test")
 def test_account(user: User, account_id: int) -> dict[str, Any]:
-    """Reach the broker with the stored credentials, within ten seconds, and say what it answered."""
+    """Connect to the broker with the stored credentials, within ten seconds, and return its answer."""
     return connections.test(the_app(), user, account_id)
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignInBody, scopes=[TokenScope.ADMIN])
 def renew_sign_in(user: User, given: SignInBody, account_id: int) -> dict[str, Any]:
-    """Sign in at the broker again, where a person has to: first the address to go to, then with the one that
-    it led back to."""
+    """Sign in at the broker again, where required: first get the address of the sign-in, then send the
+    address that it led back to."""
     if not given.redirected_to:
         return {"id": account_id, "url": sign_in.renew_address(the_app(), user, account_id)}
     return {"id": account_id, **sign_in.renew(the_app(), user, account_id, given.redirected_to)}
@@ -139,6 +141,6 @@ def renew_sign_in(user: User, given: SignInBody, account_id: int) -> dict[str, A
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/reset")
 def reset_account(user: User, account_id: int) -> dict[str, Any]:
-    """Fresh money for a paper account; the history stays."""
+    """Reset the balance of a paper account; the history stays."""
     account_service.reset_paper(the_app(), user, account_id)
     return {"id": account_id, "status": "reset"}

@@ -29,8 +29,8 @@ P = Permission
 
 @endpoint(bp, "GET", "/overview", needs=P.SEE_SYSTEM)
 def overview(user: User) -> dict[str, Any]:
-    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong
-    in the last day."""
+    """Figures of the installation: users, bots, trades and volume by day, most traded symbols, problems of
+    the last 24 hours."""
     app = the_app()
     found = admin.overview(app)
     return {
@@ -91,7 +91,7 @@ def _password_only(row: Any) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/users", query=UserList, needs=P.MANAGE_USERS)
 def users(user: User, query: UserList) -> dict[str, Any]:
-    """Everybody who has an account."""
+    """All users."""
     rows = admin.users(
         the_app(), user, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search
     )
@@ -101,8 +101,8 @@ def users(user: User, query: UserList) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/users/<int:user_id>", body=UserChanges, needs=P.MANAGE_USERS)
 def change(user: User, given: UserChanges, user_id: int) -> dict[str, Any]:
-    """Give a role (superadmins), activate, deactivate: then sessions and tokens are dead, and the bots open
-    nothing."""
+    """Change a user's role (superadmins), activate or deactivate a user. Deactivation ends sessions and
+    tokens, and the bots open nothing."""
     app = the_app()
     if given.role is not None:
         admin.set_role(app, user, user_id, given.role)
@@ -113,21 +113,21 @@ def change(user: User, given: UserChanges, user_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS, status=201)
 def reset_link(user: User, user_id: int) -> dict[str, Any]:
-    """A link by which they make a new password, once, within a day."""
+    """Create a link by which the user sets a new password; it works once, within a day."""
     return {"url": credentials.make_link(the_app(), user, user_id)}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS)
 def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
-    """End the password link of this user."""
+    """Revoke the password link of this user."""
     credentials.revoke_link(the_app(), user, user_id)
     return {"user_id": user_id, "status": "revoked"}
 
 
 @endpoint(bp, "GET", "/reset-links", needs=P.MANAGE_USERS)
 def reset_links(user: User) -> dict[str, Any]:
-    """The password links that still work; their text is never shown again. `made_by` is null for one made on
-    the machine."""
+    """The password links that still work; their text is never shown again. `made_by` is null for one created
+    on the machine."""
     rows = credentials.open_links(the_app(), user)
     items = [
         {
@@ -162,22 +162,21 @@ def invitations(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/invitations/<int:invitation_id>", needs=P.INVITE)
 def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
-    """End an invitation: one's own, or that of somebody whose account one may change."""
+    """Revoke an invitation of yours, or of a user whose account you may manage."""
     invitation_service.revoke_invitation(the_app(), user, invitation_id)
     return {"id": invitation_id, "status": "revoked"}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
 def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
-    """Take off the second factor of somebody who lost it."""
+    """Remove two-factor sign-in of a user who lost it."""
     admin.reset_second_factor(the_app(), user, user_id)
     return {"id": user_id, "second_factor": False}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>", body=Confirmation, needs=P.MANAGE_USERS)
 def delete(user: User, given: Confirmation, user_id: int) -> dict[str, Any]:
-    """Delete a user with everything of theirs. Refused while a bot of theirs holds something on a live
-    account."""
+    """Delete a user and all their data. Refused while one of their bots has a position on a live account."""
     admin.delete(the_app(), user, user_id, confirm=given.confirm)
     return {"id": user_id, "status": "deleted"}
 
@@ -209,7 +208,7 @@ class AllTradesList(AllTradesFilter, PageQuery):
 
 @endpoint(bp, "GET", "/trades", query=AllTradesList, needs=P.SEE_ALL_TRADES)
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
-    """Everybody's trades, newest first."""
+    """All users' trades, newest first."""
     rows = trade_service.everybodys(
         the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
     )
@@ -223,13 +222,13 @@ def trades(user: User, query: AllTradesList) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
 def trades_csv(user: User, query: AllTradesFilter) -> Response:
-    """The same as a CSV file, all of them, streamed."""
+    """All users' trades as a CSV file, streamed."""
     return csv_file(user, export.all_trades(the_app(), query.wanted()), "all-trades.csv")
 
 
 @endpoint(bp, "GET", "/audit", query=PageQuery, needs=P.SEE_SYSTEM)
 def audit(user: User, query: PageQuery) -> dict[str, Any]:
-    """Who did what, newest first."""
+    """The audit log, newest first."""
     rows = audit_service.entries(the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1)
     return page(
         rows,
@@ -259,8 +258,7 @@ class Installation(Body):
 
 @endpoint(bp, "GET", "/settings", needs=P.SEE_SYSTEM)
 def settings(user: User) -> dict[str, Any]:
-    """Who may sign up, whether a demo is offered, whether live accounts are traded on paper, whether
-    everybody needs a second factor."""
+    """Settings of the installation: sign-up, demo, simulation mode, required two-factor sign-in."""
     return _settings_view()
 
 
@@ -276,8 +274,8 @@ def _settings_view() -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/settings", body=Installation, needs=P.MANAGE_SYSTEM)
 def put_settings(user: User, given: Installation) -> dict[str, Any]:
-    """Change them. Simulation mode is refused while a bot on a live account owns something or has an order
-    out."""
+    """Change the settings of the installation. Simulation mode is refused while a bot on a live account has a
+    position or an open order."""
     app = the_app()
     if given.simulation is not None:
         simulation.switch(app, user, given.simulation)

@@ -19,7 +19,7 @@ from dashtrade.services.refusals import Refusal
 
 # of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
 BURST_SECONDS = 25
-EXITS_PASS = "Exits of what your bots hold still pass."
+EXITS_PASS = "Exits of your bots' positions still pass."
 
 
 def too_many(user: User) -> ApiError | None:
@@ -32,7 +32,7 @@ def too_many(user: User) -> ApiError | None:
     return ApiError(
         429,
         "too_many_alerts",
-        f"More than {rate.per_second:g} alerts a second came for this user, so this one was not taken.",
+        f"More than {rate.per_second:g} alerts a second arrived for this user; this alert was refused.",
         f"Wait {seconds} s, then send it again. {EXITS_PASS}",
         {"Retry-After": str(seconds)},
     )
@@ -44,8 +44,11 @@ def no_room(app: App, user: User) -> Exception | None:
         return ApiError(
             507,
             "disk_nearly_full",
-            "The disk of this installation is nearly full, so only exits are taken, and this alert was not.",
-            f"{EXITS_PASS} Whoever runs the installation has to make room; then send it again.",
+            (
+                "The disk of this installation is nearly full: only exits are accepted, and this alert was "
+                "refused."
+            ),
+            f"{EXITS_PASS} Ask the operator of the installation to free space, then send the alert again.",
             {"Retry-After": "60"},
         )
     if quotas.stored(app, user) >= quotas.room_of(app, user):

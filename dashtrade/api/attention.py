@@ -33,7 +33,7 @@ def _view(item: AttentionItem) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/attention")
 def attention(user: User) -> dict[str, Any]:
-    """What needs one's attention, errors first: orders whose status is unknown, position mismatches, accounts
-    and bots that do not trade, locks, storage, refused alerts. `page`: where the dashboard mends it."""
+    """What needs attention, errors first: orders whose status is unknown, position mismatches, accounts and
+    bots that do not trade, locks, storage, refused alerts. `page`: where to resolve it on the dashboard."""
     items = service.attention(the_app(), user)
     return {"items": [_view(item) for item in items], "next_cursor": None}

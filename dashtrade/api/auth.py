@@ -76,7 +76,7 @@ def user_view(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/auth/register", body=Registration, open=True, status=201)
 def register(given: Registration) -> dict[str, Any]:
-    """Make an account: the first one with the set-up code, others as the installation allows."""
+    """Create an account: the first one with the set-up code, others as sign-up allows."""
     with password_turn():
         made = users.register(
             the_app(),
@@ -91,10 +91,9 @@ def register(given: Registration) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
 def login(given: Credentials) -> dict[str, Any]:
-    """Sign in: an access token for 30 days. Where the second factor is on, a code goes with the password.
-
-    Where the installation requires one and there is none (`second_factor_due`), the token closes and stops,
-    and nothing else."""
+    """Sign in and get an access token for 30 days. With two-factor sign-in, send a code with the password. If
+    the installation requires two-factor sign-in and the user has none (`second_factor_due`), the token can
+    only close positions and stop bots."""
     app, address = the_app(), client_address()
     with password_turn():
         user = users.check_password(app, given.email, given.password, address)
@@ -105,14 +104,13 @@ def login(given: Credentials) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/users/me", needs=None)
 def me(user: User) -> dict[str, Any]:
-    """Who the access token belongs to."""
+    """The user of the access token."""
     return user_view(user)
 
 
 @endpoint(bp, "PATCH", "/users/me", body=UserChanges, needs=None)
 def change_me(user: User, given: UserChanges) -> dict[str, Any]:
-    """Change one's own name, time zone and how alerts are taken; null for max_alert_age or body_secret takes
-    it away."""
+    """Change your name, time zone and alert security; null removes max_alert_age or body_secret."""
     return user_view(users.change_options(the_app(), user, given.model_dump(exclude_unset=True)))
 
 
@@ -120,7 +118,7 @@ class NewPassword(Body):
     old: str = pydantic.Field(max_length=500)
     new: str = pydantic.Field(max_length=500)
     end_api_tokens: bool = pydantic.Field(
-        False, description="the tokens with a name end too, not only those of signing in"
+        False, description="also end the named access tokens, not only those of sign-ins"
     )
     rotate_webhook_token: bool = pydantic.Field(
         False, description="the webhook token is replaced at once; alerts with the old one are refused"
@@ -129,8 +127,8 @@ class NewPassword(Body):
 
 @endpoint(bp, "POST", "/users/me/password", body=NewPassword, needs=None)
 def change_password(user: User, given: NewPassword) -> dict[str, Any]:
-    """Change one's own password. Every session and sign-in token ends, this one too; on request every API
-    token and the webhook token."""
+    """Change your password. All sessions and sign-in tokens end, this one too; on request all API tokens and
+    the webhook token."""
     app = the_app()
     with password_turn():
         token = credentials.change_password(
@@ -148,7 +146,7 @@ def change_password(user: User, given: NewPassword) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/tokens", needs=None)
 def tokens(user: User) -> dict[str, Any]:
-    """One's access tokens; their text is never shown again."""
+    """Your access tokens; their text is never shown again."""
     items = [
         {
             "id": r.id,
@@ -165,14 +163,14 @@ def tokens(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/tokens/<int:token_id>", needs=None)
 def revoke(user: User, token_id: int) -> dict[str, Any]:
-    """End one of one's access tokens."""
+    """Revoke one of your access tokens."""
     sessions.revoke_api_token(the_app(), user, token_id, address=client_address())
     return {"id": token_id, "status": "revoked"}
 
 
 @endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation, scopes=[TokenScope.ADMIN])
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
-    """A new webhook token; the old one ends now, or after the overlap."""
+    """Create a new webhook token; the old one expires now, or after the overlap."""
     app = the_app()
     token = token_service.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
@@ -180,7 +178,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # who knows it can trade
 def webhook_token(user: User) -> dict[str, Any]:
-    """The current webhook token, for its owner, and when it was used last."""
+    """Your current webhook token, and when it was last used."""
     app = the_app()
     found = token_service.webhook_token(app, user)
     if found is None:
@@ -195,13 +193,13 @@ def webhook_token(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
-    """End every webhook token of one's own, at once."""
+    """Revoke all your webhook tokens at once."""
     return {"status": "revoked", "count": token_service.revoke_webhook_tokens(the_app(), user)}
 
 
 @endpoint(bp, "POST", "/invitations", body=Invitation, needs=Permission.INVITE, status=201)
 def invite(user: User, given: Invitation) -> dict[str, Any]:
-    """A code by which one more person may join, good for a week."""
+    """Create an invitation for one user, valid for a week."""
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
     app = the_app()
     code = invitations.invite(app, user, email=given.email, role=role)
@@ -218,7 +216,7 @@ class MessageList(PageQuery):
 
 @endpoint(bp, "GET", "/messages", query=MessageList, needs=None)
 def messages(user: User, query: MessageList) -> dict[str, Any]:
-    """What DashTrade told its user, newest first."""
+    """Your messages, newest first."""
     rows = message_service.messages(
         the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
     )

@@ -123,7 +123,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
 
 @endpoint(bp, "GET", "/bots", query=BotList)
 def list_bots(user: User, query: BotList) -> dict[str, Any]:
-    """One's bots with what they own now."""
+    """Your bots with their positions."""
     found = bots_of(
         the_app(),
         user,
@@ -137,7 +137,7 @@ def list_bots(user: User, query: BotList) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/bots", body=BotFields, status=201)
 def add_bot(user: User, given: Body) -> dict[str, Any]:
-    """Create a bot: a symbol and a timeframe on one account. `warnings` tells what could not be checked, or
+    """Create a bot: a symbol and a timeframe on one account. `warnings` lists what could not be checked, or
     may go wrong."""
     warnings: list[str] = []
     made = service.add_bot(the_app(), user, given.model_dump(exclude_unset=True), warnings.append)
@@ -156,7 +156,8 @@ def get_bot(user: User, bot_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>", body=BotFields)
 def change_bot(user: User, given: Body, bot_id: int) -> dict[str, Any]:
-    """Change how a bot trades. Its account, symbol and timeframe stay: its history belongs to them."""
+    """Change how a bot trades. Account, symbol and timeframe cannot change, as the bot's history depends on
+    them."""
     warnings: list[str] = []
     service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True), warnings.append)
     return _shown(user, bot_id) | {"warnings": warnings}
@@ -164,7 +165,7 @@ def change_bot(user: User, given: Body, bot_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/bots/<int:bot_id>/exits", body=ExitChanges)
 def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
-    """Move the stop of an open position, set or remove its take-profits, or the moment by which it is
+    """Move the stop of an open position, set or remove its take-profits, or the time at which it is
     closed."""
     exit_service.change(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
     return _shown(user, bot_id)
@@ -172,7 +173,7 @@ def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/bots/<int:bot_id>", query=Deletion)
 def delete_bot(user: User, query: Deletion, bot_id: int) -> dict[str, Any]:
-    """Delete a bot; its history stays. One that owns something is closed first, or hands it over."""
+    """Delete a bot; its history stays. A position is closed first, or assigned to another bot."""
     return {
         "id": bot_id,
         "status": service.delete_bot(the_app(), user, bot_id, position=query.position, hand_to=query.to),
@@ -181,21 +182,21 @@ def delete_bot(user: User, query: Deletion, bot_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/bots/<int:bot_id>/pause", scopes=STOPPING)
 def pause_bot(user: User, bot_id: int) -> dict[str, Any]:
-    """Stop a bot's entries at once; it may still close what it owns."""
+    """Stop a bot's entries at once; exits still pass."""
     service.set_active(the_app(), user, bot_id, False)
     return _shown(user, bot_id)
 
 
 @endpoint(bp, "POST", "/bots/<int:bot_id>/resume")
 def resume_bot(user: User, bot_id: int) -> dict[str, Any]:
-    """Let a bot trade again."""
+    """Resume a bot."""
     service.set_active(the_app(), user, bot_id, True)
     return _shown(user, bot_id)
 
 
 @endpoint(bp, "POST", "/bots/<int:bot_id>/close", body=Closing, status=202, scopes=STOPPING)
 def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
-    """Close what the bot owns, now. With a request_id, asking twice is asking once."""
+    """Close the bot's position now. With a request_id, a repeated request has no effect."""
     app = the_app()
     said = service.close_bot(app, user, bot_id, request_id=given.request_id)
     if isinstance(said, (NoBot, Conflict)):

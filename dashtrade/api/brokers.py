@@ -15,8 +15,8 @@ bp = Blueprint("brokers", __name__, url_prefix="/api/v1")
 
 @endpoint(bp, "GET", "/brokers")
 def brokers(user: User) -> dict[str, Any]:
-    """Every broker with its capabilities, the credentials it needs and its modes; of crypto exchanges each
-    proven one, and any other."""
+    """Every broker with its capabilities, credentials and modes; of crypto exchanges each verified one, and
+    any other."""
     return {
         "items": [guide.as_json(broker, choice) for broker, choice in guide.choices()],
         "next_cursor": None,

@@ -41,8 +41,8 @@ class Flatten(Body):
 
 @endpoint(bp, "GET", "/drifts", query=DriftList)
 def drifts(user: User, query: DriftList) -> dict[str, Any]:
-    """Differences between what the broker says and what the bots own, newest first; and accounts that cannot
-    be compared now."""
+    """Position mismatches: differences between the broker's positions and the bots', newest first; and
+    accounts that cannot be compared now."""
     found = service.drifts(
         the_app(),
         user,
@@ -58,29 +58,27 @@ def drifts(user: User, query: DriftList) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/drifts/<int:drift_id>")
 def drift(user: User, drift_id: int) -> dict[str, Any]:
-    """One difference, and the bots it could be given to."""
+    """One position mismatch, and the bots that the difference can be assigned to."""
     return service.drift(the_app(), user, drift_id)
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/resolve", body=Resolution)
 def resolve(user: User, given: Resolution, drift_id: int) -> dict[str, Any]:
-    """Say what it is: give it to a bot (which then bought or sold it, or was split), keep it outside, or
-    freeze the symbol."""
+    """Resolve a position mismatch: assign the difference to a bot (as its trade, or as a split), keep it
+    outside, or freeze the symbol."""
     return service.resolve(the_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/unfreeze")
 def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
-    """Let entries of a frozen symbol pass again; the difference stays to be decided."""
+    """Allow entries of a frozen symbol again; the mismatch stays open."""
     return service.unfreeze(the_app(), user, drift_id)
 
 
 @endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOPPING)
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
-    """Close everything of a bot, an account or yours, the largest risk first.
-
-    With `accounts`: what is on these. With `pause`, entries of the whole scope stop meanwhile and stay
-    stopped."""
+    """Close all positions of a bot, an account or yours, the largest risk first. With `accounts`: only on
+    these. With `pause`, entries of the whole scope are paused, and stay paused."""
     app = the_app()
     started = flatten_service.start(
         app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts
@@ -90,5 +88,5 @@ def flatten(user: User, given: Flatten) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/flatten/<int:flatten_id>", scopes=[TokenScope.READ, *STOPPING])
 def flattening(user: User, flatten_id: int) -> dict[str, Any]:
-    """How far it has come, bot by bot."""
+    """Progress of closing everything, bot by bot."""
     return flatten_service.view(the_app(), user, flatten_id)

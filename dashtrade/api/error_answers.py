@@ -100,11 +100,11 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.exception("a request failed in an unforeseen way: %s %s", request.method, request.path)
+    log.exception("a request failed with an unexpected error: %s %s", request.method, request.path)
     body = {
         "error": "internal",
-        "message": "Something went wrong on our side; it was logged.",
-        "hint": "Try again; if it stays, look into the log.",
+        "message": "Unexpected error in DashTrade; details are in the log.",
+        "hint": "Try again; if the error stays, check the log.",
     }
     return reply(body, 500)
 
@@ -122,8 +122,8 @@ HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
 }
 
 _HTTP_WORDS = {
-    404: "There is nothing at this address.",
-    405: "This address does not take this method.",
+    404: "No such address.",
+    405: "This address does not support this method.",
     413: "The body is larger than 64 KiB.",
 }
 

@@ -57,7 +57,7 @@ def busy(what: str, wait: float) -> ApiError:
     return ApiError(
         429,
         "too_many_requests",
-        f"Too many {what} are asked for at once.",
+        f"Too many {what} at once.",
         f"Wait {seconds} s, then try again.",
         {"Retry-After": str(seconds)},
     )
@@ -202,9 +202,9 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
             raise ApiError(
                 403,
                 "second_factor_required",
-                "This installation requires a second factor, and you have none: until you set it up, you "
-                "can close positions and stop your bots.",
-                "Set it up in the dashboard, then sign in again with a code.",
+                "This installation requires two-factor sign-in. Until you set it up, you can only close "
+                "positions and stop your bots.",
+                "Set up two-factor sign-in in the dashboard, then sign in again with a code.",
             )
         has, wanted = (
             ", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes)
@@ -213,7 +213,7 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
             403,
             "insufficient_scope",
             f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
-            "Make a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",
+            "Create a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",
         )
 
 
@@ -231,8 +231,9 @@ def client_address() -> str:
 SCOPE = pydantic.Field(
     None,
     max_length=40,
-    description="live, paper, or the id of one account. Left out, totals are of live money where there is "
-    "a live account, else of paper; lists hold everything. Live and paper are never added up.",
+    description="live, paper, or the id of one account. If omitted, totals are of live money where there "
+    "is a "
+    "live account, else of paper; lists contain everything. Live and paper are never added up.",
 )
 
 # --- headers ------------------------------------------------------------------------------------------------

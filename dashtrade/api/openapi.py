@@ -14,7 +14,7 @@ from dashtrade.domain.access import TokenScope
 
 bp = Blueprint("openapi", __name__, url_prefix="/api/v1")
 _ERROR = {
-    "description": "What is wrong, and what to do.",
+    "description": "What happened, and what to do.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 _CODES = ("400", "401", "403", "404", "409", "429", "503")

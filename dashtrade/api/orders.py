@@ -37,7 +37,7 @@ class Verdict(Body):
 
 @endpoint(bp, "GET", "/orders", query=OrderList)
 def orders(user: User, query: OrderList) -> dict[str, Any]:
-    """Orders, newest first; with status=open those that have not ended, whatever they wait for."""
+    """Orders, newest first; with status=open those that have not ended."""
     rows = order_service.orders(
         the_app(),
         user,
@@ -61,8 +61,8 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         raise ApiError(
             400,
             "bad_request",
-            "The cursor is not one of ours.",
-            "Take next_cursor from the page before.",
+            "The cursor is invalid.",
+            "Use next_cursor from the previous page.",
             field="cursor",
         )
     return moment, last
@@ -76,7 +76,8 @@ def order(user: User, order_id: str) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
 def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
-    """Say what became of an order that needs attention: look again, or that the broker never got it."""
+    """Resolve an order that needs attention: look it up again, or confirm that the broker does not have
+    it."""
     after = order_service.resolve(the_app(), user, order_id, given.outcome)
     the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)
@@ -84,7 +85,7 @@ def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
 def cancel(user: User, order_id: str) -> dict[str, Any]:
-    """Ask for an order to be taken back."""
+    """Request cancellation of an order."""
     after = order_service.cancel(the_app(), user, order_id)
     the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)

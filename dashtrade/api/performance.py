@@ -37,7 +37,7 @@ class PerformanceQuery(Body):
 
 @endpoint(bp, "GET", "/performance", query=PerformanceQuery)
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
-    """Realised profit per bot and UTC day, and in total: of one scope, each currency by itself. `wins` count
+    """Realised profit per bot and UTC day, and in total: of one scope, each currency separately. `wins` count
     round trips, `trades` orders."""
     app, wanted = the_app(), _scope_of(user, query)
     days = portfolio_summary.bot_days(
@@ -106,8 +106,8 @@ def _total(currency: str, days: list[BotDay]) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/summary", query=OfScope)
 def summary(user: User, query: OfScope) -> dict[str, Any]:
-    """How one stands now, as on the Overview: equity, open and realised profit, drawdown; each currency by
-    itself."""
+    """Current figures, as on the Overview: equity, unrealised and realised P&L, drawdown; each currency
+    separately."""
     app = the_app()
     found = portfolio_summary.summary(app, user, scope.of_user(app, user, query.scope))
     return {
@@ -151,7 +151,7 @@ class RiskEventList(PageQuery):
 
 @endpoint(bp, "GET", "/risk-events", query=RiskEventList)
 def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
-    """Limits that were passed and what was done, newest first."""
+    """Limits and exits that were reached and what was done, newest first."""
     rows = risk_event_service.risk_events(
         the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
     )

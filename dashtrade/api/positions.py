@@ -30,7 +30,7 @@ class OfScope(Body):
 
 @endpoint(bp, "GET", "/positions", query=OfScope)
 def positions(user: User, query: OfScope) -> dict[str, Any]:
-    """What each account holds: by bot, outside DashTrade, and what the broker says."""
+    """Positions of each account: of bots, outside DashTrade, and as reported by the broker."""
     return positions_view(user, query.scope)
 
 

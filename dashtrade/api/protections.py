@@ -25,7 +25,7 @@ class NewProtection(Body):
     kind: str = pydantic.Field(max_length=60)
     scope: Scope = Scope.USER
     scope_id: int | None = pydantic.Field(
-        None, ge=1, lt=2**62, description="The bot or the account; nothing for the scope user."
+        None, ge=1, lt=2**62, description="The id of the bot or account; omit it for the scope user."
     )
     settings: dict[str, Any] = pydantic.Field(default_factory=dict)
 
@@ -36,7 +36,7 @@ class ProtectionChanges(Body):
 
 
 class LockList(PageQuery):
-    standing: bool = pydantic.Field(False, description="Only those that hold now.")
+    standing: bool = pydantic.Field(False, description="Only locks in force now.")
 
 
 def protection_view(row: ProtectionRecord) -> dict[str, Any]:
@@ -87,15 +87,15 @@ def kinds(user: User) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/protections")
 def list_protections(user: User) -> dict[str, Any]:
-    """The protections one has set up."""
+    """Your protections."""
     found = service.protections(the_app(), user)
     return {"items": [protection_view(one) for one in found], "next_cursor": None}
 
 
 @endpoint(bp, "POST", "/protections", body=NewProtection, status=201)
 def add_protection(user: User, given: NewProtection) -> dict[str, Any]:
-    """Set up a protection for a bot, an account or oneself. Any number may watch side by side; each has to
-    agree."""
+    """Add a protection for a bot, an account or all your bots. Several can apply at once; an entry must pass
+    all of them."""
     made = service.add(
         the_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings
     )
@@ -104,21 +104,21 @@ def add_protection(user: User, given: NewProtection) -> dict[str, Any]:
 
 @endpoint(bp, "PATCH", "/protections/<int:protection_id>", body=ProtectionChanges)
 def change_protection(user: User, given: ProtectionChanges, protection_id: int) -> dict[str, Any]:
-    """Change its settings, or switch it off and on. Switched off, it lets go of what it has locked."""
+    """Change a protection's settings, or switch it off and on. Switching off ends its locks."""
     service.change(the_app(), user, protection_id, settings=given.settings, is_active=given.is_active)
     return protection_view(service.of(the_app(), user, protection_id))
 
 
 @endpoint(bp, "DELETE", "/protections/<int:protection_id>")
 def remove_protection(user: User, protection_id: int) -> dict[str, Any]:
-    """Remove a protection and its locks; that they were, stays on record."""
+    """Remove a protection and its locks; past locks stay on record."""
     service.remove(the_app(), user, protection_id)
     return {"id": protection_id, "status": "removed"}
 
 
 @endpoint(bp, "GET", "/protection-locks", query=LockList)
 def list_locks(user: User, query: LockList) -> dict[str, Any]:
-    """What protections have locked, newest first: why, until when, and who unlocked it."""
+    """Locks of protections, newest first: the reason, the end, and who unlocked them."""
     found = service.locks(
         the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, standing=query.standing
     )
@@ -127,5 +127,5 @@ def list_locks(user: User, query: LockList) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/protection-locks/<int:lock_id>/unlock")
 def unlock(user: User, lock_id: int) -> dict[str, Any]:
-    """Let entries pass again at once. What led to the lock no longer counts."""
+    """Allow entries again at once. What led to the lock no longer counts."""
     return lock_view(service.unlock(the_app(), user, lock_id))

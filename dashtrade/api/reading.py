@@ -54,7 +54,10 @@ def _refuse_unstorable(given: Any) -> None:
             left += value
         elif isinstance(value, str) and _UNSTORABLE.search(value):
             raise ApiError(
-                400, "bad_request", "There is a character in it that cannot be stored.", "Send plain text."
+                400,
+                "bad_request",
+                "The request contains a character that cannot be stored.",
+                "Send plain text.",
             )
 
 
@@ -77,7 +80,7 @@ def read_model(model: type[Body], given: Any, where: str) -> Any:
             400,
             "bad_request",
             f"{field}: {first['msg']}".strip(": "),
-            f"The {where} may hold: {known}.",
+            f"The {where} may contain: {known}.",
             field=field,
         ) from None
     except TypeError:
@@ -112,8 +115,8 @@ def number_cursor(cursor: str | None) -> int | None:
         raise ApiError(
             400,
             "bad_request",
-            "The cursor is not one of ours.",
-            "Take next_cursor from the page before.",
+            "The cursor is invalid.",
+            "Use next_cursor from the previous page.",
             field="cursor",
         )
     return int(cursor)

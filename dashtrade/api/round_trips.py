@@ -136,8 +136,8 @@ def _cursor(cursor: str | None, sort: str, *, is_open: bool) -> Place | None:
         raise ApiError(
             400,
             "bad_request",
-            "The cursor is not one of ours.",
-            "Take next_cursor from the page before.",
+            "The cursor is invalid.",
+            "Use next_cursor from the previous page.",
             field="cursor",
         )
     return place
@@ -145,6 +145,6 @@ def _cursor(cursor: str | None, sort: str, *, is_open: bool) -> Place | None:
 
 @endpoint(bp, "GET", "/round-trips.csv", query=TripFilter)
 def round_trips_csv(user: User, query: TripFilter) -> Response:
-    """The same as a CSV file, all of them, streamed."""
+    """Round trips as a CSV file, all of them, streamed."""
     pieces = service.csv(the_app(), user, query.wanted(user), COLUMNS, lambda row: list(view(row).values()))
     return csv_file(user, pieces, "round-trips.csv")

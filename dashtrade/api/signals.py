@@ -31,7 +31,7 @@ class SignalList(PageQuery):
 
 @endpoint(bp, "GET", "/signals", query=SignalList)
 def signals(user: User, query: SignalList) -> dict[str, Any]:
-    """Every alert and what became of it, newest first; refused ones too."""
+    """All alerts with their results, newest first; refused ones too."""
     rows = service.signals(
         the_app(),
         user,
@@ -46,7 +46,7 @@ def signals(user: User, query: SignalList) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/signals/<signal_id>")
 def signal(user: User, signal_id: str) -> dict[str, Any]:
-    """One signal's whole story."""
+    """One signal's whole timeline."""
     told = signal_story.story(the_app(), user.id, signal_id)
     if told is None:
         raise NotFound("signal")

@@ -27,7 +27,8 @@ class SwitchChange(Body):
 
 @endpoint(bp, "GET", "/switches")
 def list_switches(user: User) -> dict[str, Any]:
-    """Which switches are on: for all, for oneself, for accounts and bots. What is not listed runs."""
+    """Switches that are on: for all users, for yourself, for accounts and bots. What is not listed trades
+    normally."""
     return _switches_view(user)
 
 
@@ -59,7 +60,7 @@ def _now_stopped(user: User, given: SwitchChange) -> Stop:
 
 @endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
 def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
-    """Set a switch: none, pause_entries, reduce_only or halt. It works at once; exits always pass."""
+    """Set a switch: none, pause_entries, reduce_only or halt. Takes effect at once; exits always pass."""
     if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
         require_scope(user, [TokenScope.TRADE])
     if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):

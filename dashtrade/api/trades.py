@@ -85,5 +85,5 @@ def trades(user: User, query: TradeList) -> dict[str, Any]:
 
 @endpoint(bp, "GET", "/trades.csv", query=TradeFilter)
 def trades_csv(user: User, query: TradeFilter) -> Response:
-    """The same as a CSV file, all of them, streamed."""
+    """Trades as a CSV file, all of them, streamed."""
     return csv_file(user, export.my_trades(the_app(), user, query.wanted(user)), "trades.csv")

@@ -10,7 +10,7 @@ from waitress import utilities
 _WORDS = {
     400: ("bad_request", "The request is not valid HTTP.", "Send it with an ordinary HTTP client."),
     413: ("request_entity_too_large", "The request is too large.", "Send less than 64 KiB."),
-    431: ("headers_too_large", "The request's headers are too large.", "Send less of them."),
+    431: ("headers_too_large", "The request's headers are too large.", "Send fewer or shorter headers."),
 }
 
 

@@ -64,8 +64,8 @@ _COLUMNS = (
     "fractions",
     "outside regular hours",
     "exits",
-    "an order in doubt is",
-    "a 404 is believed after",
+    "unconfirmed orders are",
+    "not-found grace period",
 )
 
 
@@ -84,9 +84,9 @@ def _row(broker: str, choice: BrokerChoice) -> str:
     can = choice.can
     what = " and ".join(word for word, yes in (("stocks", can.stocks), ("coins", can.crypto)) if yes)
     if not choice.proven:
-        again = "unproven: you may be asked"
+        again = "not verified: you may be asked"
     elif can.refuses_repeats:
-        again = "looked up, and sent again where it is not there"
+        again = "looked up, and sent again if not found"
     else:
         again = (
             "looked up, never sent again"
@@ -103,7 +103,7 @@ def _row(broker: str, choice: BrokerChoice) -> str:
         "yes" if can.shorts else "no",
         "yes" if can.fractional else "no, whole shares",
         "yes" if can.extended_hours else "always open" if can.always_open else "no",
-        f"held at {can.name}" if can.native_bracket else "kept by DashTrade: work while it runs",
+        f"placed at {can.name}" if can.native_bracket else "managed by DashTrade while it runs",
         again,
         f"{can.settle.total_seconds():.0f} s",
     )
@@ -119,7 +119,7 @@ def _told(choice: BrokerChoice) -> Iterator[str]:
     addresses = ", ".join(f"`{name}`" for name in choice.settings)
     yield f"- **{choice.can.name}.** {choice.guide}"
     if fields:
-        yield f"  Credentials: {fields}. Another address: {addresses}."
+        yield f"  Credentials: {fields}. Address override: {addresses}."
     if choice.options:
         yield f"  Options: {', '.join(f'`{each.name}` ({each.help})' for each in choice.options)}."
     for note in choice.can.notes:

@@ -36,9 +36,9 @@ def kept(opened: Any, signal: Signal) -> str:
         if left is not None and read(left).signal == signal:
             return written(left)
     raise Malformed(
-        "What DashTrade reads of this alert is too long",
+        "The fields that DashTrade reads in this alert are too long",
         where="body",
-        hint=f"At most {KEPT_BYTES // 1024} KB, beside fields that it does not read.",
+        hint=f"At most {KEPT_BYTES // 1024} KB, not counting fields that DashTrade does not read.",
     )
 
 

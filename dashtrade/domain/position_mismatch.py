@@ -132,11 +132,11 @@ def ratio_words(ratio: Decimal) -> str:
 
 
 _GUESS = {
-    "closed": "It looks as if the position was closed there by hand.",
-    "less": "It looks as if a part was sold there by hand (or bought back, if it was short).",
-    "more": "It looks as if more was traded there by hand.",
-    "appeared": "It looks as if it was bought there by hand, assigned, or transferred in.",
-    "turned": "The position there has changed sides: a trade by hand, or an assignment.",
+    "closed": "The position was probably closed manually at the broker.",
+    "less": "A part was probably sold (or, if short, bought back) manually at the broker.",
+    "more": "More was probably traded manually at the broker.",
+    "appeared": "The holding was probably bought manually at the broker, assigned, or transferred in.",
+    "turned": "The position at the broker has changed sides: a manual trade, or an assignment.",
 }
 
 
@@ -144,7 +144,7 @@ def words_of(
     kind: str, ratio: Decimal | None, *, symbol: Symbol, ours: Decimal, outside: Decimal, theirs: Decimal
 ) -> str:
     """What differs, and what it looks like."""
-    kept = f" and {plain(outside)} are yours outside of them" if outside else ""
+    kept = f" and {plain(outside)} are held outside DashTrade" if outside else ""
     said = f"The broker has {plain(theirs)} {symbol.short}; your bots own {plain(ours)}{kept}."
-    guess = f"It looks like a split {ratio_words(ratio)}." if ratio is not None else _GUESS[kind]
+    guess = f"Probably a split {ratio_words(ratio)}." if ratio is not None else _GUESS[kind]
     return f"{said} {guess}"

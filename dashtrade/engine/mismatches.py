@@ -118,7 +118,9 @@ def _open(conn: sa.Connection, account: Account, asset: str, figures: dict[str, 
 def _end(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
     """A frozen symbol stays frozen until its user says otherwise."""
     if drift.status is DriftStatus.FROZEN:
-        table.change(conn, drift.id, detail=f"{drift.detail} Since then the books agree again.", **figures)
+        table.change(
+            conn, drift.id, detail=f"{drift.detail} Since then the positions match again.", **figures
+        )
         return
     now = figures["updated_at"]
     table.change(conn, drift.id, status=DriftStatus.GONE, resolved_at=now, **figures)

@@ -152,7 +152,7 @@ class Readings:
             self._failed(
                 account,
                 "silent",
-                f"The broker did not answer within {LIMIT_SECONDS:.0f} seconds. It is asked again by itself.",
+                f"The broker did not answer within {LIMIT_SECONDS:.0f} seconds. DashTrade retries.",
             )
 
     # --- one account ----------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class Readings:
                 self._failed(
                     account,
                     "unexpected",
-                    "Its answer could not be read: an error of DashTrade's, which the log tells of.",
+                    "The broker's answer could not be read, which is an error in DashTrade; see the log.",
                 )
                 == 1
             ):

@@ -56,8 +56,8 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
         if by and any(mark in by.command for mark in OUR_OWN):
             # To kill that one would be no use: its supervisor starts it again.
             return (
-                f"Port {port} is in use by a DashTrade that runs already (process {by.pid}).\n"
-                f"  Use that one, stop it first, or choose other ports: {setting}={port % 65535 + 1}"
+                f"Port {port} is already in use by another DashTrade (process {by.pid}).\n  Use that "
+                f"one, stop it first, or choose other ports: {setting}={port % 65535 + 1}"
             )
         who = f"process {by.pid} ({by.command})" if by else "another process"
         end_it = f"End that process (kill {by.pid})" if by else "End that process"
@@ -67,7 +67,7 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
         )
     if error.errno == errno.EACCES:
         return (
-            f"Port {port} may be used by the administrator only.\n  Choose one above 1023: "
+            f"Port {port} is reserved for the administrator.\n  Choose one above 1023: "
             f"{setting}={port + 8000}"
         )
     return (

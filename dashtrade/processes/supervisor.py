@@ -234,11 +234,11 @@ class Supervisor:
             say(f"DashTrade cannot start; the {child.service.name} says:{lines or ' nothing'}")
         else:
             said = (
-                f" It said last:{lines}\n  All of it: {child.log_file}"
+                f" Last output:{lines}\n  Full log: {child.log_file}"
                 if lines
                 else f" Its log: {child.log_file}"
             )
-            say(f"The {child.service.name} ended ({ending(code)}); it is started again in {delay:g} s.{said}")
+            say(f"The {child.service.name} ended ({ending(code)}); restarting in {delay:g} s.{said}")
         return code
 
     def _greet(self, child: Child) -> None:
@@ -262,14 +262,14 @@ class Supervisor:
             self._wake.clear()
         for child in self._children:
             if child.running:
-                say(f"The {child.service.name} did not stop in time and is ended by force.")
+                say(f"The {child.service.name} did not stop in time and is killed.")
                 child.signal(signal.SIGKILL)
 
 
 def ending(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
-    memory = "; often this means that the machine ran out of memory" if -code == signal.SIGKILL else ""
+    memory = "; the machine may have run out of memory" if -code == signal.SIGKILL else ""
     return f"killed by {signal.Signals(-code).name}{memory}"
 
 
@@ -312,8 +312,8 @@ def make_home(settings: Settings) -> None:
         probe.unlink()
     except OSError as error:
         raise BadHome(
-            f"It cannot write to its home, {settings.home} ({error.strerror or error}).\n"
-            "  Make that folder writable, or set DASHTRADE_HOME to another one."
+            f"DashTrade cannot write to its home, {settings.home} ({error.strerror or error}).\n  Make "
+            "that folder writable, or set DASHTRADE_HOME to another one."
         ) from None
 
 
@@ -326,22 +326,20 @@ def hold_home(settings: Settings) -> IO[str]:
     except BlockingIOError:
         file.close()
         raise BadHome(
-            f"Another DashTrade runs on {settings.home} already.\n"
-            "  Use that one, stop it first, or give this one a home of its own: DASHTRADE_HOME."
+            f"Another DashTrade already runs on {settings.home}.\n  Use that one, stop it first, or give "
+            "this one its own home: DASHTRADE_HOME."
         ) from None
     return file
 
 
 def announce(settings: Settings) -> None:
     say(
-        "DashTrade is up.\n"
-        f"  Dashboard   {settings.dashboard_url}\n"
-        f"  Webhooks    {settings.public_url}/webhook\n"
-        f"  Logs        {settings.logs}"
+        f"DashTrade is up.\n  Dashboard   {settings.dashboard_url}\n  Webhooks    "
+        f"{settings.public_url}/webhook\n  Logs        {settings.logs}"
     )
     link = setup_link(ROOT)
     if link:
-        say(f"  Make the first account here (works once):\n    {link}")
+        say(f"  Create the first account here (works once):\n    {link}")
     if settings.unencrypted:
         say(f"Warning: {settings.unencrypted}")
     say("Ctrl-C stops it.")
@@ -364,8 +362,8 @@ def setup_link(root: Path) -> str:
         done = None
     if done is None or done.returncode != 0:
         say(
-            "  (Is a first account to be made? It could not be found out: `.venv/bin/dashtrade setup-link` "
-            "tells more.)"
+            "  (DashTrade could not check whether there is an account yet: run `.venv/bin/dashtrade "
+            "setup-link`.)"
         )
         return ""
     return done.stdout.strip()

@@ -8,7 +8,7 @@ class NotFound(Exception):
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
-        self.message, self.hint = f"there is no such {what}", f"List your {what}s to see which there are."
+        self.message, self.hint = f"there is no such {what}", f"List your {what}s to find its id."
 
 
 class Refusal(Exception):

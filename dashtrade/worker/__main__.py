@@ -33,7 +33,7 @@ def main() -> int:
     except (CannotStart, ValueError, OSError) as error:
         print(f"DashTrade's worker cannot start. {error}", file=sys.stderr)
         return EX_CONFIG
-    log.info("the worker is at work")
+    log.info("the worker is running")
     ended.wait()
     log.info("stopping")
     worker.stop()

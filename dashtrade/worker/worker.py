@@ -330,7 +330,7 @@ def _only_worker(home: Path) -> Iterator[None]:
                 stop.wait(0.1)
         else:
             raise CannotStart(
-                f"Another DashTrade already works on {home}.\n  Stop it first, or use PostgreSQL to run "
+                f"Another DashTrade already runs on {home}.\n  Stop it first, or use PostgreSQL to run "
                 "several."
             )
         yield

@@ -299,7 +299,7 @@ PAGES = {
     "protections": "/risk_events?part=Protections",
     "account": "/account",
     "admin": "/admin",
-    "people": "/admin?part=People",
+    "people": "/admin?part=Users",
 }
 
 

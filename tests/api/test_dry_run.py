@@ -62,10 +62,7 @@ def test_it_says_price_size_cost_and_exits_in_money(app: App, trader: Trader):
 
 @pytest.mark.parametrize(
     ("takes", "order", "words"),
-    [
-        (False, "Buy 50 AAPL", "takes no sizes from alerts"),
-        (True, "Buy 10 AAPL", "lets alerts name their own size"),
-    ],
+    [(False, "Buy 50 AAPL", "takes no sizes from alerts"), (True, "Buy 10 AAPL", "this bot accepts")],
 )
 def test_it_says_which_size_counts_and_why(app: App, trader: Trader, takes: bool, order: str, words: str):
     trader.bot(size_override=takes)
@@ -87,7 +84,7 @@ def test_a_close_needs_no_size_and_no_check(app: App, trader: Trader):
     said = lines(app, trader, "close AAPL")
     assert (
         said["Order"].startswith("Sell 50 AAPL market")
-        and said["Size"] == "All that the bot owns"
+        and said["Size"] == "The whole position"
         and "Checks" not in said
     )
 

@@ -239,7 +239,7 @@ def test_an_order_in_doubt_is_looked_at_by_a_person_first(
     venue.plan.append(Unknown("no answer"))
     said = trader.does("POST", "/flatten", {"scope": "bot", "id": bot})
     ended = carry_on(installation, clock, trader, said["id"])
-    assert ended["status"] == "incomplete" and "looked at first" in ended["items"][0]["reason"]
+    assert ended["status"] == "incomplete" and "unconfirmed order" in ended["items"][0]["reason"]
     assert len(venue.sent) == 2, "the purchase and one sale, which is not sent again on doubt"
 
 

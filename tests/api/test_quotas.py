@@ -124,7 +124,7 @@ def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
     )
     assert said.status_code == 409 and said.json["error"] == "conflict"
     assert (
-        said.json["message"] == "You have 1 bots, the most a user can have, so none was added."
+        said.json["message"] == "You have 1 bots, the maximum per user; none was added."
         and "Delete" in said.json["hint"]
     )
 

@@ -97,7 +97,7 @@ def test_a_key_that_may_withdraw_is_warned_of_where_the_venue_tells(
     one = at_binance(trader)
     said = trader.does("POST", f"/accounts/{one}/test")
     assert said["ok"] and said["can_withdraw"] is may and abs(said["clock_skew_ms"]) < 1000
-    assert bool(said["warnings"]) is may and (not may or "may withdraw" in said["warnings"][0])
+    assert bool(said["warnings"]) is may and (not may or "can withdraw" in said["warnings"][0])
 
 
 def at_binance(trader: Trader) -> int:
@@ -129,12 +129,12 @@ def test_a_live_account_wants_its_money_called_by_its_name(trader: Trader, sim: 
         == ""
     )
     silent = trader.does("POST", "/accounts", given)
-    assert silent["acknowledged_at"] is None and "real money" in silent["problem"]
+    assert silent["acknowledged_at"] is None and "REAL MONEY" in silent["problem"]
     trader.bot(account=silent["id"])
     story = trader.trades("buy")
     assert (
         story["status"] == "refused"
-        and "nobody has said yet that it may" in story["reason"]
+        and "live trading is not enabled" in story["reason"]
         and not sim.requests("POST", "/v2/orders")
     )
     assert trader.does("POST", f"/accounts/{silent['id']}/test")["ok"]
@@ -184,7 +184,7 @@ def test_a_new_key_makes_the_account_usable_after_a_test_and_bots_are_resumed_by
     still = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": "PKALSO", "secret": "wrong"}})
     assert (
         not still["is_active"]
-        and "not passed a test" in still["disabled_reason"]
+        and "not passed a connection test" in still["disabled_reason"]
         and not still["check_result"]["ok"]
     )
     again = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": sim.key, "secret": sim.secret}})
@@ -218,7 +218,7 @@ def back(trader: Trader, schwab: Simulator, number: int) -> str:
 def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, trader: Trader, schwab: Simulator):
     one = at_schwab(trader)
     waits = trader.get(f"/accounts/{one}")
-    assert not waits["is_active"] and "nobody has signed in" in waits["disabled_reason"]
+    assert not waits["is_active"] and "is not signed in" in waits["disabled_reason"]
     said = trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert said["ok"] and trader.get(f"/accounts/{one}")["is_active"]
     with app.db.read() as conn:
@@ -252,13 +252,15 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
     for _ in range(3):
         sign_in.remind(app)
     assert len(trader.told(SignInDue)) == 1
-    assert any("ends in" in warning for warning in trader.does("POST", f"/accounts/{one}/test")["warnings"])
+    assert any(
+        "expires in" in warning for warning in trader.does("POST", f"/accounts/{one}/test")["warnings"]
+    )
     assert trader.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
     app.db.write(lambda conn: account_table.put_session(conn, one, None, app.vault.encrypt(ended)))
     sign_in.remind(app)
     stopped = trader.get(f"/accounts/{one}")
-    assert not stopped["is_active"] and "has ended" in stopped["disabled_reason"]
+    assert not stopped["is_active"] and "has expired" in stopped["disabled_reason"]
     trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert trader.get(f"/accounts/{one}")["is_active"]
 
@@ -273,8 +275,8 @@ def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
     )
     sign_in.remind(app)
     told = trader.told(SignInDue)
-    assert len(told) == 2 and {"ends in" in one.detail.facts["text"] for one in told} == {True, False}
-    assert {"Nobody has signed in" in one.detail.facts["text"] for one in told} == {True, False}
+    assert len(told) == 2 and {"expires in" in one.detail.facts["text"] for one in told} == {True, False}
+    assert {"is not signed in" in one.detail.facts["text"] for one in told} == {True, False}
     trader.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(trader, schwab, first)})
     assert app.brokers.sign_in_warning(account_of(app, trader.user, first)) == ""
 
@@ -306,6 +308,6 @@ def test_a_sign_in_made_in_one_process_is_found_by_the_others(
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     worker = other.brokers.venue(kept)
-    assert "has ended" in worker.warning()
+    assert "has expired" in worker.warning()
     trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert worker.warning() == "" and worker.positions() == []

@@ -65,7 +65,7 @@ def words(story: dict) -> str:
     [
         ("/v2/clock", "49.995", ""),
         ("/v2/assets", "49", "whole shares are assumed"),
-        ("/v2/stocks/quotes", "50", "the last trade's price stands in"),
+        ("/v2/stocks/quotes", "50", "the last trade's price is used"),
         ("/v2/stocks/bars", "49.995", ""),
     ],
 )
@@ -101,7 +101,7 @@ def test_without_any_price_nothing_is_entered_and_the_wait_says_why(trader: Trad
     lacks(sim, "/v2/stocks")
     trader.bot()
     signal = trader.trades("buy")["id"]
-    assert "has no price of AAPL" in trader.story(signal)["bots"][0]["reason"] and not sim.orders
+    assert "has no current price of AAPL" in trader.story(signal)["bots"][0]["reason"] and not sim.orders
 
 
 @sqlite
@@ -114,7 +114,7 @@ def test_without_any_price_a_way_out_goes_all_the_same(
     lacks(sim, "/v2/stocks")
     story = trader.trades("close")
     assert story["status"] == "filled" and trader.holds(bot) == 0
-    assert "what the broker values the position at stands in for it" in words(story)
+    assert "the broker's valuation of the position is used" in words(story)
 
 
 @sqlite
@@ -265,11 +265,7 @@ def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simu
 
 @pytest.mark.parametrize(
     ("left", "note"),
-    [
-        (("bookTicker",), ""),
-        (("depth",), ""),
-        (("price",), "no quote is told: the last price stands in for it"),
-    ],
+    [(("bookTicker",), ""), (("depth",), ""), (("price",), "no quote is available: the last price is used")],
 )
 def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
     with crypto_harness("binance") as made:
@@ -288,4 +284,8 @@ def test_executions_that_are_not_offered_are_booked_by_the_totals_at_once():
         request = made.request(BUY, quantity="3")
         made.broker.submit(request)
         found = made.broker.find(made.ref(request))
-        assert found.filled_quantity == 3 and found.fills == () and "fees are not told" in found.reason
+        assert (
+            found.filled_quantity == 3
+            and found.fills == ()
+            and "does not report the executions" in found.reason
+        )

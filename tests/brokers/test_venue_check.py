@@ -91,12 +91,12 @@ def test_what_alpaca_trades_is_saved_without_a_word(alpaca: Trader):
         (
             {"symbol": "BTCUSD", "position_size": "0.00001", "position_size_type": "quantity"},
             "position_size",
-            ("smallest order at Alpaca, 0.0001",),
+            ("minimum order at Alpaca, 0.0001",),
         ),
         (
             {"position_size": "0.50"},
             "position_size",
-            ("0.50 is less than the smallest order of AAPL at Alpaca, 1.00",),
+            ("0.50 is below the minimum order of AAPL at Alpaca, 1.00",),
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Trader)
     said = saved(alpaca, symbol="HARD")
     assert said.status_code == 201
     assert said.json["warnings"] == [
-        "HARD cannot be sold short at Alpaca: a SELL closes what the bot owns, and opens nothing."
+        "HARD cannot be sold short at Alpaca: a SELL closes the bot's position, and opens nothing."
     ]
 
 
@@ -134,9 +134,7 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
     alpaca.paper = alpaca.does("POST", "/accounts", body)["id"]
     said = saved(alpaca, symbol="NOPE")
     assert said.status_code == 201
-    assert (
-        len(said.json["warnings"]) == 1 and "Alpaca could not be asked about NOPE" in said.json["warnings"][0]
-    )
+    assert len(said.json["warnings"]) == 1 and "Alpaca did not answer about NOPE" in said.json["warnings"][0]
     refused(saved(alpaca, symbol="MSFT", timeframe="1H", time_in_force="never"), "time_in_force")
 
 
@@ -183,7 +181,7 @@ def test_a_pair_that_pays_with_another_bots_coin_is_warned_of(
         binance.installation.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append
     )
     assert [words.partition(" ")[0] for words in said] == ([coin] if coin else []) and all(
-        "paid with by another" in words for words in said
+        "used as payment by another" in words for words in said
     )
 
 
@@ -191,12 +189,12 @@ def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Trad
     refused(
         saved(binance, symbol="SOLUSDT", position_size="1"),
         "position_size",
-        "1.00 is less than the smallest order of SOL/USDT at Binance",
+        "1.00 is below the minimum order of SOL/USDT at Binance",
     )
     refused(
         saved(binance, symbol="SOLUSDT", position_size="0.0000001", position_size_type="quantity"),
         "position_size",
-        "smallest order at Binance",
+        "minimum order at Binance",
     )
     refused(saved(binance, symbol="BINANCE:NOPEUSDT", position_size="100"), "symbol", "NOPE/USDT")
 
@@ -223,7 +221,7 @@ def test_schwab_takes_whole_shares_long(make_app: MakeApp):
         )
         refused(saved(trader, symbol="BTCUSD"), "symbol", "does not trade coins")
         small = saved(trader, timeframe="1H", position_size="10")
-        assert small.status_code == 201 and "would not make an order" in small.json["warnings"][0]
+        assert small.status_code == 201 and "an entry would be refused" in small.json["warnings"][0]
 
 
 # --- a venue that does not answer ---------------------------------------------------------------------------
@@ -266,7 +264,7 @@ def test_a_size_that_is_too_small_today_is_a_warning(away: Trader, feed: ManualF
     said = saved(away, position_size="100")
     assert (
         said.status_code == 201
-        and "At today's price an entry would not make an order" in said.json["warnings"][0]
+        and "At the current price an entry would be refused" in said.json["warnings"][0]
     )
 
 

@@ -51,7 +51,7 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("long", {"sentiment": "flat"}, "filled", "", [CLOSED], 0),
     ("long", {"market_position": "flat", "prev_market_position": "long"}, "filled", "", [CLOSED], 0),
     ("long", {"action": "exit_long"}, "filled", "", [CLOSED], 0),
-    ("long", {"action": "exit_short"}, "refused", "closes a short only", [], 50),
+    ("long", {"action": "exit_short"}, "refused", "closes short positions only", [], 50),
     ("long", {"action": "reduce", "quantity": 20}, "filled", "", [("sell", "reduce", "20")], 30),
     ("long", {"action": "reduce", "quantity": "30%"}, "filled", "", [("sell", "reduce", "15")], 35),
     ("long", {"action": "close", "quantity": 70}, "filled", "", [CLOSED], 0),
@@ -61,7 +61,7 @@ MATRIX: list[tuple[str, dict[str, Any], str, str, list[tuple[str, str, str]], in
     ("short", {"action": "sell"}, "refused", "already short 50", [], -50),
     ("short", {"action": "buy"}, "filled", "", [COVER, OPEN], 50),
     ("short", {"action": "close"}, "filled", "", [COVER], 0),
-    ("short", {"action": "exit_long"}, "refused", "closes a long only", [], -50),
+    ("short", {"action": "exit_long"}, "refused", "closes long positions only", [], -50),
     ("short", {"action": "reduce", "quantity": 20}, "filled", "", [("buy", "reduce", "20")], -30),
     ("short", {"action": "add"}, "filled", "", [("sell", "add", "50")], -100),
     ("short", {"action": "reverse"}, "filled", "", [COVER, OPEN], 50),
@@ -136,7 +136,7 @@ def test_the_alert_decides_the_size_where_the_bot_allows_it(trader: Trader, allo
     bot = trader.bot(size_override=allowed)
     story = trader.trades("buy", quantity=3)
     assert trader.holds(bot) == owned
-    ignored = any("not allowed by the bot" in line["detail"] for line in story["timeline"])
+    ignored = any("does not accept sizes" in line["detail"] for line in story["timeline"])
     assert ignored is not allowed
 
 

@@ -28,7 +28,7 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "bot active": (
         {},
         lambda trader, bot: trader.does("POST", f"/bots/{bot}/pause"),
-        "the bot is paused (paused by its user)",
+        "the bot is paused (paused by the user)",
         {},
     ),
     "switches": (
@@ -41,7 +41,7 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
         {"windows": [{"days": ["mon"], "from": "09:30", "to": "16:00"}], "time_zone": "America/New_York"},
         None,
         (
-            "outside the bot's trading windows (America/New_York): it is Wed 11:00 there, and they are Mon "
+            "outside the bot's trading windows (America/New_York): local time Wed 11:00, windows Mon "
             "09:30–16:00"
         ),
         {"now": "2025-06-04T15:00:00.000Z", "local": "Wed 11:00", "windows": "Mon 09:30–16:00"},
@@ -49,7 +49,7 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "cooldown": (
         {"cooldown_seconds": 600},
         lambda trader, bot: (trader.trades("buy"), trader.trades("close")),
-        "the cooldown of 600 s has 600 s to go",
+        "the cooldown of 600 s has 600 s left",
         {"cooldown": "600", "left": "600"},
     ),
     "orders per day": (
@@ -61,7 +61,7 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "position size": (
         {"max_position_size": "4000"},
         None,
-        "a position of 5,000.00 passes the limit 4,000.00",
+        "a position of 5,000.00 exceeds the limit 4,000.00",
         {"value": "5000", "limit": "4000"},
     ),
     "buying power": (

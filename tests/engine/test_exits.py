@@ -256,12 +256,12 @@ def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(trader: Trader, fee
     bot = trader.bot()
     assert "the bot has no position" in trader.trades("breakeven")["reason"]
     trader.trades("buy", stopLoss=95)
-    assert "would close at once" in trader.trades("breakeven")["reason"]
+    assert "would close the position at once" in trader.trades("breakeven")["reason"]
     feed.set("AAPL", D(104))
     story = trader.trades("breakeven")
     assert (story["status"], story["reason"]) == ("filled", "the stop moves to the entry price, 100")
     assert exits(trader, bot) == ["stop at 100"]
-    assert "break-even or better already" in trader.trades("breakeven")["reason"]
+    assert "already at break-even" in trader.trades("breakeven")["reason"]
     at(trader, feed, 100)
     assert trader.holds(bot) == 0
 

@@ -79,7 +79,7 @@ def test_a_new_key_is_printed_and_works(home, capsys):
 def test_a_backup_never_overwrites(home, tmp_path, capsys):
     (tmp_path / "there").write_text("precious")
     assert cli.main(["backup", str(tmp_path / "there")]) == 1
-    assert "never overwrites" in capsys.readouterr().err
+    assert "overwrites no file" in capsys.readouterr().err
     assert (tmp_path / "there").read_text() == "precious"
 
 
@@ -95,7 +95,7 @@ def test_a_restore_asks_a_person_first(home, tmp_path, capsys, monkeypatch):
 def test_a_script_restores_with_one_command_and_what_was_there_is_kept(home, tmp_path, capsys):
     assert cli.main(["migrate"]) == 0 and cli.main(["backup", str(tmp_path / "saved")]) == 0
     assert cli.main(["restore", str(tmp_path / "saved")]) == 0
-    assert "what was there before is kept in" in capsys.readouterr().out and list(
+    assert "previous database is kept in" in capsys.readouterr().out and list(
         home.glob("dashtrade.db.before-restore-*")
     )
     (home / "dashtrade.db").unlink()
@@ -122,14 +122,14 @@ def test_no_password_is_said(home, capsys):
 def test_the_doctor_finds_a_new_machine_well_and_leaves_no_trace(home, capsys):
     assert problems(home) == ""
     assert cli.main(["doctor"]) == 0
-    assert "All is well." in capsys.readouterr().out
+    assert "No problems found." in capsys.readouterr().out
     assert not home.exists()
 
 
 def test_the_doctor_finds_a_lost_key(home):
     home.mkdir(mode=0o700)
     (home / "dashtrade.db").touch()
-    assert "Encryption key: gone" in problems(home)
+    assert "Encryption key: missing" in problems(home)
 
 
 def test_the_doctor_finds_a_spoilt_key(home, monkeypatch, capsys):
@@ -149,7 +149,7 @@ def test_the_doctor_finds_a_busy_port(home):
 def test_the_doctor_finds_a_database_that_cannot_be_reached(home, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:secret@127.0.0.1:1/none")
     found = problems(home)
-    assert "u:***@127.0.0.1:1/none" in found and "See that the server runs" in found
+    assert "u:***@127.0.0.1:1/none" in found and "Check that the server runs" in found
     assert "secret" not in found
 
 
@@ -157,7 +157,7 @@ def test_the_doctor_finds_a_clock_that_is_behind(home):
     home.mkdir(mode=0o700)
     (home / "note").touch()
     os.utime(home / "note", (4e9, 4e9))
-    assert "behind what has already happened" in problems(home)
+    assert "earlier than the newest record" in problems(home)
 
 
 def test_the_doctor_survives_a_check_that_breaks(home, monkeypatch):
@@ -165,4 +165,4 @@ def test_the_doctor_survives_a_check_that_breaks(home, monkeypatch):
         raise RuntimeError("out of it")
 
     monkeypatch.setattr(doctor, "check_disk", check_luck)
-    assert "The check of the luck itself failed" in problems(home)
+    assert "The luck check itself failed" in problems(home)

@@ -91,7 +91,7 @@ def test_a_notice_is_sent_once(app: App, trader: Trader, channel: FakeChannel):
     assert states(app) == [("waiting", 0)]
     Worker(app).deliver()
     assert states(app) == [("sent", 1)] and rows(app)[0].next_try_at is None
-    assert list(channel.reached.values()) == ["ann@example.com: Live: the broker answers again"]
+    assert list(channel.reached.values()) == ["ann@example.com: Live: broker reachable again"]
     assert deliver_due(app) == 0 and len(channel.calls) == 1
 
 

@@ -42,7 +42,7 @@ def test_rotation_moves_a_secret_to_the_first_key():
 @pytest.mark.parametrize("use", [Vault.decrypt, Vault.rotate, Vault.needs_rotation])
 @pytest.mark.parametrize("token", [Vault([OLD]).encrypt("s"), "", "no token", "ü"])
 def test_a_foreign_or_spoilt_secret_is_refused_with_a_way_out(use, token):
-    with pytest.raises(WrongKey, match="Put the earlier key behind a comma") as caught:
+    with pytest.raises(WrongKey, match="Add the earlier key after a comma") as caught:
         use(Vault([NEW]), token)
     assert NEW not in str(caught.value) and fingerprint(NEW) in str(caught.value)
 

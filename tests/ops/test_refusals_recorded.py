@@ -84,7 +84,7 @@ def test_a_sign_up_without_a_right_to_it_is_a_row(app: App, installation: Instal
         with pytest.raises(Denied):
             users.register(app, email="x@example.com", address="10.0.0.1", **given)
     assert [row.detail for row in audit(app, "sign-up refused")] == [
-        {"reason": "the invitation is wrong, used or too old", "count": 2}
+        {"reason": "the invitation is invalid, used or expired", "count": 2}
     ]
 
 

@@ -26,7 +26,7 @@ from tests.support.ui_harness import PASSWORD, DashboardHarness, harness  # noqa
 
 def test_the_set_up_link_makes_the_first_account_and_signs_it_in(harness: DashboardHarness):
     """Runs first: it needs a house without people."""
-    assert "Nobody has an account yet" in harness.ask("GET", "/auth/login").text
+    assert "No account yet" in harness.ask("GET", "/auth/login").text
     link = users.setup_link(harness.app)
     assert link is not None
     code = link.rpartition("=")[2]
@@ -36,7 +36,7 @@ def test_the_set_up_link_makes_the_first_account_and_signs_it_in(harness: Dashbo
     weak = harness.ask("POST", "/setup", urlencode(fields))
     assert (
         weak.status == 400
-        and "tried first" in weak.text
+        and "too common" in weak.text
         and "&lt;i&gt;First" in weak.text
         and "12345678" not in weak.text
     )
@@ -60,7 +60,7 @@ def test_joining_needs_an_invitation_that_works_once(harness: DashboardHarness):
     fields = {"invitation": code, "name": "Bea", "email": "bea@example.com", "password": PASSWORD}
     assert harness.ask("POST", "/join", urlencode(fields)).cookie
     again = harness.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))
-    assert again.status == 403 and "wrong, used or too old" in again.text
+    assert again.status == 403 and "invalid, used or expired" in again.text
 
 
 # --- the gate -----------------------------------------------------------------------------------------------

@@ -41,9 +41,7 @@ def exits(app: App, trader: Trader, bot_id: int) -> ExitState:
     return bot_service.bot_of(app, trader.user, bot_id).exits or ExitState()
 
 
-@pytest.mark.parametrize(
-    ("kind", "label"), [("At a price", "Stop at"), ("Trailing", "Behind the best price by")]
-)
+@pytest.mark.parametrize(("kind", "label"), [("At a price", "Stop at"), ("Trailing", "Trail by")])
 def test_a_kind_without_a_number_is_complained_about_at_its_field(
     app: App, trader: Trader, bot: int, kind: str, label: str
 ):

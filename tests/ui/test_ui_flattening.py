@@ -110,7 +110,7 @@ def test_cancel_closes_nothing(app: App, trader: Trader, two: tuple[int, int]):
 def test_an_order_that_is_out_is_part_of_it(app: App, trader: Trader):
     trader.bot("SPY", order_type="limit", limit_offset_percent="5")
     trader.trades("buy", "SPY")
-    assert opened().button(key="danger_flatten").label == "Close 1 bot with an order out"
+    assert opened().button(key="danger_flatten").label == "Close 1 bot with an open order"
 
 
 def test_a_stronger_stop_that_is_on_stays(app: App, trader: Trader, two: tuple[int, int]):

@@ -108,8 +108,8 @@ def test_a_number_is_read_as_people_write_it(said: str, meant: str | None):
 )
 def test_a_number_that_could_be_another_is_refused_in_the_forms_words(said: str, hint: str):
     with pytest.raises(Malformed) as caught:
-        read_input.number(said, "position_size", "Size of a trade")
-    assert hint in caught.value.hint and caught.value.message.startswith("Size of a trade")
+        read_input.number(said, "position_size", "Order size")
+    assert hint in caught.value.hint and caught.value.message.startswith("Order size")
     assert "position_size" not in caught.value.message + caught.value.hint and "null" not in caught.value.hint
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_time_of_day_is_refused(said: str):
     [
         (Stake(kind="dollars", size=D(5000)), "about −$100.00 per trade"),
         (Stake(kind="quantity", size=D(10), price=D(200)), "about −$40.00 per trade"),
-        (Stake(kind="quantity", size=D(10)), "−2.00% of what one trade costs"),
+        (Stake(kind="quantity", size=D(10)), "−2.00% of the cost of a trade"),
         (Stake(kind="percent_of_equity", size=D(10), equity=D(100_000)), "about −$200.00 per trade"),
         (Stake(kind="percent_of_equity", size=D(10)), "about −0.20% of the equity per trade"),
         (Stake(kind="risk_dollars", size=D(50)), "about −$50.00 per trade"),
@@ -182,12 +182,12 @@ def new_bot(trader: Trader) -> AppTest:
 def test_a_stops_number_is_asked_for_once_a_kind_is_chosen(new_bot: AppTest, trader: Trader):
     tab = new_bot
     assert not [box for box in tab.text_input if "Trailing" in box.label or "Stop" in box.label]
-    assert "No stop of its own" in words(tab)
+    assert "a loss runs until an alert" in words(tab)
     next(box for box in tab.selectbox if box.label == "Stop").set_value("trail_percent").run()
     assert field(tab, "Trailing distance, %").value == "2", (
         "what is shown is what will be kept, no grey example"
     )
-    assert "Trailing stop 2% = about −$100.00 per trade until it has moved with the price" in words(
+    assert "Trailing stop 2% = about −$100.00 per trade until the stop has moved with the price" in words(
         tab
     ).replace("\\", "")
     tab = pressed(tab, "Create bot")
@@ -211,12 +211,12 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, trader: Trad
 @pytest.mark.parametrize(
     ("label", "said", "complaint"),
     [
-        ("Size of a trade", "-5", "Size of a trade is -5. Enter a number above 0."),
-        ("Size of a trade", "", "Size of a trade is empty. Enter the size of one trade."),
+        ("Order size", "-5", "Order size is -5. Enter a number above 0."),
+        ("Order size", "", "Order size is empty. Enter the order size."),
         (
-            "Size of a trade",
+            "Order size",
             "1e4",
-            "Size of a trade: 1e4 may be meant in two ways. Write it out in digits, such as 10,000.",
+            "Order size: 1e4 may be meant in two ways. Write it out in digits, such as 10,000.",
         ),
         ("Symbol", "", "Symbol is empty. Enter what the bot trades, such as AAPL or BTCUSD."),
         (
@@ -224,7 +224,11 @@ def test_a_stop_that_was_chosen_is_never_left_out(new_bot: AppTest, trader: Trad
             "150",
             "Max loss per position, % is 150. Enter a number above 0 up to 100.",
         ),
-        ("Entries a day", "1.5", "Entries a day is 1.5. Enter a whole number above 0 up to 100,000."),
+        (
+            "Max entries per day",
+            "1.5",
+            "Max entries per day is 1.5. Enter a whole number above 0 up to 100,000.",
+        ),
         (
             "Close the position at",
             "soon",
@@ -244,7 +248,7 @@ def test_a_form_complains_in_its_own_words_at_the_field(
 
 
 def test_thousands_are_read_as_they_are_written(new_bot: AppTest, trader: Trader):
-    field(new_bot, "Size of a trade").set_value("$5,000.50")
+    field(new_bot, "Order size").set_value("$5,000.50")
     field(new_bot, "Daily loss limit, $").set_value("1 000")
     assert not pressed(new_bot, "Create bot").error
     (bot,) = trader.get("/bots")["items"]
@@ -252,7 +256,7 @@ def test_thousands_are_read_as_they_are_written(new_bot: AppTest, trader: Trader
 
 
 def test_a_size_by_risk_without_a_stop_is_said_at_its_field_without_names_of_the_api(new_bot: AppTest):
-    next(box for box in new_bot.selectbox if box.label == "Counted in").set_value("risk_dollars").run()
+    next(box for box in new_bot.selectbox if box.label == "Size type").set_value("risk_dollars").run()
     (error,) = pressed(new_bot, "Create bot").error
     assert "needs a stop-loss" in error.value.replace("\\", "") and "Choose a stop below" in error.value
     assert "stop_loss" not in error.value.replace("\\", "")
@@ -308,8 +312,8 @@ def test_what_the_form_cannot_show_stays_as_it_is(trader: Trader, monkeypatch: p
     bot = trader.bot(**(OTHERS | {"windows": windows}))
     before, seen = trader.get(f"/bots/{bot}"), sent(monkeypatch, "change_bot")
     tab = change_form(bot)
-    assert "more than this form can show" in words(tab) and "2 trading windows" in words(tab)
-    field(tab, "Entries a day").set_value("9")
+    assert "cannot be shown in this form" in words(tab) and "2 trading windows" in words(tab)
+    field(tab, "Max entries per day").set_value("9")
     assert not pressed(tab, "Save").error
     assert {"windows", "stop_loss", "take_profit"}.isdisjoint(seen[0])
     after = trader.get(f"/bots/{bot}")

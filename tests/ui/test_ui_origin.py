@@ -108,7 +108,7 @@ def test_the_doctor_says_what_the_dashboard_is_called_and_when_that_leads_nobody
 
     assert "address is http://127.0.0.1:5000" in said() and "DASHTRADE_DASHBOARD_URL" not in said()
     behind = said(DASHTRADE_PROXY_HOPS="1")
-    assert "set DASHTRADE_DASHBOARD_URL to what people type" in behind and "unencrypted" not in behind
+    assert "set DASHTRADE_DASHBOARD_URL to the address" in behind and "unencrypted" not in behind
     assert "unencrypted" in said(DASHTRADE_HOST="0.0.0.0")
     named = said(DASHTRADE_PROXY_HOPS="1", DASHTRADE_DASHBOARD_URL="https://dash.example.com")
     assert "https://dash.example.com" in named and "set DASHTRADE_DASHBOARD_URL" not in named

@@ -242,8 +242,7 @@ def test_no_broker_and_no_chart_is_loaded_by_the_application():
     heavy = ("ccxt", "alpaca", "streamlit", "pandas", "numpy", "plotly")
     script = (
         f"import sys, dashtrade.app, webhook_server, dashtrade.worker.worker; print([n for n in {heavy!r} "
-        "if n in "
-        "sys.modules])"
+        "if n in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60

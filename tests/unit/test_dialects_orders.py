@@ -343,7 +343,7 @@ def test_fields_nobody_knows_are_kept_and_nulls_count_as_not_sent():
 def test_a_stop_or_target_under_an_unknown_name_is_refused_and_not_left_out(field: dict[str, Any]):
     with pytest.raises(Malformed) as caught:
         parse(json.dumps({"action": "buy", "symbol": "AAPL"} | field).encode())
-    assert caught.value.where == next(iter(field)) and "would be without it" in caught.value.message
+    assert caught.value.where == next(iter(field)) and "would have no such exit" in caught.value.message
 
 
 @pytest.mark.parametrize(

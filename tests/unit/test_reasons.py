@@ -69,7 +69,7 @@ def test_the_words_are_made_of_the_facts_fresh_or_stored():
 def test_a_reason_within_a_reason_is_told_within_its_sentence():
     inner = reason(Code.COOLDOWN_RUNS, cooldown=600, left="12")
     why = reason(Code.EXIT_ONLY, because=inner)
-    assert sentence(why) == "Exit only (entry blocked: the cooldown of 600 s has 12 s to go)."
+    assert sentence(why) == "Exit only (entry blocked: the cooldown of 600 s has 12 s left)."
     assert numbers_of(why) == {"cooldown": "600", "left": "12"}
 
 
@@ -78,8 +78,8 @@ def test_moments_are_stored_in_utc_and_told_in_the_zone_of_the_reader():
     why = reason(Code.EXIT_ONLY, because=late)
     for one in (why, read_stored(stored(why))):
         assert as_data(one)["facts"]["because"]["facts"]["good_until"] == "2026-01-02T03:04:00.000Z"
-        assert "until 2 Jan 2026 03:04 UTC, 5 s" in words(one)
-        assert "until 1 Jan 2026 22:04 EST, 5 s" in sentence(one, ZoneInfo("America/New_York"))
+        assert "at 2 Jan 2026 03:04 UTC, 5 s" in words(one)
+        assert "at 1 Jan 2026 22:04 EST, 5 s" in sentence(one, ZoneInfo("America/New_York"))
 
 
 def test_a_moment_under_a_name_that_is_none_of_a_moment_is_not_stored():

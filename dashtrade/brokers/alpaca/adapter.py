@@ -106,7 +106,7 @@ class AlpacaBroker:
         try:
             report = wire.report_of(answer, request.client_order_id)
         except (ValueError, TypeError, KeyError) as error:
-            raise answers.in_doubt("its answer made no sense") from error
+            raise answers.in_doubt("its answer cannot be read") from error
         return report if report.legs or not order_body.has_exits(request) else self._looked_up(request)
 
     def _looked_up(self, request: OrderRequest) -> OrderReport:
@@ -135,8 +135,7 @@ class AlpacaBroker:
         found = self._lookup.order(order.client_order_id)
         if found is None:
             raise Unavailable(
-                "Alpaca does not know this order, or not yet; it could not be cancelled now and will be "
-                "asked again."
+                "Alpaca does not list this order yet, so the order was not cancelled. DashTrade retries."
             )
         report, last = self._lookup.followed(found)
         if report.status is not VenueStatus.WORKING:
@@ -174,14 +173,14 @@ class AlpacaBroker:
         if _lacks(request, held.get("qty", ZERO)):
             has, due = plain(held.get("qty", ZERO)), request.account_holds
             books = (
-                f"{has} {name}, and your bots and you together have {plain(due)}"
+                f"{has} {name}, but your bots and your outside holdings add up to {plain(due)}"
                 if due is not None
                 else f"no {name} to {request.side}"
             )
             raise NotHeld(
-                f"the account at Alpaca holds {books}: this order would open a position instead of closing "
-                "one. Nothing was sent. "
-                "Look whether it was closed by hand, and set the bot's position right."
+                f"the account at Alpaca holds {books}: this order would open a position instead of "
+                "closing one. Nothing was sent. Check whether the position was closed manually, and "
+                "resolve the position mismatch."
             )
         free = held.get("qty_available", ZERO)
         if (

@@ -68,7 +68,7 @@ def after_post(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime
     broken server says leaves open whether the order was placed."""
     spoken = bool(answer.body.get("message"))
     if answer.status == 429:
-        return limited(answer, now, "Nothing was placed; the order goes again by itself.")
+        return limited(answer, now, "No order was placed; DashTrade sends the order again.")
     if answer.status == 401:
         return bad_key()
     if answer.status == 403 and spoken:
@@ -82,20 +82,20 @@ def after_post(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime
 
 def in_doubt(what: str) -> Unknown:
     return Unknown(
-        f"Alpaca did not say whether it took the order ({what}). It may have been placed, so it is looked "
-        "up and not sent again."
+        f"Alpaca did not confirm the order ({what}). The order may exist, so DashTrade looks it up and "
+        "does not send it again."
     )
 
 
 def after_read(answer: AlpacaErrorResponse, now: datetime) -> BrokerError:
     if answer.status == 429:
-        return limited(answer, now, "It is asked again then.")
+        return limited(answer, now, "DashTrade retries then.")
     if answer.status == 401 or (answer.status == 403 and answer.body):
         return bad_key(answer.said)
     what = f"error {answer.status}" + (f": {answer.said}" if answer.said else "")
     if answer.status in (404, 405, 501):
         return NotOffered(
-            f"Alpaca could not be read ({what}): its server has nothing at that address. Look at "
+            f"Alpaca could not be read ({what}): its server has nothing at that address. Check "
             "ALPACA_API_URL and ALPACA_DATA_URL."
         )
     return silent(what)
@@ -108,24 +108,20 @@ def says_absent(answer: AlpacaErrorResponse) -> bool:
 
 
 def silent(what: str) -> Unavailable:
-    return Unavailable(
-        f"Alpaca could not be read ({what}); nothing is known from it now. It is asked again by itself."
-    )
+    return Unavailable(f"Alpaca could not be read ({what}). No current data; DashTrade retries.")
 
 
 def bad_key(said: str = "") -> BadCredentials:
     return BadCredentials(
-        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: it is wrong, revoked, not allowed "
-        "to do this, or a paper key "
-        "on a live account. Make a new key at Alpaca and replace it under Setup."
+        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: the key is wrong, revoked, not "
+        "allowed to do this, or a paper key on a live account. Create a new key at Alpaca and replace "
+        "the key under Setup."
     )
 
 
 def limited(answer: AlpacaErrorResponse, now: datetime, then: str) -> RetryLater:
     wait = _told_wait(answer.headers, now)
-    return RetryLater(
-        f"Alpaca's limit of requests a minute is used up for {plain_seconds(wait)} more seconds. {then}", wait
-    )
+    return RetryLater(f"Alpaca's rate limit is used up for {plain_seconds(wait)} more seconds. {then}", wait)
 
 
 def plain_seconds(wait: timedelta) -> str:
@@ -183,10 +179,10 @@ _HINTS = {
     "sub-penny": "Use two decimals for prices of a dollar or more, four below.",
     "sold short": "Short whole shares of a stock that is easy to borrow.",
     "simple orders": "Use whole shares for orders with exits.",
-    "fractional": "Use whole shares, or an order of the day.",
-    "not found": "Look at the symbol's spelling: Alpaca trades US-listed stocks and some coins.",
-    "extended": "Outside the regular hours Alpaca takes limit orders only.",
-    "unauthorized": "Look at what this account may trade, at Alpaca.",
+    "fractional": "Use whole shares, or a day order.",
+    "not found": "Check the symbol's spelling: Alpaca trades US-listed stocks and some coins.",
+    "extended": "Outside regular hours Alpaca accepts limit orders only.",
+    "unauthorized": "Check at Alpaca what this account may trade.",
 }
 
 

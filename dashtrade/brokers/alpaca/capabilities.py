@@ -29,15 +29,15 @@ CAPABILITIES = Capabilities(
     lists_orders=True,
     unseen_coin_fee=Decimal("0.01"),
     notes=(
-        "Fractions of a share: market, limit, stop and stop-limit orders of the day, never short, with no "
-        "exits held at Alpaca.",
+        "Fractions of a share: market, limit, stop and stop-limit day orders, never short, with exits "
+        "managed by DashTrade.",
         "Shorts: whole shares of easy-to-borrow stocks, with an equity of 2,000 dollars or more.",
-        "Outside the regular hours: limit orders.",
+        "Outside regular hours: limit orders only.",
         "Coins: market, limit and stop-limit orders, good till cancelled or immediate; no shorts, no "
         "brackets; the fee is taken out of what was bought, at the end of the day.",
-        "Two opposite orders of one account on one symbol are refused as a wash trade: another bot's order "
-        "makes room for an exit.",
-        "An order that would take the account from long to short is split there. What an exit may sell is "
-        "checked against what all bots and you hold.",
+        "Alpaca refuses two opposite orders of one account on one symbol as a wash trade: for an exit, "
+        "the other bot's order is cancelled.",
+        "An order that would take the account from long to short is split at zero. Exits are checked "
+        "against the holdings of all bots and your own.",
     ),
 )

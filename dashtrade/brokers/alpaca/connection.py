@@ -58,7 +58,7 @@ class AlpacaConnection:
                 return None  # type: ignore[return-value]
             raise self.after_read(error) from error
         if not isinstance(answer, kind):
-            raise answers.silent("its answer made no sense")
+            raise answers.silent("its answer cannot be read")
         return answer
 
     def parsed(self, read: Callable[[], T]) -> T:
@@ -67,7 +67,7 @@ class AlpacaConnection:
         except Malformed as error:
             raise answers.silent(error.message) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise answers.silent("its answer made no sense") from error
+            raise answers.silent("its answer cannot be read") from error
 
     def after_read(self, error: Exception) -> BrokerError:
         if isinstance(error, BrokerError):

@@ -22,17 +22,21 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
             )
         if len(value) > 200 or not value.isascii() or not value.isprintable() or " " in value:
             raise Malformed(
-                f"the {called} has characters that no key has",
+                f"the {called} contains characters that are not allowed in a key",
                 where=name,
-                hint="Copy it anew, without spaces or line breaks.",
+                hint="Copy the key again, without spaces or line breaks.",
             )
     for name in (*credentials.keys() - {"key", "secret", "passphrase"}, *options.keys() - {"feed", "mode"}):
         near = get_close_matches(name, ["key", "secret", "feed"], 1)
-        hint = f"Did you mean {near[0]}?" if near else "It takes key and secret, and the option feed."
+        hint = (
+            f"Did you mean {near[0]}?"
+            if near
+            else "Alpaca accounts take key and secret, and the option feed."
+        )
         raise Malformed(f"an Alpaca account has no {name[:40]!r}", where=name, hint=hint)
     if options.get("feed") not in (None, *FEEDS):
         raise Malformed(
-            "feed is the source of stock prices",
+            "feed sets the source of stock prices",
             where="feed",
             hint="iex (free) or sip (with Alpaca's paid plan).",
         )

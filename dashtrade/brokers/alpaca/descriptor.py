@@ -50,9 +50,9 @@ BROKER = BrokerKind(
             title="Alpaca",
             can=CAPABILITIES,
             modes=("paper", "live"),
-            guide="In Alpaca's dashboard choose the paper or the live account, make a key in the box API "
-            "Keys, and copy both parts. Paper and live have keys of their own. The key trades; it cannot "
-            "move money out.",
+            guide="In Alpaca's dashboard choose the paper or the live account, create a key in the box API "
+            "Keys, and copy both parts. Paper and live have separate keys. An Alpaca key can trade, "
+            "and cannot withdraw money.",
             credentials=(
                 Credential(name="key", label="API key", help="the API key ID"),
                 Credential(name="secret", label="API secret", help="the secret key, shown once", secret=True),

@@ -49,8 +49,7 @@ class AlpacaMarket:
             return known[1]
         if asset is None:
             raise Rejected(
-                f"Alpaca does not trade {symbol.short}. Look at its spelling, or use another broker "
-                "account for it."
+                f"Alpaca does not trade {symbol.short}. Check the spelling, or use another broker account."
             )
         price = None if symbol.is_crypto else self._about(symbol)
         rules = self._api.parsed(lambda: wire.rules_of(asset, price))
@@ -105,7 +104,8 @@ class AlpacaMarket:
             if found is not None:
                 return found
         raise Unavailable(
-            f"Alpaca has no price of {symbol.short} now. Look at its spelling, or wait until it trades."
+            f"Alpaca has no current price of {symbol.short}. Check the spelling, or wait until the symbol "
+            "trades."
         )
 
     def _bid_and_ask(self, symbol: Symbol) -> Quote | None:

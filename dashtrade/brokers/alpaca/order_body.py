@@ -22,7 +22,7 @@ def name_at_alpaca(symbol: Symbol) -> str:
     if symbol.market != "NYSE":
         raise Rejected(
             f"Alpaca trades US-listed stocks and coins, and {symbol.text} is neither. Use another broker "
-            "account for it."
+            "account."
         )
     return symbol.base
 
@@ -68,11 +68,11 @@ def _check_coin(request: OrderRequest) -> None:
             "Nothing was sent."
         )
     if request.take_profit or request.stop_loss:
-        raise Rejected("Alpaca holds no exits for coins. Let DashTrade keep them. Nothing was sent.")
+        raise Rejected("Alpaca takes no exits for coins. DashTrade manages them. Nothing was sent.")
     if request.time_in_force not in COIN_TIMES and request.type is not OrderType.MARKET:
         raise Rejected(
-            f"Alpaca takes no {request.time_in_force} orders for coins, whose market has no day. Set the "
-            "time in force to gtc or ioc. Nothing was sent."
+            f"Alpaca takes no {request.time_in_force} orders for coins. Set the time in force to gtc or "
+            "ioc. Nothing was sent."
         )
 
 
@@ -129,7 +129,7 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     if quantity <= 0 or quantity < rules.min_quantity:
         least = max(rules.min_quantity, step)
         raise Rejected(
-            f"{plain(asked)} {request.symbol.short} is less than Alpaca takes in an order like this, "
+            f"{plain(asked)} {request.symbol.short} is below Alpaca's minimum for this order, "
             f"{plain(least)}. Use a larger size. Nothing was sent."
         )
     return {"qty": plain(quantity)}

@@ -104,13 +104,13 @@ def no_answer(error: Exception) -> RetryLater | Unknown:
     if was_never_sent(error):
         return RetryLater(
             (
-                "Alpaca could not be reached; nothing was sent, and the order goes again by itself. Look at "
-                "the network if this stays."
+                "Alpaca could not be reached; nothing was sent, and DashTrade sends the order again. "
+                "Check the network if this stays."
             ),
             timedelta(seconds=2),
         )
     late = "Timeout" in type(error).__name__
-    return answers.in_doubt("no answer in time" if late else "its answer broke off or made no sense")
+    return answers.in_doubt("no answer in time" if late else "its answer was cut off or cannot be read")
 
 
 def bar_length(timeframe: Timeframe) -> Any:

@@ -87,7 +87,7 @@ class TradeUpdates:
         try:
             asyncio.run(self._listen(on_report, ready))
         except Exception:
-            log.exception("the stream of trade updates ended; news come from polling alone")
+            log.exception("the stream of trade updates ended; updates come from polling only")
         finally:
             ready.set()
 
@@ -126,7 +126,10 @@ def _stream_class() -> Any:
             self.down += 1
             if self.down == 1 or (self.down >= TOLD_FROM and self.down & (self.down - 1) == 0):
                 log.warning(
-                    "the stream of trade updates is down (%s failed tries); news come from polling meanwhile",
+                    (
+                        "the stream of trade updates is down (%s failed tries); updates come from polling "
+                        "meanwhile"
+                    ),
                     self.down,
                 )
             await super()._wait_before_reconnect(retries)
@@ -143,8 +146,8 @@ def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any]
                 return
             on_report(wire.report_of(order))
         except (Malformed, KeyError, TypeError, AttributeError):
-            log.warning("an update of the stream could not be read; the next poll tells the same")
+            log.warning("an update of the stream could not be read; the next poll brings the same")
         except Exception:
-            log.exception("what came of an update of the stream failed; the next poll tells the same")
+            log.exception("handling an update of the stream failed; the next poll brings the same")
 
     return handle

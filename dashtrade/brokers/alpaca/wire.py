@@ -41,9 +41,9 @@ _ENDED = {
 
 _REASONS = {
     "canceled": "cancelled at Alpaca",
-    "expired": "its time ran out at Alpaca",
+    "expired": "expired at Alpaca",
     "replaced": "replaced at Alpaca by another order",
-    "rejected": "Alpaca took the order and then rejected it; Alpaca's own page of the order may say why",
+    "rejected": "Alpaca accepted the order and then rejected it; the order's page at Alpaca may show why",
 }
 
 
@@ -247,7 +247,7 @@ def assumed_rules(symbol: Symbol) -> Rules:
     """Of a server that does not tell of its assets: what any of them takes. The order itself is its to
     refuse."""
     note = (
-        "Alpaca's server does not tell about its assets: "
+        "Alpaca's server has no asset data: "
         f"{'its finest steps' if symbol.is_crypto else 'whole shares'} are assumed"
     )
     step = SHARE_STEP if symbol.is_crypto else WHOLE
@@ -270,16 +270,14 @@ def last_trade(symbol: Symbol, body: Any) -> Quote:
         bid=price,
         ask=price,
         at=moment(body["t"]),
-        note="no quote is told: the last trade's price stands in for it",
+        note="no quote is available: the last trade's price is used",
     )
 
 
 def quote_of(symbol: Symbol, body: Any) -> Quote:
     bid, ask = exact(body["bp"], "bid"), exact(body["ap"], "ask")
     if bid <= 0 or ask <= 0:
-        raise Malformed(
-            f"nobody {'buys' if bid <= 0 else 'sells'} {symbol.short} at this moment", where="quote"
-        )
+        raise Malformed(f"no {'bid' if bid <= 0 else 'ask'} for {symbol.short} at this moment", where="quote")
     return Quote(symbol=symbol, bid=min(bid, ask), ask=max(bid, ask), at=moment(body["t"]))
 
 

@@ -198,7 +198,7 @@ class CryptoBroker:
             with self._wire.lent() as client:
                 told = KEY_INFO.get(self.venue.id, nothing_told)(client, self._live)
         except Exception as error:
-            log.info("%s does not tell what the key may do: %s", self.venue.name, type(error).__name__)
+            log.info("%s does not report the key's permissions: %s", self.venue.name, type(error).__name__)
             told = ("", (), None)
         told = (told[0] or f"key {self._key[-4:]}", *told[1:])
         self._key_told = (now, told)
@@ -227,8 +227,8 @@ class CryptoBroker:
             raise sending(self._wire, client, error) from error
         if not order.get("id"):
             raise Unknown(
-                f"{self.venue.name} answered without an order's number. The order may exist: it is being "
-                "looked up, and not sent again on doubt."
+                f"{self.venue.name} answered without an order's number. The order may exist: DashTrade "
+                "looks it up and does not send it again."
             )
         return order
 
@@ -238,12 +238,12 @@ class CryptoBroker:
             found = self._find(client, _ref(request, None, self._clock.now()))
         except Exception as error:
             raise Unknown(
-                f"{self.venue.name} has an order of this name but did not show it; it is being looked up."
+                f"{self.venue.name} has an order with this id but did not show it; DashTrade looks it up."
             ) from error
         if found is None:
             raise Unknown(
-                f"{self.venue.name} says it has an order of this name, and does not show it yet; it is "
-                "being looked up."
+                f"{self.venue.name} reports an order with this id but does not show it yet; DashTrade "
+                "looks it up."
             )
         return found
 
@@ -283,7 +283,7 @@ class CryptoBroker:
         # ccxt makes an order without a number out of an answer that it cannot read
         if order and not order.get("id"):
             raise Unavailable(
-                f"{self.venue.name}'s answer makes no sense. Nothing is known from it now; it is asked again."
+                f"{self.venue.name}'s answer cannot be read. No current data; DashTrade retries."
             )
         return self._report(client, ref, order) if order else None
 

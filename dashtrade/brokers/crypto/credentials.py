@@ -20,25 +20,22 @@ def check(credentials: dict[str, str], options: dict[str, object]) -> None:
                 f"the {name} is missing", where=f"credentials.{name}", hint=_where_to_find(row, name)
             )
     if row.key_form and not re.search(row.key_form, credentials["key"]):
-        raise Malformed(f"this is not a key {row.name} takes", where="credentials.key", hint=row.key_hint)
+        raise Malformed(f"this is not a key for {row.name}", where="credentials.key", hint=row.key_hint)
     _check_secret(row, credentials)
     _check_quote(options)
 
 
 def no_sandbox(row: Exchange) -> Malformed:
     return Malformed(
-        f"{row.name} has no sandbox",
-        where="mode",
-        hint="Choose live, or use the built-in paper account with made-up money.",
+        f"{row.name} has no sandbox", where="mode", hint="Choose live, or use the built-in paper account."
     )
 
 
 def _where_to_find(row: Exchange, name: str) -> str:
     if name == "passphrase":
-        return f"{row.name} keys have a passphrase, chosen when the key was made."
+        return f"{row.name} keys have a passphrase, chosen when the key was created."
     return row.key_hint or (
-        f"Make an API key at {row.name} that may read and trade, and must not withdraw; copy both of "
-        "its parts."
+        f"Create an API key at {row.name} that can read and trade but not withdraw; copy both parts."
     )
 
 
@@ -53,7 +50,7 @@ def _check_secret(row: Exchange, credentials: dict[str, str]) -> None:
         and len(secret) != 88
     ):
         raise Malformed(
-            "the private key does not fit a key of this kind", where="credentials.secret", hint=row.key_hint
+            "the private key does not match this kind of key", where="credentials.secret", hint=row.key_hint
         )
 
 

@@ -18,18 +18,19 @@ from dashtrade.domain.ports import Broker
 
 _GUIDES = {
     "binance": "API Management, Create API, System generated. Allow Reading and Spot Trading, never "
-    "Withdrawals, and restrict it to your machine's address. For the mode paper make the key at "
+    "Withdrawals, and restrict it to your machine's address. For the mode paper create the key at "
     "testnet.binance.vision.",
-    "okx": "API, Create API key, with a passphrase of your own. Permissions Read and Trade, never "
-    "Withdraw. For the mode paper make the key in demo trading.",
+    "okx": "API, Create API key, with a passphrase of your choice. Permissions Read and Trade, never "
+    "Withdraw. For the mode paper create the key in demo trading.",
     "kraken": "Settings, API, Create key. Allow Query funds, Query and Create & modify open orders, Cancel "
     "orders, Query closed orders; never Withdraw funds.",
     "coinbase": "Coinbase Developer Platform, API keys, Create, with the signature ECDSA. Allow View and "
     "Trade, never Transfer. The key is the name that begins with organizations and a slash, "
     "the secret the whole text from BEGIN to END.",
     "gemini": "Settings, API, Create a key of the scope Primary with the role Trader, never Fund Manager. "
-    "For the mode paper make it at exchange.sandbox.gemini.com.",
-    "": "Make a key that reads and trades spot, and cannot withdraw. Try it with the smallest sizes first.",
+    "For "
+    "the mode paper create the key at exchange.sandbox.gemini.com.",
+    "": "Create a key that can read and trade spot, and cannot withdraw. Start with the smallest sizes.",
 }
 
 
@@ -63,7 +64,7 @@ def _choice(row: Exchange) -> BrokerChoice:
         credentials=tuple(_credentials(row)),
         options=(
             AccountOption(name="exchange", help=row.id or "its name in ccxt"),
-            AccountOption(name="quote", help=f"the money the account is counted in, {row.quote}"),
+            AccountOption(name="quote", help=f"the account's currency, {row.quote}"),
         ),
         settings=(f"CCXT_URL_{row.id.upper() or '<EXCHANGE>'}",),
     )
@@ -75,7 +76,7 @@ def _credentials(row: Exchange) -> list[Credential]:
         Credential(name="secret", label="API secret", help=row.secret_hint or "its secret", secret=True),
     ]
     if row.passphrase or not row.proven:
-        which = "the passphrase chosen when the key was made" + ("" if row.proven else ", where there is one")
+        which = "the passphrase chosen when the key was created" + ("" if row.proven else ", if there is one")
         found.append(
             Credential(
                 name="passphrase", label="Passphrase", help=which, secret=True, required=row.passphrase

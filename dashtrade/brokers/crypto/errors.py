@@ -71,14 +71,14 @@ def sending(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
         return sure
     if not heard.left:
         return Rejected(
-            f"The order was not sent to {venue.name}: {_plain(error)}. Nothing was placed; check the bot's "
-            "symbol, size and price."
+            f"The order was not sent to {venue.name}: {_plain(error)}. No order was placed; check the "
+            "bot's symbol, size and price."
         )
     if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
         return Rejected(refusal(venue, heard, error))
     return Unknown(
-        f"{venue.name} did not say whether it took the order ({_kind(error, heard)}). It may exist: it is "
-        "being looked up, and it is not sent again on doubt."
+        f"{venue.name} did not confirm the order ({_kind(error, heard)}). The order may exist: DashTrade "
+        "looks it up and does not send it again."
     )
 
 
@@ -92,12 +92,12 @@ def reading(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
         return sure
     if not_offered(client, error):
         return NotOffered(
-            f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Look at "
-            f"CCXT_URL_{wire.venue.id.upper()}, if that is set."
+            f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Check "
+            f"CCXT_URL_{wire.venue.id.upper()}, if set."
         )
     return Unavailable(
-        f"{wire.venue.name} could not be asked ({_kind(error, client.heard)}). Nothing is known from it "
-        "now; it is asked again."
+        f"{wire.venue.name} could not be read ({_kind(error, client.heard)}). No current data; DashTrade "
+        "retries."
     )
 
 
@@ -116,8 +116,8 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
     if heard.left and heard.status is None and _never_connected(error):
         return RetryLater(
             (
-                f"{venue.name} cannot be reached: no connection was made, and nothing was sent. It is tried "
-                "again."
+                f"{venue.name} cannot be reached: no connection was made, and nothing was sent. "
+                "DashTrade retries."
             ),
             timedelta(seconds=2),
         )
@@ -125,8 +125,8 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
         after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
         return RetryLater(
             (
-                f"{venue.name} takes no more requests for {after:.0f} s: too many were sent. This one was "
-                "not taken and goes later."
+                f"{venue.name}'s rate limit is used up for {after:.0f} s: too many requests were sent. "
+                "This request was refused and is sent again later."
             ),
             timedelta(seconds=after),
         )
@@ -135,27 +135,30 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
     if venue.says("skewed", heard.body):
         _try_resync(wire, client)
         return RetryLater(
-            f"{venue.name} says this machine's clock is off; the difference was measured, and the request "
-            "goes again."
+            f"{venue.name} reports that this machine's clock is off; DashTrade measured the difference "
+            "and sends the request again."
         )
     if venue.says("stale", heard.body):
         return RetryLater(
-            f"{venue.name} refused the number of this request, which has to rise from one to the next: "
-            "nothing was looked at, and it goes again. If this repeats, another program uses the same "
-            "key, or this machine's clock is off: make a key for DashTrade alone, and set the clock."
+            f"{venue.name} refused this request's nonce, which must rise with each request: nothing was "
+            "done, and DashTrade sends the request again. If this repeats, another program uses the same "
+            "key, or this machine's clock is off: create a key for DashTrade only, and set the clock."
         )
     if venue.says("later", heard.body):
         after = _until(heard.body, wire.clock.now().timestamp())
         return RetryLater(
-            f"{venue.name} takes no more requests for {after:.0f} s. This one was not taken and goes later.",
+            (
+                f"{venue.name}'s rate limit is used up for {after:.0f} s. This request was refused and is "
+                "sent again later."
+            ),
             timedelta(seconds=after),
         )
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
             f"{venue.name} refused the key: "
-            f"{_said(heard) or 'it is wrong, was revoked, or may not do this'}. "
-            "Nothing was placed. Make a new key that may read and trade, and save it under Setup."
-            f"{' ' if venue.refused_key else ''}{venue.refused_key}"
+            f"{_said(heard) or 'the key is wrong, was revoked, or is not allowed to do this'}. No order "
+            "was placed. Create a new key that can read and trade, and save the key under "
+            f"Setup.{' ' if venue.refused_key else ''}{venue.refused_key}"
         )
     return None
 
@@ -218,12 +221,14 @@ def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
     said = _said(heard) or _plain(error)
     if isinstance(error, ccxt.InsufficientFunds):
         return (
-            f"{venue.name} refused the order: the account does not hold enough for it ({said}). Nothing "
-            "was placed; make it smaller or pay in."
+            f"{venue.name} refused the order: the account's balance is too low ({said}). No order was "
+            "placed; reduce the size or deposit funds."
         )
     if isinstance(error, ccxt.BadSymbol):
-        return f"{venue.name} does not trade this symbol ({said}). Nothing was placed; choose another one."
-    return f"{venue.name} refused the order: {said}. Nothing was placed; change it as that says."
+        return (
+            f"{venue.name} does not trade this symbol ({said}). No order was placed; choose another symbol."
+        )
+    return f"{venue.name} refused the order: {said}. No order was placed; change the order accordingly."
 
 
 def _said(heard: Heard) -> str:
@@ -253,7 +258,7 @@ def _clean(words: str) -> str:
 
 def _plain(error: Exception) -> str:
     words = _clean(str(error).split("{")[0])
-    return words if len(words) > 3 else "it does not fit this exchange"
+    return words if len(words) > 3 else "it does not match this exchange"
 
 
 def _kind(error: Exception, heard: Heard) -> str:
@@ -261,4 +266,4 @@ def _kind(error: Exception, heard: Heard) -> str:
         return "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke"
     if heard.answer is None:
         return f"an answer that cannot be read, status {heard.status}"
-    return f"status {heard.status}: {_said(heard) or 'no words'}"
+    return f"status {heard.status}: {_said(heard) or 'no reason given'}"

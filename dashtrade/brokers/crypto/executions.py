@@ -50,7 +50,7 @@ def _all_fills(ask: Callable[[dict[str, str]], Any], asked: dict[str, str]) -> l
         if len(page) < OKX_PAGE:
             return found
         asked = asked | {"after": page[-1]["billId"]}
-    raise Unavailable("OKX lists more executions of one order than can be read.")
+    raise Unavailable("OKX lists more executions of one order than DashTrade can read.")
 
 
 def _trades_filtered(client: Any, order: Any) -> Sequence[Any]:

@@ -71,7 +71,7 @@ def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iter
         count = client.heard.answer["result"].get("count")
         if not page or (count is not None and told >= int(count)):
             return
-    raise Unavailable("The exchange lists more orders than can be looked through.")
+    raise Unavailable("The exchange lists more orders than DashTrade can search.")
 
 
 def _paged(fetch: Callable[[int], Sequence[Any]], since: int) -> Iterator[Any]:
@@ -84,7 +84,7 @@ def _paged(fetch: Callable[[int], Sequence[Any]], since: int) -> Iterator[Any]:
         if len(page) < PAGE or not fresh:
             return
         since = max(int(order["timestamp"]) for order in page)
-    raise Unavailable("The exchange lists more orders than can be looked through.")
+    raise Unavailable("The exchange lists more orders than DashTrade can search.")
 
 
 def _by_cursor(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
@@ -100,7 +100,7 @@ def _by_cursor(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
                 break
             cursor = {"cursor": following}
         else:
-            raise Unavailable("The exchange lists more orders than can be looked through.")
+            raise Unavailable("The exchange lists more orders than DashTrade can search.")
 
 
 LISTS: dict[str, Callable[[Any, int, Sequence[Symbol]], Iterator[Any]]] = {

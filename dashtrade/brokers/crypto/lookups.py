@@ -32,8 +32,8 @@ def _mine(orders: Sequence[Any], ref: OrderRef) -> Any:
     found = [order for order in orders if _same(order.get("clientOrderId"), ref.client_order_id)]
     if len(found) > 1:
         raise Unavailable(
-            f"{len(found)} orders carry the id {ref.client_order_id}. Look at the exchange which one is "
-            "meant."
+            f"{len(found)} orders carry the id {ref.client_order_id}. Check at the exchange which of "
+            "them is right."
         )
     return found[0] if found else None
 
@@ -61,8 +61,7 @@ def _require(client: Any, answer: Any, listed: str) -> None:
     """ccxt takes an answer without the list for an empty one."""
     if not isinstance(answer, dict) or listed not in answer:
         raise Unavailable(
-            f"{client.name} answered without a list of orders. Nothing is known from it now; it is asked "
-            "again."
+            f"{client.name} answered without a list of orders. No current data; DashTrade retries."
         )
 
 
@@ -97,8 +96,8 @@ def _by_pages(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
             return None
         cursor = {"cursor": following}
     raise Unavailable(
-        f"{venue.name} lists more orders than can be searched. Look there whether {ref.client_order_id} is "
-        "among them."
+        f"{venue.name} lists more orders than DashTrade can search. Check there for the order "
+        f"{ref.client_order_id}."
     )
 
 

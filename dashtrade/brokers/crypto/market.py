@@ -49,7 +49,7 @@ class CryptoMarket:
                 else ""
             )
             raise Rejected(
-                f"{self.venue.name} does not trade {symbol.short}.{hint} Nothing was placed; choose "
+                f"{self.venue.name} does not trade {symbol.short}.{hint} No order was placed; choose "
                 "another symbol."
             )
         lacks = anew or market["precision"].get("amount") is None
@@ -85,10 +85,10 @@ class CryptoMarket:
         bid, ask, note = market_data.number(ticker.get("bid")), market_data.number(ticker.get("ask")), ""
         if "bid" not in ticker and "ask" not in ticker:
             bid = ask = market_data.number(ticker.get("last"))
-            note = "no quote is told: the last price stands in for it"
+            note = "no quote is available: the last price is used"
         if not bid or not ask:
             raise Unavailable(
-                f"{self.venue.name} shows no bid and ask for {symbol.short} now. Nothing is decided "
+                f"{self.venue.name} has no bid and ask for {symbol.short} now. No decision is made "
                 "without a price."
             )
         found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now(), note=note)

@@ -52,8 +52,8 @@ def detail(client: Any, market: Any) -> Any:
     said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
     if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
         raise Unavailable(
-            f"{client.name} told the details of another pair than {market['symbol']}. Nothing is known "
-            "from it now; it is asked again."
+            f"{client.name} sent details of another pair than {market['symbol']}. No current data; "
+            "DashTrade retries."
         )
     steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
     market["precision"] |= {"amount": steps[0], "price": steps[1]}
@@ -81,7 +81,7 @@ def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str
             return {coin: amount for coin, amount in total.items() if amount}, free
         asked = {"cursor": info["cursor"]}
     raise Unavailable(
-        "The exchange lists more coins than can be read. Close the accounts that are empty there."
+        "The exchange lists more coins than DashTrade can read. Close the empty accounts there."
     )
 
 

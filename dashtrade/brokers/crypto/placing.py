@@ -26,28 +26,28 @@ class Placing:
         can, kind = self.capabilities, request.type
         problem = ""
         if request.notional is not None or request.quantity is None:
-            problem = "it takes quantities, not amounts of money: size the bot by quantity"
+            problem = "orders need a quantity, not an amount of money: size the bot by quantity"
         elif not request.quantity > 0:
-            problem = f"the quantity must be above zero, it is {plain(request.quantity)}"
+            problem = f"the quantity must be above zero, and is {plain(request.quantity)}"
         elif kind not in can.order_types:
-            problem = f"it has no {kind.replace('_', '-')} orders that DashTrade can place"
+            problem = f"DashTrade places no {kind.replace('_', '-')} orders there"
         elif kind is not OrderType.MARKET and request.time_in_force not in can.times_in_force:
             problem = (
-                f"it has no time in force {request.time_in_force}; use "
+                f"there is no time in force {request.time_in_force}; use "
                 f"{' or '.join(sorted(can.times_in_force))}"
             )
         elif kind in _STOPPED and request.time_in_force is not TimeInForce.GTC:
-            problem = f"a stop waits for its price, so it cannot be {request.time_in_force}; use gtc"
+            problem = f"a stop waits for its price and cannot be {request.time_in_force}; use gtc"
         elif kind in _LIMITED and not (request.limit_price and request.limit_price > 0):
             problem = f"a {kind.replace('_', '-')} order needs a limit price above zero"
         elif kind in _STOPPED and not (request.stop_price and request.stop_price > 0):
             problem = f"a {kind.replace('_', '-')} order needs a stop price above zero"
         elif request.extended_hours:
-            problem = "coins trade at all hours, there are no extended ones: leave them off"
+            problem = "coins trade around the clock; switch extended hours off"
         elif request.take_profit or request.stop_loss or request.stop_loss_limit:
-            problem = "it holds no exits together with an order: DashTrade keeps them instead"
+            problem = "orders cannot carry exits there: DashTrade manages exits"
         if problem:
-            raise Rejected(f"{self.venue.name} would refuse this order: {problem}. Nothing was placed.")
+            raise Rejected(f"{self.venue.name} would refuse this order: {problem}. No order was placed.")
 
     def arguments(self, request: OrderRequest, rules: Rules) -> tuple[Any, ...]:
         """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the
@@ -114,24 +114,24 @@ class Placing:
         least, what = max(rules.min_quantity, rules.quantity_step), ""
         if quantity < least:
             what = (
-                f"{plain(given(request.quantity, 'quantity'))} {coin} is less than the smallest order, "
+                f"{plain(given(request.quantity, 'quantity'))} {coin} is below the minimum order, "
                 f"{plain(least)} {coin}"
             )
         elif price is not None and quantity * price < rules.min_notional:
             what = (
                 f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} "
-                f"{money}, less than the smallest order, {plain(rules.min_notional)} {money}"
+                f"{money}, below the minimum order, {plain(rules.min_notional)} {money}"
             )
         if what and request.reduces:
             raise Rejected(
-                f"{what}: it is dust that {self.venue.name} does not sell by itself. It stays; buy more "
-                "first, or convert it there."
+                f"{what}: a remainder this small cannot be sold at {self.venue.name}. Buy more first, or "
+                "convert the remainder there."
             )
         if what:
-            raise Rejected(f"{what} at {self.venue.name}. Nothing was placed; make the bot's size larger.")
+            raise Rejected(f"{what} at {self.venue.name}. No order was placed; use a larger order size.")
         if not rules.tradable:
             raise Rejected(
-                f"{request.symbol.short} is not traded at {self.venue.name} now. Nothing was placed."
+                f"{request.symbol.short} is not traded at {self.venue.name} now. No order was placed."
             )
 
 

@@ -64,7 +64,7 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillC
         fee, fee_base = _fees(ref, order, average or ZERO, money, said)
         notes = " ".join(filter(None, (notes, *said)))
     elif not complete and status is not VenueStatus.WORKING:
-        status, reason = VenueStatus.WORKING, "it has ended; its executions are still to come"
+        status, reason = VenueStatus.WORKING, "the order has ended; its executions are still missing"
     if fills:
         average = sum(fill.quantity * fill.price for fill in fills) / have
     return OrderReport(
@@ -99,7 +99,7 @@ def _told_fills(
         fills, note = _fills(client, venue, ref, order, money)
     except Exception as error:
         if not_offered(client, error):
-            return False, (), "Its executions and their fees are not told."
+            return False, (), "The exchange does not report the executions and fees."
         raise
     return True, fills, note
 
@@ -159,5 +159,7 @@ def _fees(
         elif (worth := money.price(coin)) is not None:
             fee += cost * worth
         else:
-            notes.append(f"A fee in {coin} is left out: no price of it in {ref.symbol.quote} is known.")
+            notes.append(
+                f"A fee in {coin} is not included: there is no price of {coin} in {ref.symbol.quote}."
+            )
     return fee, fee_base

@@ -16,7 +16,9 @@ from dashtrade.brokers.crypto.exchange import GTC, IOC, LIMIT, MARKET, STOP, STO
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.values import Malformed, OrderSide
 
-_NO_DAY = "Coins trade at all hours, so there are no day orders: a limit order rests until it is taken back."
+_NO_DAY = (
+    "Coins trade around the clock, so there are no day orders: a limit order stays open until cancelled."
+)
 
 OKX_SITES = (
     "A key made at OKX's site for Europe or the US works at https://eea.okx.com or https://us.okx.com only: "
@@ -48,8 +50,8 @@ EXCHANGES: dict[str, Exchange] = {
             certain=r'"code":\s*-(1112|2016|2039)\b',
             notes=(
                 (
-                    "Binance refuses a repeated client id only while the first order is open, so an order in "
-                    "doubt is never sent again."
+                    "Binance refuses a repeated client id only while the first order is open, so an "
+                    "unconfirmed order is never sent again."
                 ),
                 "A fee may be taken in the bought coin or in BNB.",
                 _NO_DAY,
@@ -75,10 +77,16 @@ EXCHANGES: dict[str, Exchange] = {
             doubt=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
             refused_key=OKX_SITES,
             notes=(
-                "OKX forgets a client id once its order has ended, so an order in doubt is never sent again.",
+                (
+                    "OKX forgets a client id once its order has ended, so an unconfirmed order is never sent "
+                    "again."
+                ),
                 "The fee of a purchase is taken in the bought coin.",
                 OKX_SITES,
-                "Stops are kept by DashTrade: OKX holds them as another kind of order, without our id.",
+                (
+                    "Stops are managed by DashTrade: OKX treats them as another kind of order, without "
+                    "DashTrade's order id."
+                ),
                 _NO_DAY,
             ),
         ),
@@ -114,12 +122,12 @@ EXCHANGES: dict[str, Exchange] = {
             notes=(
                 "Kraken has no sandbox: use the built-in paper account to practise.",
                 (
-                    "Coins and money in Kraken Rewards are traded like any other; what is bonded, staked "
-                    "or on hold is not counted."
+                    "Coins and money in Kraken Rewards are traded like any other; bonded, staked and "
+                    "held balances are not counted."
                 ),
                 (
-                    "Kraken refuses a repeated client id only while the first order is open, so an order in "
-                    "doubt is never sent again."
+                    "Kraken refuses a repeated client id only while the first order is open, so an "
+                    "unconfirmed order is never sent again."
                 ),
                 _NO_DAY,
             ),
@@ -158,12 +166,12 @@ EXCHANGES: dict[str, Exchange] = {
             notes=(
                 "Coinbase has no sandbox: use the built-in paper account to practise.",
                 (
-                    "A market buy is sent as a limit order 2 % above the quote that fills at once or not at "
-                    "all: so it buys what was asked for."
+                    "A market buy is sent as an immediate-or-cancel limit order 2 % above the quote, as "
+                    "Coinbase sizes market buys in money."
                 ),
                 (
-                    "A repeated client id returns the first order, so an order in doubt may safely be sent "
-                    "again."
+                    "A repeated client id returns the first order, so an unconfirmed order can safely be "
+                    "sent again."
                 ),
                 _NO_DAY,
             ),
@@ -195,12 +203,12 @@ EXCHANGES: dict[str, Exchange] = {
             key_hint="Gemini needs a key of one account (account-…), not a master key.",
             notes=(
                 (
-                    "Gemini has no market orders: they are sent as limit orders 2 % through the book that "
-                    "fill at once or not at all."
+                    "Gemini has no market orders: they are sent as immediate-or-cancel limit orders 2 % "
+                    "through the book."
                 ),
                 (
-                    "Whether Gemini refuses a repeated client id is not known, so an order in doubt is never "
-                    "sent again."
+                    "Whether Gemini refuses a repeated client id is not known, so an unconfirmed order "
+                    "is never sent again."
                 ),
                 _NO_DAY,
             ),
@@ -212,11 +220,11 @@ ALIASES = {"okex": "okx", "gdax": "coinbase", "coinbasepro": "coinbase", "coinba
 
 UNPROVEN = (
     (
-        "Unproven here: whether our order id is kept and can be looked up; after a time-out DashTrade may "
-        "have to ask you."
+        "Not verified: whether the exchange stores DashTrade's order id and can look it up; after a "
+        "time-out DashTrade may have to ask you."
     ),
-    "Unproven here: times in force, minimums, and in which coin fees are taken.",
-    "Only market and limit orders are offered; stops are kept by DashTrade.",
+    "Not verified: times in force, minimums, and in which coin fees are taken.",
+    "Only market and limit orders are offered; stops are managed by DashTrade.",
 )
 
 OTHER = Exchange(
@@ -254,7 +262,7 @@ def _other(name: str) -> Exchange:
         raise Malformed(
             f"there is no exchange {name[:30]!r}",
             where="options.exchange",
-            hint=f"{hint}Proven are {', '.join(EXCHANGES)}.",
+            hint=f"{hint}Verified exchanges: {', '.join(EXCHANGES)}.",
         )
     about = getattr(ccxt, name)()
     if not (
@@ -263,7 +271,7 @@ def _other(name: str) -> Exchange:
         raise Malformed(
             f"{about.name} cannot be traded through ccxt",
             where="options.exchange",
-            hint=f"Proven are {', '.join(EXCHANGES)}.",
+            hint=f"Verified exchanges: {', '.join(EXCHANGES)}.",
         )
     return replace(
         OTHER,

@@ -43,8 +43,8 @@ class RequestBudget:
             if wait > self._patience:
                 raise RetryLater(
                     (
-                        f"{self._venue} takes no more requests for {wait:.0f} s: its limit is reached. This "
-                        "one was not sent and goes later."
+                        f"{self._venue}'s rate limit is used up for {wait:.0f} s. This request was not "
+                        "sent and is sent later."
                     ),
                     after=timedelta(seconds=wait),
                 )
@@ -110,8 +110,8 @@ class Wire:
             client = self._idle.get(timeout=2 * self._timeout)
         except queue.Empty:
             raise RetryLater(
-                f"{self.venue.name} is slow: earlier requests of this account are still under way. This "
-                "one goes later."
+                f"{self.venue.name} is slow: earlier requests of this account are still running. This "
+                "request is sent later."
             ) from None
         try:
             client = client or self._make()
@@ -248,7 +248,7 @@ class Wire:
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             if not self._told:
-                log.info("%s: the kept list of markets cannot be used and is read anew", self.venue.name)
+                log.info("%s: the cached list of markets cannot be used and is read again", self.venue.name)
             self._told = True
         return None, 0.0
 
@@ -270,7 +270,7 @@ class Wire:
             fresh.write_text(json.dumps(kept))
             fresh.replace(self._cache)
         except (OSError, TypeError, ValueError) as error:
-            log.warning("%s: its list of markets cannot be kept on disk: %s", self.venue.name, error)
+            log.warning("%s: its list of markets cannot be cached on disk: %s", self.venue.name, error)
 
 
 def rewritten(urls: Any, base: str) -> Any:
@@ -347,7 +347,7 @@ def _es256(message: bytes, pem: bytes) -> bytes:
     except (ValueError, TypeError) as error:
         raise ccxt.AuthenticationError("its private key cannot be read") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ccxt.AuthenticationError("its private key is of another kind than the exchange asks for")
+        raise ccxt.AuthenticationError("its private key is of the wrong kind for this exchange")
     signed = key.sign(message, ec.ECDSA(hashes.SHA256()))
     return b"".join(part.to_bytes(32, "big") for part in utils.decode_dss_signature(signed))
 

@@ -79,7 +79,7 @@ class PaperBroker:
             )
         except Unavailable as error:
             raise RetryLater(
-                f"nothing was placed, as the price of {request.symbol.short} is not known: {error}"
+                f"no order was placed, as there is no price of {request.symbol.short}: {error}"
             ) from error
 
     def find(self, order: OrderRef) -> OrderReport | None:
@@ -208,7 +208,7 @@ class PaperBroker:
             order, fill = trade(ledger, step, 1, now)
             fills.append(fill)
         if order.status is VenueStatus.WORKING and order.time_in_force in AT_ONCE:
-            order = ended(order, VenueStatus.EXPIRED, order.reason or "it could not fill at once", now)
+            order = ended(order, VenueStatus.EXPIRED, order.reason or "the order could not fill at once", now)
         book.add_order(order)
         for fill in fills:
             book.add_fill(fill)
@@ -244,7 +244,9 @@ class PaperBroker:
         """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
         nothing."""
         if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
-            return FillStep(order=ended(order, VenueStatus.EXPIRED, "the day ended before it filled", now))
+            return FillStep(
+                order=ended(order, VenueStatus.EXPIRED, "the day ended before the order filled", now)
+            )
         if not self._trades(order, now):
             reason = (
                 "the market is closed" if order.time_in_force in AT_ONCE else "waits for the market to open"

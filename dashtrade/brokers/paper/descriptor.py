@@ -33,15 +33,15 @@ BROKER = BrokerKind(
             title="Paper, built in",
             can=capabilities_of(PaperSettings()),
             modes=("paper",),
-            guide="Nothing to connect: play money at demo prices, day and night. Orders are filled as a "
-            "broker would fill them, and nothing leaves this machine.",
+            guide="Nothing to connect: paper money at demo prices, around the clock. Orders are filled as "
+            "at a broker, and nothing leaves this machine.",
             options=(
                 AccountOption(
                     name="starting_cash",
                     label="Starting money, in dollars",
-                    help="the money to begin with, 100000",
+                    help="starting balance, 100000",
                     default="100000",
-                    missing="Enter how much it begins with, such as 100,000.",
+                    missing="Enter the starting balance, such as 100,000.",
                 ),
                 AccountOption(
                     name="fee_per_order",

@@ -45,13 +45,12 @@ def check(request: OrderRequest, capabilities: Capabilities) -> None:
             "a trailing stop needs a trail above zero, as an amount or as a percentage below 100, one of them"
         )
     if when not in capabilities.times_in_force:
-        raise Rejected(f"the paper account does not know the time in force {when}; use day, gtc, ioc or fok")
+        raise Rejected(f"the paper account has no time in force {when}; use day, gtc, ioc or fok")
     if when in AT_ONCE and kind in WAITS_FOR_PRICE:
         raise Rejected(f"a {kind} order waits for its price and cannot be {when}; use day or gtc")
     if request.take_profit or request.stop_loss or request.stop_loss_limit:
         raise Rejected(
-            "the paper account holds no bracket orders; send the take profit and the stop as orders of "
-            "their own"
+            "the paper account takes no bracket orders; send take profit and stop as separate orders"
         )
 
 
@@ -71,7 +70,8 @@ def _quantity(request: OrderRequest, price: Decimal) -> Decimal:
         return quantity
     if request.quantity % step:
         raise Rejected(
-            f"quantity {plain(request.quantity)} is finer than {plain(step)}, the smallest step; round it"
+            f"quantity {plain(request.quantity)} is finer than the smallest step, {plain(step)}; round the "
+            "quantity"
         )
     return request.quantity
 

@@ -128,8 +128,8 @@ class SchwabBroker:
             if not error.left:
                 raise RetryLater(
                     (
-                        "Schwab cannot be reached: no connection was made, and nothing was sent. It is tried "
-                        "again."
+                        "Schwab cannot be reached: no connection was made, and nothing was sent. "
+                        "DashTrade retries."
                     ),
                     timedelta(seconds=2),
                 ) from error
@@ -144,7 +144,7 @@ class SchwabBroker:
             log.info("Schwab took order %s; its state is read later: %s", ref.client_order_id, error.message)
             found = None
         if found is None and not told:
-            raise wire.in_doubt("it gave no number, and no single order there fits")
+            raise wire.in_doubt("Schwab sent no order number, and no single order there matches")
         return found or OrderReport(
             client_order_id=ref.client_order_id,
             broker_order_id=self._lookup.number_of(ref),

@@ -27,7 +27,7 @@ EARLY = timedelta(seconds=90)  # an access token is renewed before it ends, so t
 TOKEN_HINT = (
     'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
 )
-SIGN_IN = "Sign in at Schwab again under Setup: that is needed every seven days."
+SIGN_IN = "Sign in at Schwab again under Setup; this is required every seven days."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class SchwabSession:
                     return token.access
                 if now >= token.ends:
                     raise BadCredentials(
-                        f"Schwab lets nobody in for longer than seven days, and they are over. {SIGN_IN}"
+                        f"A sign-in at Schwab lasts seven days, and this one has expired. {SIGN_IN}"
                     )
                 token = self._token = self._renewed(token, now)
                 self._save(token.text)
@@ -124,7 +124,7 @@ class SchwabSession:
     def _kept(self) -> Token:
         text = self._load()
         if not text:
-            raise BadCredentials(f"Nobody has signed in at Schwab for this account yet. {SIGN_IN}")
+            raise BadCredentials(f"This account is not signed in at Schwab yet. {SIGN_IN}")
         return Token.read(text)
 
     def _renewed(self, token: Token, now: datetime) -> Token:
@@ -149,12 +149,11 @@ def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, st
         return said
     if status in (400, 401, 403):
         raise BadCredentials(
-            "Schwab does not let DashTrade in: the key, its secret or the sign-in is no longer good. "
-            f"{SIGN_IN}"
+            f"Schwab refused DashTrade: the key, its secret or the sign-in is no longer valid. {SIGN_IN}"
         )
     raise Unavailable(
-        f"Schwab's sign-in does not answer as it should (status {status}). Nothing was sent; it is tried "
-        "again."
+        f"Schwab's sign-in returned an unexpected answer (status {status}). Nothing was sent; DashTrade "
+        "retries."
     )
 
 
@@ -234,7 +233,7 @@ def warning_of(left: timedelta, before: timedelta = WARN) -> str:
     if left > before:
         return ""
     if left <= timedelta(0):
-        return f"The sign-in at Schwab has ended: nothing is traded there. {SIGN_IN}"
+        return f"The sign-in at Schwab has expired: orders there are not sent. {SIGN_IN}"
     hours = int(left.total_seconds() // 3600)
     when = f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours >= 2 else "less than 2 hours"
-    return f"The sign-in at Schwab ends in {when}; then nothing is traded there. {SIGN_IN}"
+    return f"The sign-in at Schwab expires in {when}; afterwards orders there are not sent. {SIGN_IN}"

@@ -16,15 +16,15 @@ CAPABILITIES = Capabilities(
     requests_per_minute=120,
     notes=(
         (
-            "Schwab keeps no order id of ours: after a time-out the account's orders are searched, and what "
-            "stays unclear is asked of you."
+            "Schwab does not store DashTrade's order id: after a time-out the account's orders are "
+            "searched, and you are asked about orders that stay unconfirmed."
         ),
-        "A person signs in at Schwab every seven days; DashTrade warns two days before.",
-        "The fees of a sale come from the account's transactions. Where those are late, the sale is booked "
-        "five seconds later, and without them if need be.",
+        "You sign in at Schwab every seven days; DashTrade warns you two days before.",
+        "The fees of a sale come from the account's transactions. If they are late, the sale is booked "
+        "five seconds later, without fees if necessary.",
         (
-            "Whole shares, long only; stops are kept by DashTrade. Schwab has no sandbox: use the built-in "
-            "paper account to practise."
+            "Whole shares, long only; stops are managed by DashTrade. Schwab has no sandbox: use the "
+            "built-in paper account to practise."
         ),
     ),
 )

@@ -32,13 +32,13 @@ class SchwabConnection:
             if self._wanted is None and len(known) > 1:
                 ends = ", ".join(f"…{each[-4:]}" for each in known)
                 raise BadCredentials(
-                    f"This sign-in has several accounts at Schwab ({ends}). Nothing was placed. Say under "
-                    "Setup which one is meant."
+                    f"This sign-in has several accounts at Schwab ({ends}). No order was placed. Choose "
+                    "the account under Setup."
                 )
             if not known or (self._wanted is not None and self._wanted not in known):
                 raise BadCredentials(
-                    "Schwab does not show this account to the key. Nothing was placed. Sign in again, and "
-                    "allow it this account."
+                    "Schwab gives the key no access to this account. No order was placed. Sign in again, "
+                    "and allow access to this account."
                 )
             self.account_of = known[self._wanted or next(iter(known))]
         return f"/trader/v1/accounts/{self.account_of}"
@@ -64,7 +64,7 @@ class SchwabConnection:
                 token = self._sign_in.access(refused=token)
             except Unavailable as error:
                 raise RetryLater(
-                    f"Schwab wants a new sign-in token, which cannot be had now: {error.message}"
+                    f"Schwab requires a new sign-in token, which is not available now: {error.message}"
                 ) from error
             answer = self._http.ask(method, path, headers=_bearer(token), **given)
         if answer.date is not None:

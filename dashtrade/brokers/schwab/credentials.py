@@ -19,9 +19,7 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
             )
     if options.get("mode") == "paper":
         raise Malformed(
-            "Schwab has no sandbox",
-            where="mode",
-            hint="Choose live, or use the built-in paper account with made-up money.",
+            "Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account."
         )
     if not credentials.get("token"):
         return  # the account waits for somebody to sign in

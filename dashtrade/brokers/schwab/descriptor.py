@@ -40,7 +40,7 @@ BROKER = BrokerKind(
     check=check,
     make=_make,
     lacks=lambda credentials: (
-        "" if credentials.get("token") else "nobody has signed in at Schwab for it yet."
+        "" if credentials.get("token") else "this account is not signed in at Schwab yet."
     ),
     sign_in=BrokerSignIn(
         every="seven days",
@@ -57,18 +57,18 @@ BROKER = BrokerKind(
             title="Schwab",
             can=CAPABILITIES,
             modes=("live",),
-            guide="Make an app at developer.schwab.com with the product Accounts and Trading Production, "
-            "and wait until it is Ready for use. Then sign in by the link under Setup, and again every "
-            "seven days; DashTrade warns two days before.",
+            guide="Create an app at developer.schwab.com with the product Accounts and Trading Production, "
+            "and wait until the app is Ready for use. Then sign in through the link under Setup, and "
+            "again every seven days; DashTrade warns you two days before.",
             credentials=(
                 Credential(name="key", label="App key", help="the app key"),
                 Credential(name="secret", label="App secret", help="the app's secret", secret=True),
                 Credential(
-                    name="token", help="left out: you sign in by the link under Setup", required=False
+                    name="token", help="omitted: sign in through the link under Setup", required=False
                 ),
             ),
             options=(
-                AccountOption(name="account", help="the account's number, where the sign-in shows several"),
+                AccountOption(name="account", help="the account's number, if the sign-in has several"),
                 AccountOption(
                     name="callback", help="the callback address as registered there, https://127.0.0.1"
                 ),

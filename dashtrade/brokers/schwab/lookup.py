@@ -108,7 +108,7 @@ class SchwabLookup:
                 fills=(),
                 filled_quantity=ZERO,
                 average_price=None,
-                reason="it has ended; its fees are still to come",
+                reason="the order has ended; its fees are still missing",
             )
         self._ended.pop(number_there, None)
         last = max(report.fills, key=lambda fill: fill.at)
@@ -141,9 +141,7 @@ class SchwabLookup:
         }
         listed = self._api.ask("GET", f"{self._api.home()}/orders", params=asked)
         if not isinstance(listed, list):
-            raise Unavailable(
-                "Schwab's list of orders makes no sense. Nothing is known from it now; it is asked again."
-            )
+            raise Unavailable("Schwab's list of orders cannot be read. No current data; DashTrade retries.")
         return listed
 
 

@@ -79,13 +79,13 @@ class SchwabMarket:
         said = self._api.ask("GET", "/marketdata/v1/quotes", params={"symbols": name, "fields": "quote"})
         if name not in said:
             raise Rejected(
-                f"Schwab does not trade {symbol.short}. Nothing was placed; choose another symbol."
+                f"Schwab does not trade {symbol.short}. No order was placed; choose another symbol."
             )
         quote, now = said[name].get("quote", {}), self._api.clock.now()
         bid, ask = (number(quote.get(field)) for field in ("bidPrice", "askPrice"))
         if not bid or not ask:
             raise Unavailable(
-                f"Schwab shows no bid and ask for {symbol.short} now. Nothing is decided without a price."
+                f"Schwab has no bid and ask for {symbol.short} now. No decision is made without a price."
             )
         # without the right to real-time prices Schwab tells those of a quarter of an hour ago
         told = quote.get("quoteTime")

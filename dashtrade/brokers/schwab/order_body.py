@@ -15,23 +15,23 @@ def check(request: OrderRequest, can: Capabilities) -> None:
     if request.symbol.is_crypto or request.symbol.market != "NYSE":
         problem = f"{request.symbol.short} is no stock of the US market"
     elif request.notional is not None or request.quantity is None:
-        problem = "it takes numbers of shares, not amounts of money: size the bot by quantity"
+        problem = "orders need a number of shares, not an amount of money: size the bot by quantity"
     elif request.quantity <= 0 or request.quantity % 1:
-        problem = f"it trades whole shares, at least one, and not {plain(request.quantity)}"
+        problem = f"only whole shares can be traded, at least one, and not {plain(request.quantity)}"
     elif request.type not in can.order_types:
         problem = (
             f"DashTrade places market and limit orders there, and no {request.type.replace('_', '-')} ones"
         )
     elif request.time_in_force not in can.times_in_force:
-        problem = f"it has no time in force {request.time_in_force} here; use day or gtc"
+        problem = f"there is no time in force {request.time_in_force}; use day or gtc"
     elif request.type is OrderType.LIMIT and not (request.limit_price and request.limit_price > 0):
         problem = "a limit order needs a limit price above zero"
     elif request.extended_hours:
-        problem = "orders outside the regular hours are not placed there: leave extended hours off"
+        problem = "DashTrade places no orders outside regular hours there: switch extended hours off"
     elif request.take_profit or request.stop_loss or request.stop_loss_limit:
-        problem = "it holds no exits together with an order: DashTrade keeps them instead"
+        problem = "orders cannot carry exits there: DashTrade manages exits"
     if problem:
-        raise Rejected(f"Schwab would refuse this order: {problem}. Nothing was placed.")
+        raise Rejected(f"Schwab would refuse this order: {problem}. No order was placed.")
 
 
 def order_body(request: OrderRequest, rules: Rules) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def order_report(ref: OrderRef, order: Any) -> OrderReport:
     filled = sum((fill.quantity for fill in fills), ZERO)
     reason = str(order.get("statusDescription") or "") if status is not VenueStatus.FILLED else ""
     if filled < (number(order.get("filledQuantity")) or ZERO) and status is not VenueStatus.WORKING:
-        status, reason = VenueStatus.WORKING, "it has ended; its executions are still to come"
+        status, reason = VenueStatus.WORKING, "the order has ended; its executions are still missing"
     return OrderReport(
         client_order_id=ref.client_order_id,
         broker_order_id=str(order["orderId"]),

@@ -78,7 +78,7 @@ class Http:
             said = self.ask("POST", path, data=values, auth=auth)
         except NoAnswer as error:
             raise Unavailable(
-                f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; it is tried again."
+                f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; DashTrade retries."
             ) from error
         return said.status, said.text
 
@@ -120,21 +120,21 @@ def certain(answer: SchwabResponse) -> BrokerError | None:
         after = answer.retry_after if answer.retry_after is not None else 10.0
         return RetryLater(
             (
-                f"Schwab takes no more requests for {after:.0f} s: about 120 a minute are allowed. This one "
-                "was not taken and goes later."
+                f"Schwab's rate limit is used up for {after:.0f} s: about 120 requests a minute are "
+                "allowed. This request was refused and is sent again later."
             ),
             timedelta(seconds=after),
         )
     if answer.status == 401 and "Client not authorized" in answer.text:
         return BadCredentials(
-            "Schwab does not let this app ask: it lacks a product. Nothing was placed. Add both Accounts "
-            "and Trading Production and Market Data Production to the app at developer.schwab.com; signing "
-            "in again does not help."
+            "Schwab refused this app, as a product is missing. No order was placed. Add both Accounts "
+            "and Trading Production and Market Data Production to the app at developer.schwab.com; "
+            "signing in again does not help."
         )
     if answer.status == 401 or (answer.status == 403 and answer.json is not None):
         return BadCredentials(
-            "Schwab does not let DashTrade into this account. Nothing was placed. Sign in at Schwab again "
-            "under Setup."
+            "Schwab refused DashTrade access to this account. No order was placed. Sign in at Schwab "
+            "again under Setup."
         )
     return None
 
@@ -146,23 +146,22 @@ def placing(answer: SchwabResponse) -> BrokerError:
         return sure
     if 400 <= answer.status < 500 and answer.status != 408 and answer.json is not None:
         return Rejected(
-            f"Schwab refused the order: {said(answer)}. Nothing was placed; change it as that says."
+            f"Schwab refused the order: {said(answer)}. No order was placed; change the order accordingly."
         )
     return in_doubt(f"status {answer.status}")
 
 
 def in_doubt(why: str) -> Unknown:
     return Unknown(
-        f"Schwab did not say whether it took the order ({why}). It may exist: the account's orders are "
-        "searched, and it is not sent again."
+        f"Schwab did not confirm the order ({why}). The order may exist: DashTrade searches the "
+        "account's orders and does not send the order again."
     )
 
 
 def reading(answer: SchwabResponse) -> BrokerError:
     sure = certain(answer)
     return sure or Unavailable(
-        f"Schwab could not be asked (status {answer.status}). Nothing is known from it now; it is asked "
-        "again."
+        f"Schwab could not be read (status {answer.status}). No current data; DashTrade retries."
     )
 
 
@@ -179,17 +178,15 @@ def readable(method: Method) -> Method:
             return method(*args, **given)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
             raise Unavailable(
-                f"Schwab's answer makes no sense ({type(error).__name__}). Nothing is known from it now; "
-                "it is asked again."
+                f"Schwab's answer cannot be read ({type(error).__name__}). No current data; DashTrade "
+                "retries."
             ) from error
 
     return reads  # type: ignore[return-value]
 
 
 def unheard(error: NoAnswer) -> Unavailable:
-    return Unavailable(
-        f"Schwab could not be asked ({error.words}). Nothing is known from it now; it is asked again."
-    )
+    return Unavailable(f"Schwab could not be read ({error.words}). No current data; DashTrade retries.")
 
 
 def said(answer: SchwabResponse) -> str:
@@ -199,7 +196,7 @@ def said(answer: SchwabResponse) -> str:
     errors = [_words(each) for each in (told if isinstance(told, list) else [told])]
     message = _words(found.get("message"))
     why = "; ".join(dict.fromkeys(error for error in errors if error and error != message))
-    return ": ".join(filter(None, (message, why)))[:300] or "it gave no reason"
+    return ": ".join(filter(None, (message, why)))[:300] or "no reason given"
 
 
 def _words(told: object) -> str:

@@ -135,7 +135,7 @@ def _move(fields: Fields) -> dict[str, Any]:
         only = only or wanted
         size = read_part(fields, settled, size, before, grown)
     elif settled is Action.ADD and grown is not None and grown <= 0:
-        clash(fields, "more is asked for, but the position does not grow")
+        clash(fields, "the alert adds to the position, but the position does not grow")
     elif settled in (Action.BUY, Action.SELL):
         turns = wanted and prev not in (None, Side.FLAT, wanted)
         size, note = read_entry(fields, size, after, before if turns else None)
@@ -217,7 +217,10 @@ def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
         # Not `{{.*?}}`: on a text of nothing but braces that takes seconds.
         _, opening, rest = text.partition("{{") if isinstance(text, str) else ("", "", "")
         if opening and "}}" in rest:
-            hint = "TradingView did not fill it in: check its spelling, and that this kind of alert knows it."
+            hint = (
+                "TradingView did not fill it in: check the placeholder's spelling, and that this kind "
+                "of alert supports it."
+            )
             name, where = rest.partition("}}")[0][:40], shown(path)
             raise Malformed(f"{where} still holds the placeholder {{{{{name}}}}}", where=where, hint=hint)
 

@@ -190,7 +190,7 @@ class Fields:
                         '"takeProfit": {"percent": 4} or {"limitPrice": 220}.'
                     )
                     raise Malformed(
-                        f"{path} is not known, and the position would be without it", where=path, hint=hint
+                        f"{path} is unknown, so the position would have no such exit", where=path, hint=hint
                     )
 
     def first(self, thing: str, how: Read[T]) -> T | None:
@@ -250,13 +250,13 @@ def read_choice(table: dict[str, T]) -> Read[T]:
     def read(value: object, where: str) -> T:
         known = f"Known: {', '.join(table)}."
         if not isinstance(value, str):
-            raise Malformed(f"{where} is not a word", where=where, hint=known)
+            raise Malformed(f"{where} is not a text", where=where, hint=known)
         for word, meaning in table.items():
             if bare(word) == bare(value):
                 return meaning
         near = get_close_matches(value.lower(), list(table), n=1, cutoff=LIKE) if len(value) <= 40 else []
         hint = f"Did you mean {near[0]!r}? {known}" if near else known
-        raise Malformed(f"{where} {value[:40]!r} is not known", where=where, hint=hint)
+        raise Malformed(f"{where} {value[:40]!r} is unknown", where=where, hint=hint)
 
     return read
 
@@ -280,7 +280,7 @@ def read_timeframe(value: object, where: str) -> Timeframe:
 def read_positive(value: object, where: str) -> Decimal:
     number = exact(value, where)
     if number <= 0:
-        raise Malformed(f"{where} is {plain(number)}", where=where, hint="It has to be above 0.")
+        raise Malformed(f"{where} is {plain(number)}", where=where, hint="Send a number above 0.")
     return number
 
 

@@ -31,8 +31,8 @@ def read_profits(value: object, where: str) -> tuple[Target, ...]:
     alike = [step for step in steps if step.share_percent is None and step.share_quantity is None]
     if total > HUNDRED or (alike and len(steps) > 1 and (alike != [steps[-1]] or total == HUNDRED)):
         hint = (
-            "Give each step a share, at most 100 percent together; the last may go without: it takes the "
-            "rest."
+            "Give each step a share, at most 100 percent together; the last may omit its share: it takes "
+            "the rest."
         )
         raise Malformed(f"the shares of {where} do not add up", where=where, hint=hint)
     return steps
@@ -76,7 +76,7 @@ def read_loss(value: object, where: str) -> Target:
             "stop takes stopPrice, percent or amount; stop_limit a limitPrice too; trailing_stop a trail "
             "alone."
         )
-        raise Malformed(f"{where} does not fit its type {kind}", where=where, hint=hint)
+        raise Malformed(f"{where} does not match its type {kind}", where=where, hint=hint)
     return replace(_target(way.removeprefix("trail_"), ways[way]), limit_price=limit, trailing=trailing)
 
 

@@ -89,7 +89,7 @@ def _json(text: str) -> dict[str, Any] | str:
         hint = (
             "A {{placeholder}} was not filled in." if "{{" in text else f"{error.msg} (line {error.lineno})."
         )
-        raise Malformed("The body looks like JSON and is not", where="body", hint=hint) from None
+        raise Malformed("The body looks like JSON but is not valid", where="body", hint=hint) from None
     if not isinstance(opened, dict):
         hint = 'Send {"action": "buy", "symbol": "AAPL"}.'
         raise Malformed("The body is JSON, but not an object", where="body", hint=hint)
@@ -112,7 +112,7 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise Malformed(f"{shown(key)} is there twice", where=shown(key), hint="Send each field once.")
+            raise Malformed(f"{shown(key)} appears twice", where=shown(key), hint="Send each field once.")
         found[key] = value
     return found
 
@@ -192,7 +192,7 @@ def fields_of_text(text: str) -> dict[str, Any]:
     sentence = " ".join(word for word in text.split() if not WORD.fullmatch(word))
     found = _TEXT.fullmatch(sentence)
     if sentence and not found:
-        raise Malformed("The text is not an order", where="text", hint=_TEXT_HINT)
+        raise Malformed("The text cannot be read as an order", where="text", hint=_TEXT_HINT)
     said = {name: value for name, value in found.groupdict().items() if value} if found else {}
     if said.get("timeframe", "").isdigit():
         hint = (

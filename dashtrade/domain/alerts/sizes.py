@@ -28,7 +28,7 @@ def clash(fields: Fields, why: str) -> NoReturn:
         for thing in ("action", "side", "wanted", "prev", "after", "before")
         for path, _ in fields.get(thing)
     ]
-    hint = "sentiment and market_position say what is held after the trade; send the action that leads there."
+    hint = "sentiment and market_position are the position after the trade; send the action that leads there."
     raise Malformed(f"{' and '.join(paths)} contradict each other: {why}", where=paths[0], hint=hint)
 
 
@@ -78,16 +78,16 @@ def read_part(
     fields: Fields, action: Action, size: Size | None, before: Decimal | None, grown: Decimal | None
 ) -> Size:
     if grown is not None and before is not None and not 0 < -grown < before:
-        clash(fields, "less is asked for, but the sizes of the position do not say so")
+        clash(fields, "the alert reduces the position, but the position sizes do not match")
     if size:
         return size
     if grown is None or before is None:
         where = (fields.get("action") + fields.get("side") + fields.get("wanted"))[0][0]
         hint = (
-            "Send a quantity, or market_position_size with prev_market_position_size; to leave all of it: "
-            "close."
+            "Send a quantity, or market_position_size with prev_market_position_size; to close all of "
+            "it: close."
         )
-        raise Malformed(f"{action} of a part does not say how much", where=where, hint=hint)
+        raise Malformed(f"{action} of a part needs a quantity", where=where, hint=hint)
     # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
     percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
     return Size(kind=SizeKind.POSITION_PERCENT, value=min(percent, HUNDRED))

@@ -19,10 +19,8 @@ def _(notice: n.KeyRefused) -> Words:
     return Words(
         f"{notice.account}: the broker refused the key",
         f"{sentence(notice.reason)} The account is stopped, and bots paused: {notice.paused_bots}. Open "
-        "positions "
-        "stay as they are at the broker. Replace the key under Setup and test the connection, then resume "
-        "the "
-        "bots.",
+        "positions stay as they are at the broker. Replace the key under Setup and test the connection, "
+        "then resume the bots.",
     )
 
 
@@ -36,19 +34,15 @@ def _(notice: n.BrokerUnreachable) -> Words:
     return Words(
         f"{notice.account}: broker unreachable",
         f"For a minute its positions could not be read: {sentence(notice.problem)} {meanwhile}; DashTrade "
-        "retries "
-        "every few seconds. If that is too late for you, act at your broker.",
+        "retries every few seconds. If that is too late for you, act at your broker.",
     )
 
 
 @words.register
 def _(notice: n.BrokerAnswers) -> Words:
     return Words(
-        f"{notice.account}: the broker answers again",
-        (
-            "The account's positions are checked against the broker's, and waiting orders continue by "
-            "themselves."
-        ),
+        f"{notice.account}: broker reachable again",
+        ("The account's positions are checked against the broker's, and waiting orders continue."),
     )
 
 
@@ -65,8 +59,7 @@ def _(notice: n.DemoStarted) -> Words:
     return Words(
         "Welcome to the demo",
         f"{notice.bots} sample bots have a week of trades behind them, on simulated prices. They act on "
-        "alerts, as "
-        "yours will: send one under Setup.",
+        "alerts, as yours will: send one under Setup.",
     )
 
 
@@ -75,8 +68,7 @@ def _(notice: n.PasswordLinkCreated) -> Words:
     return Words(
         "A link to change your password was created",
         f"{notice.by or _OPERATOR} created it. It works once, within a day. If you did not ask for the "
-        "link, contact "
-        "them, and change your password: that ends the link.",
+        "link, contact them, and change your password: that ends the link.",
     )
 
 
@@ -96,8 +88,7 @@ def _(notice: n.PasswordChangedTokensValid) -> Words:
     return Words(
         "Your password was changed",
         f"Every other device is signed out. Still valid: {' and '.join(valid)}. If somebody else knew the "
-        "old "
-        "password, revoke them too.",
+        "old password, revoke them too.",
     )
 
 
@@ -122,9 +113,8 @@ def _(notice: n.AccountReactivated) -> Words:
 @words.register
 def _(notice: n.SecondFactorRemoved) -> Words:
     return Words(
-        "Your second factor was removed",
-        f"{notice.by or _OPERATOR} removed it: your password alone signs you in now. Set a second factor "
-        "up again on "
+        "Your two-factor sign-in was removed",
+        f"{notice.by or _OPERATOR} removed it: your password alone signs you in now. Set it up again on "
         "the Account page. If you did not ask for that, change your password and contact them.",
     )
 
@@ -133,9 +123,8 @@ def _(notice: n.SecondFactorRemoved) -> Words:
 def _(notice: n.RecoveryCodeUsed) -> Words:
     return Words(
         "A recovery code was used",
-        f"Somebody signed in with one of your recovery codes; {notice.left} are left. If it was not you, "
-        "change your "
-        "password now.",
+        f"Someone signed in with one of your recovery codes; {notice.left} are left. If it was not you, "
+        "change your password now.",
     )
 
 
@@ -143,36 +132,34 @@ def _(notice: n.RecoveryCodeUsed) -> Words:
 def _(notice: n.WrongCodes) -> Words:
     return Words(
         "Wrong codes were entered after your password",
-        "Somebody tried to sign in to your account with the right password and wrong codes. If it was not "
-        "you, "
-        "change your password now.",
+        "Someone tried to sign in to your account with the right password and wrong codes. If it was not "
+        "you, change your password now.",
     )
 
 
 @words.register
 def _(notice: n.SecondFactorRequired) -> Words:
     return Words(
-        "A second factor is now required",
-        "A superadmin requires it of everybody here: set yours up, the dashboard asks for it before "
-        "anything else. "
-        "Until then you can close positions and stop your bots. Alerts and API tokens work as before.",
+        "Two-factor sign-in is now required",
+        "A superadmin requires two-factor sign-in for all users. Set yours up: the dashboard asks for it "
+        "at your next click. Until then you can only close positions and stop your bots. Alerts and API "
+        "tokens work as before.",
     )
 
 
 @words.register
 def _(notice: n.SecondFactorStays) -> Words:
     return Words(
-        "A second factor is now required",
-        "A superadmin requires it of everybody here. You have one, so nothing changes for you, but it "
-        "cannot be "
-        "switched off.",
+        "Two-factor sign-in is now required",
+        "A superadmin requires two-factor sign-in for all users. You use it already, so nothing changes "
+        "for you, but it cannot be switched off.",
     )
 
 
 @words.register
 def _(notice: n.SecondFactorVoluntary) -> Words:
-    advice = "Yours stays as it is." if notice.has_one else "A second factor still protects your account."
-    return Words("A second factor is no longer required", f"A superadmin changed it. {advice}")
+    advice = "Yours stays on." if notice.has_one else "Two-factor sign-in still protects your account."
+    return Words("Two-factor sign-in is no longer required", f"A superadmin changed this setting. {advice}")
 
 
 # --- the installation ---------------------------------------------------------------------------------------
@@ -182,11 +169,10 @@ def _(notice: n.SecondFactorVoluntary) -> Words:
 def _(notice: n.StorageNearlyFull) -> Words:
     return Words(
         "Your storage is nearly full",
-        f"{notice.used_bytes / _BYTES_PER_MB:,.0f} of {notice.limit_bytes / _BYTES_PER_MB:,.0f} MB are "
-        "used by your alerts and their "
-        "results; the texts of old alerts are already removed. Once all of it is used, entries are "
-        "refused; exits "
-        "still pass. Ask the operator of this installation for more (DASHTRADE_USER_MB).",
+        f"{notice.used_bytes / _BYTES_PER_MB:,.0f} of {notice.limit_bytes / _BYTES_PER_MB:,.0f} MB are used "
+        "by your alerts and their results; the texts of old alerts are already removed. Once all of it is "
+        "used, entries are refused; exits still pass. Ask the operator of this installation for more "
+        "(DASHTRADE_USER_MB).",
     )
 
 
@@ -194,21 +180,18 @@ def _(notice: n.StorageNearlyFull) -> Words:
 def _(notice: n.DiskLow) -> Words:
     return Words(
         "The disk is nearly full: entries are refused",
-        f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free where the database is. Exits still pass, "
-        "are sent and booked; "
-        "all other alerts are refused until there is room. Free space on that disk now; "
-        "DASHTRADE_RETENTION_DAYS "
-        "and DASHTRADE_USER_MB limit what is kept.",
+        f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free on the database's disk. Exits still pass; "
+        "all other alerts are refused until there is space. Free space on that disk now; "
+        "DASHTRADE_RETENTION_DAYS and DASHTRADE_USER_MB limit what is kept.",
     )
 
 
 @words.register
 def _(notice: n.DiskFree) -> Words:
     return Words(
-        "The disk has room again",
+        "The disk has free space again",
         (
-            f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free where the database is. Entries are "
-            "accepted "
-            "again."
+            f"{notice.free_bytes / _BYTES_PER_MB:,.0f} MB are free on the database's disk. Entries are "
+            "accepted again."
         ),
     )

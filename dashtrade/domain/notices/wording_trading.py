@@ -47,9 +47,7 @@ def _(notice: n.ExitWaitsForBroker) -> Words:
     return Words(
         f"{symbol}: broker unreachable",
         f"Your {notice.action} of {symbol} waits for the broker ({wording.words(notice.problem)}) and is "
-        "sent as "
-        "soon as "
-        "the broker answers. If that is too late for you, act at your broker.",
+        "sent as soon as the broker answers. If that is too late for you, act at your broker.",
     )
 
 
@@ -69,8 +67,7 @@ def _(notice: n.CloseWaitsForMarket) -> Words:
     return Words(
         f"{symbol}: the close waits for the market",
         f"{notice.bot}: the market of {symbol} is closed. The close is queued until the market opens; next "
-        "try at "
-        f"{wording.moment(notice.retry_at)}.",
+        f"try at {wording.moment(notice.retry_at)}.",
     )
 
 
@@ -79,7 +76,7 @@ def _(notice: n.OrderFilled) -> Words:
     what, traded = f"{plain(notice.quantity)} {_short(notice.symbol)}", _traded(notice.side)
     result = ""
     if notice.realized is not None:
-        result = f"; realized {'profit' if notice.realized >= 0 else 'loss'} {money(abs(notice.realized))}"
+        result = f"; realised {'profit' if notice.realized >= 0 else 'loss'} {money(abs(notice.realized))}"
     return Words(
         f"{traded.capitalize()} {what}", f"{notice.bot}: {traded} {what} at {_price(notice.price)}{result}."
     )
@@ -109,11 +106,9 @@ def _(notice: n.OrderCancelledForExit) -> Words:
     order = _order(notice.side, notice.quantity, notice.symbol)
     return Words(
         f"{notice.bot}: an order was cancelled",
-        f"The order to {order} was cancelled to let an exit of {notice.exiting_bot} pass: {notice.broker} "
-        "does not "
-        "take opposite orders in one account, or the order holds the shares. Send the alert again if you "
-        "still "
-        "want it.",
+        f"The order to {order} was cancelled for an exit of {notice.exiting_bot}: {notice.broker} does "
+        "not take opposite orders in one account, or the order holds the shares. Send the alert again "
+        "if you still want it.",
     )
 
 
@@ -123,9 +118,8 @@ def _(notice: n.OrderRecovered) -> Words:
     return Words(
         f"{notice.bot}: an order was found at the broker",
         f"The order to {order} of {wording.moment(notice.placed_at)} carries this bot's id and was not on "
-        "record "
-        "here. The "
-        "bot now has it, and its fills are booked. If you restored a backup, check the bot's history.",
+        "record here. The bot now has it, and its fills are booked. If you restored a backup, check the "
+        "bot's history.",
     )
 
 
@@ -136,11 +130,9 @@ def _(notice: n.OrderWithoutBot) -> Words:
         f"An order without a bot: {order}",
         f"{notice.account}: an order at the broker names bot {notice.bot_id}, which does not trade "
         f"{_short(notice.symbol)} on this account. The order is {notice.status}, {plain(notice.filled)} "
-        "filled, and "
-        "nothing was booked here. The bot was deleted, is missing in this backup, or belongs to another "
-        "installation on the same account. Cancel the order at your broker if it still works; a difference "
-        "in the "
-        "position is shown as a position mismatch.",
+        "filled, and nothing was booked here. The bot was deleted, is missing in this backup, or belongs "
+        "to another installation on the same account. Cancel the order at your broker if it still works; a "
+        "difference in the position is shown as a position mismatch.",
     )
 
 
@@ -151,9 +143,8 @@ def _(notice: n.OrderWithoutBot) -> Words:
 def _(notice: n.BotStopped) -> Words:
     return Words(
         f"{notice.bot} was stopped",
-        f"{sentence(notice.reason)} Its position is being closed and the bot is paused. Review, then "
-        "resume the "
-        "bot.",
+        f"{sentence(notice.reason)} Its position is being closed and the bot is paused. Review, then resume "
+        "the bot.",
     )
 
 
@@ -167,8 +158,7 @@ def _(notice: n.EntriesLocked) -> Words:
         f"{protections.KINDS[notice.protection].title}: entries are locked",
         (
             f"{notice.bot}: {wording.words(notice.reason)}. So {effect}; exits still pass. Unlock under "
-            "Risk events, "
-            "or wait."
+            "Risk events, or wait."
         ),
     )
 
@@ -179,11 +169,8 @@ def _(notice: n.ExitFailing) -> Words:
         f"{notice.bot}: the {notice.exit} could not be executed",
         f"The {notice.exit} at {plain(notice.price)} was reached, and closing failed {notice.tries} times "
         f"({wording.words(notice.reason)}). The position of {plain(notice.quantity)} "
-        f"{_short(notice.symbol)} is "
-        "still open. "
-        "DashTrade keeps trying, at longer and longer intervals; if that is too late for you, close the "
-        "position "
-        "at your broker.",
+        f"{_short(notice.symbol)} is still open. DashTrade keeps trying, at longer and longer intervals; if "
+        "that is too late for you, close the position at your broker.",
     )
 
 
@@ -192,9 +179,7 @@ def _(notice: n.ExitStepSkipped) -> Words:
     return Words(
         f"{notice.bot}: a {notice.exit} step was skipped",
         f"The step at {plain(notice.price)} was reached, and nothing was traded: "
-        f"{wording.words(notice.reason)}. "
-        "The other "
-        "exits stay as they are.",
+        f"{wording.words(notice.reason)}. The other exits stay as they are.",
     )
 
 
@@ -203,10 +188,8 @@ def _(notice: n.StopLimitUnfilled) -> Words:
     return Words(
         f"{notice.bot}: the stop-limit is not filled",
         f"The stop at {plain(notice.price)} was reached, and its limit order at {plain(notice.limit)} has "
-        "not been "
-        f"filled for {notice.seconds} s: the price has moved through the limit. The order stays working "
-        "and is "
-        "renewed when its day ends. Close the position to exit at market.",
+        f"not been filled for {notice.seconds} s: the price has moved through the limit. The order stays "
+        "working and is renewed when its day ends. Close the position to exit at market.",
     )
 
 
@@ -226,9 +209,8 @@ def _(notice: n.PositionSplit) -> Words:
     return Words(
         f"{notice.bot}: {symbol} was split",
         f"{symbol} was split {ratio_words(notice.ratio)}. The bot now owns {plain(notice.after)} instead of "
-        f"{plain(notice.before)}, at the same cost, and the exits managed by DashTrade were adjusted. "
-        "Check orders "
-        "working at the broker: their prices are from before the split.",
+        f"{plain(notice.before)}, at the same cost, and the exits managed by DashTrade were adjusted. Check "
+        "orders working at the broker: their prices are from before the split.",
     )
 
 
@@ -251,8 +233,7 @@ def _(notice: n.PositionMismatch) -> Words:
     return Words(
         f"{symbol.short}: position mismatch",
         f"{notice.account}: {detail} Until you resolve it, {meanwhile}. Assign the difference to a bot (a "
-        "split: to "
-        "all that hold it), keep it as your own, or freeze the symbol.",
+        "split: to all that hold it), keep it as your own, or freeze the symbol.",
     )
 
 
@@ -261,9 +242,8 @@ def _(notice: n.MismatchGone) -> Words:
     symbol = _short(notice.symbol)
     return Words(
         f"{symbol}: the position mismatch is gone",
-        f"Your broker reports {plain(notice.quantity)} {symbol}, as your bots and you together do. There "
-        "is nothing "
-        "left to resolve.",
+        f"Your broker reports {plain(notice.quantity)} {symbol}, as your bots and you together do. There is "
+        "nothing left to resolve.",
     )
 
 
@@ -287,8 +267,7 @@ def _(notice: n.FlattenIncomplete) -> Words:
     return Words(
         "Not all positions could be closed",
         f"{notice.positions - len(notice.left)} of {notice.positions} positions are closed. Left: {left}. "
-        "Close the "
-        "rest at your broker, or try again.",
+        "Close the rest at your broker, or try again.",
     )
 
 

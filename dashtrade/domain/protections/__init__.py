@@ -94,7 +94,7 @@ def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
         )
     if made is MarketClosed:
         raise Malformed(
-            "market_closed holds always, and is not set up",
+            "market_closed always applies and cannot be set up",
             where="kind",
             hint='Set the bot\'s when_closed to "refuse" or "wait".',
         )
@@ -115,7 +115,7 @@ def _check_limits(protection: Any, scope: Scope) -> None:
         raise Malformed(
             f"{protection.kind} has no limit",
             where="settings",
-            hint="Send amount, percent or both; the lower of the two holds.",
+            hint="Send amount, percent or both; the lower of the two applies.",
         )
 
 

@@ -208,9 +208,7 @@ class SettingRule:
                 )
             return value
         if value is None:
-            raise Malformed(
-                f"{where} is null", where=where, hint=f"{self.range} Leave it out for its default."
-            )
+            raise Malformed(f"{where} is null", where=where, hint=f"{self.range} Omit it to use the default.")
         number = exact(value, where)
         if not self.least <= number <= self.most or (self.whole and number != int(number)):
             raise Malformed(f"{where} cannot be {plain(number)}", where=where, hint=self.range)
@@ -250,8 +248,8 @@ def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
 def locking(default: int | None, *, least: int = 1) -> Any:
     """How long entries stay locked. From 0 where only the entry itself need be refused, the next one being
     judged anew."""
-    words = "minutes that entries stay locked" + ("; 0 refuses this entry only" if least == 0 else "")
-    return counted(default, least, MONTH, words, empty="until somebody unlocks it")
+    words = "lock for (minutes)" + ("; 0: refuse this entry only" if least == 0 else "")
+    return counted(default, least, MONTH, words, empty="until unlocked")
 
 
 def settings_of(made: type) -> dict[str, SettingRule]:

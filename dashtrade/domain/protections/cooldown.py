@@ -26,18 +26,18 @@ from dashtrade.domain.reasons import Code, reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cooldown:
-    """No entry for some minutes after a stop, a losing exit or any exit."""
+    """Blocks entries for some minutes after a stop, a losing exit or any exit."""
 
     kind: ClassVar[str] = "cooldown"
     title: ClassVar[str] = "Cooldown"
     needs: ClassVar[Needs | None] = Needs.EXITS
 
-    minutes: int = counted(30, 1, MONTH, "minutes without an entry")
-    after: str = chosen("stops", ("stops", "losses", "exits"), "what it begins with")
+    minutes: int = counted(30, 1, MONTH, "cooldown (minutes)")
+    after: str = chosen("stops", ("stops", "losses", "exits"), "trigger")
     per: str = chosen(
         "bot",
         ("bot", "symbol", "scope"),
-        "who pauses: the bot that exited, all on its symbol, or the whole scope",
+        "applies to: the bot that exited, all bots on its symbol, or the whole scope",
     )
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

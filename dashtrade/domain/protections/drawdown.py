@@ -25,26 +25,24 @@ from dashtrade.domain.values import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawdown:
-    """The scope's realised profit fell too far from its best point within a look-back: in money, or in
-    percent of the equity."""
+    """Blocks entries when realised profit has fallen too far from its peak within the look-back: in money, or
+    in percent of the equity."""
 
     kind: ClassVar[str] = "drawdown"
     title: ClassVar[str] = "Maximum drawdown"
     needs: ClassVar[Needs | None] = Needs.EXITS
 
     amount: Decimal | None = measured(
-        None, "0.01", "1000000000000", "the fall in money", empty="no limit in money"
+        None, "0.01", "1000000000000", "max drawdown in money", empty="no limit in money"
     )
     percent: Decimal | None = measured(
         None,
         "0.01",
         "100",
-        "the fall in percent of the account's equity at its best point",
+        "max drawdown in % of the account's equity at the peak",
         empty="no limit in percent",
     )
-    look_back_minutes: int = counted(
-        7 * 1440, 1, MONTH, "minutes within which the best point and the fall are sought"
-    )
+    look_back_minutes: int = counted(7 * 1440, 1, MONTH, "look-back (minutes)")
     lock_minutes: int | None = locking(1440)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

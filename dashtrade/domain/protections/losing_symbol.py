@@ -26,15 +26,15 @@ from dashtrade.domain.values import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LosingSymbol:
-    """A symbol whose exits within a look-back lost money in sum is locked."""
+    """Blocks entries in a symbol whose exits within the look-back lost money in total."""
 
     kind: ClassVar[str] = "losing_symbol"
     title: ClassVar[str] = "Losing symbol"
     needs: ClassVar[Needs | None] = Needs.EXITS
 
-    exits: int = counted(2, 1, 1000, "so many exits are looked at at least")
-    loss: Decimal = measured("0", "0", "1000000000000", "a loss above this locks the symbol")
-    look_back_minutes: int = counted(1440, 1, MONTH, "minutes within which exits count")
+    exits: int = counted(2, 1, 1000, "minimum number of exits")
+    loss: Decimal = measured("0", "0", "1000000000000", "max loss")
+    look_back_minutes: int = counted(1440, 1, MONTH, "look-back (minutes)")
     lock_minutes: int | None = locking(1440)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

@@ -13,8 +13,8 @@ from dashtrade.domain.values import TimeInForce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketClosed:
-    """No entry while the market is closed. Holds for everybody; the bot says whether the alert is refused or
-    waits for the open."""
+    """Blocks entries while the market is closed. Applies to all users; the bot decides whether the alert is
+    refused or queued until the open."""
 
     kind: ClassVar[str] = "market_closed"
     title: ClassVar[str] = "Market closed"

@@ -22,18 +22,18 @@ from dashtrade.domain.values import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxExposure:
-    """No more than so much in one symbol over all bots of the scope, long and short added up: in money, or in
-    percent of the equity."""
+    """Limits the exposure in one symbol over all bots, long and short added up: in money, or in percent of
+    the equity."""
 
     kind: ClassVar[str] = "max_exposure"
     title: ClassVar[str] = "Maximum exposure per symbol"
     needs: ClassVar[Needs | None] = Needs.HOLDINGS
 
     amount: Decimal | None = measured(
-        None, "0.01", "1000000000000", "the most in money", empty="no limit in money"
+        None, "0.01", "1000000000000", "max exposure in money", empty="no limit in money"
     )
     percent: Decimal | None = measured(
-        None, "0.01", "10000", "the most in percent of the account's equity", empty="no limit in percent"
+        None, "0.01", "10000", "max exposure in % of the account's equity", empty="no limit in percent"
     )
     lock_minutes: int | None = locking(0, least=0)
 

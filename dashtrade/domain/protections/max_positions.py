@@ -13,13 +13,13 @@ from dashtrade.domain.reasons import Code, reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPositions:
-    """No more than so many positions at once; an entry under way counts as one."""
+    """Limits the number of open positions; a pending entry counts as one."""
 
     kind: ClassVar[str] = "max_positions"
     title: ClassVar[str] = "Maximum open positions"
     needs: ClassVar[Needs | None] = Needs.HOLDINGS
 
-    positions: int = counted(5, 1, 100000, "positions at once")
+    positions: int = counted(5, 1, 100000, "max open positions")
     lock_minutes: int | None = locking(0, least=0)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

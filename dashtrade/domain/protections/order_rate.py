@@ -16,13 +16,13 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRate:
-    """More orders within a minute than anybody means to send: a runaway alert."""
+    """Blocks entries after too many orders within a minute, such as from a runaway alert."""
 
     kind: ClassVar[str] = "orders_per_minute"
     title: ClassVar[str] = "Orders per minute"
     needs: ClassVar[Needs | None] = Needs.ORDERS
 
-    orders: int = counted(10, 1, 10000, "orders a minute, exits included")
+    orders: int = counted(10, 1, 10000, "max orders per minute, including exits")
     lock_minutes: int | None = locking(15)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

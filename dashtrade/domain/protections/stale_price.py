@@ -16,14 +16,14 @@ NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StalePrice:
-    """No entry at market on a quote older than so many seconds. Holds for everybody; set it to replace the
-    default."""
+    """Blocks market entries on a quote older than a number of seconds. Applies to all users; add your own to
+    replace the default."""
 
     kind: ClassVar[str] = "stale_price"
     title: ClassVar[str] = "Stale price"
     needs: ClassVar[Needs | None] = None
 
-    seconds: int = counted(60, 1, 86400, "seconds that a quote may be old")
+    seconds: int = counted(60, 1, 86400, "max age of a quote (seconds)")
     lock_minutes: int | None = locking(0, least=0)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

@@ -26,23 +26,19 @@ from dashtrade.domain.reasons import Code, reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopStreak:
-    """Several stops (or losing exits) within a look-back lock entries for a while, from the last of them
-    on."""
+    """Blocks entries for a while after several stops (or losing exits) within the look-back, counted from the
+    last one."""
 
     kind: ClassVar[str] = "stop_streak"
     title: ClassVar[str] = "Stop-loss streak"
     needs: ClassVar[Needs | None] = Needs.EXITS
 
-    stops: int = counted(3, 1, 1000, "so many lock entries")
-    look_back_minutes: int = counted(1440, 1, MONTH, "minutes within which they count")
+    stops: int = counted(3, 1, 1000, "losses to trigger")
+    look_back_minutes: int = counted(1440, 1, MONTH, "look-back (minutes)")
     lock_minutes: int | None = locking(60)
-    counts: str = chosen(
-        "stops", ("stops", "losses"), "what counts: stops that lost money, or every losing exit"
-    )
+    counts: str = chosen("stops", ("stops", "losses"), "what counts: losing stops, or all losing exits")
     per: str = chosen(
-        "scope",
-        ("bot", "symbol", "scope"),
-        "counted and locked for each bot, each symbol, or the whole scope",
+        "scope", ("bot", "symbol", "scope"), "applies to: each bot, each symbol, or the whole scope"
     )
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

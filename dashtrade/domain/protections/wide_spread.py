@@ -22,13 +22,13 @@ from dashtrade.domain.reasons import Code, reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WideSpread:
-    """No entry at market while ask and bid are further apart than so many percent."""
+    """Blocks market entries while the spread between bid and ask is wider than a percentage."""
 
     kind: ClassVar[str] = "wide_spread"
     title: ClassVar[str] = "Spread too wide"
     needs: ClassVar[Needs | None] = None
 
-    percent: Decimal = measured("1", "0.001", "100", "percent of the middle between bid and ask")
+    percent: Decimal = measured("1", "0.001", "100", "max spread in % of the mid price")
     lock_minutes: int | None = locking(0, least=0)
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

@@ -49,7 +49,9 @@ def add_account(
     if confirmed or decline_second_factor:
         confirm(acknowledge)
     if user.demo_until is not None and broker != PAPER:
-        raise Refusal("a demo trades on paper", "Turn it into a real account first, on the Account page.")
+        raise Refusal(
+            "a demo trades on paper only", "Turn the demo into a real account first, on the Account page."
+        )
     label = (label or kind.name).strip()[:80]
     sealed = app.vault.encrypt(json.dumps(dict(credentials), sort_keys=True))
     now = app.clock.now()
@@ -128,7 +130,7 @@ def confirm(word: str) -> bool:
         raise Malformed(
             "this account trades with real money",
             where="acknowledge",
-            hint=f'Type or send "{REAL_MONEY}" to say that you mean it.',
+            hint=f'Type or send "{REAL_MONEY}" to confirm.',
         )
     return True
 
@@ -209,7 +211,9 @@ def remove_account(app: App, user: User, account_id: int) -> None:
     def work(conn: sa.Connection) -> None:
         left = table.list_page(conn, user.id, limit=1, account_id=account_id)
         if left:
-            raise Refusal(f"the account still has bots, {left[0].name} among them", "Delete its bots first.")
+            raise Refusal(
+                f"the account still has bots, such as {left[0].name}", "Delete the account's bots first."
+            )
         account_table.change(
             conn, user.id, account_id, deleted_at=now, is_active=False, credentials=app.vault.encrypt("{}")
         )
@@ -231,8 +235,8 @@ def reset_paper(app: App, user: User, account_id: int) -> None:
         ]
     if holding:
         raise Refusal(
-            f"{holding[0].name} still owns something or has an order out",
-            "Close its position first; then reset.",
+            f"{holding[0].name} still has a position or an open order",
+            "Close its position and cancel its orders first; then reset.",
         )
     start_over = app.brokers.of(account).offers.start_over
     if start_over is not None:

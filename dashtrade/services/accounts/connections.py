@@ -69,8 +69,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
         value, error = done.get(timeout=seconds)
     except queue.Empty:
         raise Unavailable(
-            f"the broker did not answer within {seconds:.0f} seconds: test again, and look at its status "
-            "page if this stays."
+            f"the broker did not answer within {seconds:.0f} seconds. Test again; if this stays, check "
+            "the broker's status page."
         ) from None
     if error is not None:
         raise error
@@ -116,21 +116,22 @@ def _warnings(app: App, account: Account, state: AccountState, skew: timedelta |
     found = []
     if state.can_withdraw:
         found.append(
-            "This key may withdraw money. DashTrade never does: make a key without that right, so that "
-            "nobody can."
+            "This API key can withdraw money. DashTrade never withdraws: create a key without that "
+            "permission."
         )
     blocked = [
         name.replace("_", " ") for name in state.permissions if "blocked" in name or "suspended" in name
     ]
     if blocked:
         found.append(
-            f"The broker says {' and '.join(blocked)}: orders will be refused until that is settled there."
+            f"The broker says {' and '.join(blocked)}: orders are refused until that is resolved at the "
+            "broker."
         )
     if skew is not None and abs(skew) > CLOCKS_DIFFER:
         found.append(
             f"This machine's clock is {abs(skew).total_seconds():.0f} s "
-            f"{'behind' if skew > timedelta(0) else 'ahead of'} the broker's: set it by a time "
-            "server, or orders may be refused."
+            f"{'behind' if skew > timedelta(0) else 'ahead of'} the broker's: synchronise the clock with "
+            "a time server, or orders may be refused."
         )
     return found
 

@@ -123,10 +123,10 @@ def resolve(
         current = _mine(conn, user, drift_id)
         if not current.unresolved:
             raise Refusal(
-                f"the drift is {current.status} already", "There is nothing to decide about it any more."
+                f"the position mismatch is already {current.status}", "No decision is needed any more."
             )
         if (current.ours, current.outside, current.theirs) != (seen.ours, seen.outside, seen.theirs):
-            raise Refusal("the figures have changed meanwhile", "Look at them again, then decide.")
+            raise Refusal("the figures have changed meanwhile", "Read the mismatch again, then decide.")
         values: dict[str, Any] = {"status": DriftStatus.RESOLVED, "resolved_at": now, "bot_id": None}
         match way:
             case Way.FREEZE:
@@ -163,7 +163,7 @@ def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
         current = _mine(conn, user, drift_id)
         if current.status is not DriftStatus.FROZEN:
             raise Refusal(
-                f"the drift is {current.status}, and its symbol is not frozen",
+                f"the position mismatch is {current.status}, and its symbol is not frozen",
                 "Only a frozen symbol can be unfrozen.",
             )
         gone = not current.difference
@@ -207,15 +207,18 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
         raise Malformed(
             "bot_id is missing",
             where="bot_id",
-            hint="Say which bot it is given to; the drift lists those that trade the symbol.",
+            hint=(
+                "Name the bot that the difference is assigned to; the mismatch lists the bots that trade "
+                "the symbol."
+            ),
         )
     if bot_id not in bots:
         raise (
             NotFound("bot")
             if bot_table.get(conn, user.id, bot_id) is None
             else Refusal(
-                "the bot trades something else or elsewhere",
-                f"Give it to a bot that trades {drift.symbol.short} on this account.",
+                "the bot trades another symbol or account",
+                f"Assign the difference to a bot that trades {drift.symbol.short} on this account.",
             )
         )
     order = external_orders.assign_difference(
@@ -261,7 +264,7 @@ def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
         price = exact(said, "price")
         if price <= 0:
             raise Malformed(
-                "price is not above 0", where="price", hint="What one piece was traded at, or leave it out."
+                "price is not above 0", where="price", hint="The price per unit of the trade, or omit it."
             )
         return price
     if drift.average_price is not None and not drift.ours + drift.outside:
@@ -274,5 +277,5 @@ def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
         raise NotFound("account")
     quote = prices.quote_now(app, account, drift.symbol, wait=PRICE_WAIT)
     if quote is None:
-        raise Refusal(f"no price of {drift.symbol.short} is known now", "Say the price it was traded at.")
+        raise Refusal(f"no price of {drift.symbol.short} is available now", "Send the price of the trade.")
     return quote.mid

@@ -38,7 +38,7 @@ from dashtrade.tables.readings import AccountReading
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
 FRESH = timedelta(seconds=30)  # what was read longer ago is shown with its age
 LOOKED_EVERY = 15.0  # seconds between two notes to the worker that somebody looks
-UNREAD = "it has not been read yet"
+UNREAD = "the account has not been read yet"
 
 
 class TtlCache:

@@ -81,8 +81,8 @@ def token(
     if verifier is None:
         raise Malformed(
             (
-                "this address belongs to no sign-in that was begun here: it was used before, is older than "
-                "15 minutes, or is of another account"
+                "this address does not belong to a sign-in started here: it was used before, is older "
+                "than 15 minutes, or belongs to another account"
             ),
             where="redirected_to",
             hint=again,
@@ -100,8 +100,9 @@ def token(
     except BadCredentials as error:
         name = app.brokers.kind(broker).name
         raise Refusal(
-            f"{name} did not take this sign-in: the address is more than {steps.code_lives} old or was used "
-            "before, or the app's key, its secret or the callback address differ from those registered there",
+            f"{name} refused this sign-in: the address is more than {steps.code_lives} old or was used "
+            "before, or the app's key, its secret or the callback address differ from those registered "
+            "there",
             again,
         ) from error
     except BrokerError as error:
@@ -209,9 +210,9 @@ def _callback(app: App, account: Account) -> str:
 def _steps(app: App, broker: str) -> BrokerSignIn:
     steps = app.brokers.kind(broker).sign_in
     if steps is None:
-        raise Refusal("this account needs no sign-in", "Give it a new key instead.")
+        raise Refusal("this account needs no sign-in", "Replace the key instead.")
     return steps
 
 
 def _again(steps: BrokerSignIn) -> str:
-    return f"Sign in again by the link, and paste the new address within {steps.code_lives}."
+    return f"Sign in again through the link, and paste the new address within {steps.code_lives}."

@@ -48,8 +48,11 @@ def switch(app: App, actor: User, on: bool) -> None:
             named = ", ".join(f"{bot.name} ({bot.email})" for bot in busy[:SHOWN])
             more = f" and {len(busy) - SHOWN} more" if len(busy) > SHOWN else ""
             raise Refusal(
-                f"bots on live accounts still own something or have an order out: {named}{more}",
-                "Close their positions first: real and simulated positions must not mix.",
+                f"bots on live accounts still have a position or an open order: {named}{more}",
+                (
+                    "Close their positions and cancel their orders first: real and simulated positions must "
+                    "not mix."
+                ),
             )
         paper_table.open_for_live(conn, PaperSettings().starting_cash)
         installation_settings.put_setting(conn, account_table.SIMULATION, "on" if on else "off")

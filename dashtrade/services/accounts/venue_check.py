@@ -31,17 +31,17 @@ def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: W
     can = app.brokers.capabilities(account)
     _check_table(symbol, wish, can)
     if wish.sides is Sides.BOTH and not can.shorts:
-        warn(f"{can.name} cannot sell short: a SELL closes what the bot owns, and opens nothing.")
+        warn(f"{can.name} cannot sell short: a SELL closes the bot's position, and opens nothing.")
     try:
         rules, quote = _asked(app, account, symbol)
     except Rejected as error:
         raise Malformed(
-            error.message, where="symbol", hint="Look at its spelling, or choose another symbol or account."
+            error.message, where="symbol", hint="Check the spelling, or choose another symbol or account."
         ) from error
     except BrokerError as error:
         warn(
-            f"{can.name} could not be asked about {symbol.short}: whether it can be traded there as the "
-            f"bot says is not known. {error.message}"
+            f"{can.name} did not answer about {symbol.short}, so the bot's settings were not checked "
+            f"there. {error.message}"
         )
         return
     if rules.note:
@@ -53,8 +53,8 @@ def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: W
 def warn_of_money(symbol: Symbol, warn: Warn) -> None:
     if money_of := _other_money(symbol):
         warn(
-            f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in it too. "
-            "Nothing is converted; pages write $ all the same."
+            f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in "
+            f"{money_of} too. Nothing is converted, though pages show $."
         )
 
 
@@ -68,9 +68,9 @@ def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Sy
     }
     for coin in sorted(shared & {symbol.base, symbol.quote}):
         warn(
-            f"{coin} is traded by one bot of this account and paid with by another: what is paid is "
-            "missing where it is owned, and shows as a "
-            "difference with the broker. Give one of them an account, or a sub-account, of its own."
+            f"{coin} is traded by one bot of this account and used as payment by another: what the "
+            "second bot pays is missing from the first bot's position, and shows as a position "
+            "mismatch. Use a separate account, or sub-account, for one of them."
         )
 
 
@@ -135,7 +135,7 @@ def _bounded(ask: Callable[[], T]) -> T:
     try:
         return pool.submit(ask).result(PATIENCE)
     except TimeoutError as error:
-        raise Unavailable(f"It did not answer within {PATIENCE:.0f} s.") from error
+        raise Unavailable(f"No answer within {PATIENCE:.0f} s.") from error
     finally:
         pool.shutdown(wait=False)
 
@@ -175,22 +175,22 @@ def _check_size(
     name, size, least = symbol.short, wish.size, max(rules.min_quantity, rules.quantity_step)
     if size.kind is SizeKind.QUANTITY and size.value < least:
         raise Malformed(
-            f"{plain(size.value)} {name} is less than the smallest order at {can.name}, {plain(least)}",
+            f"{plain(size.value)} {name} is below the minimum order at {can.name}, {plain(least)}",
             where="position_size",
-            hint="Make it larger.",
+            hint="Use a larger size.",
         )
     if size.kind is SizeKind.DOLLARS and size.value < rules.min_notional:
         what = (
-            f"{money(size.value)} is less than the smallest order of {name} at {can.name}, "
+            f"{money(size.value)} is below the minimum order of {name} at {can.name}, "
             f"{money(rules.min_notional)}"
         )
-        raise Malformed(what, where="position_size", hint="Make it larger.")
+        raise Malformed(what, where="position_size", hint="Use a larger size.")
     if quote is None or size.kind not in (SizeKind.QUANTITY, SizeKind.DOLLARS):
         return
     sized = entry_size(size, price=quote.ask, equity=ZERO, owned=ZERO, rules=rules)
     if isinstance(sized, SizeRefused):
-        warn(f"At today's price an entry would not make an order: {words(sized.reason)}.")
+        warn(f"At the current price an entry would be refused: {words(sized.reason)}.")
     if wish.sides is Sides.BOTH and can.shorts and not rules.shortable:
         warn(
-            f"{name} cannot be sold short at {can.name}: a SELL closes what the bot owns, and opens nothing."
+            f"{name} cannot be sold short at {can.name}: a SELL closes the bot's position, and opens nothing."
         )

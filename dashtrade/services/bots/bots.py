@@ -80,7 +80,7 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
     except exc.IntegrityError:
         raise Refusal(
             f"the account already has a bot for {symbol.short} on {timeframe.shown}",
-            "Change that one, or use another timeframe or account.",
+            "Edit that bot, or use another timeframe or account.",
         ) from None
 
 
@@ -105,8 +105,8 @@ def change_bot(
     for name in given:
         if name in spec.BY_NAME and spec.BY_NAME[name].fixed:
             raise Refusal(
-                f"a bot's {name} cannot be changed, as its history belongs to it",
-                "Make another bot, and delete this one.",
+                f"a bot's {name} cannot be changed, as the bot's history depends on it",
+                "Create another bot, and delete this one.",
             )
     settings = read_settings(given, bot)
     if concerns_broker(given):
@@ -171,17 +171,15 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
         if current is None:
             raise NotFound("bot")
         if any(order.bot_id == bot_id for order in order_table.open_in_account(conn, current.account_id)):
-            raise Refusal(
-                "the bot has an order out", "Take it back with a cancel signal, or wait until it has ended."
-            )
+            raise Refusal("the bot has an open order", "Cancel the order, or wait until it has ended.")
         if current.position.quantity and position == "hand_over" and hand_to is not None:
             _hand_over(conn, user, current, hand_to, now)
         elif current.position.quantity:
             raise Refusal(
                 f"the bot owns {plain(current.position.quantity)} {current.symbol.short}",
                 (
-                    "Add ?position=close to close it first, or ?position=hand_over&to=BOT_ID to give it to "
-                    "another bot."
+                    "Add ?position=close to close the position first, or ?position=hand_over&to=BOT_ID "
+                    "to assign it to another bot."
                 ),
             )
         table.change(
@@ -206,12 +204,13 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: dat
         raise NotFound("bot")
     if (heir.account_id, heir.symbol) != (bot.account_id, bot.symbol):
         raise Refusal(
-            "the other bot trades something else or elsewhere",
-            "Hand it to a bot of the same account and symbol.",
+            "the other bot trades another symbol or account",
+            "Assign the position to a bot of the same account and symbol.",
         )
     if heir.position.quantity or heir.status != "READY":
         raise Refusal(
-            "the other bot owns something itself or has an order out", "Hand it to a bot that owns nothing."
+            "the other bot has a position or an open order",
+            "Assign the position to a bot without a position.",
         )
     fill_table.give_lots(conn, user.id, bot.id, heir.id)
     trip_table.hand_over(conn, user.id, bot.id, heir.id)

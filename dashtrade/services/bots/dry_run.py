@@ -103,14 +103,14 @@ def _run(
 
 
 def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
-    before = [f"waits {signal.delay.total_seconds():g} s, as the alert says"] if signal.delay else []
+    before = [f"waits {signal.delay.total_seconds():g} s, as set in the alert"] if signal.delay else []
     plan = plan_for(signal, bot.exit_plan)
     for _ in range(ROUNDS):
         match decide(signal, view):
             case Delay(reason=why) if why:
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
             case Delay(due_at=due_at):
-                before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as the bot is set")
+                before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as set in the bot")
                 view = replace(view, received_at=view.received_at - (due_at - view.received_at))
             case CancelFirst(order_ids=ids, reason=why):
                 before.append(f"cancels {len(ids)} order(s): {words(why)}")

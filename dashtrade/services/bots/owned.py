@@ -67,7 +67,7 @@ def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int
         ids = {account.id for account in covered(scope, accounts_of(app, user))}
         rows = [row for row in rows if row.account_id in ids]
     often = Counter(row.name for row in rows)
-    return {row.id: row.name if often[row.name] == 1 else f"{row.name} (no. {row.id})" for row in rows}
+    return {row.id: row.name if often[row.name] == 1 else f"{row.name} (#{row.id})" for row in rows}
 
 
 def last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, str]:

@@ -45,7 +45,7 @@ def _size_as_two(given: Mapping[str, Any]) -> Mapping[str, Any]:
         raise Malformed(
             "position_size is missing",
             where="position_size",
-            hint='Send it as "5000", with position_size_type if it is not dollars.',
+            hint='Send a size such as "5000", with position_size_type if it is not in dollars.',
         )
     if isinstance(size, str) and size.strip().endswith("%"):
         return {**given, "position_size": size.strip()[:-1], "position_size_type": "percent_of_equity"}
@@ -59,7 +59,7 @@ def _check(settings: BotSettings) -> None:
         PERCENT.read(size.value, "position_size")
     if size.kind in RISK_SIZES and plan.stop_loss is None and not settings.allow_alert_size:
         # the size is what the stop-loss would lose
-        hint = "Set stop_loss too, or size_override where every alert brings its own size."
+        hint = "Set stop_loss too, or size_override if every alert has its own size."
         raise Malformed("a size by risk needs a stop-loss", where="position_size_type", hint=hint)
     if plan.break_even and not plan.take_profits:
         raise Malformed(

@@ -53,7 +53,7 @@ SETTINGS = (
         name="account_id",
         attribute="account_id",
         label="Account",
-        help="The broker account it trades on.",
+        help="The broker account that the bot trades on.",
         group=Group.PLACE,
         kind=Parsed(hint="The account's id.", parse=_account_id, write=int),
         accepts=str | int | float | None,
@@ -64,7 +64,7 @@ SETTINGS = (
         name="symbol",
         attribute="symbol",
         label="Symbol",
-        help="What it trades, as its alerts write it.",
+        help="The symbol that the bot trades, as its alerts write it.",
         group=Group.PLACE,
         kind=Parsed(
             hint="Such as AAPL, NASDAQ:TSLA or BTCUSD.", parse=Symbol.parse, write=attrgetter("text")
@@ -77,7 +77,7 @@ SETTINGS = (
         name="timeframe",
         attribute="timeframe",
         label="Timeframe",
-        help="The timeframe of its alerts, as they write it.",
+        help="The timeframe of the bot's alerts, as they write it.",
         group=Group.PLACE,
         kind=Parsed(hint="Such as 15 Min, 1H or D.", parse=Timeframe.parse, write=attrgetter("shown")),
         accepts=str | int | None,
@@ -88,14 +88,14 @@ SETTINGS = (
         name="name",
         attribute="name",
         label="Name",
-        help="What it is called; left out: its symbol and timeframe.",
+        help="The bot's name; if omitted, its symbol and timeframe.",
         group=Group.PLACE,
         kind=Text(most=100),
     ),
     SettingSpec(
         name="position_size",
         attribute="size.value",
-        label="Size of a trade",
+        label="Order size",
         help="How much one entry buys or sells.",
         group=Group.TRADE,
         kind=Number(hint='A number above 0; "5%" is a percentage of equity.', above=0),
@@ -105,17 +105,17 @@ SETTINGS = (
     SettingSpec(
         name="position_size_type",
         attribute="size.kind",
-        label="Counted in",
-        help="What the size counts; with either of the last two, it is what the stop-loss would lose.",
+        label="Size type",
+        help="The unit of the size; with either of the last two, the amount that the stop-loss would lose.",
         group=Group.TRADE,
         kind=ChoiceKind(
             options={
                 "dollars": ChoiceOption(value=SizeKind.DOLLARS, label="Dollars"),
                 "quantity": ChoiceOption(value=SizeKind.QUANTITY, label="Shares or coins"),
                 "percent_of_equity": ChoiceOption(value=SizeKind.EQUITY_PERCENT, label="% of equity"),
-                "risk_dollars": ChoiceOption(value=SizeKind.RISK_DOLLARS, label="Dollars lost at the stop"),
+                "risk_dollars": ChoiceOption(value=SizeKind.RISK_DOLLARS, label="Risk per trade, $"),
                 "risk_percent": ChoiceOption(
-                    value=SizeKind.RISK_PERCENT, label="% of equity lost at the stop"
+                    value=SizeKind.RISK_PERCENT, label="Risk per trade, % of equity"
                 ),
             },
             also={"equity_percent": SizeKind.EQUITY_PERCENT},
@@ -126,8 +126,8 @@ SETTINGS = (
     SettingSpec(
         name="size_override",
         attribute="allow_alert_size",
-        label="Alerts may set their own size",
-        help="An alert with a size is sized by it, instead of the bot's size.",
+        label="Use size from alerts",
+        help="If the alert has a size, it replaces the bot's size.",
         group=Group.ORDERS,
         kind=Flag(),
     ),
@@ -136,8 +136,8 @@ SETTINGS = (
         attribute="risk_limit_percent",
         label=MAX_LOSS_PER_POSITION,
         help=(
-            "A position that has lost this share of its cost is closed at market, and the bot pauses until "
-            "it is resumed. After a stop-loss, the bot goes on trading."
+            "A position that has lost this share of its cost is closed at market, and the bot is paused "
+            "until resumed. After a stop-loss the bot continues trading."
         ),
         group=Group.LIMITS,
         kind=PERCENT,
@@ -149,7 +149,10 @@ SETTINGS = (
         name="daily_loss_limit",
         attribute="daily_loss_limit",
         label="Daily loss limit",
-        help="Once the bot has lost this much in a day, its position is closed and it pauses until resumed.",
+        help=(
+            "Once the bot has lost this much in a day, its position is closed and the bot is paused until "
+            "resumed."
+        ),
         group=Group.LIMITS,
         kind=MONEY,
         nullable=True,
@@ -158,7 +161,7 @@ SETTINGS = (
     SettingSpec(
         name="max_position_size",
         attribute="max_position_size",
-        label="Largest position",
+        label="Max position size",
         help="An entry that would make the position worth more is refused.",
         group=Group.LIMITS,
         kind=MONEY,
@@ -169,7 +172,7 @@ SETTINGS = (
         name="sides",
         attribute="sides",
         label="Direction",
-        help="Which positions it opens; left out on an account without short selling: long.",
+        help="Which positions the bot opens; if omitted on an account without short selling: long.",
         group=Group.TRADE,
         kind=choice({Sides.BOTH: "Long and short", Sides.LONG: "Long only", Sides.SHORT: "Short only"}),
         at_broker=True,
@@ -178,18 +181,18 @@ SETTINGS = (
     SettingSpec(
         name="order_type",
         attribute="order_type",
-        label="Orders",
-        help="The type of its entries, where the alert does not say.",
+        label="Order type",
+        help="The order type of entries, if the alert has none.",
         group=Group.TRADE,
         kind=choice({OrderType.MARKET: "Market", OrderType.LIMIT: "Limit"}),
         at_broker=True,
-        page_hint="Choose the other kind, or another account.",
+        page_hint="Choose the other order type, or another account.",
     ),
     SettingSpec(
         name="limit_offset_percent",
         attribute="limit_offset_percent",
         label="Limit price offset",
-        help="How much better than the market price a limit order is placed; negative: worse.",
+        help="How much better than the market price limit orders are placed; negative: worse.",
         group=Group.ORDERS,
         kind=Number(
             hint="From -50 to 50 percent; positive is a better price than the market's.",
@@ -201,8 +204,8 @@ SETTINGS = (
     SettingSpec(
         name="cooldown_seconds",
         attribute="cooldown_seconds",
-        label="Pause between entries",
-        help="An entry within this time after the last one is refused.",
+        label="Cooldown",
+        help="Entries within this time after the last entry are refused.",
         group=Group.LIMITS,
         kind=Number(
             hint=f"A whole number from 0 to {WEEK}.", unit=Unit.SECONDS, least=0, most=WEEK, whole=True
@@ -213,7 +216,7 @@ SETTINGS = (
         name="windows",
         attribute="windows",
         label="Trading hours",
-        help="Positions are opened within these hours only; an empty list: always.",
+        help="Positions are opened within these hours only; empty list: always.",
         group=Group.HOURS,
         kind=Windows(),
         empty="Always",
@@ -222,15 +225,15 @@ SETTINGS = (
         name="time_zone",
         attribute="time_zone",
         label="Time zone",
-        help="Of its trading hours, and of the time at which positions are closed.",
+        help="Applies to the trading hours and to the time at which positions are closed.",
         group=Group.HOURS,
         kind=TimeZone(),
     ),
     SettingSpec(
         name="orders_per_day",
         attribute="orders_per_day",
-        label="Entries a day",
-        help="Further entries of the day are refused.",
+        label="Max entries per day",
+        help="Further entries on the same day are refused.",
         group=Group.LIMITS,
         kind=Number(hint="A whole number from 1 to 100000.", above=0, most=100_000, whole=True),
         nullable=True,
@@ -240,20 +243,17 @@ SETTINGS = (
         name="when_closed",
         attribute="when_closed",
         label="Entries while the market is closed",
-        help="What happens to an entry that comes while the market is closed.",
+        help="What happens to an entry that arrives while the market is closed.",
         group=Group.ORDERS,
         kind=choice(
-            {
-                WhenClosed.REFUSE: "Refused",
-                WhenClosed.WAIT: "Queued until the market opens, then re-evaluated",
-            }
+            {WhenClosed.REFUSE: "Refuse", WhenClosed.WAIT: "Queue until the market opens, then re-evaluate"}
         ),
     ),
     SettingSpec(
         name="take_profit",
         attribute="exit_plan.take_profits",
         label="Target",
-        help="For entries whose alert brings no take-profit.",
+        help="For entries whose alert has no take-profit.",
         group=Group.EXITS,
         kind=TakeProfits(),
         nullable=True,
@@ -263,7 +263,7 @@ SETTINGS = (
         name="stop_loss",
         attribute="exit_plan.stop_loss",
         label="Stop",
-        help="For entries whose alert brings no stop-loss.",
+        help="For entries whose alert has no stop-loss.",
         group=Group.EXITS,
         kind=StopLoss(),
         nullable=True,
@@ -303,12 +303,15 @@ SETTINGS = (
         name="time_in_force",
         attribute="order_defaults.time_in_force",
         label="Time in force",
-        help="How long an entry order stands, where the alert does not say; null: as is usual for it.",
+        help=(
+            "How long an entry order stays open, if the alert has no time in force; null: the default of "
+            "the order type."
+        ),
         group=Group.ORDERS,
         kind=choice({value: word.upper() for word, value in TIMES_IN_FORCE.items()}),
         nullable=True,
         at_broker=True,
-        page_hint="Choose another one, or another account.",
+        page_hint="Choose another time in force, or another account.",
     ),
     SettingSpec(
         name="extended_hours",
@@ -325,7 +328,7 @@ SETTINGS = (
         name="delay_seconds",
         attribute="order_defaults.delay",
         label="Delay entries by",
-        help="An entry is carried out this long after its alert.",
+        help="Entries are executed this long after their alert.",
         group=Group.ORDERS,
         kind=Span(unit=Unit.SECONDS, reader=read_span(DAY, zero=True), least=0, most=DAY),
         nullable=True,
@@ -335,7 +338,7 @@ SETTINGS = (
         name="cancel_first",
         attribute="order_defaults.cancel_first",
         label="Cancel open orders before an entry",
-        help="Orders of the bot that are not filled yet are cancelled before an entry.",
+        help="The bot's open orders are cancelled before an entry.",
         group=Group.ORDERS,
         kind=Flag(),
         nullable=True,

@@ -83,7 +83,5 @@ def check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | Non
         case "bot" if scope_id and table.get(conn, user.id, scope_id):
             return scope_id
     if scope_id is None:
-        raise Malformed(
-            f"the scope {scope} needs an id", where="id", hint=f"Send the id of the {scope} that is meant."
-        )
+        raise Malformed(f"the scope {scope} needs an id", where="id", hint=f"Send the id of the {scope}.")
     raise NotFound(scope)

@@ -49,7 +49,7 @@ def start(app: App, *, address: str) -> int:
             return _start(app, address)
     except NotMyTurn:
         raise Denied(
-            "others are beginning a demo at this moment", "Try again in a moment.", retry_after=5
+            "other users are starting demos at this moment", "Try again in a moment.", retry_after=5
         ) from None
 
 
@@ -67,20 +67,20 @@ def _start(app: App, address: str) -> int:
 
 def _check_room(app: App, address: str) -> None:
     if not admin.demo_offered(app):
-        raise Denied("there is no demo here", "Ask an admin for an invitation.")
+        raise Denied("this installation offers no demo", "Ask an admin for an invitation.")
     now = app.clock.now()
     with app.db.read() as conn:
         here, alive = table.demos_from(conn, address, now - timedelta(hours=1)), table.demos_alive(conn)
     if here >= PER_HOUR:
         raise Denied(
-            "enough demos were begun from your address",
-            "Go on with one of them, or come back in an hour.",
+            "too many demos were started from your address",
+            "Continue with one of them, or try again in an hour.",
             retry_after=3600,
         )
     if alive >= MOST:
         raise Denied(
-            "all demos are taken at the moment",
-            "Come back later: one that nobody uses ends after 30 days.",
+            "all demos are in use at the moment",
+            "Try again later: unused demos end after 30 days.",
             retry_after=3600,
         )
 
@@ -134,8 +134,8 @@ def check_alerts(app: App, user: User) -> None:
     with app.db.read() as conn:
         if not signal_table.room_for(conn, user.id, ALERTS):
             raise Refusal(
-                f"this demo has had its {ALERTS:,} alerts",
-                "Turn it into a real account first, on the Account page.",
+                f"this demo has used its {ALERTS:,} alerts",
+                "Turn the demo into a real account first, on the Account page.",
             )
 
 

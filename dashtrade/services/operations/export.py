@@ -59,7 +59,8 @@ def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
     """Recorded first, and refused to those who only look at somebody's pages."""
     if user.viewer:
         raise Refusal(
-            "these are somebody else's pages", "Leave the view first; only they can take their data along."
+            "you are viewing another user's pages",
+            "Exit the view first; only the user can export their own data.",
         )
     now = app.clock.now()
     app.db.write(
@@ -130,9 +131,7 @@ def _cell(value: Any) -> Any:
 
 _ABOUT = (
     "Your data in DashTrade: profile.json, and one CSV file per kind of record, oldest first. Times are "
-    "UTC, money is exact.\r\n"
-    "Passwords, tokens, broker credentials and secrets are left out: they open things, and DashTrade "
-    "itself keeps most of them sealed.\r\n"
+    "UTC, money is exact.\r\nPasswords, tokens, broker credentials and secrets are left out.\r\n"
 )
 
 

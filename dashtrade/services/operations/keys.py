@@ -29,7 +29,7 @@ def check_key(app: App) -> None:
             lambda conn: installation_settings.put_setting(conn, CHECK, app.vault.encrypt("dashtrade"))
         )
     elif app.vault.decrypt(sealed) != "dashtrade":
-        raise WrongKey("The encryption key does not fit this database.")
+        raise WrongKey("The encryption key does not match this database.")
 
 
 def rotate_all(app: App) -> int:

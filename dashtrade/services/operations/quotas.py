@@ -54,7 +54,7 @@ PROTECTIONS = Quota(
     kind="protections", what="protections", most=200, a_day=1000, room="Remove one that you do not need."
 )
 API_TOKENS = Quota(
-    kind="api_tokens", what="API tokens", most=50, a_day=200, room="Revoke one that nothing uses."
+    kind="api_tokens", what="API tokens", most=50, a_day=200, room="Revoke one that is not used."
 )
 INVITATIONS = Quota(
     kind="invitations",
@@ -75,17 +75,18 @@ def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
         and table.made(conn, user.id, quota.kind) >= quota.demo
     ):
         raise Refusal(
-            f"a demo has room for {quota.demo} {quota.what}, deleted ones too",
-            "Turn it into a real account first, on the Account page.",
+            f"a demo can have {quota.demo} {quota.what}, deleted ones included",
+            "Turn the demo into a real account first, on the Account page.",
         )
     if quota.most is not None and table.count(conn, user.id, quota.kind, now) >= quota.most:
-        raise Refusal(
-            f"you have {quota.most} {quota.what}, the most a user can have, so none was added", quota.room
-        )
+        raise Refusal(f"you have {quota.most} {quota.what}, the maximum per user; none was added", quota.room)
     if table.made(conn, user.id, quota.kind, now - DAY) >= quota.a_day:
         raise Refusal(
-            f"you made {quota.a_day:,} {quota.what} within a day, deleted ones too, so none was added",
-            "Go on tomorrow.",
+            (
+                f"you created {quota.a_day:,} {quota.what} within a day, deleted ones included, the maximum "
+                "per user; none was added"
+            ),
+            "Try again tomorrow.",
         )
 
 
@@ -109,12 +110,9 @@ def stored(app: App, user: User) -> int:
 
 def full(most: int) -> Refusal:
     return Refusal(
+        (f"the {most // MB:,} MB of storage per user are used up: this alert was refused and is not stored"),
         (
-            f"the {most // MB:,} MB that are stored of one user are used up, so this alert was not taken and "
-            "is not kept"
-        ),
-        (
-            "Exits of what your bots hold still pass. Ask whoever runs this installation for more room "
+            "Exits of your bots' positions still pass. Ask the operator of this installation for more "
             "(DASHTRADE_USER_MB)."
         ),
     )

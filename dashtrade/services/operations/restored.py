@@ -78,8 +78,8 @@ def _bring_up_to_date(db: Database, incoming: Path) -> None:
         db.migrate()
     except CommandError as error:
         raise ValueError(
-            f"this backup is of a newer DashTrade, nothing was changed ({error})\n  Update DashTrade, then "
-            "restore it."
+            f"this backup was made by a newer DashTrade; nothing was changed ({error})\n  Update "
+            "DashTrade, then restore it."
         ) from error
 
 
@@ -138,7 +138,7 @@ def _tokens(
     for key, user in here.items():
         if key not in before.users:
             if token_table.end_webhook_tokens(conn, user.id, now=now, until=None):
-                said[user.email] = "revoked, as this user was gone when the backup was put back"
+                said[user.email] = "revoked, as this user no longer existed before the restore"
             continue
         for row in newer[user.id]:
             kept = mine[user.id].get(row.token_hash)
@@ -147,36 +147,36 @@ def _tokens(
                 token_table.add_webhook_token(conn, user.id, **values)
                 if row.revoked_at is None:
                     said[user.email] = (
-                        "rotated since the backup: the newer token works, the backup's does not"
+                        "rotated after the backup: the newer token works, the one in the backup does not"
                     )
             elif (kept.revoked_at, kept.expires_at) != (row.revoked_at, row.expires_at):
                 token_table.put_webhook_end(
                     conn, kept.id, revoked_at=row.revoked_at or kept.revoked_at, expires_at=row.expires_at
                 )
-                said.setdefault(user.email, "revoked since the backup, and still is")
+                said.setdefault(user.email, "revoked after the backup, and still revoked")
     return said
 
 
 def in_words(done: Restored) -> str:
     lines = [
         (
-            "Every session, sign-in, API token, password link and invitation has ended: sign in again, and "
-            "make new API tokens."
+            "Every session, sign-in, API token, password link and invitation has ended: sign in again, "
+            "and create new API tokens."
         )
     ]
     if not done.compared:
         lines.append(
-            "What was revoked since the backup is not known: webhook tokens are as in the backup. If one "
-            "was rotated since then because "
-            "somebody else had it, rotate it again (Setup, or POST /api/v1/webhook-token/rotate)."
+            "Revocations after the backup are unknown: webhook tokens are as in the backup. If a token "
+            "was rotated since then because somebody else had it, rotate it again (Setup, or POST "
+            "/api/v1/webhook-token/rotate)."
         )
     elif not done.webhook_tokens:
         lines.append("No webhook token changed since the backup.")
     lines += [f"Webhook token of {email}: {what}." for email, what in done.webhook_tokens.items()]
     if done.as_in_the_backup:
         lines.append(
-            "These changed since the backup and are again as they were in it; look whether that is what "
-            "you want:"
+            "These changed after the backup and are back to their state in the backup; check whether you "
+            "want that:"
         )
         lines += [f"  {email}: {', '.join(names)}" for email, names in done.as_in_the_backup.items()]
     return "\n".join(lines)

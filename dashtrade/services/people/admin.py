@@ -69,7 +69,9 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
     require(actor, Permission.MANAGE_ROLES)
     user, now = user_of(app, actor, user_id), app.clock.now()
     if user.demo_until is not None:
-        raise Refusal("a demo account has no other role", "Its user can turn it into a real account first.")
+        raise Refusal(
+            "a demo account has no other role", "The user can turn the demo into a real account first."
+        )
 
     def work(conn: sa.Connection) -> None:
         if role is not Role.SUPERADMIN:
@@ -122,7 +124,7 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
 def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     user = user_of(app, actor, user_id)
     if not user.second_factor:
-        raise Refusal("their second factor is off already", "There is nothing to do.")
+        raise Refusal("the user's two-factor sign-in is already off", "No action is needed.")
     second_factor.remove(
         app, user_id, actor=actor.id, action="second factor taken off by an admin", by=actor.email
     )
@@ -132,12 +134,10 @@ def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
     """With everything of theirs; `confirm` is their email, typed."""
     user = user_of(app, actor, user_id)
     if user.id == actor.id:
-        raise Refusal("this is yourself", "Delete your own account on the Account page.")
+        raise Refusal("this is your own account", "Delete your own account on the Account page.")
     if confirm.strip().lower() != user.email:
         raise Malformed(
-            "this is not the user's email",
-            where="confirm",
-            hint="Type the email of the account that is to go.",
+            "this is not the user's email", where="confirm", hint="Type the email of the account to delete."
         )
     removal.remove(app, user_id, actor=actor.id, action="user deleted")
 

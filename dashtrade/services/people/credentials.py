@@ -133,7 +133,7 @@ def rescue(app: App, email: str) -> str:
 def _link(app: App, user: User, *, actor: User | None) -> str:
     if user.demo_until is not None:
         raise Refusal(
-            "a demo has no password", "Its user can turn it into a real account, on the Account page."
+            "a demo has no password", "The user can turn the demo into a real account, on the Account page."
         )
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
@@ -172,7 +172,7 @@ def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
     found = table.link(conn, code_hash, now)
     user = people_table.by_id(conn, found.user_id) if found else None
     if found is None or user is None or not user.is_active or not _still_may(conn, found.made_by, user):
-        raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+        raise Denied("this link is invalid, used or expired", "Ask an admin for a new one.")
     return user
 
 
@@ -217,7 +217,7 @@ def _put_password(
 
     def work(conn: sa.Connection) -> None:
         if link and not (_whose(conn, link, now) and table.use_link(conn, link, now)):
-            raise Denied("this link is wrong, used or too old", "Ask an admin for a new one.")
+            raise Denied("this link is invalid, used or expired", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         session_table.remove_sessions(conn, user_id, keep=keep)
         token_table.revoke_api_tokens(

@@ -43,10 +43,10 @@ def may_join(app: App, code: str | None, email: str) -> Any:
                 good = found is not None and found.email in ("", email) and still_invites(conn, found)
             if good:
                 return found
-            raise Denied("the invitation is wrong, used or too old", "Ask an admin for a new one.")
+            raise Denied("the invitation is invalid, used or expired", "Ask an admin for a new one.")
         case "invite":
-            raise Denied("joining needs an invitation", "Ask an admin for one.")
-    raise Denied("nobody can sign up here", "An admin can add you.")
+            raise Denied("sign-up is by invitation only", "Ask an admin for one.")
+    raise Denied("sign-up is closed", "Ask an admin of this installation.")
 
 
 def still_invites(conn: sa.Connection, invitation: Any) -> bool:

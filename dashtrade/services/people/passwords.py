@@ -55,7 +55,7 @@ def check(password: str, *personal: str) -> None:
         [part for own in personal for part in re.split(r"[@.\s]", own.lower()) if len(part) > 2],
     ):
         raise Malformed(
-            "this password is one of those that are tried first",
+            "this password is too common",
             where="password",
             hint="Three or four words in a row make a good one.",
         )

@@ -24,5 +24,5 @@ def require_over(actor: User, other: User) -> None:
                 f"only a superadmin may change the account of {'an' if other.role[0] == 'a' else 'a'} "
                 f"{other.role}"
             ),
-            "Ask one of them.",
+            "Ask a superadmin.",
         )

@@ -36,11 +36,8 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
         busy = admin_queries.busy_for_real(conn, user_id)
         if busy:
             raise Refusal(
-                f"{busy[0].name} still owns something or has an order out on a live account",
-                (
-                    "Close the positions of its live accounts first: afterwards nobody would know whose they "
-                    "are."
-                ),
+                f"{busy[0].name} still has a position or an open order on a live account",
+                ("Close the positions on live accounts first: after the deletion no bot owns them."),
             )
         message_table.record(conn, actor=actor, action=action, now=now, subject=user_id, address=address)
         message_table.forget_name(conn, user_id, user.email)
@@ -67,7 +64,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
 def keep_a_superadmin(conn: sa.Connection, user_id: int) -> None:
     """Nobody may take away the last one, themselves included: there would be no way back in."""
     if table.lock_superadmins(conn) == [user_id]:
-        raise Refusal("this is the last superadmin", "Make somebody else a superadmin first.")
+        raise Refusal("this is the last superadmin", "Give another user the role superadmin first.")
 
 
 def finish(app: App) -> int:
@@ -83,4 +80,4 @@ def _remove_rows(app: App, user_id: int) -> None:
     while app.db.write(lambda conn: admin_queries.remove_some(conn, user_id, AT_ONCE)):
         pass
     app.db.write(lambda conn: admin_queries.remove_user(conn, user_id))
-    log.info("user %s is gone, with everything of theirs", user_id)
+    log.info("user %s and all their data are deleted", user_id)

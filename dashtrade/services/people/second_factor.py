@@ -46,9 +46,9 @@ def enable(
     step = totp.step_of(secret, _digits(code), now)
     if step is None:
         raise Malformed(
-            "this code does not fit",
+            "this code is wrong",
             where="code",
-            hint="Type the six digits that the app shows now; the phone's clock must be right.",
+            hint="Enter the six digits that the app shows now, and check that the phone's clock is right.",
         )
     codes, sealed = _new_codes(), app.vault.encrypt(secret)
 
@@ -111,7 +111,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | 
 def renew_codes(app: App, user: User, *, password: str, address: str) -> list[str]:
     """New recovery codes; the old ones are worth nothing any more."""
     if not user.second_factor:
-        raise Refusal("the second factor is off", "Switch it on first.")
+        raise Refusal("two-factor sign-in is off", "Switch on two-factor sign-in first.")
     users.check_own_password(app, user, password, address, where="password")
     codes, now = _new_codes(), app.clock.now()
 
@@ -137,8 +137,8 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
         return
     if not code.strip():
         raise CodeNeeded(
-            "this account needs a code of its authenticator app",
-            'Send it as "code"; a recovery code will do.',
+            "this account needs a code from its authenticator app",
+            'Send the code as "code"; a recovery code works too.',
         )
     known = throttle.is_known(app, user.id, device)
     keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
@@ -159,12 +159,12 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
         _warn(app, user, address)
     if locked:
         raise Denied(
-            f"the app's codes are not taken any more, after {table.LOCKED_AFTER} wrong ones in a row",
-            "Use a recovery code, or ask an admin to take off the second factor.",
+            f"codes from the app are locked after {table.LOCKED_AFTER} wrong ones in a row",
+            "Use a recovery code, or ask an admin to remove two-factor sign-in.",
         )
     raise Denied(
         "this code is wrong or was used",
-        "Wait for the app's next code and type that, or use a recovery code.",
+        "Wait for the app's next code and enter that, or use a recovery code.",
     )
 
 
@@ -194,7 +194,7 @@ def of_ticket(app: App, given: str) -> tuple[User, bool]:
                 fits = user is not None and _state(conn, user.email) == said["state"]
             if user is not None and user.is_active and fits:
                 return user, said["remember"]
-    raise Denied("that took too long", "Type email and password again.")
+    raise Denied("the sign-in took too long", "Type email and password again.")
 
 
 def _right(app: App, user: User, code: str, address: str, *, locked: bool) -> bool:

@@ -47,9 +47,9 @@ def put(app: App, actor: User, required: bool) -> None:
             return
         installation_settings.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
         done = (
-            "second factor required of everybody"
+            "second factor required of all users"
             if required
-            else "second factor no longer required of everybody"
+            else "second factor no longer required of all users"
         )
         message_table.record(conn, actor=actor.id, action=done, now=now)
         _tell(conn, required, now)
@@ -96,11 +96,11 @@ def _declined(*, has: bool, required: bool, declines: bool) -> bool:
         raise _required()
     if not declines:
         raise Malformed(
-            "real money asks for a second factor, and you have none",
+            "a live account requires two-factor sign-in, which you have not set up",
             where="decline_second_factor",
             hint=(
-                "Set it up on the Account page; or send true, and whoever gets your password can trade "
-                "your money."
+                "Set it up on the Account page; or send true to continue without it: anyone who gets "
+                "your password can then trade your money."
             ),
         )
     return True
@@ -108,8 +108,8 @@ def _declined(*, has: bool, required: bool, declines: bool) -> bool:
 
 def _required() -> Refusal:
     return Refusal(
-        "this installation requires a second factor",
-        "Set it up, or keep it: a superadmin requires it of everybody here.",
+        "this installation requires two-factor sign-in",
+        "A superadmin requires two-factor sign-in for all users: set it up, and keep it on.",
     )
 
 

@@ -204,17 +204,19 @@ def add_api_token(
     name = " ".join(name.split())[:60]
     if not name:
         raise Malformed(
-            "a token needs a name", where="name", hint="Say what will use it, such as: reporting script."
+            "a token needs a name",
+            where="name",
+            hint="Name the program that uses the token, such as: reporting script.",
         )
     if not 1 <= days <= 365:
-        raise Malformed("a token lives from 1 to 365 days", where="days", hint="Choose fewer days.")
+        raise Malformed(
+            "a token expires after 1 to 365 days", where="days", hint="Choose a number in that range."
+        )
     if user.demo_until is not None:
-        raise Refusal("a demo has no API tokens", "Turn it into a real account first, on this page.")
+        raise Refusal("a demo has no API tokens", "Turn the demo into a real account first, on this page.")
     if not scopes:
         raise Malformed(
-            "a token without a scope can do nothing",
-            where="scopes",
-            hint=f"Choose at least one: {', '.join(TokenScope)}.",
+            "a token needs at least one scope", where="scopes", hint=f"Choose from: {', '.join(TokenScope)}."
         )
     users.check_own_password(app, user, password, address, where="password")
     token, now = "dt_" + secrets.token_urlsafe(32), app.clock.now()

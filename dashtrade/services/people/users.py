@@ -159,7 +159,7 @@ def check_free(conn: sa.Connection, email: str) -> None:
     signal_table.lock_key(conn, f"email|{email}")
     if table.by_email(conn, email):
         raise Malformed(
-            "there is an account with this email already",
+            "an account with this email already exists",
             where="email",
             hint="Sign in, or use another address.",
         )
@@ -190,7 +190,9 @@ def _checked(
     right = passwords.matches(password, found[1] if found else passwords.NOBODY)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
         app.notes.note("sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
-        raise Denied("email or password is wrong", "Check both. An admin can make you a new password.")
+        raise Denied(
+            "email or password is wrong", "Check both. An admin can send you a link for a new password."
+        )
     throttle.right(app, keys)
     return found[0]
 
@@ -214,7 +216,7 @@ def check_own_password(app: App, user: User, password: str, address: str, *, whe
         if denied.retry_after:
             raise
         raise Malformed(
-            "the current password is wrong", where=where, hint="Type the one you sign in with."
+            "the current password is wrong", where=where, hint="Enter the password you sign in with."
         ) from None
 
 

@@ -50,7 +50,7 @@ def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
         current = bot_positions.load(conn, bot_id)
         if not current.position.quantity:
             raise Refusal(
-                "the bot owns nothing that exits could be for",
+                "the bot has no position to set exits for",
                 "Set exits for its next entries in the bot's own settings.",
             )
         exits = _changed(current, given, plan, until, mark, now)
@@ -90,7 +90,7 @@ def _changed(
     now: datetime,
 ) -> ExitState:
     entry = bot.position.average_price
-    assert entry is not None, "it owns something"
+    assert entry is not None, "the bot has a position"
     before = bot.exits or ExitState()
     step = before.price_step or usual_price_step(bot.symbol, entry)
     sign, where = bot.position.side.sign, mark if mark is not None else entry

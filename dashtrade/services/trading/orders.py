@@ -36,7 +36,7 @@ def cancel(app: App, user: User, order_id: str) -> Order:
     def work(conn: sa.Connection) -> Order:
         order = _mine(conn, user, order_id)
         if not order.is_open:
-            raise Refusal(f"the order is {order.status} already", "There is nothing to take back.")
+            raise Refusal(f"the order is already {order.status}", "There is nothing to cancel.")
         table.request_cancel(conn, [order.id])
         message_table.record(
             conn, actor=user.id, action="order cancel asked", now=app.clock.now(), detail={"order": order.id}

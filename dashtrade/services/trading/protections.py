@@ -165,7 +165,7 @@ def unlock(app: App, user: User, lock_id: int) -> LockRecord:
         if lock is None:
             raise NotFound("lock")
         if not table.unlock(conn, user.id, by=user.id, now=now, lock_id=lock_id):
-            raise Refusal("the lock has ended already", "There is nothing to unlock: entries pass it.")
+            raise Refusal("the lock has already ended", "Nothing to unlock: entries are not blocked by it.")
         message_table.record(
             conn,
             actor=user.id,

@@ -46,7 +46,7 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
         raise NotFound("signal")
     if row.symbol is None or not (stored.reading or stored.raw):
         raise Refusal(
-            "what was sent is not kept any more, or could not be read", "Send the alert itself again."
+            "the raw message is no longer stored, or could not be read", "Send the alert itself again."
         )
     if bot_id not in {bot.id for bot in bots_for(app, user, signal_id)}:
         bot_of(app, user, bot_id)

@@ -38,7 +38,7 @@ def read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
     account = next((account for account in accounts if str(account.id) == written), None)
     if account is None:
         raise Malformed(
-            f"scope {written[:40]!r} is neither live, paper nor one of your accounts",
+            f"scope {written[:40]!r} is not live, paper or one of your accounts",
             where="scope",
             hint="Send live, paper, or the id of one of your accounts.",
         )

@@ -173,7 +173,7 @@ def _received(row: Any) -> list[Line]:
                 row.repeated_at,
                 2,
                 "repeated",
-                f"the same alert came {row.duplicate_count} more time(s); nothing more was done",
+                f"the same alert arrived {row.duplicate_count} more time(s); the repeats were ignored",
                 {},
             )
         )

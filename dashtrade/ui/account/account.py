@@ -30,7 +30,7 @@ def keep_demo(app: App, user: User) -> None:
     """A demo's way to a real account: everything in it stays."""
     with panel("Keep this as your account", key="keep_demo"), st.form("keep_form", border=False):
         st.caption(
-            "Your bots, their history and your settings stay. From then on you sign in with this email and "
+            "Your bots, their history and your settings stay. Afterwards you sign in with this email and "
             "password."
         )
         name = st.text_input("Your name", max_chars=80, autocomplete="name")
@@ -48,11 +48,11 @@ def keep_demo(app: App, user: User) -> None:
                 st.text_input(
                     "Invitation",
                     max_chars=400,
-                    help="Joining needs one here: the link an admin sent you, or its code.",
+                    help="Required on this installation: the link an admin sent you, or its code.",
                 )
                 or ""
             )
-        if st.form_submit_button("Keep it", type="primary"):
+        if st.form_submit_button("Create account", type="primary"):
             with trying() as attempt:
                 demo.claim(
                     app,
@@ -64,7 +64,7 @@ def keep_demo(app: App, user: User) -> None:
                     address=runtime.address(),
                 )
             if attempt.ok:
-                st.session_state["said"] = "This account is yours now."
+                st.session_state["said"] = "Your account is created; the demo is now yours."
                 st.rerun()
 
 
@@ -79,9 +79,10 @@ def profile(app: App, user: User) -> None:
                 zones,
                 index=zones.index(user.time_zone),
                 help=(
-                    "Every time on these pages is shown in it. Days of figures and daily limits are UTC days."
+                    "All times on these pages are shown in this time zone. Daily figures and daily limits "
+                    "use UTC days."
                 ),
-                format_func=lambda key: f"As in this browser ({here})" if key == BROWSER else zone_label(key),
+                format_func=lambda key: f"Browser time zone ({here})" if key == BROWSER else zone_label(key),
                 filter_mode="contains",
             )
             saved = st.form_submit_button("Save")
@@ -106,13 +107,13 @@ def _change_email() -> None:
     with st.form("email_form", border=False):
         email = st.text_input("New email", max_chars=254, autocomplete="email")
         word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
-        if st.form_submit_button("Change it", type="primary"):
+        if st.form_submit_button("Save", type="primary"):
             with trying() as attempt:
                 credentials.change_email(
                     app, user, email=email or "", password=word or "", address=runtime.address()
                 )
             if attempt.ok:
-                st.session_state["said"] = "From now on you sign in with the new email."
+                st.session_state["said"] = "Email changed. Sign in with the new one from now on."
                 st.rerun()
 
 
@@ -129,16 +130,19 @@ def password(app: App, user: User) -> None:
             help="8 to 128 characters. Three or four words in a row make a good one.",
         )
         again = st.text_input(
-            "New password, again", type="password", autocomplete="new-password", max_chars=500
+            "Repeat the new password", type="password", autocomplete="new-password", max_chars=500
         )
-        st.caption("Somebody else may know the old one? Then end what they may have read or made, too.")
-        end = st.checkbox("Revoke every API token", key="password_end_tokens")
+        st.caption(
+            "If somebody else may know the old password, also revoke the tokens they may have read or "
+            "created:"
+        )
+        end = st.checkbox("Revoke all API tokens", key="password_end_tokens")
         rotate = st.checkbox(
             "Replace the webhook token",
             key="password_rotate",
-            help="Alerts with the old token are refused from then on: put the new one into them.",
+            help="Alerts with the old token are refused at once: put the new one into your alerts.",
         )
-        sent = st.form_submit_button("Change the password")
+        sent = st.form_submit_button("Change password")
     if not sent:
         return
     if new != again:
@@ -156,8 +160,8 @@ def password(app: App, user: User) -> None:
             rotate_webhook_token=rotate,
         )
     if attempt.ok:
-        more = f"{' Every API token is revoked.' * end}{' The new webhook token is under Setup.' * rotate}"
-        st.success(f"The password is changed, and every other device is signed out.{more}")
+        more = f"{' All API tokens are revoked.' * end}{' The new webhook token is under Setup.' * rotate}"
+        st.success(f"Password changed. All other devices are signed out.{more}")
 
 
 def sessions(app: App, user: User) -> None:
@@ -166,23 +170,23 @@ def sessions(app: App, user: User) -> None:
     columns = [
         Column(label="Signed in on"),
         Column(label="Last seen", number=True),
-        Column(label="Until", number=True, wide_only=True),
+        Column(label="Expires", number=True, wide_only=True),
     ]
     rows = [
         Row(
             id=s.name,
             actions=() if s.current else (("revoke", "Sign out"),),
             cells=[
-                Cell(text=s.device + (" · this one" if s.current else ""), sub=s.address),
+                Cell(text=s.device + (" · this device" if s.current else ""), sub=s.address),
                 Cell(text="now" if s.current else ago(app.clock.now(), s.seen_at)),
                 Cell(text=day(user, s.expires_at)),
             ],
         )
         for s in found
     ]
-    with panel("Where you are signed in", key="sessions"):
+    with panel("Active sessions", key="sessions"):
         clicked = table("session_list", "Sessions", columns, rows)
-        if len(found) > 1 and st.button("Sign out everywhere else", key="others"):
+        if len(found) > 1 and st.button("Sign out all other sessions", key="others"):
             with trying() as ended:
                 service.revoke_others(app, user, token)
             if ended.ok:
@@ -199,22 +203,22 @@ def tokens(app: App, user: User) -> None:
     now = app.clock.now()
     with panel("API tokens", key="tokens"):
         st.caption(
-            "For programs of your own, on the REST API. Give each only the scopes it needs, and keep it as "
-            "you keep a password."
+            "For your own programs that use the REST API. Give each token only the scopes it needs, and "
+            "keep it like a password."
         )
         clicked = None
         if found:
             columns = [
                 Column(label="Token"),
                 Column(label="Last used", number=True),
-                Column(label="Until", number=True, wide_only=True),
+                Column(label="Expires", number=True, wide_only=True),
             ]
             rows = [
                 Row(
                     id=str(t.id),
                     actions=(("revoke", "Revoke"),),
                     cells=[
-                        Cell(text=t.name, sub=f"{_scopes(t.scopes)} · made {day(user, t.created_at)}"),
+                        Cell(text=t.name, sub=f"{_scopes(t.scopes)} · created {day(user, t.created_at)}"),
                         Cell(text=ago(now, t.used_at)),
                         Cell(text=day(user, t.expires_at)),
                     ],
@@ -242,25 +246,25 @@ SCOPES = {
 
 def _scopes(scopes: Sequence[str]) -> str:
     """As the list of tokens shows them."""
-    return "may do everything" if len(scopes) == len(TokenScope) else f"may {', '.join(scopes)}"
+    return "all scopes" if len(scopes) == len(TokenScope) else ", ".join(scopes)
 
 
 @st.dialog("New API token")
 def _new_token() -> None:
     with st.form("token_form", border=False):
-        name = st.text_input("What will use it", placeholder="Reporting script", max_chars=60)
+        name = st.text_input("Name", placeholder="Reporting script", max_chars=60)
         scopes = st.multiselect(
-            "It may",
+            "Scopes",
             list(TokenScope),
             default=[TokenScope.READ],
             format_func=SCOPES.__getitem__,
             key="token_scopes",
         )
         days = st.selectbox(
-            "It lives for", [7, 30, 90, 365], index=1, format_func=lambda count: f"{count} days"
+            "Expires after", [7, 30, 90, 365], index=1, format_func=lambda count: f"{count} days"
         )
         word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
-        sent = st.form_submit_button("Make the token", type="primary")
+        sent = st.form_submit_button("Create token", type="primary")
     if sent:
         with trying() as attempt:
             token = service.add_api_token(
@@ -273,7 +277,7 @@ def _new_token() -> None:
                 address=runtime.address(),
             )
         if attempt.ok:
-            st.markdown("**Copy it now: it is not shown again.**")
+            st.markdown("**Copy the token now: it is not shown again.**")
             st.code(token, language=None, wrap_lines=True)
 
 
@@ -283,15 +287,15 @@ def _new_token() -> None:
 def data(user: User) -> None:
     with panel("Your data", key="own_data"):
         st.caption(
-            "Everything DashTrade keeps of you, as CSV files in one ZIP: bots, signals, orders, trades. "
+            "All your data in DashTrade as CSV files in one ZIP: bots, signals, orders, trades. "
             "Passwords, tokens and broker keys are left out."
         )
         st.link_button("Download my data", MY_DATA, icon=":material/download:", disabled=bool(user.viewer))
         st.divider()
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption("Leaving takes everything with you; it cannot be undone.", width="content")
+            st.caption("Permanently deletes your account and all its data.", width="content")
             st.space("stretch")
-            if st.button("Delete the account", icon=":material/delete:", key="delete_account"):
+            if st.button("Delete account", icon=":material/delete:", key="delete_account"):
                 _delete()
 
 
@@ -299,8 +303,8 @@ def data(user: User) -> None:
 def _delete() -> None:
     user, app = guard(Permission.TRADE), the_app()
     st.markdown(
-        "**Your bots, their history, your accounts and settings are deleted for good.** It is refused "
-        "while a bot holds something on a live account."
+        "**Your bots, their history, your accounts and settings are permanently deleted.** This is not "
+        "possible while a bot has a position on a live account."
     )
     with st.form("delete_form", border=False):
         word = (
@@ -311,10 +315,10 @@ def _delete() -> None:
             )
         )
         typed = st.text_input("Type DELETE", max_chars=20, autocomplete="off")
-        if st.form_submit_button("Delete it for good", type="primary"):
+        if st.form_submit_button("Delete permanently", type="primary"):
             with trying() as attempt:
                 if (typed or "").strip() != "DELETE":
-                    raise Malformed("the word is not there", where="typed", hint="Type DELETE, in capitals.")
+                    raise Malformed("DELETE is missing", where="typed", hint="Type DELETE, in capitals.")
                 if user.demo_until is None:
                     users.check_own_password(app, user, word or "", runtime.address(), where="password")
                 removal.remove(

@@ -26,7 +26,7 @@ def messages(app: App, user: User) -> None:
     """What DashTrade told its user, here in the application."""
     with panel("Messages", key="messages"):
         only = st.segmented_control(
-            "Which",
+            "Show",
             ["All", "Problems"],
             default="All",
             required=True,
@@ -40,7 +40,7 @@ def messages(app: App, user: User) -> None:
         )
         unread = message_service.unread(app, user)
         if not found:
-            st.caption("Nothing yet. Fills, stops and whatever wants your attention show up here.")
+            st.caption("No messages yet. Fills, stops and everything that needs your attention appear here.")
             return
         lines = [_line(user, message) for message in found[:MESSAGES]]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')

@@ -20,34 +20,35 @@ from dashtrade.ui.shell.page import guard, panel, the_app
 
 FEW = 3  # recovery codes
 WHY = (
-    "A second factor, a code from an app on your phone, keeps others out who learn your password. [Set it "
-    "up](/account)"
+    "Two-factor sign-in protects your account even if your password leaks: signing in also takes a code "
+    "from an app on your phone. [Set it up](/account)"
 )
-DECLINE = "I go on without a second factor: whoever gets my password can trade my money."
+DECLINE = "Continue without two-factor sign-in: anyone who gets my password can trade my money."
 
 
 def show(app: App, user: User) -> None:
     with panel("Two-factor sign-in", key="second_factor"):
         if not user.second_factor:
             st.caption(
-                "A code from an app on your phone, besides the password: who learns your password still "
-                "stays out."
+                "Signing in also takes a 6-digit code from an app on your phone: protects your account "
+                "even if your password leaks."
             )
-            if st.button("Switch it on", icon=":material/phonelink_lock:", key="factor_on"):
+            if st.button("Switch on", icon=":material/phonelink_lock:", key="factor_on"):
                 set_up()
             return
         left = service.codes_left(app, user)
         st.markdown(f":green-badge[:material/check: On] {count(left, 'recovery code')} left")
         if left <= FEW:
             st.warning(
-                "Few recovery codes are left. Make new ones before you need them.", icon=":material/warning:"
+                "Only a few recovery codes are left. Create new ones before you need them.",
+                icon=":material/warning:",
             )
         with st.container(horizontal=True):
             if st.button("New recovery codes", key="factor_codes"):
                 _renew()
             if policy.is_required(app):
-                st.caption("It is required on this installation, so it stays on.")
-            elif st.button("Switch it off", key="factor_off"):
+                st.caption("Required on this installation: two-factor sign-in cannot be switched off.")
+            elif st.button("Switch off", key="factor_off"):
                 _disable()
 
 
@@ -64,28 +65,25 @@ def _enable() -> None:
     secret = st.session_state.setdefault("totp_secret", service.new_secret())
     address = totp.address(secret, user.email)
     st.markdown(
-        "**1.** Scan this with an authenticator app: Google Authenticator, Aegis, 1Password, any will do."
+        "**1.** Scan this code with an authenticator app, such as Google Authenticator, Aegis or 1Password."
     )
     st.html(
         '<img class="dt-qr" alt="QR code of the secret" '
         f'src="data:image/svg+xml;base64,{base64.b64encode(qr_svg(address)).decode()}">'
     )
-    with st.expander("Cannot scan it?"):
-        st.caption("Type this key into the app, as a time-based one.")
+    with st.expander("Cannot scan the code?"):
+        st.caption("Enter this key in the app, as a time-based code.")
         st.code(
             " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)), language=None, wrap_lines=True
         )
     with st.form("factor_form", border=False):
         code = st.text_input(
-            "**2.** The code that the app shows now",
-            max_chars=10,
-            autocomplete="one-time-code",
-            placeholder="123 456",
+            "**2.** Enter the 6-digit code", max_chars=10, autocomplete="one-time-code", placeholder="123 456"
         )
         password = st.text_input(
             "**3.** Your password", type="password", max_chars=500, autocomplete="current-password"
         )
-        if st.form_submit_button("Switch it on", type="primary"):
+        if st.form_submit_button("Switch on", type="primary"):
             with trying() as attempt:
                 st.session_state["recovery_codes"] = service.enable(
                     app,
@@ -104,18 +102,15 @@ def _enable() -> None:
 def _kept(codes: list[str]) -> None:
     """Shown once: what is stored is their hashes."""
     st.success(
-        (
-            "From now on signing in takes a code. Your other devices, and programs that signed in, were "
-            "signed out."
-        ),
+        ("Two-factor sign-in is on. Other devices, and programs that had signed in, were signed out."),
         icon=":material/check:",
     )
     st.markdown(
-        "**Keep these recovery codes**, in another place than your phone. Each signs you in once, and they "
+        "**Save these recovery codes** somewhere other than your phone. Each signs you in once, and they "
         "are not shown again."
     )
     st.code("\n".join(codes), language=None)
-    if st.button("I have kept them", type="primary", key="factor_kept"):
+    if st.button("I've saved these codes", type="primary", key="factor_kept"):
         st.session_state.pop("recovery_codes", None)
         st.rerun()
 
@@ -126,7 +121,7 @@ def _renew() -> None:
     if codes := st.session_state.get("recovery_codes"):
         st.markdown("**These replace the old ones.** Each signs you in once, and they are not shown again.")
         st.code("\n".join(codes), language=None)
-        if st.button("I have kept them", type="primary", key="codes_kept"):
+        if st.button("I've saved these codes", type="primary", key="codes_kept"):
             st.session_state.pop("recovery_codes", None)
             st.rerun()
         return
@@ -134,7 +129,7 @@ def _renew() -> None:
         password = st.text_input(
             "Your password", type="password", max_chars=500, autocomplete="current-password"
         )
-        if st.form_submit_button("Make new codes", type="primary"):
+        if st.form_submit_button("Create new codes", type="primary"):
             with trying() as attempt:
                 st.session_state["recovery_codes"] = service.renew_codes(
                     app, user, password=password or "", address=runtime.address()
@@ -150,7 +145,7 @@ def _disable() -> None:
 def off_form(opened: str) -> None:
     """`opened` names this asking: a tick that was set in one that was dismissed is not met again."""
     user, app = guard(), the_app()
-    st.markdown("Your password alone will open your account again, and the recovery codes are worth nothing.")
+    st.markdown("Afterwards your password alone signs you in, and the recovery codes no longer work.")
     live, fields = policy.live(app, user), Form(f"factor_off_{opened}")
     with st.form(fields.name, border=False):
         declines = (
@@ -162,7 +157,7 @@ def off_form(opened: str) -> None:
             "password", "Your password", type="password", max_chars=500, autocomplete="current-password"
         )
         fields.complaints()
-        sent = st.form_submit_button("Switch it off", type="primary")
+        sent = st.form_submit_button("Switch off", type="primary")
     if sent:
         with fields.trying() as attempt:
             service.disable(app, user, password=password, address=runtime.address(), declines=declines)
@@ -176,8 +171,8 @@ def decline_tick(fields: Form, about: str) -> bool:
     st.warning(f"**{text(about)}** {WHY}", icon=":material/phonelink_lock:")
     slot = fields.at(
         "decline_second_factor",
-        "a second factor",
-        hint="Tick that you go on without one, or set it up on the Account page.",
+        "two-factor sign-in",
+        hint="Tick the box to continue without it, or set it up on the Account page.",
     )
     return slot.checkbox(DECLINE, key=fields.key("decline_second_factor"))
 

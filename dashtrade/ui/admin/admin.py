@@ -24,7 +24,7 @@ def overview(app: App, user: User) -> None:
     _figures()
     found = service.overview(app)
     left, right = st.columns([1.6, 1], gap="small")
-    with left, panel(f"Traded by day, last {service.DAYS} days", key="by_day"):
+    with left, panel(f"Volume by day, last {service.DAYS} days", key="by_day"):
         if found["days"]:
             lines(
                 "volume",
@@ -51,8 +51,8 @@ def overview(app: App, user: User) -> None:
             ]
             table("days", "Trades and volume by day, newest first", columns, rows)
         else:
-            st.caption("Nobody has traded yet. Days with trades show up here.")
-    with right, panel("Traded most", key="by_symbol"):
+            st.caption("No trades yet. Days with trades appear here.")
+    with right, panel("Most traded", key="by_symbol"):
         if found["symbols"]:
             columns = [
                 Column(label="Symbol"),
@@ -70,9 +70,9 @@ def overview(app: App, user: User) -> None:
                 )
                 for symbol, trades, volume in found["symbols"]
             ]
-            table("symbols", "Symbols traded most", columns, rows)
+            table("symbols", "Most traded symbols", columns, rows)
         else:
-            st.caption("No symbol yet.")
+            st.caption("No trades yet.")
 
 
 @live(every=10)
@@ -82,8 +82,10 @@ def _figures(user: User) -> None:
     cards(
         "figures",
         [
-            Card(label="People", value=f"{n['users']:,}", note=count(n["demos"], "demo")),
-            Card(label="Here this week", value=f"{n['active_users']:,}", note="signed in and looked"),
+            Card(label="Users", value=f"{n['users']:,}", note=count(n["demos"], "demo")),
+            Card(
+                label="Active this week", value=f"{n['active_users']:,}", note="signed in and opened a page"
+            ),
             Card(
                 label="Bots running",
                 value=f"{n['running_bots']:,}",
@@ -99,7 +101,7 @@ def _figures(user: User) -> None:
                 ),
             ),
             Card(
-                label="Refused, last day",
+                label="Refused, last 24 h",
                 value=f"{n['refused_signals']:,}",
                 note=f"{count(n['risk_events'], 'risk event')}",
                 tone="",
@@ -116,10 +118,10 @@ def deeds(app: App, user: User) -> None:
     found = audit.entries(app, user, before=before or None, limit=PAGE + 1)
     who = service.find_users(app, user, {row.user_id for row in found if row.user_id})
     columns = [
-        Column(label="What"),
-        Column(label="Who"),
+        Column(label="Action"),
+        Column(label="User"),
         Column(label="From", wide_only=True),
-        Column(label="When", number=True),
+        Column(label="Time", number=True),
     ]
     rows = [
         Row(
@@ -134,13 +136,13 @@ def deeds(app: App, user: User) -> None:
         for row in found[:PAGE]
     ]
     with panel(key="deeds_panel"):
-        table("deeds", "What was done, newest first", columns, rows)
+        table("deeds", "Audit log, newest first", columns, rows)
     turn(found, before, "before", lambda row: row.id)
 
 
 def _detail(row: AuditEntry) -> str:
     theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
-    about = [f"no. {row.subject_id}"] if row.subject_id and theirs else []
+    about = [f"#{row.subject_id}"] if row.subject_id and theirs else []
     if isinstance(row.detail, dict):
         about += [
             f"{name.replace('_', ' ')}: {_said(value)}"
@@ -164,9 +166,9 @@ def _said(value: Any) -> str:
 
 def _name(number: int | None, who: dict[int, User]) -> str:
     if number is None:
-        return "the system"
+        return "System"
     found = who.get(number)
-    return found.email if found else f"no. {number}, gone"
+    return found.email if found else f"#{number}, deleted"
 
 
 # --- turning pages ------------------------------------------------------------------------------------------

@@ -23,9 +23,9 @@ from dashtrade.ui.shell.page import guard, panel, the_app
 
 TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
 SIGNUP = {
-    "open": "Anybody who reaches this address can make an account.",
-    "invite": "Joining needs an invitation.",
-    "closed": "Nobody can join by themselves.",
+    "open": "Sign-up is open: anyone who can reach this address can create an account.",
+    "invite": "Sign-up is by invitation only.",
+    "closed": "Sign-up is closed.",
 }
 
 
@@ -42,7 +42,7 @@ def show(app: App, user: User) -> None:
             width=260,
         )
         st.space("stretch")
-        if st.button("Invite somebody", type="primary", icon=":material/person_add:", key="invite"):
+        if st.button("Invite user", type="primary", icon=":material/person_add:", key="invite"):
             _invite()
     found = service.users(app, user, after=after, limit=PAGE + 1, named=named or "")
     password_only = second_factor_policy.without(app, [who.id for who in found])
@@ -50,7 +50,7 @@ def show(app: App, user: User) -> None:
         clicked = (
             table(
                 "people",
-                "People",
+                "Users",
                 COLUMNS,
                 [_row(app, user, who, password_only.get(who.id)) for who in found[:PAGE]],
                 opens=True,
@@ -59,7 +59,7 @@ def show(app: App, user: User) -> None:
             else None
         )
         if not found:
-            st.caption("Nobody is called that.")
+            st.caption("No users match.")
         st.caption(f"{SIGNUP[invitation_service.signup(app)]} A superadmin can change that under System.")
     turn(found, after, "after", lambda who: who.id)
     if clicked:
@@ -75,7 +75,7 @@ def _handed_out(app: App, user: User) -> None:
             actions=(("revoke", "Revoke"),),
             cells=[
                 Cell(
-                    text=f"Invitation: {i.email or 'anybody with the link'}",
+                    text=f"Invitation: {i.email or 'anyone with the link'}",
                     sub=f"as {i.role}, by {i.made_by}",
                 ),
                 Cell(text=day(user, i.expires_at)),
@@ -99,21 +99,21 @@ def _handed_out(app: App, user: User) -> None:
         clicked = table(
             "handed_out_list",
             "Open invitations and password links",
-            [Column(label="What"), Column(label="Until", number=True)],
+            [Column(label="Link"), Column(label="Expires", number=True)],
             rows,
         )
     if clicked:
         kind, _, number = clicked[0].partition("-")
         revoke = invitation_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
-        _try(lambda: revoke(app, user, int(number)), "Revoked: it works no more.")
+        _try(lambda: revoke(app, user, int(number)), "Revoked: the link no longer works.")
 
 
 COLUMNS = [
-    Column(label="Who"),
+    Column(label="User"),
     Column(label="Role"),
     Column(label="Two-factor", wide_only=True),
     Column(label="Joined", number=True, wide_only=True),
-    Column(label="Last signed in", number=True, wide_only=True),
+    Column(label="Last sign-in", number=True, wide_only=True),
 ]
 
 
@@ -131,7 +131,7 @@ def _row(app: App, user: User, who: User, password_only: Any) -> Row:
     return Row(
         id=str(who.id),
         cells=[
-            Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"no. {who.id}"),
+            Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"#{who.id}"),
             Cell(text=state, tone=tone, badge=True),
             _factor(user, who, password_only),
             Cell(text=day(user, who.created_at)),
@@ -149,9 +149,11 @@ def _factor(user: User, who: User, password_only: Any) -> Cell:
         return Cell(
             text="Off",
             tone="warn",
-            sub=f"{said}, {password_only.accounts - password_only.declined} not asked yet",
+            sub=f"{said} two-factor, {password_only.accounts - password_only.declined} not asked yet",
         )
-    return Cell(text="Declined", tone="warn", sub=f"{said}, since {day(user, password_only.since)}")
+    return Cell(
+        text="Declined", tone="warn", sub=f"{said} two-factor, since {day(user, password_only.since)}"
+    )
 
 
 # --- one of them --------------------------------------------------------------------------------------------
@@ -162,7 +164,7 @@ def _manage(user_id: int) -> None:
     actor, app = guard(Permission.MANAGE_USERS), the_app()
     who = service.find_users(app, actor, {user_id}).get(user_id)
     if who is None:
-        st.info("This account is gone.")
+        st.info("This account has been deleted.")
         return
     st.html(f"<b>{escape(who.name)}</b> · {escape(who.email)}")
     st.caption(
@@ -170,10 +172,10 @@ def _manage(user_id: int) -> None:
         f"{moment(actor, who.last_login_at)}"
     )
     if who.id == actor.id:
-        st.info("This is you. What is yours is on the Account page.", icon=":material/person:")
+        st.info("This is your own account. Manage it on the Account page.", icon=":material/person:")
         return
     if not may_manage(actor.role, who.role):
-        st.info("Only a superadmin may change this account.", icon=":material/lock:")
+        st.info("Only a superadmin can change this account.", icon=":material/lock:")
         return
     if may(actor.role, Permission.MANAGE_ROLES) and who.demo_until is None:
         _role(app, actor, who)
@@ -190,7 +192,7 @@ def _role(app: App, actor: User, who: User) -> None:
             format_func=lambda one: str(one).capitalize(),
             key="role",
         )
-        if st.button("Give", key="give_role", disabled=role is who.role):
+        if st.button("Change role", key="give_role", disabled=role is who.role):
             _try(
                 lambda: service.set_role(app, actor, who.id, role or who.role),
                 f"{text(who.email)} is now {role}.",
@@ -200,10 +202,10 @@ def _role(app: App, actor: User, who: User) -> None:
 def _help(app: App, actor: User, who: User) -> None:
     with st.container(horizontal=True):
         if st.button(
-            "Look at their pages",
+            "View as user",
             icon=":material/visibility:",
             key="view",
-            help="To read: no button acts. The log of deeds has it.",
+            help="Read-only view. This access is recorded in the audit log.",
         ):
             with trying() as attempt:
                 sessions.view(app, actor, runtime.session_token(), who.id)
@@ -213,14 +215,16 @@ def _help(app: App, actor: User, who: User) -> None:
             with trying() as attempt:
                 link = credentials.make_link(app, actor, who.id)
             if attempt.ok:
-                st.markdown("**Send them this link.** They make a new password with it, once, within a day.")
+                st.markdown(
+                    "**Send the user this link.** It sets a new password, works once and expires after a day."
+                )
                 st.code(link, language=None, wrap_lines=True)
         if who.second_factor and st.button(
-            "Take off two-factor", icon=":material/phonelink_off:", key="reset_factor"
+            "Remove two-factor", icon=":material/phonelink_off:", key="reset_factor"
         ):
             _try(
                 lambda: service.reset_second_factor(app, actor, who.id),
-                f"{text(who.email)} signs in with the password alone now.",
+                f"{text(who.email)} now signs in with the password alone.",
             )
 
 
@@ -228,8 +232,8 @@ def _end(app: App, actor: User, who: User) -> None:
     st.divider()
     if who.is_active:
         st.caption(
-            "Deactivated: every session and token is dead at once, alerts are refused, and the bots open "
-            "nothing. Positions stay, and exits pass."
+            "Deactivating ends all sessions and tokens at once; alerts are refused, and the bots open "
+            "nothing. Positions stay, and exits still pass."
         )
         if st.button("Deactivate", icon=":material/block:", key="deactivate"):
             _try(lambda: service.set_active(app, actor, who.id, False), f"{text(who.email)} is deactivated.")
@@ -237,19 +241,20 @@ def _end(app: App, actor: User, who: User) -> None:
         _try(
             lambda: service.set_active(app, actor, who.id, True),
             (
-                f"{text(who.email)} can sign in again; their bots wait to be resumed, and their alerts "
-                "need a new webhook token."
+                f"{text(who.email)} can sign in again. Their bots stay paused until they resume them, "
+                "and their alerts need a new webhook token."
             ),
         )
-    with st.expander("Delete with everything of theirs"), st.form("delete_user", border=False):
+    with st.expander("Delete user and all their data"), st.form("delete_user", border=False):
         st.caption(
-            "Bots, history, accounts and settings go for good. It is refused while a bot of theirs holds "
-            "something on a live account."
+            "Permanently deletes bots, history, accounts and settings. This is not possible while one of "
+            "their bots has a position on a live account."
         )
-        typed = st.text_input("Their email, to be sure", max_chars=254, autocomplete="off")
-        if st.form_submit_button("Delete for good"):
+        typed = st.text_input("Type their email to confirm", max_chars=254, autocomplete="off")
+        if st.form_submit_button("Delete permanently"):
             _try(
-                lambda: service.delete(app, actor, who.id, confirm=typed or ""), f"{text(who.email)} is gone."
+                lambda: service.delete(app, actor, who.id, confirm=typed or ""),
+                f"{text(who.email)} is deleted.",
             )
 
 
@@ -261,30 +266,34 @@ def _try(act: Any, said: str) -> None:
         st.rerun()
 
 
-@st.dialog("Invite somebody")
+@st.dialog("Invite user")
 def _invite() -> None:
     user, app = guard(Permission.INVITE), the_app()
     with st.form("invite_form", border=False):
-        email = st.text_input("Their email", placeholder="Optional: then only they can use it", max_chars=254)
+        email = st.text_input(
+            "Email", placeholder="Optional: only this address can use the invitation", max_chars=254
+        )
         roles = (
             [Role.STANDARD, Role.ADMIN, Role.SUPERADMIN]
             if may(user.role, Permission.MANAGE_ROLES)
             else [Role.STANDARD]
         )
         role = st.selectbox("Role", roles, format_func=lambda one: str(one).capitalize())
-        sent = st.form_submit_button("Make the link", type="primary")
+        sent = st.form_submit_button("Create invitation", type="primary")
     if sent:
         with trying() as attempt:
             code = invitation_service.invite(
                 app, user, email=(email or "").strip(), role=role or Role.STANDARD
             )
         if attempt.ok:
-            st.markdown("**Send them this link.** It works once, for a week, and is not shown again.")
+            st.markdown(
+                "**Send the user this link.** It works once, expires after a week and is not shown again."
+            )
             st.code(f"{app.settings.dashboard_url}/join?invitation={code}", language=None, wrap_lines=True)
             if app.settings.links_stay_here:
                 st.info(
-                    "It opens on this machine alone: set DASHTRADE\\_DASHBOARD\\_URL to the address that "
-                    "others reach the dashboard by."
+                    "The link opens on this machine only: set DASHTRADE\\_DASHBOARD\\_URL to the address "
+                    "at which others reach the dashboard."
                 )
             if invitation_service.signup(app) == "closed":
                 st.warning(

@@ -27,7 +27,7 @@ from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, live, panel, the_app
 
 LINES = 120
-SIGNUPS = {"open": "Anybody", "invite": "By invitation", "closed": "Nobody"}
+SIGNUPS = {"open": "Open", "invite": "By invitation", "closed": "Closed"}
 
 
 def show(app: App, user: User) -> None:
@@ -50,8 +50,8 @@ def show(app: App, user: User) -> None:
     if may(user.role, Permission.MANAGE_SYSTEM):
         with panel("Log", key="log_panel"):
             with st.container(horizontal=True, vertical_alignment="bottom"):
-                st.selectbox("From level", list(service.LEVELS), index=1, key="log_level", width=150)
-                st.text_input("Holds the text", key="log_text", max_chars=100, placeholder="Any", width=260)
+                st.selectbox("Minimum level", list(service.LEVELS), index=1, key="log_level", width=150)
+                st.text_input("Contains", key="log_text", max_chars=100, placeholder="Any", width=260)
             _log()
 
 
@@ -71,19 +71,19 @@ def _health(user: User) -> None:
                 label="Worker",
                 value="Running" if running else "Not responding",
                 tone="up" if running else "down",
-                note="carries out signals" if running else "start DashTrade again, or read its log",
+                note="executes signals" if running else "restart DashTrade, or read its log",
             ),
             Card(
                 label="Waiting signals",
                 value=f"{queue.waiting:,}",
-                note=f"the oldest for {late:.0f} s" if queue.oldest else "nothing waits",
+                note=f"oldest waits {late:.0f} s" if queue.oldest else "none waiting",
                 note_tone="warn" if late > 10 else "",
             ),
             Card(label="Database", value="SQLite" if app.db.is_sqlite else "PostgreSQL", note=_size(app)),
             Card(
-                label="People",
+                label="Users",
                 value=f"{health.user_count(app):,}",
-                note=f"{SIGNUPS[invitation_service.signup(app)].lower()} may join",
+                note=f"sign-up: {SIGNUPS[invitation_service.signup(app)].lower()}",
             ),
             Card(label="Dashboard's memory", value=f"{_memory():.0f} MB", note="this process"),
         ],
@@ -116,11 +116,11 @@ def _pace(app: App) -> None:
     with panel("From alert to fill", key="pace"):
         measured = service.latencies(app)
         if not any(count for _, count, _ in measured):
-            st.caption("Measured on the newest alerts; there was none yet.")
+            st.caption("Measured on recent alerts; no alerts yet.")
             return
         columns = [
             Column(label="Milliseconds"),
-            *(Column(label=name, number=True) for name in ("Half", "9 of 10", "99 of 100")),
+            *(Column(label=name, number=True) for name in ("p50", "p90", "p99")),
         ]
         rows = [
             Row(
@@ -141,14 +141,14 @@ def _pace(app: App) -> None:
 
 def _switch(app: App, user: User) -> None:
     every = [one for one in switches(app, user) if one.scope == "all"]
-    with panel("Trading for everybody", key="all_switch"):
+    with panel("Trading for all users", key="all_switch"):
         if every:
             st.markdown(
                 f"**Stopped: {text(str(every[0].stop).replace('_', ' '))}**, since "
                 f"{moment(user, every[0].at)}. Exits still pass."
             )
             if st.button(
-                "Let everybody trade again", type="primary", icon=":material/play_arrow:", key="all_on"
+                "Resume trading for all", type="primary", icon=":material/play_arrow:", key="all_on"
             ):
                 _put(app, user, Stop.NONE)
         else:
@@ -163,12 +163,12 @@ def _switch(app: App, user: User) -> None:
                     _confirm(Stop.HALT)
 
 
-@st.dialog("Stop trading for everybody")
+@st.dialog("Stop trading for all users")
 def _confirm(stop: Stop) -> None:
     said = (
-        "No bot of any user opens anything new."
+        "No bot of any user opens a new position."
         if stop is Stop.PAUSE_ENTRIES
-        else "Every bot of every user stops, until its owner resumes it."
+        else "All bots of all users stop until their owners resume them."
     )
     st.markdown(said)
     if st.button("Stop now", type="primary"):
@@ -188,19 +188,19 @@ def _simulation(app: App, user: User) -> None:
     with panel("Simulation mode", key="simulation"):
         st.caption(
             (
-                "On: every live account is traded on the built-in paper broker, at its venue's prices; no "
-                "real order goes out."
+                "On: all live accounts are traded on the built-in paper broker, at their real broker's "
+                "prices; no real order is sent."
             )
             if on
             else (
-                "Off. Switched on, every live account is traded on the built-in paper broker, for "
-                "everybody, and every page says so."
+                "Off. When on, all live accounts of all users are traded on the built-in paper broker, "
+                "and every page says so."
             )
         )
         if busy:
             st.warning(
-                "These hold something or have an order out on a live account. It cannot be switched before "
-                "that has ended: real and simulated positions must not mix."
+                "These bots have a position or an open order on a live account. Close them first, then "
+                "switch: real and simulated positions must not mix."
             )
             named = [
                 Row(
@@ -215,8 +215,8 @@ def _simulation(app: App, user: User) -> None:
             ]
             table(
                 "busy",
-                "In the way",
-                [Column(label="Bot"), Column(label="Symbol"), Column(label="Holds", number=True)],
+                "Bots with positions or orders on live accounts",
+                [Column(label="Bot"), Column(label="Symbol"), Column(label="Position", number=True)],
                 named,
             )
         if st.button(
@@ -230,17 +230,17 @@ def _simulation(app: App, user: User) -> None:
 
 def _joining(app: App, user: User) -> None:
     found = service.settings(app)
-    with panel("Joining", key="joining"), st.form("joining_form", border=False):
+    with panel("Sign-up", key="joining"), st.form("joining_form", border=False):
         chosen = st.radio(
-            "Who may make an account",
+            "Who can create an account",
             list(SIGNUPS),
             index=list(SIGNUPS).index(found["signup"]),
             format_func=SIGNUPS.__getitem__,
             horizontal=True,
-            help="Until it is chosen here, DASHTRADE_SIGNUP says it.",
+            help="Until you choose here, the setting DASHTRADE_SIGNUP applies.",
         )
         demo = st.checkbox(
-            "Offer a demo on the sign-in page (not while nobody may join)", value=found["demo"]
+            "Offer a demo on the sign-in page (not while sign-up is closed)", value=found["demo"]
         )
         if st.form_submit_button("Save"):
             with trying() as attempt:
@@ -255,37 +255,39 @@ def _joining(app: App, user: User) -> None:
 
 def _second_factor(app: App, user: User) -> None:
     required, found = policy.is_required(app), policy.figures(app)
-    with panel("Second factor", key="factor_policy"):
+    with panel("Two-factor sign-in", key="factor_policy"):
         has = (
-            f"{found.with_factor:,} of {count(found.people, 'user')} have one."
+            f"{found.with_factor:,} of {count(found.people, 'user')} use two-factor sign-in."
             if found.people != 1
-            else f"{found.with_factor} of 1 user has one."
+            else f"{found.with_factor} of 1 user uses two-factor sign-in."
         )
         st.caption(
-            f"Required of everybody: whoever has none sets it up before anything else. {has}"
+            f"Required for all users, who set it up before they can do anything else. {has}"
             if required
-            else f"Each user decides; for real money they are asked. {has}"
+            else f"Optional; users with real money are asked to set it up. {has}"
         )
         if not required and st.button(
-            "Require it of everybody", icon=":material/phonelink_lock:", key="require_factor"
+            "Require for all users", icon=":material/phonelink_lock:", key="require_factor"
         ):
             _require()
-        if required and st.button("Leave it to each user", key="require_factor_off"):
+        if required and st.button("Make optional", key="require_factor_off"):
             _put_policy(app, user, False)
 
 
-@st.dialog("Require a second factor of everybody")
+@st.dialog("Require two-factor sign-in for all users")
 def _require() -> None:
     user, app = guard(Permission.MANAGE_SYSTEM), the_app()
     found = policy.figures(app)
     st.markdown(
-        f"**{count(found.people - found.with_factor, 'user')} without one.** Whoever has none sets it up "
-        "at the next click, before anything else, and can close positions and stop bots until then. "
-        "Everybody gets a message. Bots, alerts and API tokens go on."
+        f"**{count(found.people - found.with_factor, 'user')} without two-factor sign-in.** They must "
+        "set it up at their next click; until then they can only close positions and stop bots. All "
+        "users get a message. Bots, alerts and API tokens keep working."
     )
     if not user.second_factor:
-        st.info("You have none yourself: you set it up right after this.", icon=":material/info:")
-    if st.button("Require it", type="primary", key="require_factor_yes"):
+        st.info(
+            "You do not use two-factor sign-in yet: you set it up right after this.", icon=":material/info:"
+        )
+    if st.button("Require", type="primary", key="require_factor_yes"):
         _put_policy(app, user, True)
 
 
@@ -310,11 +312,11 @@ def _backups(app: App, user: User) -> None:
         made = service.backups(app)
         st.caption(
             (
-                "A verified copy, made while everything runs. Keep it, and the encryption key, in other "
-                "places than this machine."
+                "Backups are verified copies, made while DashTrade runs. Keep them, and the encryption "
+                "key, somewhere other than this machine."
             )
             if made
-            else "None was made here yet."
+            else "No backups yet."
         )
         if made:
             rows = [
@@ -327,10 +329,14 @@ def _backups(app: App, user: User) -> None:
             table(
                 "backup_list",
                 "Backups, newest first",
-                [Column(label="File"), Column(label="Made", number=True), Column(label="Size", number=True)],
+                [
+                    Column(label="File"),
+                    Column(label="Created", number=True),
+                    Column(label="Size", number=True),
+                ],
                 rows,
             )
-        if st.button("Make one now", icon=":material/save:", key="make_backup"):
+        if st.button("Back up now", icon=":material/save:", key="make_backup"):
             with trying() as attempt, st.spinner("Copying the database"):
                 service.make_backup(app, user)
             if attempt.ok:
@@ -352,8 +358,8 @@ def _versions(app: App) -> None:
             + "</dl>"
         )
         st.html(
-            f'<small class="dt-mute">Webhooks come in at {escape(app.settings.public_url)}/webhook; people '
-            f"at {escape(app.settings.dashboard_url)}</small>"
+            f'<small class="dt-mute">Webhooks: {escape(app.settings.public_url)}/webhook; dashboard: '
+            f"{escape(app.settings.dashboard_url)}</small>"
         )
 
 
@@ -374,7 +380,7 @@ def _log(user: User) -> None:
         most=LINES,
     )
     if not found:
-        st.caption("No line fits. Started without ./start, the processes write to their terminal instead.")
+        st.caption("No lines match. Without ./start the processes log to their terminal instead.")
         return
     marks = {"ERROR": "down", "CRITICAL": "down", "WARNING": "warn"}
     shown = [([*line.split(" ", 2), "", ""])[1] for line in found]
@@ -382,4 +388,4 @@ def _log(user: User) -> None:
         f'<span class="{marks.get(level, "")}">{escape(line)}</span>\n'
         for line, level in reversed(list(zip(found, shown, strict=True)))
     )
-    st.html(f'<pre class="dt-log" tabindex="0" aria-label="The newest lines of the log">{body}</pre>')
+    st.html(f'<pre class="dt-log" tabindex="0" aria-label="Latest log lines">{body}</pre>')

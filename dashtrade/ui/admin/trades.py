@@ -37,7 +37,7 @@ def show(app: App, user: User) -> None:
     email = second.text_input(
         "User",
         key="of_email",
-        placeholder="Email, in full",
+        placeholder="Full email address",
         bind="query-params",
         max_chars=254,
         on_change=_first_page,
@@ -62,7 +62,7 @@ def show(app: App, user: User) -> None:
     found = trade_service.everybodys(app, user, before=before or None, limit=PAGE + 1, **filters)
     with panel(key="all_trades_panel"):
         if not found:
-            st.caption("No trade fits." if any(given.values()) else "Nobody has traded yet.")
+            st.caption("No trades match." if any(given.values()) else "No trades yet.")
             return
         rows = [
             Row(
@@ -82,7 +82,7 @@ def show(app: App, user: User) -> None:
             )
             for t in found[:PAGE]
         ]
-        table("all_trades", "Everybody's trades, newest first", COLUMNS, rows)
+        table("all_trades", "All users' trades, newest first", COLUMNS, rows)
     turn(found, before, "trades_before", lambda trade: trade.id)
 
 
@@ -92,9 +92,9 @@ def _number(app: App, user: User, email: str) -> str:
     found = admin_service.find_by_email(app, user, email)
     if found is None:
         raise Malformed(
-            f"nobody here has the email {email.strip()[:60]!r}",
+            f"there is no user with the email {email.strip()[:60]!r}",
             where="of_email",
-            hint="Type it in full, or leave it empty.",
+            hint="Type the full address, or leave the field empty.",
         )
     return str(found.id)
 

@@ -48,7 +48,7 @@ def new_form(like: Bot | None, opened: str) -> None:
     """`opened` names this asking: what was typed into one that was dismissed is not met again."""
     accounts = {account.id: account for account in accounts_of(the_app(), guard()) if account.is_active}
     if not accounts:
-        st.markdown("A bot trades on a broker account, and there is none yet.")
+        st.markdown("A bot needs a broker account, and you have none yet.")
         if st.button("Open a paper account first", type="primary"):
             st.switch_page("pages/setup.py")
         return
@@ -102,7 +102,7 @@ def _place(form: Form, like: Bot | None, accounts: dict[int, Account]) -> tuple[
         frames,
         index=frames.index(like.timeframe.shown) if like else 2,
         accept_new_options=True,
-        help="As in the alert. Type your own if it is not here.",
+        help="As in the alert. Type a value if it is not listed.",
         key=form.key("timeframe"),
     )
     places = list(accounts)
@@ -132,9 +132,7 @@ def change_form(bot: Bot, opened: str) -> None:
         with form.trying() as attempt:
             service.change_bot(the_app(), guard(), bot.id, {"name": name, **read()}, unproven.append)
         if attempt.ok:
-            st.session_state["said"] = " ".join(
-                ["Saved. It holds from the next alert on.", *map(text, unproven)]
-            )
+            st.session_state["said"] = " ".join(["Saved. Applies from the next alert.", *map(text, unproven)])
             st.rerun()
 
 
@@ -161,7 +159,7 @@ def _fields(form: Form, bot: Bot | None, account: Account | None, symbol: str) -
             form,
             SPEC["position_size"],
             size,
-            missing="Enter the size of one trade.",
+            missing="Enter the order size.",
             most=100 if percent else None,
             percent=percent,
         )
@@ -207,7 +205,9 @@ def _hours(form: Form, bot: Bot | None) -> Read:
     with st.expander(Group.HOURS, expanded=bool(windows)):
         zone = field(form, SPEC["time_zone"], bot, now=bot.time_zone if bot else "America/New_York")
         if len(windows) > 1:
-            st.caption(f"It has {len(windows)} trading windows, set by the API; they stay as they are.")
+            st.caption(
+                f"This bot has {len(windows)} trading windows set through the API. They are not changed here."
+            )
             return lambda: {"time_zone": zone()}
         first = setting.shown(bot)[0] if bot and windows else None
         on = st.checkbox(
@@ -246,7 +246,7 @@ def _hours(form: Form, bot: Bot | None) -> Read:
             return {"windows": [], "time_zone": zone()}
         if not days:
             raise Malformed(
-                "No day is chosen", where="windows", hint="Choose at least one, or untick the hours."
+                "No days are chosen", where="windows", hint="Choose at least one, or untick the hours."
             )
         missing = "Enter a time such as 09:30, or untick the hours."
         hours = {

@@ -29,15 +29,15 @@ COLUMNS = [
     Column(label="Bot"),
     Column(label="Status"),
     Column(label="Position", number=True, wide_only=True),
-    Column(label="Open profit", number=True),
-    Column(label="Profit", number=True, wide_only=True),
+    Column(label="Unrealised P&L", number=True),
+    Column(label="P&L", number=True, wide_only=True),
     Column(label="Trend", wide_only=True),
     Column(label="Last signal", wide_only=True),
 ]
 SHOWN = 200
 STATES = {
     "READY": ("Ready", "info"),
-    "ORDER SUBMITTED": ("Order out", "warn"),
+    "ORDER SUBMITTED": ("Order working", "warn"),
     "FILLED": ("In position", "up"),
 }
 
@@ -55,7 +55,7 @@ def show(app: App, user: User) -> None:
     if not bots:
         if empty(
             "A bot waits for alerts on one symbol and timeframe, and trades them at the size you give it.",
-            "Make a bot",
+            "Create bot",
             icon=":material/add:",
             key="bot",
         ):
@@ -70,10 +70,7 @@ def _table(user: User) -> None:
     chosen = scope.current(app, user)
     held = portfolio_summary.holdings(app, user, chosen)
     if not held:
-        st.info(
-            f"No bot trades with {chosen.money} money here. Choose other figures above to see your other "
-            "bots."
-        )
+        st.info(f"No bot trades {chosen.money} money. Choose another scope above to see your other bots.")
         return
     wanted = ""
     if len(held) > 10:

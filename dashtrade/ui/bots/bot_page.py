@@ -54,7 +54,7 @@ def show(app: App, user: User, bot_id: int) -> None:
     try:
         bot = service.bot_of(app, user, bot_id)
     except service.NotFound:
-        st.info("There is no such bot of yours; it may have been deleted.")
+        st.info("No such bot. The bot may have been deleted.")
         if st.button("Back to all bots", icon=":material/arrow_back:"):
             _back()
         return
@@ -72,7 +72,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         st.caption(f"{text(bot.symbol.short)} · {bot.timeframe.shown} · {text(_size(bot))}", width="content")
     if not bot.is_active and bot.paused_reason.code is not Code.PAUSED_BY_USER:
         st.warning(
-            f"{text(reason_sentence(user, bot.paused_reason))} Resume it when you have looked into it.",
+            f"{text(reason_sentence(user, bot.paused_reason))} Review, then resume the bot.",
             icon=":material/pause_circle:",
         )
     _now(bot_id)
@@ -82,7 +82,7 @@ def show(app: App, user: User, bot_id: int) -> None:
         _chart(bot_id)
         days = net_by_day(_days(app, user, bot, account))
         if any(net for _, net in days):
-            with panel("Profit so far", key="bot_profit"):
+            with panel("Cumulative P&L", key="bot_profit"):
                 profit_curve("bot_curve", days, height=170, currency=bot.symbol.currency)
     with right:
         _signals(bot_id)
@@ -93,9 +93,9 @@ def _size(bot: Bot) -> str:
     kinds = {
         "dollars": f"${plain_number(bot)} a trade",
         "quantity": f"{plain_number(bot)} a trade",
-        "percent_of_equity": f"{plain_number(bot)}% of equity a trade",
-        "risk_dollars": f"${plain_number(bot)} at risk a trade",
-        "risk_percent": f"{plain_number(bot)}% of equity at risk a trade",
+        "percent_of_equity": f"{plain_number(bot)}% of equity per trade",
+        "risk_dollars": f"${plain_number(bot)} at risk per trade",
+        "risk_percent": f"{plain_number(bot)}% of equity at risk per trade",
     }
     return kinds[spec.BY_NAME["position_size_type"].shown(bot)]
 
@@ -125,9 +125,9 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
         "Stop and target", icon=":material/vertical_align_center:", key="move"
     ):
         exits_dialog.ask(bot.id)
-    if bot.position.quantity and st.button("Part", icon=":material/content_cut:", key="part"):
+    if bot.position.quantity and st.button("Reduce", icon=":material/content_cut:", key="part"):
         close_dialog.ask(bot.id, part=True)
-    if st.button("Change", icon=":material/tune:", key="change"):
+    if st.button("Edit", icon=":material/tune:", key="change"):
         bot_form.ask_change(bot)
     if st.button("Duplicate", icon=":material/content_copy:", key="duplicate"):
         bot_form.ask_new(bot)
@@ -152,22 +152,25 @@ def _now(user: User, bot_id: int) -> None:
     cards(
         "bot_figures",
         [
-            Card(label="Position", value=side, note=_held_at(bot) if owns else "owns nothing now"),
+            Card(label="Position", value=side, note=_held_at(bot) if owns else "no position"),
             Card(
-                label="Open profit",
+                label="Unrealised P&L",
                 value=signed(held.unrealized, currency),
                 tone=tone(held.unrealized),
                 live=live_cells.profit(held).live,
                 note=percent(held.percent, sign=True) if owns else "–",
             ),
             Card(
-                label="Realised, after fees",
+                label="Realised P&L",
                 value=signed(net, currency),
                 tone=tone(net),
-                note=f"{money(fees, currency)} fees in {count(sum(day.trades for day in days), 'trade')}",
+                note=(
+                    f"{money(fees, currency)} fees deducted, "
+                    f"{count(sum(day.trades for day in days), 'trade')}"
+                ),
             ),
             Card(
-                label="Today",
+                label="Realised P&L today",
                 value=signed(net_today, currency),
                 tone=tone(net_today),
                 note=(
@@ -199,7 +202,7 @@ def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
         found = signal_service.signals(the_app(), user, limit=8, bot_id=bot_id)
         if not found:
-            st.caption("No alert for this bot yet.")
+            st.caption("No alerts for this bot yet.")
             return
         columns, rows = signal_rows(user, found, brief=True)
         clicked = table("bot_latest", "Latest signals of this bot", columns, rows, opens=True)
@@ -218,12 +221,12 @@ def _chart(user: User, bot_id: int) -> None:
         found = prices.candles(app, account, bot.symbol, bot.timeframe, CANDLES)
         if found is None:
             st.caption(
-                f"No prices of {text(bot.symbol.short)} are known yet. They show up here as soon as the "
-                "broker tells them."
+                f"No prices of {text(bot.symbol.short)} yet. They appear here as soon as the broker "
+                "reports them."
             )
             return
         if app.clock.now() - found.at > prices.FRESH:
-            st.caption(f"These prices are of {moment(user, found.at)}: nothing newer is known.")
+            st.caption(f"Prices as of {moment(user, found.at)}; no newer prices are available.")
         trades = trade_service.trades(app, user, limit=100, bot_id=bot.id, scope=of_account(account))
         orders = open_orders.of_user(app, user, bot_id=bot.id)
         candles.chart(user, bot, found.value, trades, open_orders.lines(orders))
@@ -233,7 +236,7 @@ def _settings(app: App, user: User, bot: Bot) -> None:
     """As they are, and every change since it was made."""
     with panel("Settings", key="bot_settings"):
         fact_list(_facts(app, user, bot))
-        with st.expander("What was changed, and when"):
+        with st.expander("Change history"):
             lines = [
                 f"<li><b>{escape(change.what.removeprefix('bot ').capitalize())}</b>"
                 f"<span>{escape(_changed(change))}</span><time>{moment(user, change.at)}</time></li>"
@@ -279,18 +282,18 @@ def _name(field: str) -> str:
     return setting.field_label if setting else field.replace("_", " ")
 
 
-DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Hand over and delete"}
+DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "Assign and delete"}
 
 
 @st.dialog("Delete the bot", icon=":material/delete:")
 def _delete(bot: Bot) -> None:
     scope.badge(find_account(the_app(), guard(), bot.account_id))
-    st.markdown(f"**{text(bot.name)}** stops listening. Its history stays.")
+    st.markdown(f"**{text(bot.name)}** stops taking alerts. Its history stays.")
     position, heir = None, None
     if bot.position.quantity:
         st.markdown(
-            f"It owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What should "
-            "become of that?"
+            f"The bot owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What "
+            "should happen to the position?"
         )
         others = {
             b.id: b
@@ -298,19 +301,18 @@ def _delete(bot: Bot) -> None:
             if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)
         }
         choice = st.radio(
-            "Its position",
-            ["Close it at the market first", *(["Give it to another bot"] if others else [])],
+            "Position",
+            ["Close at market", *(["Assign to another bot"] if others else [])],
             label_visibility="collapsed",
         )
-        position = "hand_over" if choice == "Give it to another bot" else "close"
+        position = "hand_over" if choice == "Assign to another bot" else "close"
         if position == "close":
             real = prices.real_money(find_account(the_app(), guard(), bot.account_id))
             st.markdown(
-                "The position is sold or bought back at the market now, "
-                f"{'**with real money**' if real else 'on paper'}."
+                f"The position is closed at market now, {'**with real money**' if real else 'on paper'}."
             )
         if position == "hand_over":
-            heir = st.selectbox("Which bot", list(others), format_func=lambda key: others[key].name)
+            heir = st.selectbox("Bot", list(others), format_func=lambda key: others[key].name)
     with st.container(horizontal=True):
         sure = st.button(DELETES[position], type="primary", key="danger_delete")
         if st.button("Cancel", key="delete_no"):

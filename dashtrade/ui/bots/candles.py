@@ -49,7 +49,7 @@ def _ms(at: Any) -> int:
 
 def _said(trade: Any) -> str:
     made = (
-        f", made {signed(trade.realized_pnl, trade.symbol.currency)}"
+        f", P&L {signed(trade.realized_pnl, trade.symbol.currency)}"
         if trade.effect in ("close", "reduce")
         else ""
     )

@@ -49,7 +49,7 @@ class Stake:
             case "quantity", size if self.price is not None:
                 return f"about {signed(size * self.price * part * sign)} per trade"
             case "quantity", size:
-                return f"{percent(away * sign, sign=True)} of what one trade costs"
+                return f"{percent(away * sign, sign=True)} of the cost of a trade"
             case "percent_of_equity", size if self.equity is not None:
                 return f"about {signed(self.equity * size / 100 * part * sign)} per trade"
             case "percent_of_equity", size:
@@ -73,8 +73,8 @@ def fields(form: Form, bot: Bot | None, stake: Stake) -> Read:
     with st.expander(Group.EXITS, expanded=bool(stop or targets)):
         if len(targets) > 1 or any("percent" not in one for one in [*targets, *([stop] if stop else [])]):
             st.caption(
-                "Its stop and targets are more than this form can show; they stay as they are. The API "
-                "changes them."
+                "This bot's stop and targets cannot be shown in this form. They are not changed here; "
+                "use the API."
             )
             levels: Read = dict
         else:
@@ -83,8 +83,8 @@ def fields(form: Form, bot: Bot | None, stake: Stake) -> Read:
             form, [setting for setting in spec.of_group(Group.EXITS) if setting.name not in LEVELS], bot
         )
         st.caption(
-            "Used where the alert brings none of its own. Managed by DashTrade while it runs, or placed at "
-            "the broker where it supports them."
+            "Used when the alert has no stop or target. Managed by DashTrade while it runs, or placed at "
+            "the broker where supported."
         )
     return lambda: levels() | others()
 
@@ -114,7 +114,7 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
 
     def read() -> dict[str, Any]:
         """A stop that was chosen is kept or complained about, never left out."""
-        missing = "Enter how far away, or choose No stop."
+        missing = "Enter a distance, or choose No stop."
         distance = form.number("stop_loss", away, percent=True, most=100, missing=missing) if kind else None
         profit = form.number("take_profit", target, percent=True)
         way = "trailPercent" if kind == "trail_percent" else "percent"
@@ -131,9 +131,9 @@ def _in_money(kind: str, away: str, target: str, stake: Stake) -> str:
     stop, profit = readable(away, percent=True), readable(target, percent=True)
     lines = []
     if not kind:
-        lines.append("No stop of its own: a loss runs until an alert or the max loss per position closes it.")
+        lines.append("No stop: a loss runs until an alert or the max loss per position closes the position.")
     elif stop is not None and (loss := stake.share(stop, -1)):
-        first = " until it has moved with the price" if kind == "trail_percent" else ""
+        first = " until the stop has moved with the price" if kind == "trail_percent" else ""
         lines.append(f"{'Trailing stop' if kind == 'trail_percent' else 'Stop'} {stop}% = {loss}{first}.")
     if profit is not None and (gain := stake.share(profit, 1)):
         lines.append(f"Target {profit}% = {gain}.")

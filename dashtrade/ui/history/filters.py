@@ -21,7 +21,7 @@ from dashtrade.ui.kit.format import exit_said, zone
 
 PAGE = 50
 # as the address names them: what they are
-VIEWS = {"Round trips": "trips", "Open": "open", "Show fills": "fills"}
+VIEWS = {"Round trips": "trips", "Open": "open", "Fills": "fills"}
 _PLACE = ("before", "from_row")
 
 
@@ -72,7 +72,7 @@ def ask(
         symbols = st.multiselect(
             "Symbols",
             list(traded),
-            placeholder="All that were traded",
+            placeholder="All symbols",
             key="symbols",
             bind="query-params",
             filter_mode="contains",
@@ -116,7 +116,7 @@ def ask(
             f"{file}?{found.query()}",
             icon=":material/download:",
             width="content",
-            help="All that fit the filters, not this page alone. Times in the file are UTC.",
+            help="All rows that match the filters, not only this page. Times in the file are UTC.",
         )
     return found
 
@@ -136,9 +136,9 @@ def _side(shown: str) -> str | None:
 
 def _reason() -> str | None:
     return st.selectbox(
-        "Exit by",
+        "Exit reason",
         ["", *map(str, ExitReason)],
-        format_func=lambda one: exit_said(one) if one else "Anything",
+        format_func=lambda one: exit_said(one) if one else "Any",
         key="reason",
         bind="query-params",
         width=150,

@@ -45,7 +45,7 @@ def _columns(*, is_open: bool) -> list[Column]:
         return [
             Column(label="Trade"),
             *wide[:3],
-            Column(label="Realised so far", number=True),
+            Column(label="Realised P&L so far", number=True),
             Column(label="Opened", number=True),
         ]
     return [
@@ -54,7 +54,7 @@ def _columns(*, is_open: bool) -> list[Column]:
         Column(label="P&L", number=True, sort="pnl"),
         Column(label="%", number=True, wide_only=True, sort="percent"),
         Column(label="Held", number=True, wide_only=True, sort="duration"),
-        Column(label="Exit by", wide_only=True),
+        Column(label="Exit reason", wide_only=True),
         Column(label="Closed", number=True, sort="closed"),
     ]
 
@@ -202,7 +202,7 @@ def _one(trip_id: int, names: dict[int, str]) -> None:
     user, app = guard(), the_app()
     row = service.round_trip(app, user, trip_id)
     if row is None:
-        st.info("This round trip is not there any more.")
+        st.info("This round trip no longer exists.")
         return
     trip, currency = row.trip, row.currency
     over = not trip.is_open
@@ -218,7 +218,7 @@ def _one(trip_id: int, names: dict[int, str]) -> None:
         ("Opened", moment(user, trip.opened_at, seconds=True)),
         ("Closed", moment(user, trip.closed_at, seconds=True) if over else "still open"),
         ("Held", span(trip.held)),
-        ("Exit by", exit_said(trip.exit_reason) if over else "–"),
+        ("Exit reason", exit_said(trip.exit_reason) if over else "–"),
     ]
     st.header(f"{trip.symbol.short}, {trip.side}", anchor=False)
     fact_list(facts)

@@ -29,7 +29,7 @@ COLUMNS = [
     Column(label="Price", number=True, wide_only=True),
     Column(label="Amount", number=True, wide_only=True),
     Column(label="Fee", number=True, wide_only=True),
-    Column(label="Realised", number=True),
+    Column(label="Realised P&L", number=True),
     Column(label="Broker's id", wide_only=True),
     Column(label="Time", number=True),
 ]
@@ -39,7 +39,7 @@ def show(app: App, user: User) -> None:
     traded = trade_service.traded_symbols(app, user)
     if not traded:
         empty(
-            "No trade yet. The first fill of one of your bots will stand here.",
+            "No trades yet. The first fill of one of your bots appears here.",
             "Send a test alert",
             to="pages/setup.py",
             query={"part": "Alerts"},
@@ -62,7 +62,7 @@ def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> Non
     found = trade_service.trades(app, user, before=before, limit=PAGE + 1, **fills_wanted(filters))
     with panel(key="trades_panel"):
         if not found:
-            st.caption("No fill matches. Change the filters above.")
+            st.caption("No fills match. Change the filters above.")
             return
         clicked = table(
             "trades",

@@ -236,7 +236,7 @@ def profit_curve(
     first = milliseconds(days[0][0] - timedelta(days=1))
     lines(
         key,
-        "Realised profit after fees",
+        "Realised P&L after fees",
         [("Profit", [(first, 0.0), *points])],
         height=height,
         zero=True,

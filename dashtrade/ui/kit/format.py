@@ -32,10 +32,10 @@ STATUS = {  # a signal's, a bot's or an order's status: (how it is said, tone)
     "attention": ("Needs attention", "down"),
     "canceled": ("Cancelled", "mute"),
     "created": ("Created", "info"),
-    "submitting": ("Being sent", "info"),
-    "unknown": ("Being looked up", "warn"),
+    "submitting": ("Sending", "info"),
+    "unknown": ("Looking up status", "warn"),
     "expired": ("Expired", "mute"),
-    "nothing": ("Nothing to do", "mute"),
+    "nothing": ("No action", "mute"),
 }
 
 
@@ -196,8 +196,8 @@ EXITS = {  # why a round trip ended
     "time_limit": "Time limit",
     "risk_limit": "Risk limit",
     "daily_loss": "Daily loss limit",
-    "manual": "Closed by hand",
-    "flatten": "Flatten",
+    "manual": "Closed manually",
+    "flatten": "Close everything",
     "broker_stop_loss": "Stop loss at the broker",
     "broker_take_profit": "Take profit at the broker",
     "external": "Outside DashTrade",

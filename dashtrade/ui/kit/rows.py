@@ -26,11 +26,11 @@ from dashtrade.ui.shell import scope
 ORIGINS = {
     "webhook": "Webhook",
     "api": "API",
-    "user": "You",
+    "user": "Manual",
     "risk": "Risk limit",
     "exit": "Exit",
     "adopted": "Found at broker",
-    "adjustment": "By hand at broker",
+    "adjustment": "Manual at broker",
 }
 STEP_TONES = {
     "refused": "warn",
@@ -58,8 +58,8 @@ def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
         Column(label="Position"),
         Column(label="Entry", number=True, wide_only=True),
         Column(label="Price", number=True, wide_only=True),
-        Column(label="Profit", number=True),
-        Column(label="To the stop", wide_only=True),
+        Column(label="P&L", number=True),
+        Column(label="Stop distance", wide_only=True),
     ]
     return columns, [
         Row(
@@ -154,7 +154,7 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
         when = datetime.fromisoformat(at)
         mark = STEP_TONES.get(step, "info")
         clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
-        words = {"check": "Did not pass", "checks": "Checked"}.get(step, step.capitalize())
+        words = {"check": "Check failed", "checks": "Checked"}.get(step, step.capitalize())
         lines.append(
             "<li "
             f'class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>'

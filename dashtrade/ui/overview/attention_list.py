@@ -112,7 +112,7 @@ def words(user: User, item: AttentionItem) -> tuple[str, str]:
             )
         case AttentionKind.NO_SECOND_FACTOR:
             return (
-                f"{facts['account']}: real money behind your password alone",
+                f"{facts['account']}: real money without two-factor sign-in",
                 "Set up two-factor sign-in on the Account page, or decline it under Setup.",
             )
 
@@ -124,7 +124,6 @@ def _storage(kind: AttentionKind, used: int, limit: int) -> tuple[str, str]:
         else "Your storage is nearly full"
     )
     return title, (
-        f"{used / quotas.MB:,.0f} of {limit / quotas.MB:,.0f} MB are used by your alerts and what came of "
-        "them. "
-        "Exits still pass. Ask whoever runs this installation for more room (DASHTRADE_USER_MB)."
+        f"{used / quotas.MB:,.0f} of {limit / quotas.MB:,.0f} MB are used by your alerts and their "
+        "results. Exits still pass. Ask the operator of this installation for more (DASHTRADE_USER_MB)."
     )

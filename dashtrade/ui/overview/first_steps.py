@@ -32,9 +32,7 @@ def _way(user: User) -> None:
     steps = _steps(app, user)
     ahead = next((index for index, step in enumerate(steps) if not step[0]), None)
     with st.container(border=True, key="first_steps"):
-        st.header(
-            "From here to your first trade" if ahead is not None else "Your first trade is made", anchor=False
-        )
+        st.header("Get started" if ahead is not None else "Your first trade is complete", anchor=False)
         lines = [
             f'<li class="{"done" if done else ""}"><i></i><span><b>{title}</b>'
             f"{'' if done else f'<small>{words}</small>'}</span></li>"
@@ -57,7 +55,7 @@ def _finished(app: App, user: User) -> None:
     if at is not None:
         took = datetime.fromisoformat(at) - datetime.fromisoformat(told["received_at"])
         st.caption(f"Filled {took // timedelta(milliseconds=1):,} ms after the alert came in.")
-    if st.button("See each step of it", icon=":material/timeline:", key="first_story"):
+    if st.button("See each step", icon=":material/timeline:", key="first_story"):
         st.switch_page("pages/signals.py", query_params={"signal": told["id"]})
 
 
@@ -66,23 +64,23 @@ def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
     bots = bots_of(app, user)
     traded = any(bot.total_trades or bot.position.quantity for bot in bots) or any_trade(app, user)
     return [
-        (True, "Make your account", ""),
+        (True, "Create your account", ""),
         (
             bool(accounts_of(app, user)),
             "Open a paper account",
-            "$100,000 of play money on demo prices. No key needed, nothing can be lost.",
+            "$100,000 of paper money on demo prices. No API key and no real money needed.",
         ),
         (
             bool(bots),
-            "Make a bot",
-            "It listens for one symbol on one timeframe, and trades at the size you give it.",
+            "Create bot",
+            "A bot takes alerts for one symbol on one timeframe, and trades the size you set.",
         ),
         (
             bool(signal_service.signals(app, user, limit=1)),
-            "Send it an alert",
-            "Take your webhook address from Setup, or press Send a test alert there.",
+            "Send an alert",
+            "Copy your webhook URL from Setup, or press Send a test alert there.",
         ),
-        (traded, "See it filled", "The fill shows up on this page by itself."),
+        (traded, "Watch the fill", "The fill appears on this page."),
     ]
 
 
@@ -97,8 +95,8 @@ def _button(app: App, user: User, ahead: int) -> None:
                 if attempt.ok:
                     st.rerun()
         case 2:
-            if st.button("Make a bot", type="primary", icon=":material/add:", key="first_bot"):
+            if st.button("Create bot", type="primary", icon=":material/add:", key="first_bot"):
                 st.switch_page("pages/bots.py", query_params={"new": "yes"})
         case _:
-            if st.button("Send it an alert", type="primary", icon=":material/bolt:", key="first_alert"):
+            if st.button("Send an alert", type="primary", icon=":material/bolt:", key="first_alert"):
                 st.switch_page("pages/setup.py", query_params={"part": "Alerts"})

@@ -64,7 +64,7 @@ def _figures(found: Summary, turn: str) -> None:
                 spark=[value for _, value in equity_line(main, main.days)],
             ),
             Card(
-                label="Open profit",
+                label="Unrealised P&L",
                 value=signed(main.open_profit, main.currency),
                 tone=tone(main.open_profit),
                 live=f"open:{key}",
@@ -72,13 +72,12 @@ def _figures(found: Summary, turn: str) -> None:
                 + beside(lambda one: signed(one.open_profit, one.currency)),
             ),
             Card(
-                label="Today, realised",
+                label="Realised P&L today",
                 value=signed(main.today, main.currency),
                 tone=tone(main.today),
                 note=(
                     f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}"
-                    f"{beside(lambda one: signed(one.today, one.currency))}; "
-                    f"{turn}"
+                    f"{beside(lambda one: signed(one.today, one.currency))}; {turn}"
                 ),
             ),
             Card(
@@ -91,7 +90,7 @@ def _figures(found: Summary, turn: str) -> None:
                 label="Drawdown",
                 value=percent(main.drawdown) if main.drawdown is not None else "–",
                 tone=tone(main.drawdown),
-                note=f"deepest in 30 days {percent(main.deepest)}"
+                note=f"max. in 30 days {percent(main.deepest)}"
                 if main.deepest is not None
                 else _unmeasured(found),
             ),
@@ -107,11 +106,11 @@ def _figures(found: Summary, turn: str) -> None:
 
 def _whose(found: Summary) -> str:
     kind = "live money" if found.scope.money is MoneyKind.LIVE else "paper money"
-    return f"{kind}, {count(len(found.away), 'account')} not reached" if found.away else kind
+    return f"{kind}, {count(len(found.away), 'account')} unreachable" if found.away else kind
 
 
 def _unmeasured(found: Summary) -> str:
-    return "unknown while an account is not reached" if found.away else "nothing to measure yet"
+    return "unknown while an account is unreachable" if found.away else "no data yet"
 
 
 def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> None:
@@ -120,7 +119,7 @@ def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> Non
         return
     currency = figures.currency
     with panel(
-        "Equity, and the same money bought and held" + ("" if alone else f", in {currency}"),
+        "Equity vs. buy & hold" + ("" if alone else f", in {currency}"),
         key="equity_panel" if alone else f"equity_{currency}",
     ):
         lines(
@@ -128,7 +127,7 @@ def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> Non
             "Equity",
             [
                 ("Equity", as_points(line)),
-                ("Bought and held", as_points(held_instead(the_app(), held, line, currency))),
+                ("Buy & hold", as_points(held_instead(the_app(), held, line, currency))),
             ],
             height=210,
             currency=currency,
@@ -138,7 +137,7 @@ def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> Non
 def _positions(held: Sequence[BotHolding]) -> None:
     with panel("Open positions", key="positions_panel"):
         if not held:
-            st.caption("Nothing is open. What your bots buy shows up here, live.")
+            st.caption("No open positions. New positions appear here live.")
             return
         columns, rows = position_rows(held[:SHOWN])
         clicked = table("positions", "Open positions", columns, rows, opens=True)
@@ -154,7 +153,7 @@ def _latest(user: User) -> None:
     with panel("Latest signals", key="signals_panel"):
         found = signal_service.signals(the_app(), user, limit=6)
         if not found:
-            st.caption("No alert has come in yet. Each one shows up here with what became of it.")
+            st.caption("No alerts yet. Each alert appears here with its result.")
             return
         columns, rows = signal_rows(user, found, brief=True)
         clicked = table("latest", "Latest signals", columns, rows, opens=True)

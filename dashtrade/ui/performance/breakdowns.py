@@ -50,7 +50,7 @@ def _by_bot(
     shown = sorted(by_bot.items(), key=lambda item: -sum((r.net for r in item[1]), ZERO))
     columns = [
         Column(label="Bot"),
-        Column(label="Profit", number=True),
+        Column(label="P&L", number=True),
         Column(label="Win rate", number=True),
         Column(label="Round trips", number=True, wide_only=True),
         Column(label="Fees", number=True, wide_only=True),
@@ -59,7 +59,7 @@ def _by_bot(
     with panel("By bot", key="bots_panel"):
         clicked = table(
             "by_bot",
-            "Profit of each bot",
+            "P&L by bot",
             columns,
             [
                 _bot_row(bot_id, own, over.get(bot_id, performance_stats.Sum()), names, currency)
@@ -101,7 +101,7 @@ def _by_symbol(trips: Sequence[performance_stats.Ended], currency: str) -> None:
     )
     columns = [
         Column(label="Symbol"),
-        Column(label="Profit", number=True),
+        Column(label="P&L", number=True),
         Column(label="Win rate", number=True),
         Column(label="Round trips", number=True, wide_only=True),
     ]
@@ -119,8 +119,8 @@ def _by_symbol(trips: Sequence[performance_stats.Ended], currency: str) -> None:
     ]
     if rows:
         with panel("By symbol", key="symbols_panel"):
-            table("by_symbol", "Profit of each symbol", columns, rows)
-            st.caption("Closed round trips, after their fees. What is still open is in no figure here.")
+            table("by_symbol", "P&L by symbol", columns, rows)
+            st.caption("Closed round trips, after fees. Open positions are not included.")
 
 
 def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str) -> None:

@@ -59,7 +59,7 @@ def show(app: App, user: User) -> None:
     names, mine = bot_names(app, user), bot_names(app, user, chosen_scope)
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
     chosen = left.segmented_control(
-        "Span",
+        "Period",
         list(SPANS),
         default="30",
         required=True,
@@ -90,15 +90,15 @@ def show(app: App, user: User) -> None:
     if not seen.days:
         if not any_trade(app, user):
             empty(
-                "Nothing has been earned or lost yet. This page fills with your bots' first trades.",
+                "No results yet. This page fills with your bots' first trades.",
                 "See your bots",
                 to="pages/bots.py",
                 icon=":material/smart_toy:",
             )
         else:
             st.info(
-                f"No trade with {chosen_scope.money} money in this span. Choose a longer one, or other "
-                "figures above."
+                f"No trades with {chosen_scope.money} money in this period. Choose a longer one, or "
+                "another scope above."
             )
         return
     if len(seen.currencies) > 1:
@@ -171,7 +171,7 @@ def _figures(seen: PerformanceData) -> None:
         "totals",
         [
             Card(
-                label="Profit after fees",
+                label="P&L after fees",
                 value=signed(net, seen.currency),
                 tone=tone(net),
                 note=f"{money(fees, seen.currency)} in fees",
@@ -181,13 +181,9 @@ def _figures(seen: PerformanceData) -> None:
                 value=rate(performance_stats.win_rate(wins, losses)),
                 note=f"{wins:,} round trips won, {losses:,} lost",
             ),
+            Card(label="Profit factor", value=_ratio(found.profit_factor), note="gross profit / gross loss"),
             Card(
-                label="Profit factor",
-                value=_ratio(found.profit_factor),
-                note=f"won for each {seen.currency} lost",
-            ),
-            Card(
-                label="A trade makes",
+                label="Expectancy",
                 value=signed(found.expectancy, seen.currency),
                 tone=tone(found.expectancy),
                 note=(
@@ -198,18 +194,18 @@ def _figures(seen: PerformanceData) -> None:
             Card(
                 label="Sharpe",
                 value=_ratio(performance_stats.sharpe(daily)),
-                note="a year's, from daily returns" if daily else "with all bots only",
+                note="annualised, from daily returns" if daily else "with all bots only",
             ),
             Card(
                 label="Sortino",
                 value=_ratio(performance_stats.sortino(daily)),
-                note="bad days as the risk" if daily else "with all bots only",
+                note="downside risk only" if daily else "with all bots only",
             ),
             Card(
-                label="Deepest fall",
+                label="Max drawdown",
                 value=signed(fall, seen.currency),
                 tone=tone(fall),
-                note=f"{percent(deepest)} of the equity" if deepest is not None else "from the highest point",
+                note=f"{percent(deepest)} of the equity" if deepest is not None else "from the peak",
             ),
             Card(
                 label="Best day",
@@ -229,9 +225,9 @@ def _figures(seen: PerformanceData) -> None:
                 tone=tone(found.worst.net) if found.worst else "",
                 note=found.worst.symbol.short if found.worst else "",
             ),
-            Card(label="Held on average", value=span(found.held), note=count(found.count, "round trip")),
+            Card(label="Avg. holding time", value=span(found.held), note=count(found.count, "round trip")),
             Card(
-                label="Traded",
+                label="Volume",
                 value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
                 note=count(sum(row.trades for row in seen.days), "filled order"),
             ),
@@ -239,8 +235,8 @@ def _figures(seen: PerformanceData) -> None:
     )
     if seen.cut:
         st.caption(
-            f"Figures of single round trips, and the breakdowns below, are of the latest {MOST_TRIPS:,}; "
-            "profit, fees and days are of all."
+            f"Figures per round trip and the breakdowns below use the latest {MOST_TRIPS:,} round trips; "
+            "P&L, fees and daily figures use all."
         )
 
 
@@ -264,7 +260,7 @@ def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], 
     by_bot: dict[int, list[Any]] = {}
     for row in seen.days:
         by_bot.setdefault(row.bot_id, []).append(row)
-    series = [("Profit", _summed(seen.by_day))]
+    series = [("P&L", _summed(seen.by_day))]
     if len(by_bot) > 1:
         ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.net for r in item[1]), ZERO)))
         series += [
@@ -272,28 +268,28 @@ def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], 
             for bot_id, own in ranked[:MOST_LINES]
         ]
     held = _held_instead(app, user, seen) if whole else []
-    with panel("Profit over time", key="profit_panel"):
-        st.html(legend([name for name, _ in series], "Bought and held" if held else ""))
+    with panel("Cumulative P&L", key="profit_panel"):
+        st.html(legend([name for name, _ in series], "Buy & hold" if held else ""))
         st.plotly_chart(
-            profit_lines(series, seen.currency, dashed=("Bought and held", held)),
+            profit_lines(series, seen.currency, dashed=("Buy & hold", held)),
             key="profit_lines",
             config={"displayModeBar": False},
         )
     left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
-    with left, panel("Day by day", key="days_panel"):
+    with left, panel("Daily P&L", key="days_panel"):
         st.caption(f"{day_turn(user, app.clock.now())}.")
         st.plotly_chart(
             daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False}
         )
     if seen.base:
-        with right, panel("Below the highest point", key="underwater_panel"):
+        with right, panel("Underwater", key="underwater_panel"):
             points = [
                 [milliseconds(day), share]
                 for day, share in performance_stats.underwater(seen.funded, seen.base)
             ]
             lines(
                 "underwater",
-                "Below the highest point",
+                "Underwater",
                 [("Underwater", points)],
                 height=240,
                 zero=True,

@@ -59,35 +59,35 @@ def _question(held: prices.BotHolding, request_id: str) -> None:
     bot = held.bot
     scope.badge(held.account)
     st.markdown(
-        f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** of "
-        f"{text(bot.name)} at the market, {_where(held)}?"
+        f"Close {bot.position.side} **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}** "
+        f"of {text(bot.name)} at market, {_where(held)}?"
     )
     st.caption(
-        f"It stands at {text(signed(held.unrealized, held.currency))} "
-        f"({text(percent(held.percent, sign=True))}). The bot stays on and follows its next alert."
+        f"Unrealised P&L: {text(signed(held.unrealized, held.currency))} "
+        f"({text(percent(held.percent, sign=True))}). The bot stays active and follows its next alert."
     )
     with st.container(horizontal=True, key=f"{_kind(held)}_close_{bot.id}"):
         pressed = st.button(_button("Close", held), type="primary", key=f"close_yes_{bot.id}")
-        if st.button("Keep it", key=f"close_no_{bot.id}"):
+        if st.button("Cancel", key=f"close_no_{bot.id}"):
             st.rerun()
     if pressed:
         _close(bot.id, bot.name, request_id, None)
 
 
-@st.dialog("Close a part", icon=":material/content_cut:")
+@st.dialog("Reduce position", icon=":material/content_cut:")
 def _question_part(held: prices.BotHolding, request_id: str) -> None:
     bot = held.bot
     owned = abs(bot.position.quantity)
     scope.badge(held.account)
     st.markdown(
-        f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How much "
-        f"of it should be closed at the market, {_where(held)}?"
+        f"{text(bot.name)} is {bot.position.side} **{quantity(owned)} {text(bot.symbol.short)}**. How "
+        f"much should be closed at market, {_where(held)}?"
     )
     share = st.segmented_control(
         "Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed"
     )
     form = Form(f"part_{bot.id}")
-    said = form.text("quantity", "Or so many", placeholder=quantity(owned / 2), max_chars=40)
+    said = form.text("quantity", "Quantity", placeholder=quantity(owned / 2), max_chars=40)
     typed = None
     with form.trying() as attempt:
         typed = form.number("quantity", said)
@@ -95,14 +95,14 @@ def _question_part(held: prices.BotHolding, request_id: str) -> None:
         return
     many = Decimal(typed) if typed else owned * Decimal((share or "0%")[:-1]) / 100
     if not 0 < many < owned:
-        st.info("Choose a share, or type a number below what it owns.")
+        st.info("Choose a share, or enter a quantity smaller than the position.")
         return
     worth = f", worth about {text(money(many * held.mark, held.currency))}" if held.mark is not None else ""
     st.caption(
         f"Closes {quantity(many)} of {quantity(owned)}{worth}. Its stop and targets stay for the rest."
     )
     with st.container(key=f"{_kind(held)}_part_{bot.id}"):
-        pressed = st.button(_button("Close this part", held), type="primary", key=f"part_yes_{bot.id}")
+        pressed = st.button(_button("Close part", held), type="primary", key=f"part_yes_{bot.id}")
     if pressed:
         _close(bot.id, bot.name, request_id, plain(many) if typed else share)
 
@@ -114,7 +114,7 @@ def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
     if not attempt.ok:
         return
     if not isinstance(said, Receipt):
-        st.error(f"**{text(sentence(said.message))}** Ask again.")
+        st.error(f"**{text(sentence(said.message))}** Try again.")
         return
     app.wait(user.id, said.signal_id, WAIT, fresh=not said.duplicate)
     outcome = signal_story.outcome(app, user.id, said.signal_id) or {}

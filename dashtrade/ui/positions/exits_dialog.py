@@ -45,7 +45,7 @@ def exits_form(held: prices.BotHolding) -> None:
     scope.badge(held.account)
     st.markdown(
         f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} "
-        f"{text(bot.symbol.short)}**, in at {price(entry)}, now {price(held.mark)}."
+        f"{text(bot.symbol.short)}**, entry {price(entry)}, price {price(held.mark)}."
     )
     for line in exits_in_words(bot.exits, bot.time_zone):
         st.caption(text(line))
@@ -76,7 +76,7 @@ def exits_form(held: prices.BotHolding) -> None:
         even = entry is not None and st.button(
             "Stop to break-even",
             key=f"move_even_{bot.id}",
-            help=f"The stop goes to the entry, {price(entry)}.",
+            help=f"Moves the stop to the entry price, {price(entry)}.",
         )
     if not (save or even):
         return
@@ -105,10 +105,10 @@ def _stop(form: Form, kind: str, stop: StopLevel | None) -> str:
         case "Trailing":
             return form.text(
                 "stop_loss",
-                "Behind the best price by",
+                "Trail by",
                 value=value,
                 max_chars=40,
-                help="In money, for one piece.",
+                help="In money per unit, behind the best price.",
             )
     return ""
 
@@ -121,7 +121,7 @@ def _read_stop(form: Form, kind: str, entered: str) -> str:
     """A kind that was chosen has a number."""
     if kind == "None":
         return ""
-    return form.number("stop_loss", entered, missing="Enter it, or choose None.") or ""
+    return form.number("stop_loss", entered, missing="Enter a price or distance, or choose None.") or ""
 
 
 def _number(level: Decimal) -> str:

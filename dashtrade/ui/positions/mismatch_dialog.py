@@ -23,7 +23,7 @@ def short(drift: dict[str, Any]) -> str:
 def summary(drift: dict[str, Any]) -> str:
     """In figures, without a judgement."""
     outside = Decimal(drift["outside"])
-    kept = f", {quantity(outside)} are kept outside" if outside else ""
+    kept = f", {quantity(outside)} are held outside DashTrade" if outside else ""
     return (
         f"The broker has {quantity(Decimal(drift['broker_quantity']))}, your bots own "
         f"{quantity(Decimal(drift['bots_quantity']))}{kept}."
@@ -38,12 +38,12 @@ def notice(drift: dict[str, Any]) -> None:
         st.container(horizontal=True, vertical_alignment="center"),
     ):
         st.markdown(
-            f":orange[:material/difference:] **{text(short(drift))}: the books differ by "
+            f":orange[:material/difference:] **{text(short(drift))} position mismatch: "
             f"{text(quantity(Decimal(drift['difference'])))}"
-            f"{' (frozen: nothing is opened)' if frozen else ''}.** {text(summary(drift))}",
+            f"{' (frozen: entries are refused)' if frozen else ''}.** {text(summary(drift))}",
             width="stretch",
         )
-        if st.button("Sort it out", key=f"sort_{drift['id']}", type="primary"):
+        if st.button("Resolve", key=f"sort_{drift['id']}", type="primary"):
             st.session_state["drift"] = drift["id"]
             st.rerun()
 
@@ -56,7 +56,7 @@ def show(user: User) -> None:
             _question(service.drift(the_app(), user, drift_id))
 
 
-@st.dialog("Your broker and your bots disagree", width="medium", icon=":material/difference:")
+@st.dialog("Resolve position mismatch", width="medium", icon=":material/difference:")
 def _question(drift: dict[str, Any]) -> None:
     st.markdown(
         f"**{text(short(drift))}** on {text(drift['account'])}. "
@@ -66,13 +66,16 @@ def _question(drift: dict[str, Any]) -> None:
     said = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
     if drift["status"] != "frozen":
         said[Way.FREEZE] = (
-            "I do not know yet",
-            "Freeze it: no bot opens anything in it until this is settled. Closing still works.",
+            "Not sure yet",
+            (
+                "Freeze the symbol: no bot opens a position in it until you resolve the mismatch. Closing "
+                "still works."
+            ),
         )
     if not drift["bots"] and drift["split"] is None:
         said.pop(Way.GIVE)
     way = st.radio(
-        "What is it?",
+        "What happened?",
         list(said),
         format_func=lambda one: said[one][0],
         captions=[words for _, words in said.values()],
@@ -80,8 +83,8 @@ def _question(drift: dict[str, Any]) -> None:
     )
     bot_id, typed = _details(drift) if way is Way.GIVE and drift["split"] is None else (None, "")
     with st.container(horizontal=True):
-        pressed = st.button("Settle it so", type="primary", key=f"settle_{drift['id']}")
-        thaw = drift["status"] == "frozen" and st.button("Only unfreeze", key=f"thaw_{drift['id']}")
+        pressed = st.button("Apply", type="primary", key=f"settle_{drift['id']}")
+        thaw = drift["status"] == "frozen" and st.button("Unfreeze only", key=f"thaw_{drift['id']}")
     if pressed or thaw:
         with trying() as attempt:
             if thaw:
@@ -89,32 +92,35 @@ def _question(drift: dict[str, Any]) -> None:
             else:
                 service.resolve(the_app(), guard(), drift["id"], way=way, bot_id=bot_id, price=typed or None)
         if attempt.ok:
-            st.session_state["said"] = f"{text(short(drift))}: settled."
+            st.session_state["said"] = f"{text(short(drift))}: resolved."
             st.rerun()
 
 
 def _give_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
     if drift["split"] is not None:
         return (
-            f"It was split {drift['split']}",
+            f"Split {drift['split']}",
             (
-                "Quantities and prices of every bot that holds it are changed to fit. No profit or loss "
-                "comes of it."
+                "Quantities and prices of all bots that hold the symbol are adjusted. This makes no "
+                "profit or loss."
             ),
         )
     verb = "bought" if more else "sold"
     return (
-        f"A bot should count it: it {verb} {quantity(abs(Decimal(drift['difference'])))}",
-        "It is booked to the bot you choose, as if it had traded it.",
+        f"Assign to a bot: it {verb} {quantity(abs(Decimal(drift['difference'])))}",
+        "Booked to the bot you choose, as if the bot had traded it.",
     )
 
 
 def _outside_words(drift: dict[str, Any], more: bool) -> tuple[str, str]:
     if more:
-        return "It is mine: I bought it myself", "DashTrade leaves it alone, and does not speak of it again."
+        return (
+            "Keep outside: I bought it myself",
+            "DashTrade leaves these holdings alone and does not report them again.",
+        )
     return (
-        "I sold something of my own there",
-        "What DashTrade keeps as yours outside is lowered; the bots' books stay as they are.",
+        "Reduce my outside holdings: I sold them myself",
+        "Your holdings outside DashTrade are reduced; the bots' positions stay as they are.",
     )
 
 
@@ -128,8 +134,8 @@ def _details(drift: dict[str, Any]) -> tuple[int | None, str]:
     # what it is booked at when nothing is said
     guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]
     typed = right.text_input(
-        "At which price",
-        placeholder=f"about {price(Decimal(guess))}" if guess else "The market's",
+        "Price",
+        placeholder=f"about {price(Decimal(guess))}" if guess else "Market price",
         max_chars=30,
         key=f"drift_price_{drift['id']}",
     )

@@ -39,9 +39,9 @@ COLUMNS = [
     Column(label="Quantity", number=True, wide_only=True),
     Column(label="Type", wide_only=True),
     Column(label="Price", number=True),
-    Column(label="From market", number=True, wide_only=True),
+    Column(label="Distance", number=True, wide_only=True),
     Column(label="Age", number=True, wide_only=True),
-    Column(label="Works at", wide_only=True),
+    Column(label="Placed at", wide_only=True),
 ]
 
 
@@ -218,7 +218,7 @@ def show(user: User) -> None:
         if found:
             _question(found)
         else:
-            st.toast("Nothing to cancel: these orders have ended meanwhile.")
+            st.toast("Nothing to cancel: these orders have already ended.")
 
 
 @st.dialog("Cancel orders", icon=":material/cancel:")
@@ -234,8 +234,7 @@ def _question(found: Sequence[OpenOrder]) -> None:
         live = sum(one.is_live for one in found)
         st.markdown(
             f"**{count(len(found), 'open order')}**"
-            f"{f', {live} of them with real money' if live else ' on paper'}. "
-            "Which should be cancelled?"
+            f"{f', {live} of them with real money' if live else ' on paper'}. Which should be cancelled?"
         )
         chosen = _ticked("entries", "Entries", entries) + _ticked("exits", "Exits", exits)
     if protecting := [one for one in chosen if one.protects]:
@@ -251,7 +250,7 @@ def _question(found: Sequence[OpenOrder]) -> None:
     with st.container(horizontal=True):
         words = "Cancel the order" if len(found) == 1 else f"Cancel {count(len(chosen), 'order')}"
         pressed = st.button(words, type="primary", key="cancel_orders_yes", disabled=not chosen)
-        if st.button("Keep", key="cancel_orders_no"):
+        if st.button("Keep orders", key="cancel_orders_no"):
             st.rerun()
     if pressed:
         _cancel([one.order.id for one in chosen])
@@ -291,6 +290,6 @@ def _cancel(order_ids: Sequence[str]) -> None:
         st.session_state["said"] = (
             f"{count(asked, 'order')}: cancellation requested."
             if asked
-            else "Nothing to cancel: these orders have ended meanwhile."
+            else "Nothing to cancel: these orders have already ended."
         )
         st.rerun()

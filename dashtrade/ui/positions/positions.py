@@ -37,7 +37,7 @@ COLUMNS = [
     Column(label="Entry", number=True),
     Column(label="Price", number=True),
     Column(label="Value", number=True, wide_only=True),
-    Column(label="Profit", number=True),
+    Column(label="P&L", number=True),
     Column(label="Exits"),
 ]
 
@@ -47,17 +47,12 @@ def board(user: User) -> None:
     app = the_app()
     accounts = accounts_of(app, user)
     if not accounts:
-        empty(
-            "There is no broker account yet, so nothing can be held.",
-            "Open an account",
-            to="pages/setup.py",
-            icon=":material/add:",
-        )
+        empty("No broker account yet.", "Open an account", to="pages/setup.py", icon=":material/add:")
         return
     chosen = scope.current(app, user)
     accounts = covered(chosen, accounts)
     if not accounts:
-        st.info(f"There is no account with {chosen.money} money. Switch to the other kind above.")
+        st.info(f"You have no account with {chosen.money} money. Choose another scope above.")
     open_orders.show_list(app, user, scope=chosen)
     held = portfolio_summary.holdings(app, user, chosen, open_only=True)
     found = position_mismatch.drifts(app, user)
@@ -96,9 +91,9 @@ def _silence(user: User, account: Account, one: ConnectionState) -> None:
     since = f" since {moment(user, known.failing_since)}" if known.failing_since is not None else ""
     why = f" {text(connection_state.reason(one))}" if known.error else ""
     seen = (
-        f"Figures of the broker are of {moment(user, known.read_at)}"
+        f"The broker's figures are as of {moment(user, known.read_at)}"
         if known.read_at is not None
-        else "Its figures are not known"
+        else "No figures from the broker yet"
     )
     st.warning(
         (
@@ -125,11 +120,11 @@ def _money(user: User, account: Account, known: Known, held: Sequence[BotHolding
                 label="Equity",
                 value=money(state.equity if state else None, currency),
                 live=f"eq{account.id}",
-                note=old or ("as the broker counts it" if state else "not known"),
+                note=old or ("as reported by the broker" if state else "unknown"),
                 note_tone=tone_of,
             ),
             Card(
-                label="Open profit of bots",
+                label="Unrealised P&L of bots",
                 value=signed(own, currency),
                 tone=tone(own),
                 live=f"open:{key}:{currency}",
@@ -166,8 +161,7 @@ def _table(user: User, account: Account, held: Sequence[BotHolding], known: Know
             st.caption(f"**Positions at the broker unknown;** {last_read(user, known)}.")
         elif not held and not outside:
             st.caption(
-                "Nothing is held here. What your bots buy shows up at once, and so does what you buy "
-                "yourself at the broker."
+                "No positions. New positions appear here at once, those you open yourself at the broker too."
             )
         if not held and not outside:
             return
@@ -180,7 +174,12 @@ def _table(user: User, account: Account, held: Sequence[BotHolding], known: Know
         if not known.fresh:
             rows = [replace(row, kind=f"{row.kind} old".strip()) for row in rows]
         clicked = table(
-            f"held_table_{account.id}", f"What {account.label} holds", COLUMNS, rows, opens=True, stacked=True
+            f"held_table_{account.id}",
+            f"Positions of {account.label}",
+            COLUMNS,
+            rows,
+            opens=True,
+            stacked=True,
         )
     if clicked:
         _act(*clicked)
@@ -206,7 +205,7 @@ def _bot_row(held: BotHolding, theirs: BrokerPosition | None, known: bool) -> Ro
     return Row(
         id=str(bot.id),
         kind=scope.kind(held.account),
-        actions=(("move", "Stop"), ("part", "Part"), ("close", "Close")),
+        actions=(("move", "Stop"), ("part", "Reduce"), ("close", "Close")),
         cells=[
             Cell(text=bot.symbol.short, sub=bot.name),
             side_cell(bot.position.side),

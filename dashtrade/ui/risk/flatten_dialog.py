@@ -36,9 +36,7 @@ def ask() -> None:
 def show() -> None:
     if "flattening" in st.session_state:
         opened = st.session_state.pop("flattening")
-        st.dialog("Close everything at the market?", icon=":material/warning:", width="medium")(question)(
-            opened
-        )
+        st.dialog("Close everything at market?", icon=":material/warning:", width="medium")(question)(opened)
 
 
 def question(opened: str) -> None:
@@ -46,10 +44,10 @@ def question(opened: str) -> None:
     held = engaged(app, user)
     paused = trading_state(app, user).stop is not Stop.NONE
     st.markdown(
-        "Each position of the bots on the ticked accounts is closed at the market, the largest first, and "
-        "their orders are cancelled. "
-        f"{'Entries stay paused' if paused else 'Entries are paused on **all** accounts'} until you let "
-        "your bots trade again."
+        "All bot positions on the ticked accounts are closed at market, the largest first, and the "
+        "bots' open orders are cancelled. "
+        f"{'Entries stay paused' if paused else 'Entries are paused on **all** accounts'} until you "
+        "resume trading."
     )
     ticked = [
         account
@@ -101,9 +99,9 @@ def _counted(held: Sequence[BotHolding]) -> str:
     if not out:
         return count(owning, "position")
     return (
-        f"{count(owning, 'position')} and {count(out, 'bot')} with an order out"
+        f"{count(owning, 'position')} and {count(out, 'bot')} with an open order"
         if owning
-        else f"{count(out, 'bot')} with an order out"
+        else f"{count(out, 'bot')} with an open order"
     )
 
 
@@ -117,23 +115,21 @@ def _sums(held: Sequence[BotHolding]) -> list[str]:
 
 def _sum(currency: str, held: Sequence[BotHolding]) -> str:
     if any(one.mark is None for one in held):
-        return "value not known now"
+        return "value unknown"
     worth = sum((abs(one.value or ZERO) for one in held), ZERO)
     made = sum((one.unrealized or ZERO for one in held), ZERO)
-    return f"worth {money(worth, currency)}, open profit {signed(made, currency)}"
+    return f"worth {money(worth, currency)}, unrealised P&L {signed(made, currency)}"
 
 
 def _begin(app: App, user: User, form: Form, accounts: Sequence[int], word: str) -> None:
     with form.trying() as attempt:
         if not accounts:
             raise Malformed(
-                "no account is ticked, so nothing would be closed", hint="Tick at least one, or cancel."
+                "no account is ticked, so there is nothing to close", hint="Tick at least one, or cancel."
             )
         if word.upper() != WORD:
             raise Malformed(
-                "this closes positions with real money",
-                where="word",
-                hint=f"Type {WORD} to say that you mean it.",
+                "this closes positions with real money", where="word", hint=f"Type {WORD} to confirm."
             )
         flatten.start(app, user, scope="user", scope_id=None, pause=True, accounts=accounts)
     if attempt.ok:

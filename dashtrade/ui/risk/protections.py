@@ -35,16 +35,15 @@ def _locks(app: App, user: User) -> None:
     now = app.clock.now()
     found = service.locks(app, user, limit=SHOWN_LOCKS)
     standing = [row for row in found if row.stands(now)]
-    with panel("Locked now" if standing else "Nothing is locked", key="locks_panel"):
+    with panel("Active locks" if standing else "No active locks", key="locks_panel"):
         if not found:
             st.caption(
-                "When a protection fires, what it locks stands here: why, until when, and a button to "
-                "unlock it."
+                "Locks of your protections appear here: the reason, the end, and a button to unlock entries."
             )
             return
         columns = [
             Column(label="Protection"),
-            Column(label="For", wide_only=True),
+            Column(label="Applies to", wide_only=True),
             Column(label="State"),
             Column(label="Since", number=True),
         ]
@@ -69,7 +68,7 @@ def _lock_row(app: App, user: User, row: LockRecord, stands: bool) -> Row:
         if stands
         else "unlocked"
         if row.unlocked_at
-        else "over"
+        else "ended"
     )
     place = row.symbol.short if row.symbol else _place(app, user, row.scope, row.scope_id)
     return Row(
@@ -101,7 +100,11 @@ def _list(app: App, user: User) -> None:
                 "A protection watches all your bots, an account or one bot, and locks new entries when "
                 "something goes wrong. Exits always pass."
             )
-        columns = [Column(label="Protection"), Column(label="For", wide_only=True), Column(label="State")]
+        columns = [
+            Column(label="Protection"),
+            Column(label="Applies to", wide_only=True),
+            Column(label="State"),
+        ]
         rows = [
             Row(
                 id=str(row.id),
@@ -122,9 +125,7 @@ def _list(app: App, user: User) -> None:
             for row in found
         ]
         clicked = table("protections", "Protections", columns, rows) if rows else None
-        if st.button(
-            "Add a protection", type="primary", icon=":material/add_moderator:", key="add_protection"
-        ):
+        if st.button("Add protection", type="primary", icon=":material/add_moderator:", key="add_protection"):
             st.session_state["adding_protection"] = True
             st.rerun()
     if clicked:
@@ -149,7 +150,7 @@ def ask(user: User) -> None:
         _add()
 
 
-@st.dialog("Add a protection", width="medium")
+@st.dialog("Add protection", width="medium")
 def _add() -> None:
     app, user = the_app(), guard()
     kinds = {one["kind"]: one for one in domain.describe() if one["configurable"]}
@@ -158,7 +159,7 @@ def _add() -> None:
     )
     st.caption(text(kinds[kind]["description"]))
     left, right = st.columns(2)
-    scope = left.selectbox("For", list(SCOPES), format_func=SCOPES.__getitem__, key="protection_scope")
+    scope = left.selectbox("Applies to", list(SCOPES), format_func=SCOPES.__getitem__, key="protection_scope")
     scope_id = None
     if scope is not Scope.USER:
         names = (
@@ -167,16 +168,16 @@ def _add() -> None:
             else {account.id: account.label for account in accounts_of(app, user)}
         )
         scope_id = right.selectbox(
-            "Which", list(names), format_func=names.__getitem__, key=f"protection_of_{scope}"
+            "Account or bot", list(names), format_func=names.__getitem__, key=f"protection_of_{scope}"
         )
     given = {
         one["name"]: value for one in kinds[kind]["settings"] if (value := _setting(kind, one)) is not None
     }
-    if st.button("Add it", type="primary", key="protection_yes"):
+    if st.button("Add protection", type="primary", key="protection_yes"):
         with trying() as attempt:
             service.add(app, user, kind=kind, scope=scope, scope_id=scope_id, settings=given)
         if attempt.ok:
-            st.session_state["said"] = f"{kinds[kind]['title']}: watching from now on."
+            st.session_state["said"] = f"{kinds[kind]['title']}: added and active."
             st.rerun()
 
 

@@ -21,12 +21,12 @@ from dashtrade.ui.shell.page import empty, live, panel, the_app
 
 PAGE = 50
 COLUMNS = [
-    Column(label="What"),
+    Column(label="Event"),
     Column(label="Bot", wide_only=True),
     Column(label="Limit", number=True, wide_only=True),
-    Column(label="Was", number=True, wide_only=True),
-    Column(label="What it did"),
-    Column(label="Now", wide_only=True),
+    Column(label="Actual", number=True, wide_only=True),
+    Column(label="Action"),
+    Column(label="Next step", wide_only=True),
     Column(label="Time", number=True),
 ]
 NAMES = {
@@ -39,8 +39,8 @@ NAMES = {
 PERCENT, MONEY = {"risk_limit"}, {"daily_loss"}
 GOOD = {"take_profit"}
 NOW = {  # what to do, while the bot is still stopped
-    "risk_limit": "Look at what it bought and why; then resume it, or give it a larger max loss.",
-    "daily_loss": "Wait for tomorrow, or resume it now; its limit counts the whole day.",
+    "risk_limit": "Review the bot's trades, then resume the bot or raise its max loss.",
+    "daily_loss": "Wait for the next day, or resume the bot now; the limit counts the whole day.",
 }
 
 
@@ -50,8 +50,8 @@ def show(app: App, user: User) -> None:
     if not risk_events(app, user, before=before, limit=1):
         empty(
             (
-                "No limit has been passed. Give a bot a daily loss limit or a stop, and what they do is told "
-                "here."
+                "No risk events. When a bot reaches a daily loss limit, a stop or a target, the event "
+                "appears here."
             ),
             "See your bots",
             to="pages/bots.py",

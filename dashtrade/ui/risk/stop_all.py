@@ -26,22 +26,19 @@ FLATTEN = "flatten"
 CHOICES: dict[str, tuple[str, str]] = {
     Stop.PAUSE_ENTRIES: (
         "Pause entries",
-        "Nothing new is opened. Orders already at the broker stay, and positions can still be closed.",
+        "No new positions are opened. Open orders stay, and positions can still be closed.",
     ),
-    Stop.REDUCE_ONLY: (
-        "Reduce only",
-        "Nothing new is opened, and entry orders that rest at the broker are taken back.",
-    ),
+    Stop.REDUCE_ONLY: ("Reduce only", "No new positions are opened, and open entry orders are cancelled."),
     Stop.HALT: (
         "Halt",
         (
-            "The same, and every bot stops until you resume it, one by one. Positions stay open; exits still "
-            "work."
+            "As reduce only, and every bot is paused until you resume it. Positions stay open; exits "
+            "still work."
         ),
     ),
     FLATTEN: (
-        "Flatten",
-        "Entries are paused, and every position of your bots is closed at the market, the largest first.",
+        "Close everything",
+        "Entries are paused, and all positions of your bots are closed at market, the largest first.",
     ),
 }
 SHOWN_FOR = timedelta(minutes=10)  # after it has ended
@@ -49,7 +46,7 @@ TONES = {
     "done": ("Closed", "up"),
     "stuck": ("Stuck", "down"),
     "closing": ("Closing", "info"),
-    "waiting": ("Tries again", "warn"),
+    "waiting": ("Retrying", "warn"),
 }
 
 
@@ -66,9 +63,9 @@ def button(app: App, user: User) -> None:
 
 
 def _choose(app: App, user: User) -> None:
-    st.markdown("**Stop your bots, at once.** Exits and closing always pass.")
+    st.markdown("**Stop your bots at once.** Exits always pass.")
     chosen = st.radio(
-        "How far",
+        "Level",
         list(CHOICES),
         format_func=lambda stop: CHOICES[stop][0],
         captions=[words for _, words in CHOICES.values()],
@@ -78,8 +75,8 @@ def _choose(app: App, user: User) -> None:
     held, engaged = len(holding_bots(app, user)), any_engaged(app, user)
     if chosen == FLATTEN and engaged:
         st.caption(
-            f"You have {count(held, 'open position')}. The next step shows them by account, and asks once "
-            "more."
+            f"You have {count(held, 'open position')}. The next step lists them by account and asks for "
+            "confirmation."
         )
         if st.button(
             "Choose what to close", icon=":material/warning:", key="danger_stop_now", width="stretch"
@@ -87,7 +84,7 @@ def _choose(app: App, user: User) -> None:
             flatten_dialog.ask()
         return
     if chosen == FLATTEN:
-        st.caption("Nothing is open, so nothing has to be closed; entries are paused.")
+        st.caption("You have no open positions to close; entries are paused.")
     else:
         st.caption(
             f"You have {count(held, 'open position')}: "
@@ -100,13 +97,9 @@ def _choose(app: App, user: User) -> None:
 def _back(app: App, user: User, state: TradingState) -> None:
     st.markdown(f"**{state.text}.** {CHOICES[state.stop][1]}")
     if state.for_everybody:
-        st.caption("A superadmin stopped trading for everybody; that stays until they lift it.")
+        st.caption("A superadmin stopped trading for all users. Only a superadmin can resume it.")
     elif not user.second_factor_due and st.button(
-        "Let my bots trade again",
-        type="primary",
-        icon=":material/play_arrow:",
-        key="start_again",
-        width="stretch",
+        "Resume trading", type="primary", icon=":material/play_arrow:", key="start_again", width="stretch"
     ):
         _switch(app, user, Stop.NONE)
     if any_engaged(app, user) and st.button(
@@ -138,7 +131,7 @@ def progress(app: App, user: User) -> None:
     with panel(
         "Closing everything"
         if _runs(row)
-        else "Everything was closed"
+        else "Everything is closed"
         if row["done"] == row["total"]
         else "Not everything could be closed",
         key="flatten_panel",
@@ -166,7 +159,7 @@ def progress(app: App, user: User) -> None:
             Column(label="Position"),
             Column(label="Size", number=True),
             Column(label="State"),
-            Column(label="Why", wide_only=True),
+            Column(label="Reason", wide_only=True),
         ]
         clicked = table(
             "flatten_items",
@@ -177,8 +170,8 @@ def progress(app: App, user: User) -> None:
         )
         if any(item["status"] == "stuck" for item in row["items"]):
             st.caption(
-                "What is stuck needs you: open the bot, see what its order says, and close it there or at "
-                "your broker."
+                "Stuck positions need you: open the bot, check its order, and close the position there "
+                "or at your broker."
             )
     if clicked:
         st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})

@@ -29,11 +29,11 @@ from dashtrade.ui.setup.broker_forms import (
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, the_app
 
-MODES = {"paper": "Paper or sandbox: play money", "live": "Live: real money"}
+MODES = {"paper": "Paper or sandbox: no real money", "live": "Live: real money"}
 
 
 def ask_to_add() -> None:
-    st.dialog("Add an account", width="medium")(add_form)(secrets.token_hex(3))
+    st.dialog("Add account", width="medium")(add_form)(secrets.token_hex(3))
 
 
 def add_form(opened: str) -> None:
@@ -54,7 +54,7 @@ def add_form(opened: str) -> None:
         or choice.modes[0]
     )
     live = mode == "live"
-    add = "Add the live account" if live else "Add the account"
+    add = "Add live account" if live else "Add account"
     fields = Fields(f"add_{opened}_{list(titles).index(title)}_{mode}")
     options: dict[str, Any] = dict(choice.fixed)
     with st.form(fields.name, border=False):
@@ -131,7 +131,7 @@ def key_form(account: Account, opened: str) -> None:
     form = form_of(the_app(), account)
     signs_in = form.kind.sign_in
     st.markdown(
-        f"**{text(account.label)}** uses it from its next order on; the old one is forgotten. "
+        f"**{text(account.label)}** uses the new key from its next order on; the old key is deleted. "
         f"{form.choice.guide}"
     )
     fields = Fields(f"key_{opened}")
@@ -139,7 +139,7 @@ def key_form(account: Account, opened: str) -> None:
         given = credentials(fields, form.choice)
         callback = callback_field(fields, signs_in) if signs_in else ""
         fields.complaints()
-        sent = st.form_submit_button(form.button if signs_in else "Use the new key", type="primary")
+        sent = st.form_submit_button(form.button if signs_in else "Save", type="primary")
     step = f"{fields.name}_sent"  # its keys are in order; where a person signs in, a second step follows
     if sent or not signs_in:
         st.session_state.pop(step, None)
@@ -152,7 +152,7 @@ def key_form(account: Account, opened: str) -> None:
         return
     changes: dict[str, Any] = {}
     if signs_in:
-        token = signed_in_token(fields, form, given, callback, "Use the new key", account.id)
+        token = signed_in_token(fields, form, given, callback, "Save", account.id)
         if token is None:
             return
         given |= {"token": token}
@@ -174,8 +174,7 @@ def sign_in_form(account: Account, opened: str) -> None:
     form = form_of(app, account)
     every = form.kind.sign_in.every if form.kind.sign_in else ""
     st.caption(
-        f"That is needed every {every}. The page you are sent back to may not load; its address is what "
-        "counts."
+        f"Required every {every}. The page you are sent back to may not load; only its address is needed."
     )
     fields = Fields(f"sign_in_{opened}")
     redraw = sign_in_link(
@@ -184,7 +183,7 @@ def sign_in_form(account: Account, opened: str) -> None:
     with st.form(fields.name, border=False):
         pasted = pasted_field(fields)
         fields.complaints()
-        sent = st.form_submit_button("Save the sign-in", type="primary")
+        sent = st.form_submit_button("Save", type="primary")
     if sent:
         with st.spinner("Asking the broker, 5 seconds at most …"), fields.trying() as attempt:
             sign_in.renew(app, user, account.id, pasted)
@@ -204,7 +203,9 @@ def confirm_form(account: Account, opened: str) -> None:
         word = real_money(fields)
         declines = without_factor(fields, user)
         fields.complaints()
-        sent = st.form_submit_button("Go on" if account.confirmed_live else "Let it trade", type="primary")
+        sent = st.form_submit_button(
+            "Continue" if account.confirmed_live else "Enable live trading", type="primary"
+        )
     if sent:
         with fields.trying() as attempt:
             account_service.change_account(
@@ -214,7 +215,7 @@ def confirm_form(account: Account, opened: str) -> None:
             st.rerun()
 
 
-@st.dialog("Rename the account")
+@st.dialog("Rename account")
 def ask_name(account: Account) -> None:
     label = st.text_input("Name", value=account.label, max_chars=80)
     if st.button("Save", type="primary") and label.strip():
@@ -224,11 +225,11 @@ def ask_name(account: Account) -> None:
             st.rerun()
 
 
-@st.dialog("Reset the account's money")
+@st.dialog("Reset paper balance")
 def ask_reset(account: Account) -> None:
     st.markdown(
-        f"**{text(account.label)}** starts over with fresh money. Its history stays, and its bots must own "
-        "nothing."
+        f"The balance of **{text(account.label)}** is set to its starting money. The history stays. Its "
+        "bots must have no positions."
     )
     if st.button("Reset", type="primary"):
         with trying() as attempt:
@@ -237,11 +238,11 @@ def ask_reset(account: Account) -> None:
             st.rerun()
 
 
-@st.dialog("Remove the account")
+@st.dialog("Remove account")
 def ask_remove(account: Account) -> None:
     st.markdown(
-        f"**{text(account.label)}** and its credentials are forgotten. Its history stays. Its bots have to "
-        "be deleted first."
+        f"**{text(account.label)}** and its credentials are deleted. The history stays. Delete its bots "
+        "first."
     )
     if st.button("Remove", type="primary"):
         with trying() as attempt:

@@ -31,8 +31,8 @@ def show(app: App, user: User) -> None:
     accounts = accounts_of(app, user)
     if not accounts:
         if empty(
-            "A paper account is where to begin: $100,000 of play money, no key, nothing to lose.",
-            "Add an account",
+            "No accounts yet. Start with a paper account: $100,000 of paper money, no API key, no risk.",
+            "Add account",
             icon=":material/add:",
             key="account",
         ):
@@ -41,7 +41,7 @@ def show(app: App, user: User) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(count(len(accounts), "account"), anchor=False, width="content")
         st.space("stretch")
-        if st.button("Add an account", type="primary", icon=":material/add:", key="add_account"):
+        if st.button("Add account", type="primary", icon=":material/add:", key="add_account"):
             ask_to_add()
     bots = bots_of(app, user)
     for account in accounts:
@@ -62,14 +62,14 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
             _buttons(app, user, account)
         if account.is_active and account.problem:
             st.warning(text(reason_sentence(user, Reason(Code.ACCOUNT_UNCONFIRMED))))
-            if st.button("Let it trade", key=f"confirm_{account.id}"):
+            if st.button("Enable live trading", key=f"confirm_{account.id}"):
                 ask_to_confirm(account)
         if account.confirmed_live and not user.second_factor:
             _without_factor(user, account)
         if app.brokers.kind(account.broker).sign_in is not None:
             _signed_in(app, user, account)
         elif account.disabled_reason:
-            st.error(f"{text(reason_sentence(user, account.disabled_reason))} Give it a new key under More.")
+            st.error(f"{text(reason_sentence(user, account.disabled_reason))} Replace the key under More.")
         _state(account.id, bots)
 
 
@@ -77,12 +77,12 @@ def _without_factor(user: User, account: Account) -> None:
     """It trades real money behind a password alone: as its owner chose, or before they were asked."""
     if account.second_factor_declined_at is not None:
         st.caption(
-            ":orange[:material/lock_open:] Without a second factor, as you chose on "
+            ":orange[:material/lock_open:] Without two-factor sign-in, as you chose on "
             f"{day(user, account.second_factor_declined_at)}. [Set it up](/account)"
         )
         return
-    st.warning(f"**Your password alone opens this account.** {WHY}", icon=":material/phonelink_lock:")
-    if st.button("Go on without it", key=f"decline_{account.id}"):
+    st.warning(f"**This account has no two-factor sign-in.** {WHY}", icon=":material/phonelink_lock:")
+    if st.button("Continue without two-factor", key=f"decline_{account.id}"):
         ask_to_confirm(account)
 
 
@@ -117,11 +117,11 @@ def _state(user: User, account_id: int, bots: int) -> None:
             f"{text(connection_state.reason(one))} {last_answer(app, one.known)}"
         )
     elif state is None and account.is_active:
-        st.caption("The broker is being asked for the first time …")
+        st.caption("Connecting to the broker for the first time …")
     elif not one.known.fresh and account.is_active:
         st.warning(
-            f"**Nothing new is heard of this account.** {last_answer(app, one.known)} DashTrade's worker "
-            "may have stopped."
+            f"**No new data for this account.** {last_answer(app, one.known)} DashTrade's worker may "
+            "have stopped."
         )
     if state is not None:
         with st.container(horizontal=True, gap="medium"):
@@ -135,8 +135,8 @@ def _state(user: User, account_id: int, bots: int) -> None:
         if state.can_withdraw:
             st.warning(
                 (
-                    "**This key may withdraw money.** DashTrade never does; make one without that right, so "
-                    "that nobody can."
+                    "**This API key can withdraw money.** DashTrade never withdraws; create a key "
+                    "without that permission."
                 ),
                 icon=":material/key:",
             )
@@ -156,7 +156,7 @@ def last_answer(app: App, known: prices.Known) -> str:
     return (
         f"Last answer {ago(app.clock.now(), known.read_at)}."
         if known.read_at is not None
-        else "It has never answered yet."
+        else "No answer yet."
     )
 
 
@@ -186,7 +186,9 @@ def _buttons(app: App, user: User, account: Account) -> None:
             ask_sign_in(account)
         if st.button("Rename", key=f"rename_{account.id}", width="stretch"):
             ask_name(account)
-        if kind.starting_cash and st.button("Reset its money", key=f"reset_{account.id}", width="stretch"):
+        if kind.starting_cash and st.button(
+            "Reset paper balance", key=f"reset_{account.id}", width="stretch"
+        ):
             ask_reset(account)
         if st.button("Remove", key=f"remove_{account.id}", width="stretch"):
             ask_remove(account)

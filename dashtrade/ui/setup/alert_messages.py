@@ -70,7 +70,7 @@ def _words(bot: Bot, action: str) -> str:
 DIALECTS = (
     Dialect(
         name="Strategy",
-        use="For a Pine strategy: one alert, and the strategy says when to buy, sell and be flat.",
+        use="For a Pine strategy: one alert for buy, sell and flat.",
         build=_strategy,
         asks_action=False,
     ),
@@ -82,13 +82,11 @@ DIALECTS = (
     ),
     Dialect(
         name="TradersPost",
-        use="For alerts that speak TradersPost's dialect already; only the address changes.",
+        use="For alerts already in TradersPost's format; only the webhook URL changes.",
         build=_traderspost,
         asks_action=True,
     ),
-    Dialect(
-        name="Plain words", use="For anything that can send a line of text.", build=_words, asks_action=True
-    ),
+    Dialect(name="Plain text", use="For any sender of a line of text.", build=_words, asks_action=True),
 )
 FILLED_IN = {  # what TradingView would put in, for a test
     "{{strategy.order.action}}": "buy",

@@ -40,8 +40,8 @@ UNITS = {
     SizeKind.QUANTITY: "shares or coins",
     SizeKind.EQUITY_PERCENT: "% of the equity",
     SizeKind.POSITION_PERCENT: "% of the position",
-    SizeKind.RISK_DOLLARS: "dollars lost at the stop",
-    SizeKind.RISK_PERCENT: "% of the equity lost at the stop",
+    SizeKind.RISK_DOLLARS: "dollars at risk at the stop",
+    SizeKind.RISK_PERCENT: "% of the equity at risk at the stop",
 }
 Line = tuple[str, str, str]  # what, in words, tone
 
@@ -49,7 +49,7 @@ Line = tuple[str, str, str]  # what, in words, tone
 def show(app: App, user: User) -> None:
     with st.container(border=True, key="reader"):
         st.header("How is my message read?", anchor=False)
-        st.caption("Paste any alert, from wherever you come. Nothing is sent or traded here.")
+        st.caption("Paste any alert message. Nothing is sent or traded here.")
         left, right = st.columns(2, gap="medium")
         raw = (
             left.text_area(
@@ -96,7 +96,7 @@ def _story(lines: Sequence[Line]) -> None:
 
 def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
     frame = f" on {signal.timeframe.shown}" if signal.timeframe else ""
-    yield "Does", f"{signal.action.capitalize()} {signal.symbol.short}{frame}", "up"
+    yield "Action", f"{signal.action.capitalize()} {signal.symbol.short}{frame}", "up"
     yield "Read as", signal.dialect, "up"
     if signal.size is not None:
         yield "Size", size_said(signal.size), "up"
@@ -166,7 +166,7 @@ def size_said(size: Size) -> str:
 
 def _goes_to(user: User, runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
     if isinstance(runs, Reason):
-        yield "Goes to", f"nobody now: {reason_words(user, runs)}", "warn"
+        yield "Goes to", f"no bot: {reason_words(user, runs)}", "warn"
     else:
         yield "Goes to", ", ".join(run.bot.name for run in runs), "up"
 
@@ -229,25 +229,25 @@ def _size(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
     if signal.action in (Action.CLOSE, Action.REDUCE):
         yield (
             "Size",
-            f"{size_said(own)}, from the alert" if own is not None else "All that the bot owns",
+            f"{size_said(own)}, from the alert" if own is not None else "The whole position",
             "info",
         )
     elif signal.action in ENTRIES and own is None:
-        yield "Size", f"{bots}: the bot's, as the alert names none", "info"
+        yield "Size", f"{bots}: the bot's size, as the alert has none", "info"
     elif signal.action in ENTRIES and own is not None and run.bot.allow_alert_size:
-        yield "Size", f"{size_said(own)}: the alert's, as this bot lets alerts name their own size", "info"
+        yield "Size", f"{size_said(own)}: the alert's size, which this bot accepts", "info"
     elif signal.action in ENTRIES and own is not None:
         yield (
             "Size",
             (
-                f"{bots}: the bot's. The alert's {size_said(own)} does not count, as this bot takes no sizes "
-                "from alerts"
+                f"{bots}: the bot's size. The alert's {size_said(own)} is ignored, as this bot takes no "
+                "sizes from alerts"
             ),
             "warn",
         )
     how = next((step.how for step in run.steps if not step.effect.reduces), NO_REASON)
     if how:
-        yield "Comes to", reason_sentence(user, how), "info"
+        yield "Order size", reason_sentence(user, how), "info"
 
 
 def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
@@ -265,7 +265,9 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
         limit = run.bot.risk_limit_percent
         yield (
             "Stop",
-            f"None; the bot's max loss per position, {plain(limit)}%, closes and pauses" if limit else "None",
+            f"None; the bot's max loss per position, {plain(limit)}%, closes the position and pauses the bot"
+            if limit
+            else "None",
             "warn",
         )
     for target in plan.take_profits:
@@ -287,6 +289,6 @@ def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str
 
 def _checks(user: User, run: DryRun) -> Iterator[Line]:
     for check in run.failed:
-        yield "Fails", f"{check.name}: {reason_words(user, check.reason)}", "down"
+        yield "Check failed", f"{check.name}: {reason_words(user, check.reason)}", "down"
     if run.checks and not run.failed:
-        yield "Checks", f"All {len(run.checks)} pass", "up"
+        yield "Checks", f"All {len(run.checks)} passed", "up"

@@ -32,8 +32,8 @@ def show(app: App, user: User) -> None:
     bots = bots_of(app, user)
     if not bots:
         empty(
-            "An alert needs a bot that listens for it.",
-            "Make a bot",
+            "An alert needs a bot that takes it.",
+            "Create bot",
             to="pages/bots.py",
             query={"new": "yes"},
             icon=":material/add:",
@@ -61,7 +61,7 @@ def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
     )
     bot = by_id[chosen]
     names = [dialect.name for dialect in DIALECTS]
-    name = st.segmented_control("Dialect", names, default=names[0], required=True, key="dialect")
+    name = st.segmented_control("Format", names, default=names[0], required=True, key="dialect")
     dialect = next(known for known in DIALECTS if known.name == name)
     st.caption(dialect.use)
     action = (
@@ -73,16 +73,16 @@ def _builder(app: App, user: User, bots: list[Bot]) -> Bot:
     )
     st.code(
         dialect.build(bot, action or "buy"),
-        language="json" if dialect.name != "Plain words" else None,
+        language="json" if dialect.name != "Plain text" else None,
         wrap_lines=True,
     )
     st.caption(
-        "In TradingView: paste it into the alert's Message, and your webhook address into Notifications, "
-        "Webhook URL."
+        "In TradingView: paste this message into the alert's Message, and your webhook URL into "
+        "Notifications, Webhook URL."
     )
     if found := tokens.webhook_token(app, user):
         webhook.address_line(app, found.text, "alert_url")
-    elif st.button("Make my webhook address", icon=":material/link:", key="alert_make_url"):
+    elif st.button("Create webhook URL", icon=":material/link:", key="alert_make_url"):
         with trying() as attempt:
             tokens.rotate_webhook_token(app, user)
         if attempt.ok:
@@ -95,10 +95,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
     account = next((a for a in accounts_of(app, user) if a.id == bot.account_id), None)
     real = account is not None and account.mode == "live"
     where = "with real money" if real else "on paper"
-    st.caption(
-        f"Sends {text(bot.name)} a real alert, which it carries out {where}. Nothing needs to be reachable "
-        "from outside."
-    )
+    st.caption(f"Sends a real alert to {text(bot.name)}, executed {where}. Works without a public address.")
     action = st.segmented_control(
         "Action",
         ["buy", "sell", "close"],
@@ -107,7 +104,10 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         key="test_action",
         label_visibility="collapsed",
     )
-    sure = not real or st.text_input("Type the bot's name, as this trades real money", key="sure") == bot.name
+    sure = (
+        not real
+        or st.text_input("Type the bot's name to confirm: this trades real money", key="sure") == bot.name
+    )
     # The alert is named when the form is drawn: pressed twice, it is one alert, and one order.
     request_id = st.session_state.setdefault("test_id", new_id(app.clock.now()))
     if st.button(

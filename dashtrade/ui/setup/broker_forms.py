@@ -32,7 +32,7 @@ class BrokerForm:
     @property
     def button(self) -> str:
         """Of the first step, where a second one follows."""
-        return f"Go on to {self.kind.name}'s sign-in"
+        return f"Continue to {self.kind.name}'s sign-in"
 
 
 def offered(app: App) -> dict[str, BrokerForm]:
@@ -70,20 +70,18 @@ def credentials(fields: forms.Form, choice: BrokerChoice) -> dict[str, str]:
 
 
 def callback_field(fields: forms.Form, sign_in: BrokerSignIn) -> str:
-    return fields.text(
-        "callback", "Callback address, as registered there", value=sign_in.callback, max_chars=300
-    )
+    return fields.text("callback", "Callback URL, as registered there", value=sign_in.callback, max_chars=300)
 
 
 def real_money(fields: forms.Form) -> str:
     st.warning(
-        "**Real money.** Bots on this account buy and sell at your broker, with what you own there.",
+        "**Real money.** Bots on this account trade with the money and positions you have at your broker.",
         icon=":material/warning:",
     )
     return fields.text(
         "acknowledge",
         f'Type "{REAL_MONEY}"',
-        hint=f"Type {REAL_MONEY} to say that you mean it.",
+        hint=f"Type {REAL_MONEY} to confirm.",
         max_chars=20,
         autocomplete="off",
     )
@@ -91,7 +89,7 @@ def real_money(fields: forms.Form) -> str:
 
 def without_factor(fields: forms.Form, user: User) -> bool:
     """Asked beside the word for real money: who has no second factor says that they go on without."""
-    return False if user.second_factor else decline_tick(fields, "Your password alone opens this account.")
+    return False if user.second_factor else decline_tick(fields, "You have no two-factor sign-in.")
 
 
 def pasted_field(fields: forms.Form) -> str:
@@ -99,7 +97,7 @@ def pasted_field(fields: forms.Form) -> str:
         "redirected_to",
         "2. Paste the address you were sent back to",
         max_chars=4000,
-        help="The page itself may not load; its address is what counts.",
+        help="The page itself may not load; only its address is needed.",
     )
 
 
@@ -154,7 +152,7 @@ def signed_in_token(
                 raise Malformed(
                     "the address is missing",
                     where="redirected_to",
-                    hint="Sign in by the link, and paste the address of the page you come to.",
+                    hint="Sign in through the link, and paste the address of the page you are sent to.",
                 )
             token = sign_in.token(
                 app, user, secret=given["secret"], pasted=pasted, account_id=account_id, **about
@@ -171,7 +169,7 @@ def option_fields(fields: forms.Form, choice: BrokerChoice) -> Callable[[], dict
     asked = [option for option in choice.options if option.label]
     given = {option.name: _option(fields, option) for option in asked if not option.folded}
     if folded := [option for option in asked if option.folded]:
-        with st.expander("Make it more like a broker"):
+        with st.expander("Simulation settings"):
             columns = st.columns(2)
             for number, option in enumerate(option for option in folded if option.unit != "yes or no"):
                 given[option.name] = _option(fields, option, columns[number % 2])

@@ -27,8 +27,8 @@ def show(app: App, user: User) -> None:
     found = tokens.webhook_token(app, user)
     if found is None:
         if empty(
-            "Your webhook address is where TradingView, or anything else, sends its alerts.",
-            "Make my webhook address",
+            "TradingView, or any other sender, posts its alerts to your webhook URL.",
+            "Create webhook URL",
             icon=":material/link:",
             key="webhook",
         ):
@@ -36,17 +36,16 @@ def show(app: App, user: User) -> None:
             st.rerun()
         return
     with st.container(border=True, key="webhook_panel"):
-        st.header("Your webhook address", anchor=False)
-        address_line(app, found.text, "webhook_url", shown=st.toggle("Show it", key="reveal"))
+        st.header("Your webhook URL", anchor=False)
+        address_line(app, found.text, "webhook_url", shown=st.toggle("Show", key="reveal"))
         st.caption(
-            f"Made {day(user, found.created_at)} · last used {ago(app.clock.now(), found.used_at)} · whoever "
-            "has it can send alerts to your bots, "
-            "and nothing else: no password, no key and no money can be got at with it."
+            f"Created {day(user, found.created_at)} · last used {ago(app.clock.now(), found.used_at)} · "
+            "anyone who has this URL can send alerts to your bots, and can do nothing else."
         )
         with st.container(horizontal=True):
-            if st.button("Change it", icon=":material/autorenew:", key="rotate"):
+            if st.button("Replace", icon=":material/autorenew:", key="rotate"):
                 _rotate()
-            if st.button("Revoke it", icon=":material/block:", key="revoke"):
+            if st.button("Revoke", icon=":material/block:", key="revoke"):
                 _revoke()
     _reach(app)
     _options(app, user)
@@ -55,7 +54,7 @@ def show(app: App, user: User) -> None:
 def address_line(app: App, token: str, key: str, *, shown: bool = False) -> None:
     """Copied is always the address itself, whether its secret is shown or not."""
     url = f"{app.settings.public_url}/webhook?token="
-    copy_line(key, "the webhook address", url + token, shown=url + (token if shown else "•" * 12))
+    copy_line(key, "webhook URL", url + token, shown=url + (token if shown else "•" * 12))
 
 
 def _reach(app: App) -> None:
@@ -64,30 +63,29 @@ def _reach(app: App) -> None:
     )
     if local:
         st.info(
-            "This address is reached from this machine alone. For TradingView, which sends to ports 80 and "
-            "443 only, put a reverse proxy "
-            "or a tunnel in front and set **DASHTRADE\\_PUBLIC\\_URL** to its address.",
+            "This URL works on this machine only. For TradingView, which sends to ports 80 and 443 only, "
+            "put a reverse proxy or a tunnel in front and set **DASHTRADE\\_PUBLIC\\_URL** to its address.",
             icon=":material/public_off:",
         )
 
 
-@st.dialog("Change the webhook address")
+@st.dialog("Replace webhook URL")
 def _rotate() -> None:
-    st.markdown("You get a new address. When should the old one stop working?")
-    chosen = st.radio("The old one ends", list(OVERLAPS), index=2, label_visibility="collapsed")
-    st.caption("Time to change your alerts one by one. If it has leaked, choose: at once.")
-    if st.button("Make the new address", type="primary"):
+    st.markdown("You get a new URL. When should the old one stop working?")
+    chosen = st.radio("Old URL expires", list(OVERLAPS), index=2, label_visibility="collapsed")
+    st.caption("Leave time to update your alerts. If the URL has leaked, choose At once.")
+    if st.button("Create new URL", type="primary"):
         with trying() as attempt:
             tokens.rotate_webhook_token(the_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
         if attempt.ok:
             st.rerun()
 
 
-@st.dialog("Revoke the webhook address")
+@st.dialog("Revoke webhook URL")
 def _revoke() -> None:
     st.markdown(
-        "It stops working now, and so do older ones that were still running out. Alerts sent to it are "
-        "refused until you make a new one."
+        "The URL stops working now, and so do older URLs that have not expired yet. Alerts are refused "
+        "until you create a new one."
     )
     if st.button("Revoke", type="primary"):
         with trying() as attempt:
@@ -98,9 +96,9 @@ def _revoke() -> None:
 
 def _options(app: App, user: User) -> None:
     with st.container(border=True, key="webhook_options"):
-        st.header("Which alerts are taken", anchor=False)
+        st.header("Alert security", anchor=False)
         with st.form("options", border=False):
-            only = st.checkbox("From TradingView's own addresses alone", value=user.tradingview_only)
+            only = st.checkbox("Accept alerts from TradingView's addresses only", value=user.tradingview_only)
             age = st.number_input(
                 "Refuse alerts older than, in seconds (0: never)",
                 min_value=0,
@@ -108,19 +106,19 @@ def _options(app: App, user: User) -> None:
                 value=user.max_alert_age or 0,
                 step=10,
                 help=(
-                    "Counted from the time in the alert, or from when it came in. An alert that waited too "
-                    "long would trade at another price."
+                    "Counted from the time in the alert, or from its arrival. An old alert would trade "
+                    "at a different price."
                 ),
             )
             has = user.body_secret_hash is not None
             secret = st.text_input(
-                "Require a secret in the alert's body",
+                "Required secret in the alert's body",
                 type="password",
                 max_chars=200,
                 autocomplete="off",
-                placeholder="One is set; type another to change it"
+                placeholder="A secret is set; type another to change it"
                 if has
-                else 'Then each alert must hold "secret": "…"',
+                else 'Each alert must then contain "secret": "…"',
             )
             drop = st.checkbox("No longer require the secret", value=False) if has else False
             sent = st.form_submit_button("Save")

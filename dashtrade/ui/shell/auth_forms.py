@@ -47,7 +47,7 @@ def join_form(action: str, hidden: dict[str, str], given: dict[str, str], wrong:
     at = wrong.field if wrong else ""
     first = action == "/setup"
     lead = (
-        "You are the first here: this account runs the installation."
+        "This is the first account: you become the superadmin of this installation."
         if first
         else "One account, your own bots and broker accounts."
     )
@@ -57,7 +57,7 @@ def join_form(action: str, hidden: dict[str, str], given: dict[str, str], wrong:
         action=action,
         hidden=hidden,
         wrong=wrong,
-        button="Create the account",
+        button="Create account",
         fields=[
             Field(
                 name="name",
@@ -92,8 +92,8 @@ def join_form(action: str, hidden: dict[str, str], given: dict[str, str], wrong:
 
 def code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
     return form(
-        title="One more step",
-        lead="The code that your authenticator app shows now.",
+        title="Two-factor sign-in",
+        lead="Enter the 6-digit code from your authenticator app.",
         action="/auth/code",
         button="Sign in",
         wrong=wrong,
@@ -104,7 +104,7 @@ def code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
                 label="Code",
                 kind="code",
                 autocomplete="one-time-code",
-                hint="or a recovery code",
+                hint="or enter a recovery code",
                 focus=True,
                 wrong=wrong is not None,
             )
@@ -115,10 +115,10 @@ def code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
 
 def reset_form(code: str, email: str, wrong: Wrong | None) -> str:
     return form(
-        title="A new password",
-        lead=f"For {email}. Every device is signed out then.",
+        title="Set a new password",
+        lead=f"For {email}. All devices are signed out afterwards.",
         action="/reset",
-        button="Set the password",
+        button="Set password",
         wrong=wrong,
         hidden={"code": code},
         fields=[
@@ -137,8 +137,8 @@ def reset_form(code: str, email: str, wrong: Wrong | None) -> str:
 
 def first_time() -> str:
     return notice(
-        "Nobody has an account yet",
-        "The first one is made with the set-up link.",
+        "No account yet",
+        "Create the first account with the set-up link.",
         '<ol class="steps"><li>DashTrade printed the link when it started, in its terminal.</li>'
         "<li>Lost it? <code>.venv/bin/dashtrade setup-link</code> prints a new one.</li></ol>",
     )

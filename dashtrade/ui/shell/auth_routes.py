@@ -96,7 +96,7 @@ class AuthRoutes:
             except Crowded as crowd:
                 self._note("throttled", request)
                 said = (
-                    f"Too many people {crowd.what} at this moment, or too many from your address. Nothing "
+                    f"Too many users {crowd.what} at this moment, or too many from your address. Nothing "
                     "was changed."
                 )
                 hint = (
@@ -135,7 +135,9 @@ class AuthRoutes:
                 return RedirectResponse(to, 303)
             if await run_in_threadpool(users.is_empty, self.app):
                 return HTMLResponse(first_time())
-            done = "Your new password is set: sign in with it." if given.get("said") == "new-password" else ""
+            done = (
+                "Password changed. Sign in with the new one." if given.get("said") == "new-password" else ""
+            )
             return HTMLResponse(
                 await run_in_threadpool(
                     login_form, self.app, given.get("email", "")[:254], False, None, done, to
@@ -254,7 +256,7 @@ class AuthRoutes:
     async def leave(self, request: Request, given: dict[str, str]) -> Response:
         """Back from looking at somebody's pages to one's own."""
         await run_in_threadpool(sessions.leave_view, self.app, token_of(request))
-        return RedirectResponse("/admin?part=People", 303)
+        return RedirectResponse("/admin?part=Users", 303)
 
     # --- new people -----------------------------------------------------------------------------------------
 
@@ -271,11 +273,7 @@ class AuthRoutes:
         code = given.get("invitation", "")
         signup = await run_in_threadpool(invitations.signup, self.app)
         if signup == "closed" or (signup == "invite" and not code):
-            lead = (
-                "Joining needs an invitation."
-                if signup == "invite"
-                else "Nobody can sign up here by themselves."
-            )
+            lead = "Sign-up is by invitation only." if signup == "invite" else "Sign-up is closed."
             return HTMLResponse(
                 notice(
                     "Ask an admin",

@@ -17,22 +17,22 @@ def banners(app: App, user: User) -> None:
     if user.viewer:
         _banner(
             "warn",
-            f"You are looking at {user.email}'s pages",
-            f"You are {user.viewer}, and read them only: no button acts, and the log of deeds has it.",
-            '<a href="/auth/leave" target="_self">Leave the view</a>',
+            f"Viewing as {user.email}",
+            f"Signed in as {user.viewer}. Read-only view; this access is recorded in the audit log.",
+            '<a href="/auth/leave" target="_self">Exit</a>',
         )
     if simulation.is_on(app):
         _banner(
             "warn",
             "Simulation mode",
-            "Live accounts are traded on the built-in paper broker: no real order goes out.",
+            "Live accounts are traded on the built-in paper broker: no real order is sent.",
             "",
         )
     if app.disk.is_low():
         _banner(
             "warn",
             "The disk is nearly full",
-            "Entries are refused until whoever runs this installation has made room. Exits still pass.",
+            "Entries are refused until the operator of this installation has freed space. Exits still pass.",
             "",
         )
     if user.demo_until is not None and not user.viewer:
@@ -40,10 +40,10 @@ def banners(app: App, user: User) -> None:
             "info",
             "This is a demo",
             (
-                f"Paper money, made-up prices. It is yours until {day(user, user.demo_until)}, and longer "
-                "while you use it."
+                f"Paper money, simulated prices. Available until {day(user, user.demo_until)}, and "
+                "longer while you use it."
             ),
-            '<a href="/account" target="_self">Keep it as an account</a>',
+            '<a href="/account" target="_self">Create an account</a>',
         )
 
 

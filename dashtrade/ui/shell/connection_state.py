@@ -44,7 +44,7 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
     elif known.fresh:
         tone, said, since = "up", "", None
     elif known.read_at is None:
-        tone, said, since = "warn", "being read", None
+        tone, said, since = "warn", "connecting", None
     else:
         tone = "down" if now - known.read_at > LOST else "warn"
         said, since = f"last answer {ago(now, known.read_at)}", None

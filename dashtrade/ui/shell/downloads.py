@@ -81,7 +81,7 @@ class DownloadRoute:
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
         if user.second_factor_due:
             return await _words(
-                "This installation requires a second factor: set yours up in the dashboard first.", 403
+                "This installation requires two-factor sign-in: set it up in the dashboard first.", 403
             )(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:
@@ -108,8 +108,8 @@ class DownloadRoute:
 
 
 BUSY = (
-    "Another export is being sent. Wait until it is complete, then try again: one at a time for each user, "
-    "and four in all."
+    "Another export is running. Wait until it is complete, then try again: each user can run one, and "
+    "four run at a time."
 )
 
 

@@ -26,7 +26,7 @@ def explained(error: Exception) -> str:
         case DatabaseUnavailable():
             return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
         case BrokerError():
-            return f"**The broker did not do it.** {text(sentence(error.message))}"
+            return f"**The broker refused.** {text(sentence(error.message))}"
         case Malformed():  # the API's name of a field, as words
             return (
                 f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
@@ -35,15 +35,15 @@ def explained(error: Exception) -> str:
         case Refusal() | NotFound() | Denied():
             return f"**{text(sentence(error.message))}** {text(error.hint)}"
     return (
-        "**Something went wrong on our side.** It was written to the log; reload the page, and look there "
-        "if it stays."
+        "**Unexpected error in DashTrade.** Details are in the log. Reload the page; if the error stays, "
+        "check the log."
     )
 
 
 def show_error(error: Exception) -> bool:
     """For Streamlit: what no page has caught. True: we have shown it, do not."""
     if not isinstance(error, EXPECTED):
-        log.error("a page failed in an unforeseen way", exc_info=error)
+        log.error("a page failed with an unexpected error", exc_info=error)
     st.error(explained(error), icon=":material/error:")
     return True
 

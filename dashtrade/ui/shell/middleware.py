@@ -244,16 +244,14 @@ def _unknown_name(host: str) -> str:
     if not re.fullmatch(r"[\w.-]{1,100}(:\d{1,5})?", host, re.ASCII):
         return "DashTrade does not answer to this name.\n"
     return (
-        f"DashTrade does not answer to the name {host}.\n"
-        f"If people reach the dashboard by it, set DASHTRADE_DASHBOARD_URL=https://{host} (http:// without "
-        "HTTPS) and restart.\n"
+        f"DashTrade does not answer to the name {host}.\nIf people reach the dashboard by it, set "
+        f"DASHTRADE_DASHBOARD_URL=https://{host} (http:// without HTTPS) and restart.\n"
     )
 
 
 ANOTHER_SITE = (
-    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, "
-    "a proxy changed its address: "
-    "set DASHTRADE_DASHBOARD_URL to the one that people type, and restart.\n"
+    "This request came from another site, and was not carried out.\nIf it came from DashTrade's own page, a "
+    "proxy changed its address: set DASHTRADE_DASHBOARD_URL to the address that users type, and restart.\n"
 )
 
 

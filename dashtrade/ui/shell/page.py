@@ -26,8 +26,7 @@ from dashtrade.ui.shell.trading_state import trading_state
 
 START = (
     "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.shell.serve), not with "
-    "`streamlit "
-    "run`."
+    "`streamlit run`."
 )
 NOW_AND_THEN = 60  # seconds
 _THEMES = (("System", "Auto"), ("Light", "Light"), ("Dark", "Dark"))
@@ -86,9 +85,9 @@ def guard(
             reason=f"a page that needs {needs}",
             address=runtime.address(),
         )
-        st.title("Not for you", anchor=False)
+        st.title("You don't have access to this page", anchor=False)
         st.info(
-            "Your role does not include this page. An admin can give you another one.", icon=":material/lock:"
+            "Your role does not include this page. Ask an admin to change your role.", icon=":material/lock:"
         )
         st.stop()
     return user
@@ -101,10 +100,7 @@ def _second_factor_first() -> None:
     if running is not None and running.fragment_ids_this_run:
         st.rerun()
     st.title("Two-factor sign-in first", anchor=False)
-    st.info(
-        "This installation requires a second factor, and you have none yet. [Set it up](/)",
-        icon=":material/phonelink_lock:",
-    )
+    st.info("This installation requires two-factor sign-in. [Set it up](/)", icon=":material/phonelink_lock:")
 
 
 _title_row: ContextVar[Any] = ContextVar("title_row")

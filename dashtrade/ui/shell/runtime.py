@@ -57,8 +57,8 @@ def _may_write() -> None:
     user = current_user(present=False)
     if user is not None and user.viewer:
         raise Refusal(
-            "you are looking at somebody else's pages, and cannot act on them",
-            "Leave the view first, at the top of the page.",
+            "you are viewing another user's pages, which are read-only",
+            "Exit the view first, at the top of the page.",
         )
     if (
         user is not None
@@ -66,8 +66,8 @@ def _may_write() -> None:
         and not _budget.take(user.id, the_app().clock.now().date())
     ):
         raise Refusal(
-            "this demo has done enough for today",
-            "Go on tomorrow, or turn it into a real account on the Account page.",
+            "this demo has reached its limit for today",
+            "Continue tomorrow, or turn the demo into a real account on the Account page.",
         )
 
 

@@ -47,7 +47,7 @@ def switch(app: App, user: User) -> None:
     ):
         st.session_state["scope_money"] = scope.money
         st.segmented_control(
-            "Figures of",
+            "Show figures of",
             list(MoneyKind),
             key="scope_money",
             format_func=NAMES.__getitem__,

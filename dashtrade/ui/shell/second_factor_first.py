@@ -24,17 +24,17 @@ def show() -> None:
     st.space("small")
     if said := st.session_state.pop("said", None):  # by what was closed just before this run
         st.toast(said, icon=":material/check:")
-    with panel("Required here, before anything else", key="factor_first"):
+    with panel("Two-factor sign-in is required", key="factor_first"):
         st.markdown(
-            "A superadmin requires a second factor of everybody: a code from an app on your phone, besides "
-            "your password. It takes a minute."
+            "A superadmin requires two-factor sign-in for all users: a code from an app on your phone in "
+            "addition to your password. Setting it up takes a minute."
         )
-        if st.button("Set it up", type="primary", icon=":material/phonelink_lock:", key="factor_first_on"):
+        if st.button("Set up", type="primary", icon=":material/phonelink_lock:", key="factor_first_on"):
             second_factor.set_up()
     with panel("Close or stop", key="factor_first_exits"):
         st.caption(
-            "Your bots go on meanwhile: their alerts and exits work as before. You can close positions and "
-            "stop your bots without it."
+            "Your bots keep running: their alerts and exits work as before. You can close positions and "
+            "stop your bots without two-factor sign-in."
         )
         stop_all.button(app, user)
         _positions()

@@ -43,6 +43,6 @@ def trading_state(app: App, user: User) -> TradingState:
         demo=all(account.built_in for account in accounts),
         stop=worst,
         for_everybody=for_everybody,
-        text=f"{text} for everybody" if for_everybody else text,
+        text=f"{text} for all users" if for_everybody else text,
         tone=tone,
     )

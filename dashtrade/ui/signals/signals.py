@@ -27,7 +27,7 @@ OUTCOMES = {
     "": "All",
     "filled": "Filled",
     "working": "Working",
-    "accepted": "Under way",
+    "accepted": "In progress",
     "refused": "Refused",
     "failed": "Failed",
     "attention": "Needs attention",
@@ -48,7 +48,7 @@ def show(app: App, user: User) -> None:
 def _list(app: App, user: User) -> None:
     if not signal_service.signals(app, user, limit=1):
         empty(
-            "No alert has come in yet. Each one will stand here with its whole story, the refused ones too.",
+            "No alerts yet. Each alert appears here with its timeline, refused ones too.",
             "Set up an alert",
             to="pages/setup.py",
             query={"part": "Alerts"},
@@ -88,7 +88,7 @@ def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
     )
     with panel(key="signals_panel"):
         if not found:
-            st.caption("No signal fits. Change the filters above.")
+            st.caption("No signals match. Change the filters above.")
         columns, rows = signal_rows(user, found[:PAGE])
         clicked = table("signals", "Signals, newest first", columns, rows, opens=True) if found else None
     with st.container(horizontal=True, horizontal_alignment="right"):
@@ -115,7 +115,7 @@ def _one(app: App, user: User, signal_id: str) -> None:
             st.rerun()
     told = signal_story.story(app, user.id, signal_id)
     if told is None:
-        st.info("There is no such signal of yours.")
+        st.info("No such signal.")
         return
     with actions():
         if (
@@ -125,9 +125,9 @@ def _one(app: App, user: User, signal_id: str) -> None:
         ):
             _replay(signal_id, new_id(app.clock.now()))
     _story(signal_id)
-    with panel("What was sent", key="raw_panel"):
+    with panel("Raw message", key="raw_panel"):
         if told["raw"] is None:
-            st.caption("The message itself is kept for a while only; what became of it stays.")
+            st.caption("Raw messages are deleted after a while; the result stays.")
         else:
             st.code(
                 told["raw"],
@@ -143,15 +143,13 @@ def _replay(signal_id: str, request_id: str) -> None:
     bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
     if not bots:
         st.markdown(
-            "None of your bots on a paper account trades this symbol. Make one, then the alert can be "
-            "tried on it."
+            "None of your bots on a paper account trades this symbol. Create one to replay the alert."
         )
-        if st.button("Make a bot", type="primary", key="replay_bot"):
+        if st.button("Create bot", type="primary", key="replay_bot"):
             st.switch_page("pages/bots.py", query_params={"new": "yes"})
         return
     st.markdown(
-        "The same message is sent once more, as a signal of its own, to a bot on **paper**. Nothing "
-        "happens on a live account."
+        "The message is sent again as a new signal to a bot on **paper**. Live accounts are not touched."
     )
     bot_id = st.selectbox(
         "Bot",
@@ -159,7 +157,7 @@ def _replay(signal_id: str, request_id: str) -> None:
         format_func=lambda key: f"{bots[key].name} · {bots[key].timeframe.shown}",
         key="replay_to",
     )
-    if st.button("Replay it", type="primary", key="replay_yes"):
+    if st.button("Replay", type="primary", key="replay_yes"):
         with trying() as attempt:
             said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
         if not attempt.ok:
@@ -190,7 +188,7 @@ def _story(user: User, signal_id: str) -> None:
     if told["reason"]:
         st.markdown(text(sentence(told["reason"])))
     left, right = st.columns([1.4, 1], gap="small")
-    with left, panel("Its story", key="story_panel"):
+    with left, panel("Timeline", key="story_panel"):
         story_lines(user, told)
     with right:
         _orders(app, user, told["orders"])
@@ -200,7 +198,7 @@ def _story(user: User, signal_id: str) -> None:
 def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:
     refused = [d for d in decisions if d["would"]]
     if refused:
-        with panel("Without the refusal", key="would_panel"):
+        with panel("Blocked orders", key="would_panel"):
             for decision in refused:
                 st.markdown(
                     f"**{text(names.get(decision['bot_id'], 'A deleted bot'))}** {text(decision['would'])}"
@@ -249,13 +247,14 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
 def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
     """The one question only a person can answer: is the order at the broker, or is it not?"""
     st.warning(
-        f"It is not known whether the broker has this order ({text(plain_id(order))}). Look there, then "
-        "say what you found. Until then nothing more is ordered for this symbol.",
+        "Order status unknown: DashTrade cannot tell whether the broker has this order "
+        f"({text(plain_id(order))}). Check at your broker, then choose below. Until then no more orders "
+        "are sent for this symbol.",
         icon=":material/help:",
     )
     with st.container(horizontal=True):
-        look = st.button("Look it up again", key=f"look_{order['order_id']}")
-        gone = st.button("The broker never got it", key=f"gone_{order['order_id']}")
+        look = st.button("Look up again", key=f"look_{order['order_id']}")
+        gone = st.button("The broker does not have this order", key=f"gone_{order['order_id']}")
     if look or gone:
         with trying() as attempt:
             after = order_service.resolve(

@@ -230,7 +230,7 @@ def test_a_bot_is_paused_and_resumed_at_once(trader: Trader):
     bot = trader.bot()
     assert (
         trader.does("POST", f"/bots/{bot}/pause").items()
-        >= {"is_active": False, "paused_reason": "paused by its user"}.items()
+        >= {"is_active": False, "paused_reason": "paused by the user"}.items()
     )
     assert trader.trades("buy")["status"] == "refused"
     assert (
@@ -306,6 +306,6 @@ def test_a_bot_is_deleted_once_its_position_is_closed(trader: Trader, installati
 def test_a_bot_with_an_order_out_is_not_deleted(trader: Trader, installation: Installation):
     bot = trader.bot()
     trader.trades("buy", order_type="limit", limit_price="90")
-    told(trader.call("DELETE", f"/bots/{bot}"), 409, "order out")
+    told(trader.call("DELETE", f"/bots/{bot}"), 409, "open order")
     trader.trades("cancel")
     trader.does("DELETE", f"/bots/{bot}")

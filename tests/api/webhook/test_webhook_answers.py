@@ -54,7 +54,7 @@ def test_who_waits_in_vain_is_told_that_it_is_being_carried_out(trader: Trader):
     began = perf_counter()
     body = trader.alert(BUY, wait="0.3").json
     assert 0.25 < perf_counter() - began < 2.5
-    assert body["status"] == "working" and body["reason"] == "it is being carried out"
+    assert body["status"] == "working" and body["reason"] == "in progress"
 
 
 @sqlite
@@ -172,7 +172,7 @@ def test_a_bot_may_be_named_by_its_id_or_its_name(trader: Trader, installation: 
         in told(trader.alert({"action": "buy", "symbol": "MSFT", "bot": "Hare"}), 404)["message"]
     )
     assert (
-        "works on 1 Hour"
+        "trades on 1 Hour"
         in told(trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D", "bot": "Hare"}), 404)[
             "message"
         ]

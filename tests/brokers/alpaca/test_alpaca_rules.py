@@ -80,7 +80,7 @@ def test_entries_that_take_no_fraction_become_whole_shares(harness: AlpacaHarnes
     assert harness.last["qty"] == "2"
     harness.order(BUY, "2.9", take_profit="120", stop_loss="80")
     assert harness.last["qty"] == "2"
-    with pytest.raises(Rejected, match="less than Alpaca takes in an order like this, 1"):
+    with pytest.raises(Rejected, match="minimum for this order, 1"):
         harness.order(BUY, "0.5", LIMIT, limit_price="101", time_in_force=TimeInForce.GTC)
     harness.order(SELL, "3.7", symbol=Symbol.parse("MSFT"))
     assert harness.last["qty"] == "3" and harness.held(Symbol.parse("MSFT")) == -3
@@ -88,7 +88,7 @@ def test_entries_that_take_no_fraction_become_whole_shares(harness: AlpacaHarnes
 
 def test_an_exit_of_a_fraction_is_not_shortened_unseen(harness: AlpacaHarness):
     harness.order(BUY, "1.5")
-    with pytest.raises(Rejected, match="Use whole shares, or an order of the day"):
+    with pytest.raises(Rejected, match="Use whole shares, or a day order"):
         harness.order(SELL, "1.5", LIMIT, limit_price="120", reduces=True, time_in_force=TimeInForce.GTC)
     harness.order(SELL, "1.5", reduces=True, time_in_force=TimeInForce.GTC)
     assert harness.held() == 0

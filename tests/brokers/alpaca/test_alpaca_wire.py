@@ -158,7 +158,7 @@ def test_a_401_has_no_code_and_is_the_key(sim: AlpacaSimulator):
     for call in (broker.account, lambda: broker.quote(AAPL)):
         with pytest.raises(BadCredentials) as caught:
             call()
-        assert "wrong" not in caught.value.message.split() or "it is wrong" in caught.value.message
+        assert "wrong" not in caught.value.message.split() or "key is wrong" in caught.value.message
     broker.close()
 
 

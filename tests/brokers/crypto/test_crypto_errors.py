@@ -66,7 +66,7 @@ REFUSALS = [
         "binance",
         400,
         '{"code": -2010, "msg": "Account has insufficient balance for requested action."}',
-        "not hold enough",
+        "balance is too low",
     ),
     (
         "binance",
@@ -81,7 +81,7 @@ REFUSALS = [
             '{"code": "1", "msg": "All operations failed", "data": [{"ordId": "", "sCode": "51008", "sMsg": '
             '"Insufficient balance"}]}'
         ),
-        "not hold enough",
+        "balance is too low",
     ),
     (
         "okx",
@@ -95,7 +95,7 @@ REFUSALS = [
         '{"code": "1", "msg": "", "data": [{"ordId": "", "sCode": "51999", "sMsg": "A new rule of ours"}]}',
         "A new rule of ours",
     ),
-    ("kraken", 200, '{"error": ["EOrder:Insufficient funds"]}', "not hold enough"),
+    ("kraken", 200, '{"error": ["EOrder:Insufficient funds"]}', "balance is too low"),
     ("kraken", 200, '{"error": ["EOrder:Trading agreement required"]}', "Trading agreement required"),
     (
         "coinbase",
@@ -110,7 +110,7 @@ REFUSALS = [
         "gemini",
         406,
         '{"result": "error", "reason": "InsufficientFunds", "message": "insufficient funds"}',
-        "not hold enough",
+        "balance is too low",
     ),
     ("gemini", 400, '{"result": "error", "reason": "NewReason", "message": "Self trade"}', "Self trade"),
 ]

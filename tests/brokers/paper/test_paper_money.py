@@ -184,7 +184,7 @@ def test_the_same_client_order_id_is_refused_for_ever():
         (OrderType.MARKET, {"quantity": "1e13"}, "above zero"),
         (OrderType.MARKET, {"quantity": None}, "one of them"),
         (OrderType.MARKET, {"quantity": 1, "notional": 5}, "one of them"),
-        (OrderType.MARKET, {"quantity": "0.0000001"}, "finer than 0.000001"),
+        (OrderType.MARKET, {"quantity": "0.0000001"}, "finer than the smallest step, 0.000001"),
         (OrderType.MARKET, {"quantity": None, "notional": "0.00001"}, "does not buy"),
         (OrderType.LIMIT, {"quantity": 1}, "limit price above zero"),
         (OrderType.LIMIT, {"quantity": 1, "limit_price": -3}, "limit price above zero"),
@@ -212,7 +212,7 @@ def test_an_order_that_makes_no_sense_is_refused(kind, rest, said):
 def test_without_a_price_nothing_is_placed_and_it_may_be_tried_again():
     harness = PaperHarness()
     price = harness.feed.mids.pop(AAPL)
-    with pytest.raises(RetryLater, match="nothing was placed"):
+    with pytest.raises(RetryLater, match="no order was placed"):
         harness.order(BUY, 1, name="a" * 32)
     harness.feed.mids[AAPL] = price
     assert harness.order(BUY, 1, name="a" * 32).status is VenueStatus.FILLED

@@ -95,7 +95,7 @@ def test_fill_or_kill_fills_all_or_nothing():
     assert (report.status, report.filled_quantity) == (VenueStatus.EXPIRED, 0) and harness.held() == {}
     assert PaperHarness().order(BUY, 10, time_in_force=TimeInForce.FOK).status is VenueStatus.FILLED
     far = PaperHarness().order(BUY, 10, OrderType.LIMIT, limit_price=90, time_in_force=TimeInForce.FOK)
-    assert (far.status, far.reason) == (VenueStatus.EXPIRED, "it could not fill at once")
+    assert (far.status, far.reason) == (VenueStatus.EXPIRED, "the order could not fill at once")
 
 
 def test_orders_are_taken_in_the_order_they_arrived():
@@ -216,4 +216,4 @@ def test_a_day_order_ends_with_its_day(hours, created, ends):
     harness.clock.moment = ends - timedelta(seconds=1)
     assert harness.tick(later=timedelta(0)) == []
     (report,) = harness.tick(later=timedelta(seconds=1))
-    assert (report.status, report.reason) == (VenueStatus.EXPIRED, "the day ended before it filled")
+    assert (report.status, report.reason) == (VenueStatus.EXPIRED, "the day ended before the order filled")

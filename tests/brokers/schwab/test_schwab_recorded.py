@@ -42,7 +42,7 @@ NOW = "2026-03-04T01:26:35+0000"
         ({"message": "Invalid account number"}, "Invalid account number"),
         (
             {"message": "The symbol is not valid.", "errors": ["The symbol is not valid."]},
-            "refused the order: The symbol is not valid. Nothing",
+            "refused the order: The symbol is not valid. No order",
         ),
         (
             {
@@ -52,7 +52,7 @@ NOW = "2026-03-04T01:26:35+0000"
             },
             "Missing header",
         ),
-        ({"errors": []}, "it gave no reason"),
+        ({"errors": []}, "no reason given"),
     ],
 )
 def test_a_refusal_tells_the_message_and_the_errors_beside_it(

@@ -126,7 +126,7 @@ def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, trad
 
 def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader, schwab: Simulator):
     link = sign_in.begin(app, trader.user, **KEYS)
-    with pytest.raises(Refusal, match="Schwab did not take this sign-in"):
+    with pytest.raises(Refusal, match="Schwab refused this sign-in"):
         exchanged(app, trader, schwab.front.sent_back(link, "C0.wrong@"))
     assert not sign_in.waits(app, trader.user, "schwab", link)
 

@@ -83,7 +83,7 @@ def test_one_exit_alone_goes_as_oto(
         (
             {"symbol": "BTC/USD", "position_size": "1000", "position_size_type": "dollars"},
             {"symbol": "BTC/USD", "stopLoss": 45000},
-            "none for coins",
+            "no exits for coins",
         ),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_split_is_recognised_and_scales_what_the_bots_own_at_the_same_cost(hol
     holding.by_hand("AAPL", 40, "50.005")
     holding.look(2)
     drift = holding.drift()
-    assert (drift["kind"], drift["split"]) == ("split", "2:1") and "looks like a split 2:1" in drift["detail"]
+    assert (drift["kind"], drift["split"]) == ("split", "2:1") and "split 2:1" in drift["detail"]
     holding.resolve(drift, "give")
     after = [holding.trader.get(f"/bots/{bot}")["position"] for bot in (1, other)]
     assert [D(p["quantity"]) for p in after] == [20, 20]

@@ -193,7 +193,7 @@ def test_outside_the_regular_hours_limits_trade_and_market_orders_are_refused_in
     sim.set_session("extended")
     bot = trader.bot(position_size="10", position_size_type="quantity")
     story = trader.trades("buy", extendedHours=True)
-    assert "outside the regular hours Alpaca takes limit orders only" in story["reason"] and not sim.orders
+    assert "outside regular hours Alpaca accepts limit orders only" in story["reason"] and not sim.orders
     trader.trades("buy", extendedHours=True, orderType="limit", limitPrice="101")
     assert wire(sim)["extended_hours"] is True and trader.holds(bot) == 10
 
@@ -210,7 +210,7 @@ def test_a_bot_of_extended_hours_gets_out_there_too(trader: Trader, sim: AlpacaS
     sim.set_session("extended")
     bot = trader.bot(position_size="10", position_size_type="quantity", extended_hours=True)
     trader.trades("buy", orderType="limit", limitPrice="101", stopLoss=95)
-    assert trader.holds(bot) == 10 and "none in extended hours" in told(
+    assert trader.holds(bot) == 10 and "no exits in extended hours" in told(
         trader.story(trader.get("/signals")["items"][0]["id"])
     )
     sim.set_price("AAPL", 94)

@@ -157,7 +157,7 @@ def test_at_a_closed_market_only_orders_meant_for_it_pass():
     assert rule.judge(entry(), seen()) is None
     assert rule.judge(entry(extended_hours=True), closed) is None
     assert rule.judge(entry(time_in_force=TimeInForce.OPG), closed) is None
-    assert "not known" in words(rule.judge(entry(), seen(market_open=False)).reason)
+    assert "unknown" in words(rule.judge(entry(), seen(market_open=False)).reason)
 
 
 # --- settings -----------------------------------------------------------------------------------------------
@@ -171,10 +171,10 @@ def test_at_a_closed_market_only_orders_meant_for_it_pass():
         ("cooldown", {"minuts": 5}, "settings.minuts", "Did you mean minutes?"),
         ("cooldown", {"minutes": 0}, "settings.minutes", "A whole number from 1"),
         ("cooldown", {"minutes": "1.5"}, "settings.minutes", "A whole number"),
-        ("cooldown", {"minutes": None}, "settings.minutes", "Leave it out"),
+        ("cooldown", {"minutes": None}, "settings.minutes", "Omit it"),
         ("cooldown", {"after": "rain"}, "settings.after", "One of: stops, losses, exits."),
         ("cooldown", {"after": ["stops"]}, "settings.after", "One of"),
-        ("stop_streak", {"lock_minutes": -1}, "settings.lock_minutes", "or null: until somebody unlocks it"),
+        ("stop_streak", {"lock_minutes": -1}, "settings.lock_minutes", "or null: until unlocked"),
         ("wide_spread", {"percent": "NaN"}, "settings.percent", "finite"),
         ("drawdown", {}, "settings", "Send amount, percent or both"),
         ("max_exposure", {"amount": True}, "settings.amount", "Send a number"),

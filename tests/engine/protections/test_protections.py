@@ -184,10 +184,10 @@ def test_positions_and_exposure_are_counted_over_the_bots_of_the_scope(trader: T
     )
     assert trader.trades("buy", timeframe="15 Min")["status"] == "filled"
     refused = trader.trades("buy", timeframe="1H")
-    assert refused["reason"] == "10,000.00 in AAPL with this entry passes the limit of 9,000.00"
+    assert refused["reason"] == "10,000.00 in AAPL with this entry exceeds the limit of 9,000.00"
     trader.does("PATCH", f"/protections/{exposure}", {"settings": {"amount": "10000"}})
     assert trader.trades("buy", timeframe="1H")["status"] == "filled"
-    assert trader.trades("buy", "MSFT")["reason"] == "2 open positions, and 2 allowed at once"
+    assert trader.trades("buy", "MSFT")["reason"] == "2 open positions, and the limit is 2"
     assert locks(trader) == [] and trader.told(EntriesLocked) == [], (
         "what is judged anew each time leaves no lock"
     )
@@ -199,7 +199,7 @@ def test_an_entry_that_rests_counts_as_a_position_and_as_exposure(trader: Trader
     trader.bot(order_type="limit", limit_offset_percent="5"), trader.bot(timeframe="1H"), trader.bot("MSFT")
     protect(trader, "max_positions", positions=1)
     assert trader.trades("buy", timeframe="15 Min")["status"] == "working"
-    assert trader.trades("buy", "MSFT")["reason"] == "1 open position, and 1 allowed at once"
+    assert trader.trades("buy", "MSFT")["reason"] == "1 open position, and the limit is 1"
 
 
 def test_a_runaway_alert_is_locked_and_can_still_close(trader: Trader, clock: ManualClock):

@@ -138,7 +138,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(
     clock.forward(3601)
     demo.start(demo_app, address="203.0.113.7")
     monkeypatch.setattr(demo, "MOST", 3)
-    with pytest.raises(Denied, match="taken"):
+    with pytest.raises(Denied, match="in use"):
         demo.start(demo_app, address="198.51.100.1")
     user = reread(demo_app, users[0])
     with pytest.raises(Refusal, match="on paper"):
@@ -160,7 +160,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(
     bots.delete_bot(
         demo_app, user, bots.add_bot(demo_app, user, wanted | {"symbol": "MSFT"}), position=None, hand_to=None
     )
-    with pytest.raises(Refusal, match="room for 4 bots"):
+    with pytest.raises(Refusal, match="can have 4 bots"):
         bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
     admin.put_setting(demo_app, boss, invitation_service.DEMO, "off")
     with pytest.raises(Denied, match="no demo"):

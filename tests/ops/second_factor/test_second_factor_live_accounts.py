@@ -32,7 +32,7 @@ def test_real_money_asks_for_a_second_factor_and_names_the_field(trader: Trader)
     assert (
         said.status_code == 400
         and said.json["field"] == "decline_second_factor"
-        and "whoever" in said.json["hint"]
+        and "anyone" in said.json["hint"]
     )
     quiet = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
     assert quiet["problem"] and quiet["second_factor_declined_at"] is None
@@ -98,7 +98,7 @@ def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Trader, t
         ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
     ):
         said = script.call(method, path, body)
-        assert said.status_code == 409 and "requires a second factor" in said.json["message"]
+        assert said.status_code == 409 and "requires two-factor sign-in" in said.json["message"]
     assert not stored(trader, quiet).acknowledged_at
 
 

@@ -46,7 +46,7 @@ def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
         is True
     )
     boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
-    done = [row for row in audit(installation.app) if row.action == "second factor required of everybody"]
+    done = [row for row in audit(installation.app) if row.action == "second factor required of all users"]
     assert [row.user_id for row in done] == [boss.user.id]
     assert [row.kind for row in told(trader)] == [SecondFactorRequired.kind]
     boss.does("PATCH", "/admin/settings", {"require_second_factor": False})
@@ -112,7 +112,7 @@ def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
         ):
             said = program.call(method, path, body)
             assert said.status_code == 403 and said.json["error"] == "second_factor_required", path
-            assert "you can close positions" in said.json["message"] and "code" in said.json["hint"]
+            assert "only close positions" in said.json["message"] and "code" in said.json["hint"]
         program.does("PUT", "/switches", {"mode": "pause_entries"})
         again = program.call("PUT", "/switches", {"mode": "none"})
         assert again.status_code == 403 and again.json["error"] == "second_factor_required", (
@@ -160,7 +160,7 @@ def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched
 def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Trader, trader: Trader):
     user = set_up(trader)
     second_factor_policy.put(app, boss.user, True)
-    with pytest.raises(Refusal, match="requires a second factor"):
+    with pytest.raises(Refusal, match="requires two-factor sign-in"):
         second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
     assert reread(trader).second_factor
 

@@ -72,15 +72,15 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
         {"symbol": "AAPL", "qty": "4", "side": "sell", "type": "market", "time_in_force": "day"},
     )
     assert status == 200
-    shown(tab, "the books differ by", 45)  # without a reload
+    shown(tab, "position mismatch:", 45)  # without a reload
     shown(tab, "The broker has 6, your bots own 10")
     shown(tab, "Missing")
-    press(tab, "Sort it out")
-    shown(tab, "Your broker and your bots disagree")
-    shown(tab, "A bot should count it: it sold 4")
-    press(tab, "Settle it so")
+    press(tab, "Resolve")
+    shown(tab, "Resolve position mismatch")
+    shown(tab, "Assign to a bot: it sold 4")
+    press(tab, "Apply")
     until(lambda: owned(door, trader, bot_id) == 6, 20)
     tab.get_by_role("dialog").wait_for(state="hidden")
-    tab.get_by_text("the books differ by").wait_for(state="hidden")
+    tab.get_by_text("position mismatch:").wait_for(state="hidden")
     shown(tab, "$600.00")
     assert tab.get_by_text("Missing").count() == 0

@@ -56,23 +56,21 @@ def test_who_has_none_is_led_to_it_and_closes_everything_meanwhile(tab: Any, hom
 
     shown(tab, "AAPL")
     press(tab, "Stop all")
-    tab.get_by_text("Flatten", exact=True).click()
+    tab.get_by_text("Close everything", exact=True).click()
     press(tab, "Choose what to close")
-    press(tab.get_by_role("dialog", name="Close everything at the market?"), "Close 1 position")
+    press(tab.get_by_role("dialog", name="Close everything at market?"), "Close 1 position")
     shown(tab, "1 of 1 closed", 30)
     assert owned(door, user, bot) == 0
 
-    press(tab, "Set it up")
+    press(tab, "Set up")
     dialog = tab.get_by_role("dialog")
-    dialog.get_by_text("Cannot scan it?").click()
+    dialog.get_by_text("Cannot scan the code?").click()
     secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
-    dialog.get_by_label("The code that the app shows now").fill(
-        totp.code_at(secret, totp.step_at(door.clock.now()))
-    )
+    dialog.get_by_label("Enter the 6-digit code").fill(totp.code_at(secret, totp.step_at(door.clock.now())))
     dialog.get_by_label("Your password").fill(PASSWORD)
-    dialog.get_by_role("button", name="Switch it on").click()
-    shown(tab, "Keep these recovery codes")
-    dialog.get_by_role("button", name="I have kept them").click()
+    dialog.get_by_role("button", name="Switch on").click()
+    shown(tab, "Save these recovery codes")
+    dialog.get_by_role("button", name="I've saved these codes").click()
     tab.get_by_role("heading", name="Overview", level=1).wait_for(timeout=20_000)
     tab.get_by_role("link", name="Bots", exact=True).wait_for()
     assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 200

@@ -63,22 +63,22 @@ def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload
     home: Home, door: App, newcomer: Any
 ):
     """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side
-    took the ends of the two for one, and closed the form that "Make a bot" had opened, or broke."""
+    took the ends of the two for one, and closed the form that "Create bot" had opened, or broke."""
     tab, wire, user = newcomer
     press(tab, "Open a paper account")
     shown(tab, "$100,000.00")
-    press(tab, "Make a bot")
+    press(tab, "Create bot")
     tab.get_by_label("Symbol").fill("BTCUSD")
     tab.wait_for_timeout(2500)  # as long as the next renewal may take
     assert tab.get_by_label("Symbol").input_value() == "BTCUSD"
     press(tab, "Create bot")
     shown(tab, "BTC/USD 15 Min")
     tab.get_by_role("link", name="Overview").click()
-    shown(tab, "From here to your first trade")
+    shown(tab, "Get started")
     alert(door, user, "buy", "BTCUSD")
-    shown(tab, "Your first trade is made")
+    shown(tab, "Your first trade is complete")
     shown(tab, "ms after the alert came in")
-    press(tab, "See each step of it")
+    press(tab, "See each step")
     tab.get_by_role("heading", name="Signals", level=1).wait_for()
     # of one page: had it been loaded again, they would be fewer
     states = tab.evaluate("window.statesAtSending")

@@ -79,7 +79,7 @@ def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any
     box.press("Control+Enter")
     shown(tab, "If it came now: TSLA 15 Min")
     shown(tab, "Sell 10 TSLA market, about")
-    shown(tab, "does not count, as this bot takes no sizes from alerts")
+    shown(tab, "is ignored, as this bot takes no sizes from alerts")
     shown(tab, "from the alert")
     box.fill("hello world")
     box.press("Control+Enter")
@@ -107,9 +107,9 @@ def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
 ):
     tab.goto(f"{home.ui}/")
     press(tab, "Stop all")
-    tab.get_by_text("Flatten", exact=True).click()
+    tab.get_by_text("Close everything", exact=True).click()
     press(tab, "Choose what to close")
-    dialog = tab.get_by_role("dialog", name="Close everything at the market?")
+    dialog = tab.get_by_role("dialog", name="Close everything at market?")
     shown(dialog, "LIVE")
     assert "My Alpaca" in dialog.get_by_test_id("stCheckbox").first.inner_text(), "real money comes first"
     dialog.get_by_test_id("stCheckbox").filter(has_text="Sandbox").locator("label").click()
@@ -124,7 +124,7 @@ def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
 
     press(tab, "Entries paused")
     press(tab, "Also close everything")
-    again = tab.get_by_role("dialog", name="Close everything at the market?")
+    again = tab.get_by_role("dialog", name="Close everything at market?")
     shown(again, "Entries stay paused")
     assert again.get_by_role("textbox").count() == 0, "no word for play money"
     press(again, "Cancel")

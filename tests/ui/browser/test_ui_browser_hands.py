@@ -35,11 +35,11 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     tab.goto(f"{home.ui}/bots?new=yes")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Symbol").fill("MSFT")
-    dialog.get_by_label("Size of a trade").fill("1e4")
+    dialog.get_by_label("Order size").fill("1e4")
     dialog.get_by_text("Limits", exact=True).click()
     press(dialog, "Create bot")
-    words = shown(dialog, "Size of a trade: 1e4 may be meant in two ways")
-    field = dialog.get_by_label("Size of a trade")
+    words = shown(dialog, "Order size: 1e4 may be meant in two ways")
+    field = dialog.get_by_label("Order size")
     until(lambda: field.evaluate("e => e === document.activeElement"), 5)
     assert field.get_attribute("aria-invalid") == "true"
     assert "1e4" in tab.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
@@ -77,7 +77,7 @@ def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Symbol").fill("SPY")
     dialog.get_by_text("Stop and target").click()
-    shown(dialog, "No stop of its own")
+    shown(dialog, "No stop: a loss runs")
     assert dialog.get_by_label("Trailing distance, %").count() == 0
     dialog.get_by_role("combobox", name="Stop").click()
     tab.get_by_role("option", name="Trailing stop").click()
@@ -88,7 +88,7 @@ def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any
     shown(dialog, "Trailing distance, % is empty")
     away.fill("3")
     shown(dialog, "Trailing stop 3% = about −$150.00 per trade")
-    dialog.get_by_label("Size of a trade").fill("2,000")
+    dialog.get_by_label("Order size").fill("2,000")
     shown(dialog, "about −$60.00 per trade")
     press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
@@ -121,7 +121,7 @@ def tab_to(tab: Any, name: str, role: str = "textbox", most: int = 40) -> None:
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: str):
     tab.goto(f"{home.ui}/connect")
-    press(tab, "Add an account")
+    press(tab, "Add account")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_role("combobox", name="Broker").click()
     tab.get_by_role("option", name=broker, exact=True).click()
@@ -132,7 +132,7 @@ def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: st
     for name in (*names, *(("Passphrase",) if broker == "OKX" else ())):
         tab_to(tab, name)
         tab.keyboard.type(f"typed-{name}")
-    tab_to(tab, "Go on to Schwab's sign-in" if broker == "Schwab" else "Add the live account", "button")
+    tab_to(tab, "Continue to Schwab's sign-in" if broker == "Schwab" else "Add live account", "button")
     tab.keyboard.press("Enter")
     wrong = dialog.locator("[class*=st-key-wrong_]")
     wrong.wait_for()
@@ -163,7 +163,7 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
             ):
                 break
     tab.keyboard.press("Enter")
-    shown(tab, "The password is changed")
+    shown(tab, "Password changed")
     assert users.check_password(door, "bob@example.com", new, "203.0.113.9").email == "bob@example.com"
 
 
@@ -183,7 +183,7 @@ def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, doo
         shown(tab, "webhook?token=••••", 25)
         assert token not in tab.locator("[data-testid=stMain]").inner_text()
         tab.evaluate("navigator.clipboard.writeText('')")
-        tab.get_by_role("button", name="Copy the webhook address").click()
+        tab.get_by_role("button", name="Copy webhook URL").click()
         shown(tab, "Copied")
         said = tab.evaluate("navigator.clipboard.readText()")
         assert said.endswith(f"/webhook?token={token}") and "•" not in said, part

@@ -72,14 +72,14 @@ def test_a_lock_stands_on_the_page_of_risk_events_and_is_taken_off_there(
     tab = browser.new_context(viewport={"width": 1300, "height": 950}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/risk_events?part=Protections")
-    shown(tab, "Nothing is locked")
+    shown(tab, "No active locks")
 
     assert [
         trader.alert("buy", "BTCUSD", "1"),
         trader.alert("close", "BTCUSD", "2"),
         trader.alert("buy", "ETHUSD", "3"),
     ] == ["filled", "filled", "refused"]
-    shown(tab, "Locked now")  # without a reload
+    shown(tab, "Active locks")  # without a reload
     shown(tab, "2 orders within a minute reached the limit of 2")
     trader.does("PATCH", f"/api/v1/protections/{made}", {"settings": {"orders": 100}})
     assert trader.alert("buy", "ETHUSD", "4") == "refused", (
@@ -87,7 +87,7 @@ def test_a_lock_stands_on_the_page_of_risk_events_and_is_taken_off_there(
     )
 
     tab.get_by_role("button", name="Unlock").click()
-    shown(tab, "Nothing is locked")
+    shown(tab, "No active locks")
     tab.get_by_text("unlocked", exact=True).first.wait_for()
     assert tab.get_by_role("button", name="Unlock").count() == 0
     assert trader.alert("buy", "ETHUSD", "5") == "filled"

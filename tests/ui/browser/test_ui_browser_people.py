@@ -44,22 +44,22 @@ def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, 
     ready(tab)
     tab.goto(f"{home.ui}/account")
     ready(tab)
-    tab.get_by_role("button", name="Switch it on").click()
+    tab.get_by_role("button", name="Switch on").click()
     dialog = tab.get_by_role("dialog")
     dialog.locator("img.dt-qr").wait_for(timeout=15_000)
     assert dialog.locator("img.dt-qr").evaluate("image => image.naturalWidth") > 100, (
         "the QR code is drawn, under the policy as it is served"
     )
-    dialog.get_by_text("Cannot scan it?").click()
+    dialog.get_by_text("Cannot scan the code?").click()
     secret = dialog.locator("code").first.inner_text().replace(" ", "").strip()
     step = totp.step_at(door.clock.now())
-    dialog.get_by_label("The code that the app shows now").fill(totp.code_at(secret, step))
+    dialog.get_by_label("Enter the 6-digit code").fill(totp.code_at(secret, step))
     dialog.get_by_label("Your password").fill(PASSWORD)
-    dialog.get_by_role("button", name="Switch it on").click()
-    shown(tab, "Keep these recovery codes")
+    dialog.get_by_role("button", name="Switch on").click()
+    shown(tab, "Save these recovery codes")
     recovery = dialog.locator("code").first.inner_text().split()
     assert len(recovery) == 10
-    dialog.get_by_role("button", name="I have kept them").click()
+    dialog.get_by_role("button", name="I've saved these codes").click()
     shown(tab, "10 recovery codes left")
 
     def second_step(code: str) -> None:
@@ -95,7 +95,7 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
     assert tab.locator("tbody tr").count() >= 10
     code = invitations.invite(door, boss, email="", role=Role.STANDARD)
     email = f"{secrets.token_hex(4)}@example.com"
-    tab.get_by_role("link", name="Keep it as an account").click()
+    tab.get_by_role("link", name="Create an account").click()
     ready(tab)
     form = tab.locator(".st-key-keep_demo")
     for label, value in {
@@ -107,7 +107,7 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
         form.get_by_role("textbox", name=label).or_(form.locator(f"input[aria-label='{label}']")).first.fill(
             value
         )
-    form.get_by_role("button", name="Keep it").click()
+    form.get_by_role("button", name="Create account").click()
     tab.get_by_text("This is a demo").wait_for(state="detached", timeout=15_000)
     tab.context.clear_cookies()
     knock(tab, home, email)
@@ -120,7 +120,7 @@ def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Hom
     admin, user = person(door, Role.ADMIN), person(door)
     knock(tab, home, admin.email)
     ready(tab)
-    tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
     ready(tab)
     shown(tab, user.email)
     tab.locator("button.open").first.click()
@@ -131,11 +131,11 @@ def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Hom
     address = "".join(link.inner_text().split())
     other_tab.goto(address)
     other_tab.fill("#password", "12345678")
-    other_tab.get_by_role("button", name="Set the password").click()
-    shown(other_tab, "tried first")
+    other_tab.get_by_role("button", name="Set password").click()
+    shown(other_tab, "too common")
     other_tab.fill("#password", "four other long words")
-    other_tab.get_by_role("button", name="Set the password").click()
-    shown(other_tab, "Your new password is set")
+    other_tab.get_by_role("button", name="Set password").click()
+    shown(other_tab, "Password changed")
     other_tab.fill("#password", "four other long words")
     other_tab.get_by_role("button", name="Sign in").click()
     ready(other_tab)
@@ -149,7 +149,7 @@ def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=System")
     ready(tab)  # a page that their menu does not have: they are on the overview
-    shown(tab, "From here to your first trade")
+    shown(tab, "Get started")
     assert tab.get_by_text("Waiting signals").count() == 0
     assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == 403
     tab.context.clear_cookies()
@@ -158,7 +158,7 @@ def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):
     tab.goto(f"{home.ui}/admin?part=System")
     shown(tab, "Waiting signals")
     shown(tab, "Versions")
-    for text in ("Simulation mode", "Trading for everybody", "Make one now"):
+    for text in ("Simulation mode", "Trading for all users", "Back up now"):
         assert tab.get_by_text(text).count() == 0
     answer = tab.context.request.get(f"{home.ui}/files/all-trades.csv")
     assert answer.status == 200 and answer.text().startswith("user_id,email,id,")
@@ -178,10 +178,10 @@ TITLES = {
 }
 ALONE = {  # parts of the admin page and what a superadmin alone finds there
     "Overview": "",
-    "People": "",
+    "Users": "",
     "Trades": "",
     "System": "Switch simulation on",
-    "Log of deeds": "",
+    "Audit log": "",
 }
 
 
@@ -239,7 +239,7 @@ def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactiv
     assert _alert(home, token) == 404  # no bot listens yet, but the address is known
     knock(other_tab, home, admin.email)
     ready(other_tab)
-    other_tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    other_tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
     other_tab.locator("button.open").first.click()
     other_tab.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
     tab.wait_for_url("**/auth/login**", timeout=25_000)
@@ -279,20 +279,20 @@ def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(
     admin, user = person(door, Role.ADMIN), person(door)
     knock(tab, home, admin.email)
     ready(tab)
-    tab.goto(f"{home.ui}/admin?part=People&find={user.email}")
+    tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
     shown(tab, user.email)
     tab.locator("button.open").first.click()
-    tab.get_by_role("dialog").get_by_role("button", name="Look at their pages").click()
-    shown(tab, f"You are looking at {user.email}'s pages")
+    tab.get_by_role("dialog").get_by_role("button", name="View as user").click()
+    shown(tab, f"Viewing as {user.email}")
     assert tab.get_by_role("link", name="Admin").count() == 0
     tab.goto(f"{home.ui}/")
     press(tab, "Open a paper account")
-    shown(tab, "cannot act on them")
+    shown(tab, "which are read-only")
     with door.db.read() as conn:
         assert conn.scalar(sa.text(f"SELECT count(*) FROM user_api_keys WHERE user_id = {user.id}")) == 0
     assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 409
-    tab.get_by_role("link", name="Leave the view").click()
-    shown(tab, "Invite somebody")
+    tab.get_by_role("link", name="Exit").click()
+    shown(tab, "Invite user")
 
 
 def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):
@@ -317,14 +317,14 @@ def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App)
     knock(tab, home, user.email)
     ready(tab)
     tab.goto(f"{home.ui}/account")
-    press(tab, "Delete the account")
+    press(tab, "Delete account")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Your password").fill(PASSWORD)
     dialog.get_by_label("Type DELETE").fill("delete")
-    dialog.get_by_role("button", name="Delete it for good").click()
-    shown(tab, "The word is not there")
+    dialog.get_by_role("button", name="Delete permanently").click()
+    shown(tab, "DELETE is missing")
     dialog.get_by_label("Type DELETE").fill("DELETE")
-    dialog.get_by_role("button", name="Delete it for good").click()
+    dialog.get_by_role("button", name="Delete permanently").click()
     at_the_form(tab)
     with door.db.read() as conn:
         assert people_table.by_id(conn, user.id) is None

@@ -254,7 +254,7 @@ def test_what_is_not_known_is_not_called_empty_and_no_dot_of_it_is_green(
     shown(tab, "Silent 0 cannot be reached since", 20)
     part = tab.locator("[class*=st-key-positions_]").filter(has=tab.get_by_role("heading", name="Silent 0"))
     part.get_by_text("Positions at the broker unknown").wait_for()
-    assert part.get_by_text("Nothing is held here").count() == 0
+    assert part.get_by_text("No positions.").count() == 0
     part.get_by_role("button", name="Close").wait_for()  # what its bot owns can be closed all the same
     dots = tab.locator(".dt-status .dt-badge")
     words = dots.all_inner_texts()

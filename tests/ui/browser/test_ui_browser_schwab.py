@@ -55,20 +55,20 @@ def paste(tab: Any, address: str) -> None:
 
 
 def add_by_link(tab: Any, sim: Simulator) -> None:
-    press(tab, "Add an account")
+    press(tab, "Add account")
     tab.get_by_role("combobox", name="Broker").click()
     tab.get_by_role("option", name="Schwab").click()
     tab.get_by_label("App key").fill(schwab.KEY)
     tab.get_by_role("textbox", name="App secret").fill(schwab.SECRET)
-    tab.get_by_label("Callback address").fill(schwab.CALLBACK)
+    tab.get_by_label("Callback URL").fill(schwab.CALLBACK)
     tab.get_by_role("textbox", name="REAL MONEY").fill("REAL MONEY")
     tab.get_by_role("dialog").get_by_text(DECLINE).click()
-    press(tab, "Go on to Schwab's sign-in")
+    press(tab, "Continue to Schwab's sign-in")
     # the link knows the callback by now
     tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()
     first = sent_back(tab, sim, "C0.wrong@")
     paste(tab, first)
-    shown(tab, "Schwab did not take this sign-in")
+    shown(tab, "Schwab refused this sign-in")
     until(lambda: sent_back(tab, sim, "C0.wrong@") != first, 10)  # that link is used; there is another one
     paste(tab, sent_back(tab, sim))
     tab.get_by_role("dialog").wait_for(state="hidden")
@@ -121,13 +121,13 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
 
     signed_in_days_ago(door, sim, account, 5.5)
     tab.goto(f"{home.ui}/connect")
-    shown(tab, "The sign-in at Schwab ends in 35 hours")
+    shown(tab, "The sign-in at Schwab expires in 35 hours")
     press(tab, "Sign in at Schwab")
-    press(tab, "Save the sign-in")
+    press(tab, "Save")
     shown(tab, "There is no code in this address")
     paste(tab, sent_back(tab, sim))
     shown(tab, "signed in for seven days")
-    tab.get_by_text("The sign-in at Schwab ends in").wait_for(state="hidden")
+    tab.get_by_text("The sign-in at Schwab expires in").wait_for(state="hidden")
     kept = Token.read(door.vault.decrypt(the_account(door, trader).session or ""))
     assert kept.ends > datetime.now(UTC) + timedelta(days=6, hours=23)
 
@@ -153,9 +153,9 @@ def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect")
-    shown(tab, "Nobody has signed in at Schwab for it yet")
+    shown(tab, "This account is not signed in at Schwab yet")
     card = tab.locator(f".st-key-account_live_{account.id}")
-    assert card.get_by_text("Give it a new key").count() == 0, "a key is not what is missing"
+    assert card.get_by_text("Replace the key").count() == 0, "a key is not what is missing"
     card.get_by_role("button", name="Sign in at Schwab").click()
     tab.get_by_role("dialog").get_by_role("link").wait_for()
     paste(tab, sent_back(tab, sim))

@@ -36,7 +36,7 @@ PAGES = [
     "/performance",
     "/account",
     "/admin",
-    "/admin?part=People",
+    "/admin?part=Users",
     "/admin?part=System",
 ]
 
@@ -310,7 +310,7 @@ def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, trader: User, browse
     tab = desk_tab(browser, home, color_scheme="dark")
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
     tab.goto(f"{home.ui}/positions")
-    tab.get_by_role("button", name="Part BTC/USD").click()
+    tab.get_by_role("button", name="Reduce BTC/USD").click()
     tab.get_by_role("dialog").wait_for()
     chosen = tab.locator("[role=dialog] [data-testid=stButtonGroup] button[data-selected=true] p").first
     assert chosen.evaluate("e => getComputedStyle(e).color") == "rgb(123, 166, 255)"

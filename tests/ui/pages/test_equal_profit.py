@@ -85,15 +85,13 @@ def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(
     net = signed(Decimal(told["net_pnl"]))
     assert Decimal(told["net_pnl"]) > 0
     page(drawn, "overview")
-    assert card(drawn, "figures", "Today, realised") == net
+    assert card(drawn, "figures", "Realised P&L today") == net
     page(drawn, "performance")
-    assert card(drawn, "totals", "Profit after fees") == net
+    assert card(drawn, "totals", "P&L after fees") == net
     by_bot = {bot["id"]: Decimal(bot["total_pnl"]) for bot in trader.get("/bots")["items"]}
     assert signed(sum(by_bot.values())) == net
     for bot_id, total in by_bot.items():
         page(drawn, "bots", bot=str(bot_id))
         assert (
-            card(drawn, "bot_figures", "Today")
-            == card(drawn, "bot_figures", "Realised, after fees")
-            == signed(total)
+            card(drawn, "bot_figures", "Today") == card(drawn, "bot_figures", "Realised P&L") == signed(total)
         )

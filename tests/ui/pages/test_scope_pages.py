@@ -29,13 +29,13 @@ def test_each_page_shows_its_scopes_sums(
         }
         assert all(amount == signed(opened.get(name, Decimal(0)), name) for name, amount in shown.items())
         others = {name: profit for name, profit in opened.items() if name not in shown}
-        note = next(card["note"] for card in drawn["figures"]["cards"] if card["label"] == "Open profit")
+        note = next(card["note"] for card in drawn["figures"]["cards"] if card["label"] == "Unrealised P&L")
         assert all(signed(profit, name) in note for name, profit in others.items())
         told = case.trader.get("/performance", scope=of.text)
         page(drawn, "performance", scope=of.text, span="all")
         if told["items"]:
             total = told["total"]
-            assert card(drawn, "totals", "Profit after fees") == signed(
+            assert card(drawn, "totals", "P&L after fees") == signed(
                 Decimal(total["net_pnl"]), total["currency"]
             )
         rows = {

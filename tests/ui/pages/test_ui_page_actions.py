@@ -99,12 +99,12 @@ def test_what_the_service_refuses_is_said_on_the_page(installation: Installation
         strict=True,
     ):
         field.set_value(value)
-    next(button for button in tab.button if button.label == "Change the password").click().run()
+    next(button for button in tab.button if button.label == "Change password").click().run()
     assert not tab.exception
     assert "current password is wrong" in tab.error[0].value
 
 
-@pytest.mark.parametrize(("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "nobody now: no bot trades MSFT")])
+@pytest.mark.parametrize(("symbol", "goes"), [("AAPL", "Trend"), ("MSFT", "no bot: no bot trades MSFT")])
 def test_a_pasted_alert_says_which_bot_would_hear_it(symbol: str, goes: str, trader: Trader, seen_as: Any):
     trader.bot("AAPL", name="Trend")
     seen_as(trader.user)
@@ -138,8 +138,8 @@ def test_bots_of_one_name_are_told_apart(trader: Trader, app: App):
         trader.bot("TSLA", name="Swing"),
     )
     assert bot_names(app, trader.user) == {
-        first: f"Trend (no. {first})",
-        second: f"Trend (no. {second})",
+        first: f"Trend (#{first})",
+        second: f"Trend (#{second})",
         third: "Swing",
     }
 

@@ -49,7 +49,7 @@ def test_each_page_is_of_use_when_there_is_nothing_yet(page: str, trader: Trader
     tab = opened(page)
     assert not tab.exception and not tab.error
     if page == "admin":
-        assert tab.title[0].value == "Not for you"
+        assert tab.title[0].value == "You don't have access to this page"
         assert not tab.button
     else:
         assert tab.title and tab.button
@@ -66,7 +66,9 @@ def test_each_page_shows_each_role_what_it_has_and_no_more(
     seen_as(me.user)
     tab = opened(page)
     assert not tab.exception and not tab.error
-    assert (tab.title[0].value == "Not for you") is (page == "admin" and role is Role.STANDARD)
+    assert (tab.title[0].value == "You don't have access to this page") is (
+        page == "admin" and role is Role.STANDARD
+    )
     assert "Of another" not in words(tab)
 
 
@@ -77,7 +79,7 @@ def test_each_page_shows_each_role_what_it_has_and_no_more(
         ("bots", {"bot": "1"}),
         *(("setup", {"part": part}) for part in ("Webhook", "Alerts")),
         ("risk_events", {"part": "Protections"}),
-        *(("admin", {"part": part}) for part in ("People", "Trades", "System", "Log of deeds")),
+        *(("admin", {"part": part}) for part in ("Users", "Trades", "System", "Audit log")),
     ],
 )
 def test_names_that_look_like_markup_stay_names(
@@ -200,12 +202,12 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(trader: Tra
     )
     assert attention_list.link(item) == ("pages/positions.py", {})
     tab = opened("positions")
-    next(button for button in tab.button if button.label == "Sort it out").click().run()
+    next(button for button in tab.button if button.label == "Resolve").click().run()
     assert not tab.exception and not tab.error
     assert list(tab.radio[0].options) == [
-        "A bot should count it: it bought 5",
-        "It is mine: I bought it myself",
-        "I do not know yet",
+        "Assign to a bot: it bought 5",
+        "Keep outside: I bought it myself",
+        "Not sure yet",
     ]
 
 

@@ -33,7 +33,7 @@ from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
 from tests.support.people import reread
 
-PARTS = ["Overview", "People", "Trades", "System", "Log of deeds"]
+PARTS = ["Overview", "Users", "Trades", "System", "Audit log"]
 PASSWORD = "correct horse battery"
 
 
@@ -71,10 +71,10 @@ def test_each_part_of_the_admin_page_as_each_role(
     tab = opened("admin", part=part)
     assert not tab.exception and not tab.error
     if role is Role.STANDARD:
-        assert tab.title[0].value == "Not for you" and not tab.button
+        assert tab.title[0].value == "You don't have access to this page" and not tab.button
     else:
         assert tab.title[0].value == "Admin"
-        alone = {"Halt all bots", "Switch simulation on", "Make one now", "Save"}
+        alone = {"Halt all bots", "Switch simulation on", "Back up now", "Save"}
         assert (labels(tab) & alone == alone) is (role is Role.SUPERADMIN and part == "System")
         assert not labels(tab) & alone or role is Role.SUPERADMIN
 
@@ -92,8 +92,10 @@ def test_the_account_page_in_each_state(state: str, app: App, seen_as: Any):
     tab = opened("account")
     assert not tab.exception and not tab.error
     shown = labels(tab)
-    assert ("Change the password" in shown) is (state != "demo") and ("Keep it" in shown) is (state == "demo")
-    assert ("Switch it off" in shown) is (state == "second factor") and ("Switch it on" in shown) is (
+    assert ("Change password" in shown) is (state != "demo") and ("Create account" in shown) is (
+        state == "demo"
+    )
+    assert ("Switch off" in shown) is (state == "second factor") and ("Switch on" in shown) is (
         state == "plain"
     )
 
@@ -156,7 +158,7 @@ def test_the_log_of_deeds_reads_as_sentences(app: App, installation: Installatio
     assert newest.subject_id == bot == boss.user.id, (
         "the bot has the number its owner has: it is named all the same"
     )
-    assert _detail(newest) == "no. 1, daily loss limit: 400 → 500"
+    assert _detail(newest) == "#1, daily loss limit: 400 → 500"
 
 
 def test_a_demo_is_kept_on_the_account_page(app: App, installation: Installation, seen_as: Any):
@@ -172,7 +174,7 @@ def test_a_demo_is_kept_on_the_account_page(app: App, installation: Installation
         "Invitation": f"http://x/join?invitation={code}",
     }.items():
         next(field for field in tab.text_input if field.label == label).set_value(value)
-    button(tab, "Keep it").click().run()
+    button(tab, "Create account").click().run()
     assert not tab.exception and not tab.error
     assert users.check_password(app, "dora@example.com", PASSWORD, "").id == user.id
 
@@ -263,7 +265,7 @@ def test_what_is_refused_in_the_view_is_said(trader: Trader, app: App, seen_as: 
     seen_as(replace(trader.user, viewer="ada@example.com"))
     tab = opened("account")
     next(one for one in tab.button if one.label.startswith("Mark")).click().run()
-    assert "cannot act on them" in tab.error[0].value
+    assert "read-only" in tab.error[0].value
 
 
 def test_an_onlookers_alert_is_not_handed_to_the_worker_either(trader: Trader, app: App, seen_as: Any):
@@ -274,7 +276,7 @@ def test_an_onlookers_alert_is_not_handed_to_the_worker_either(trader: Trader, a
     app.engine.host = Storing(handed.append)
     tab = opened("setup", part="Alerts")
     tab.button(key="send_test").click().run()
-    assert not tab.exception and "cannot act on them" in tab.error[0].value
+    assert not tab.exception and "read-only" in tab.error[0].value
     assert not handed
     seen_as(trader.user)
     opened("setup", part="Alerts").button(key="send_test").click().run()
@@ -287,7 +289,7 @@ def test_a_demo_writes_so_much_a_day_and_no_more(app: App, seen_as: Any, monkeyp
     tab = opened("account")
     button(tab, "Save").click().run()
     button(tab, "Save").click().run()
-    assert "enough for today" in tab.error[0].value
+    assert "limit for today" in tab.error[0].value
 
 
 def test_a_demo_costs_two_seconds_of_work_at_most(app: App):

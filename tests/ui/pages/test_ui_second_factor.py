@@ -90,8 +90,8 @@ def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Tra
     tab = at_home()
     assert not tab.exception and not tab.error
     assert [one.value for one in tab.title] == ["Set up two-factor sign-in"]
-    assert {"Set it up", "Stop now"} <= labels(tab)
-    assert not {"New bot", "New token", "Halt all bots", "Change the password"} & labels(tab)
+    assert {"Set up", "Stop now"} <= labels(tab)
+    assert not {"New bot", "New token", "Halt all bots", "Change password"} & labels(tab)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -115,7 +115,7 @@ def test_bots_are_stopped_from_there_and_not_let_go_again(
     tab = at_home()
     tab.button(key="stop_now").click().run()
     assert not tab.exception and trader.get("/switches")["items"][0]["mode"] == "pause_entries"
-    assert "Let my bots trade again" not in labels(tab) and "Also close everything" in labels(tab)
+    assert "Resume trading" not in labels(tab) and "Also close everything" in labels(tab)
 
 
 def test_everything_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
@@ -159,7 +159,7 @@ def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Trader, seen_a
     seen_as(reread(app, user.id))
     assert opened("overview").title[0].value == "Overview"
     tab = opened("account")
-    assert "Switch it off" not in labels(tab) and "required on this installation" in words(tab)
+    assert "Switch off" not in labels(tab) and "Required on this installation" in words(tab)
 
 
 def test_a_superadmin_requires_it_under_system(
@@ -168,7 +168,7 @@ def test_a_superadmin_requires_it_under_system(
     set_up(app, cy(app))
     seen_as(boss.user)
     tab = opened("admin", part="System")
-    assert "1 of 2 users have one" in words(tab) and "Require it of everybody" in labels(tab)
+    assert "1 of 2 users" in words(tab) and "Require for all users" in labels(tab)
 
     def script() -> None:
         from dashtrade.ui.admin.system import _require
@@ -176,14 +176,14 @@ def test_a_superadmin_requires_it_under_system(
         _require.__wrapped__()
 
     asked = dialog(script)
-    assert "1 user without one" in words(asked) and "You have none yourself" in words(asked)
+    assert "1 user without" in words(asked) and asked.info
     asked.button(key="require_factor_yes").click().run()
     assert second_factor_policy.is_required(app)
     seen_as(replace(reread(app, boss.user.id), second_factor_due=False, second_factor=True))
-    button(opened("admin", part="System"), "Leave it to each user").click().run()
+    button(opened("admin", part="System"), "Make optional").click().run()
     assert not second_factor_policy.is_required(app)
     seen_as(installation.join("ada@example.com", Role.ADMIN).user)
-    assert "Require it of everybody" not in labels(opened("admin", part="System"))
+    assert "Require for all users" not in labels(opened("admin", part="System"))
 
 
 # --- for real money -----------------------------------------------------------------------------------------
@@ -206,13 +206,13 @@ def test_a_new_live_account_asks_for_the_second_choice(
     for field in tab.text_input:
         field.set_value("REAL MONEY" if "REAL MONEY" in field.label else "key-or-secret")
     [tick] = [one for one in tab.checkbox if one.label == DECLINE]
-    button(tab, "Add the live account").click().run()
-    assert not tab.exception and "second factor" in tab.error[0].value and "Tick" in tab.error[0].value
+    button(tab, "Add live account").click().run()
+    assert not tab.exception and "two\\-factor" in tab.error[0].value and "Tick" in tab.error[0].value
     with app.db.read() as conn:
         assert account_table.list_all(conn, trader.user.id) == []
     assert not tick.value
     next(one for one in tab.checkbox if one.label == DECLINE).check()
-    button(tab, "Add the live account").click().run()
+    button(tab, "Add live account").click().run()
     [account] = bots_of(app, trader.user)
     assert account.confirmed_live and account.second_factor_declined_at is not None
 
@@ -241,7 +241,9 @@ def test_a_decline_stands_with_the_account(app: App, trader: Trader, seen_as: An
     live_account(app, trader.user)
     seen_as(trader.user)
     tab = opened("setup")
-    assert "Without a second factor, as you chose on" in words(tab) and "Go on without it" not in labels(tab)
+    assert "Without two-factor sign-in, as you chose on" in words(
+        tab
+    ) and "Continue without two-factor" not in labels(tab)
     assert not [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
@@ -252,7 +254,9 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, trader
     assert attention_list.link(item) == ("pages/setup.py", {})
     seen_as(trader.user)
     tab = opened("setup")
-    assert "Your password alone opens this account" in words(tab) and "Go on without it" in labels(tab)
+    assert "This account has no two-factor sign-in" in words(tab) and "Continue without two-factor" in labels(
+        tab
+    )
 
     def script(number: int) -> None:
         from dashtrade.services.accounts import owned
@@ -264,7 +268,7 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, trader
     asked = dialog(script, number=account)
     asked.text_input[0].set_value("REAL MONEY")
     asked.checkbox[0].check()
-    button(asked, "Go on").click().run()
+    button(asked, "Continue").click().run()
     assert bots_of(app, trader.user)[0].second_factor_declined_at is not None
     assert not [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
@@ -282,11 +286,11 @@ def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen
     tab = dialog(script)
     assert "Real money" in words(tab) and "Real\\." in words(tab)
     tab.text_input[0].set_value(PASSWORD)
-    button(tab, "Switch it off").click().run()
+    button(tab, "Switch off").click().run()
     assert "Tick" in tab.error[0].value and reread(app, user.id).second_factor
     tab.checkbox[0].check()
     tab.text_input[0].set_value(PASSWORD)
-    button(tab, "Switch it off").click().run()
+    button(tab, "Switch off").click().run()
     assert (
         not reread(app, user.id).second_factor and bots_of(app, user)[0].second_factor_declined_at is not None
     )
@@ -313,7 +317,7 @@ def test_admins_see_who_trades_real_money_behind_a_password(
     )
     assert cell(trader.user).text == "Declined" and "since" in cell(trader.user).sub
     seen_as(boss.user)
-    assert not opened("admin", part="People").exception
+    assert not opened("admin", part="Users").exception
 
 
 def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Trader, trader: Trader):

@@ -64,7 +64,7 @@ def test_round_trips_are_what_the_page_opens_with(trader: Trader, drawn: Shown):
 
 
 def test_fills_are_there_when_asked_for_and_so_are_open_trades(trader: Trader, drawn: Shown):
-    assert not opened("history", view="Show fills").exception
+    assert not opened("history", view="Fills").exception
     assert len(rows(drawn, "trades")) == 7
     assert not opened("history", view="Open").exception
     assert [row[0] for row in rows(drawn, "round_trips")] == ["BTC/USD"]
@@ -97,7 +97,7 @@ def test_the_list_is_sorted_as_the_address_says(trader: Trader, drawn: Shown):
 
 
 @pytest.mark.parametrize("before", ["", "x", "1~", "nan~2", "~~", "9" * 30 + "~1"])
-@pytest.mark.parametrize("view", ["Round trips", "Open", "Show fills", "x"])
+@pytest.mark.parametrize("view", ["Round trips", "Open", "Fills", "x"])
 def test_an_address_that_makes_no_sense_is_the_first_page(trader: Trader, view: str, before: str):
     tab = opened(
         "history", view=view, before=before, sort="nonsense", symbols="KO", of_bot="99", from_row="x"

@@ -52,18 +52,18 @@ def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, 
     for label, value in {
         "Current password": PASSWORD,
         "New password": OTHER,
-        "New password, again": OTHER,
+        "Repeat the new password": OTHER,
     }.items():
         field(tab, label).set_value(value)
     for key in ("password_end_tokens", "password_rotate"):
         tab.checkbox(key=key).set_value(end)
-    button(tab, "Change the password").click().run()
+    button(tab, "Change password").click().run()
     assert not tab.exception and not tab.error
     assert (tokens.by_access_token(app, named) is None, tokens.by_webhook_token(app, webhook) is None) == (
         end,
         end,
     )
-    assert ("Every API token is revoked" in tab.success[0].value) is end
+    assert ("All API tokens are revoked" in tab.success[0].value) is end
 
 
 @pytest.mark.parametrize("what", ["invitation", "link"])
@@ -87,7 +87,7 @@ def test_an_open_invitation_or_link_is_listed_and_revoked(
 
     monkeypatch.setattr(admin_people, "table", table)
     seen_as(boss)
-    tab = opened("admin", part="People")
+    tab = opened("admin", part="Users")
     assert not tab.exception and not tab.error
     assert shown[:2] == ["Invitation: new@example.com", "Password link: ann@example.com"]
     left = (len(invitations.open_invitations(app, boss)), len(credentials.open_links(app, boss)))
