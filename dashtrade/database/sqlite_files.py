@@ -61,6 +61,6 @@ def check(path: Path) -> None:
             verdict = copy.execute("PRAGMA integrity_check").fetchone()[0]
             copy.execute("SELECT version_num FROM alembic_version").fetchone()
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{path.name} is not a whole DashTrade database: {error}") from error
+        raise ValueError(f"{path.name} is not a complete DashTrade database: {error}") from error
     if verdict != "ok":
         raise ValueError(f"{path.name} is damaged: {verdict}")

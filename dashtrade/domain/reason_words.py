@@ -81,7 +81,7 @@ def _buying_power(f: Facts) -> str:
 def _drawdown(f: Facts) -> str:
     share = f", {f['percent']}% of {money(f['best'])}" if f.get("percent") else ""
     return (
-        f"realised profit fell by {money(f['fall'])} from its best point, which reached the limit of "
+        f"realised profit fell by {money(f['fall'])} from its peak and reached the limit of "
         f"{money(f['limit'])}{share}"
     )
 
@@ -89,12 +89,13 @@ def _drawdown(f: Facts) -> str:
 def _exposure(f: Facts) -> str:
     share = f" ({f['percent']}% of {money(f['equity'])})" if f.get("percent") else ""
     return (
-        f"{money(f['value'])} in {f['symbol']} with this entry passes the limit of {money(f['limit'])}{share}"
+        f"{money(f['value'])} in {f['symbol']} with this entry exceeds the limit of "
+        f"{money(f['limit'])}{share}"
     )
 
 
 def _market_closed(f: Facts) -> str:
-    opens = f"it opens at {f['opens_at']}" if f.get("opens_at") else "when it opens is not known"
+    opens = f"opens at {f['opens_at']}" if f.get("opens_at") else "opening time unknown"
     return f"the market for {f['symbol']} is closed: {opens}"
 
 
@@ -113,11 +114,11 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.TEXT: lambda f: f["text"].strip().rstrip("."),
     C.ALL: "{reasons}",
     # --- what the alert comes to for this position
-    C.TOO_OLD: "the alert is too old: it was good until {good_until}, {late} s ago",
+    C.TOO_OLD: "the alert is too old: it expired at {good_until}, {late} s ago",
     C.ALREADY_OWNED: "already {side} {quantity}; ignored. Send ADD to increase the position",
-    C.ENTRY_WORKING: "an order to {side} {quantity} is still open: a second one is not stacked on it",
+    C.ENTRY_WORKING: "an order to {side} {quantity} is still open; no second order is added",
     C.SIDE_NOT_TRADED: "the bot trades {sides} only, and there is no position to close",
-    C.OTHER_SIDE: "the bot is {side}, and the alert closes a {only} only",
+    C.OTHER_SIDE: "the bot is {side}, and the alert closes {only} positions only",
     C.CLOSE_QUEUED: "an order to {side} {quantity} is already queued at {broker} for the open",
     C.NOTHING_TO_CLOSE: "nothing to close: the bot has no position",
     C.NOTHING_TO_ADD_TO: "nothing to add to: the bot has no position",
@@ -129,17 +130,15 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.CANCELLED_AND_FLAT: lambda f: f"cancelled {amount(f['count'], 'order')}; nothing is left to close",
     C.CANCELLED_WAITING_ENTRY: "cancelled the entry that was queued for the open",
     C.BROKER_HAS_LESS: (
-        "the broker has {left} of the {owned} {symbol} this bot owns, and no more is sent than that. Say "
-        "what "
-        "happened to the rest: assign the difference to a bot, or keep it outside"
+        "the broker has only {left} of the {owned} {symbol} this bot owns, so the order is limited to "
+        "that. Resolve the position mismatch: assign the difference to a bot, or keep it outside"
     ),
     C.NO_POSITION_FOR_STOP: "no stop to move to break-even: the bot has no position",
     C.BREAK_EVEN_NOT_REACHED: (
-        "the price {mark} has not passed the entry price {price}: a stop there would close at once (send "
-        "close "
-        "if that is meant)"
+        "the price {mark} has not passed the entry price {price}: a stop there would close the position "
+        "at once. To close, send CLOSE"
     ),
-    C.BREAK_EVEN_ALREADY: "the stop is at {stop}, which is break-even or better already",
+    C.BREAK_EVEN_ALREADY: "the stop is at {stop}, already at break-even or better",
     C.STOP_TO_ENTRY_PRICE: "the stop moves to the entry price, {price}",
     C.EXIT_ONLY: "exit only (entry blocked: {because})",
     C.SUPERSEDED: "a later alert replaced it before the market opened",
@@ -151,65 +150,62 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.CANCEL_FOR_REVERSE: "the position is being reversed",
     C.CANCEL_FOR_ADD: "the position grows, and its exits with it",
     C.CANCEL_FOR_STOP: "the stop is being moved",
-    C.CANCEL_OTHERS_EXITS: (
-        "exits of another bot stand at the broker, which would refuse this order beside them"
-    ),
-    C.CANCEL_OTHERS_ORDER: "an order of another bot stands in the way of this exit",
+    C.CANCEL_OTHERS_EXITS: ("the broker would refuse this order because of another bot's exits"),
+    C.CANCEL_OTHERS_ORDER: "another bot's order blocks this exit",
     C.CANCELLED_FOR_ANOTHER: (
-        "cancelled to let an exit of {bot} pass: {broker} takes no two opposite orders of one account"
+        "cancelled for an exit of {bot}: {broker} does not accept opposite orders in one account"
     ),
     # --- sizes, prices and exits of an order
     C.SIZED: lambda f: f"{_size(f)} at {f['price']} is {_rounded(f['wanted'], f['quantity'])}",
-    C.SAME_SIZE: "the same {quantity}",
+    C.SAME_SIZE: "the same quantity, {quantity}",
     C.WHOLE_POSITION: lambda f: f"all of {f['quantity']}{_asked_for(f)}",
     C.PART_OF_POSITION: lambda f: f"{_rounded(f['wanted'], f['quantity'])} of {f['owned']}",
     C.ALL_THAT_CAN_BE_ORDERED: lambda f: (
-        f"{f['quantity']} of {f['owned']}, which is all that can be ordered here{_asked_for(f)}"
+        f"{f['quantity']} of {f['owned']}, the most that can be ordered{_asked_for(f)}"
     ),
     C.ALL_THE_BROKER_HAS: "{quantity}: the broker has no more of the {owned} on record",
     C.STEP: _step,
     C.REST_OF_STEP: "the rest of it: {side} {quantity}",
     C.ONLY_PART_SENDABLE: "{quantity} now, as the rest cannot be sold short in whole shares",
-    C.LIMIT_OUTSIDE_HOURS: "at a limit of {limit} so that it trades outside the regular hours",
+    C.LIMIT_OUTSIDE_HOURS: "as a limit order at {limit}, so that it can fill outside regular hours",
     C.LIMIT_ROUNDED: "limit {given} rounded to {limit}",
-    C.ALERT_SIZE_IGNORED: "the alert's own size is not allowed by the bot",
-    C.DAY_ORDER_FOR_FRACTION: "as a day order: {broker} takes fractions of a share in no other",
+    C.ALERT_SIZE_IGNORED: "the bot does not accept sizes from alerts",
+    C.DAY_ORDER_FOR_FRACTION: "sent as a day order: {broker} takes fractions of a share only in day orders",
     C.OTHER_TIME_IN_FORCE: "as a {sent} order: {broker} takes no {asked} orders",
     C.EXITS_AT_BROKER: "exits at {prices} placed at {broker}",
     C.EXITS_BY_DASHTRADE: lambda f: f"exits managed by DashTrade{_in_brackets(f.get('because'))}",
     C.EXIT_TOO_NEAR: "{at} is too near to the price for {broker}",
-    C.HOLDS_NONE_FOR_COINS: "{broker} holds none for coins",
-    C.HOLDS_WHOLE_SHARES_ONLY: "{broker} holds them for whole shares only",
-    C.HOLDS_NONE_IN_EXTENDED_HOURS: "{broker} holds none in extended hours",
-    C.HOLDS_WITH_OPENING_ONLY: "{broker} holds them with an opening order only",
-    C.HOLDS_NONE_WITH_TYPE: "{broker} holds none with a {type} entry",
-    C.HOLDS_ONE_TAKE_PROFIT: "{broker} holds one take-profit for all of the position",
-    C.HOLDS_NO_TRAILING_STOP: "{broker} holds no trailing stop with an entry",
-    C.HOLDS_ONLY_AS_LONG: "{broker} would drop them with the entry's time in force, {time_in_force}",
+    C.HOLDS_NONE_FOR_COINS: "{broker} takes no exits for coins",
+    C.HOLDS_WHOLE_SHARES_ONLY: "{broker} takes exits for whole shares only",
+    C.HOLDS_NONE_IN_EXTENDED_HOURS: "{broker} takes no exits in extended hours",
+    C.HOLDS_WITH_OPENING_ONLY: "{broker} takes exits with an opening order only",
+    C.HOLDS_NONE_WITH_TYPE: "{broker} takes no exits with a {type} entry",
+    C.HOLDS_ONE_TAKE_PROFIT: "{broker} takes one take-profit for the whole position only",
+    C.HOLDS_NO_TRAILING_STOP: "{broker} takes no trailing stop with an entry",
+    C.HOLDS_ONLY_AS_LONG: "with the entry's time in force, {time_in_force}, {broker} would drop the exits",
     C.ANOTHER_BOT_ON_SYMBOL: "another bot of the account trades the symbol",
     C.SPLIT_AT_ZERO: (
-        "the account holds {first} of it, as other bots hold the other way: {side} {first} now, and {rest} "
-        "once "
-        "that is filled"
+        "the account holds only {first}, as other bots have opposite positions: {side} {first} now, and "
+        "{rest} once that is filled"
     ),
     C.CROSSED: (
-        "crossed inside the account: {quantity} {verb} the bot {bot}, which leaves the other way, at the "
-        "middle of the market, {price}; no order is sent and no fee is due"
+        "crossed inside the account: {quantity} {verb} the bot {bot}, which closes the opposite "
+        "position, at the mid price {price}; no order is sent and no fee is due"
     ),
     C.SIZE_BELOW_MINIMUM: lambda f: (
         f"{_size(f)} at {f['price']} is below the broker's minimum order of {f['minimum']}"
     ),
     C.VALUE_BELOW_MINIMUM: lambda f: (
-        f"{f['quantity']} at {f['price']} is worth {money(f['value'])}, below the broker's minimum of "
-        f"{money(f['minimum'])}"
+        f"{f['quantity']} at {f['price']} is worth {money(f['value'])}, below the broker's minimum order "
+        f"value of {money(f['minimum'])}"
     ),
-    C.PART_OF_NOTHING: lambda f: f"{_size(f)} was asked for, and the bot has no position",
+    C.PART_OF_NOTHING: lambda f: f"{_size(f)} was requested, and the bot has no position",
     C.RISK_SIZE_WITHOUT_STOP: "a size by risk needs a stop-loss, and there is none",
     C.EXIT_ON_WRONG_SIDE: "the {exit} {at} is not {where} the price {price} and would close at once",
-    C.EXIT_OUT_OF_REACH: "the {exit} comes to {at}, which no price reaches",
-    C.NO_EXTENDED_HOURS: "the market is closed, and {broker} does not trade outside the regular hours",
+    C.EXIT_OUT_OF_REACH: "the {exit} would be at {at}, which the price cannot reach",
+    C.NO_EXTENDED_HOURS: "the market is closed, and {broker} does not trade outside regular hours",
     C.LIMIT_ONLY_OUTSIDE_HOURS: (
-        "outside the regular hours {broker} takes limit orders only: send orderType limit"
+        "outside regular hours {broker} accepts limit orders only: send orderType limit"
     ),
     C.WOULD_HAVE: _would_have,
     # --- rules: passed or not
@@ -222,21 +218,18 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NOT_FROZEN: "the symbol is not frozen",
     C.FROZEN: (
         "{symbol} is frozen: the broker has {broker}, the bots own {bots}. Resolve the difference, or "
-        "unfreeze "
-        "the symbol"
+        "unfreeze the symbol"
     ),
     C.MARKET_OPEN: "the market is open",
-    C.OUTSIDE_HOURS_ORDER: "the order is one for outside of the market's hours",
+    C.OUTSIDE_HOURS_ORDER: "the order is for extended hours",
     C.NOT_LOCKED: "nothing is locked",
     C.LOCKED: lambda f: f"{_locked(f)}: {f['because']}",
-    C.NO_PROTECTION: "no protection objects",
+    C.NO_PROTECTION: "no protection blocks the entry",
     C.IN_WINDOW: "inside the trading window",
-    C.OUTSIDE_WINDOWS: (
-        "outside the bot's trading windows ({zone}): it is {local} there, and they are {windows}"
-    ),
+    C.OUTSIDE_WINDOWS: ("outside the bot's trading windows ({zone}): local time {local}, windows {windows}"),
     C.NO_COOLDOWN: "no cooldown is running",
     C.COOLDOWN_OVER: "the cooldown is over",
-    C.COOLDOWN_RUNS: "the cooldown of {cooldown} s has {left} s to go",
+    C.COOLDOWN_RUNS: "the cooldown of {cooldown} s has {left} s left",
     C.NO_DAILY_ENTRIES_LIMIT: "no limit on entries a day",
     C.DAILY_ENTRIES: "{actual} of {limit} entries of the day",
     C.DAILY_ENTRIES_REACHED: "the limit of {limit} entries a day is reached",
@@ -245,7 +238,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
         f"a position of {money(f['value'])} is within the limit {money(f['limit'])}"
     ),
     C.POSITION_PAST_LIMIT: lambda f: (
-        f"a position of {money(f['value'])} passes the limit {money(f['limit'])}"
+        f"a position of {money(f['value'])} exceeds the limit {money(f['limit'])}"
     ),
     C.NO_DAILY_LOSS_LIMIT: "no daily loss limit",
     C.DAILY_LOSS_WITHIN: lambda f: f"daily loss {money(f['loss'])} is under the limit {money(f['limit'])}",
@@ -256,25 +249,23 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.LOSS_PAST_RISK_LIMIT: "the position is {loss_percent}% down, past the risk limit {limit_percent}%",
     C.MONEY_ENOUGH: _buying_power,
     C.MONEY_LACKS: lambda f: f"{_buying_power(f)}: reduce the size or close something",
-    C.BROKER_TAKES_IT: "{broker} takes this order",
+    C.BROKER_TAKES_IT: "{broker} accepts this order",
     C.NOT_TRADABLE: "{symbol} cannot be traded at {broker}",
     C.NO_SUCH_ORDER_TYPE: "{broker} has no {type} orders",
     C.NO_SUCH_TIME_IN_FORCE: "{broker} takes no {time_in_force} orders",
     C.NO_SHORTS: "{broker} cannot sell {symbol} short",
     C.FRACTION_BESIDE_SHORT: (
-        "{quantity} {symbol} on this account is a fraction of a share, which could not be sold beside a "
-        "short "
-        "position: {broker} sells short in whole shares only. Close it first, or use another account"
+        "{quantity} {symbol} on this account is a fraction of a share, which could not be sold while the "
+        "account is short: {broker} sells short in whole shares only. Close the fraction first, or use "
+        "another account"
     ),
     C.LONG_BESIDE_SHORT: (
-        "this account is short {symbol} beside this bot, and {broker} does not take new shorts of it now: "
-        "a long "
-        "position could not be closed while that short stands"
+        "another bot of this account is short {symbol}, and {broker} does not accept new shorts of "
+        "{symbol} now: a long position could not be closed while that short is open"
     ),
     C.FRACTION_LONG_BESIDE_SHORT: (
-        "this account is short {symbol} beside this bot: {quantity} could not be sold again, as {broker} "
-        "sells "
-        "short in whole shares only. Use a size in whole shares, or another account"
+        "another bot of this account is short {symbol}: {quantity} could not be sold again, as {broker} "
+        "sells short in whole shares only. Use a size in whole shares, or another account"
     ),
     # --- protections
     C.MARKET_CLOSED: _market_closed,
@@ -290,29 +281,28 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
         f"{f['symbol']} lost {money(f['lost'])} in {amount(f['exits'], 'exit')} within {f['minutes']} "
         f"minutes, past the limit of {money(f['limit'])}"
     ),
-    C.TOO_MANY_POSITIONS: lambda f: f"{amount(f['held'], 'open position')}, and {f['limit']} allowed at once",
+    C.TOO_MANY_POSITIONS: lambda f: f"{amount(f['held'], 'open position')}, and the limit is {f['limit']}",
     C.EXPOSURE_PAST_LIMIT: _exposure,
     C.ORDER_RATE: lambda f: f"{amount(f['sent'], 'order')} within a minute reached the limit of {f['limit']}",
-    C.STALE_PRICE: "the price of {symbol} is {age} s old, from {quoted}; {limit} s are allowed",
-    C.WIDE_SPREAD: "the spread of {symbol} is {spread}% ({bid} to {ask}); {limit}% is allowed",
+    C.STALE_PRICE: "the price of {symbol} is {age} s old, quoted at {quoted}; the limit is {limit} s",
+    C.WIDE_SPREAD: "the spread of {symbol} is {spread}% ({bid} to {ask}); the limit is {limit}%",
     # --- waiting
     C.WAITS_FOR_OPEN: "queued until the market of {symbol} opens at {opens_at}; re-evaluated then",
     C.QUEUED_FOR_OPEN: "queued until the market of {symbol} opens, expected at {opens_at}",
-    C.WAITS_FOR_OPEN_UNKNOWN: "queued until the market of {symbol} opens; the broker is asked every minute",
-    C.EXPIRES_BEFORE_OPEN: "{because}, and the alert is good until {good_until} only",
+    C.WAITS_FOR_OPEN_UNKNOWN: "queued until the market of {symbol} opens; DashTrade checks every minute",
+    C.EXPIRES_BEFORE_OPEN: "{because}, and the alert expires at {good_until}",
     C.WAITS_FOR_OTHERS_EXIT: "waits until the exit of another bot of this account is filled",
     C.WAITS_FOR_COMPARISON: "{text}",
     C.BROKER_ASKED_AGAIN: "retrying: {text}",
     C.WAITS_FOR_BROKER: "waits for the broker, which is unreachable: {text}",
     C.BROKER_UNREACHABLE: "the broker was unreachable for {seconds} s: {text}",
-    C.UNEXPECTED_RETRIED: "unexpected error ({error}); it is tried again",
+    C.UNEXPECTED_RETRIED: "unexpected error ({error}); DashTrade retries",
     C.UNEXPECTED: (
-        "unexpected error ({error}), {tries} times, and nothing was sent: send it again, and look into the "
-        "log "
-        "if this stays"
+        "unexpected error ({error}), {tries} times; nothing was sent. Send the alert again, and check "
+        "the log if this stays"
     ),
     # --- accounts and bots that do not trade
-    C.PAUSED_BY_USER: "paused by its user",
+    C.PAUSED_BY_USER: "paused by the user",
     C.HALTED_BY_SWITCH: "halted by a switch",
     C.DELETED: "deleted",
     C.OWNER_DELETED: "its owner's account was deleted",
@@ -321,61 +311,64 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.ACCOUNT_REMOVED: "the broker account was removed",
     C.ACCOUNT_DISABLED: "the broker account is disabled: {because}",
     C.ACCOUNT_UNCONFIRMED: (
-        "the account trades with real money, and nobody has said yet that it may: confirm it on the Setup "
-        "page, "
-        'or send acknowledge: "REAL MONEY"'
+        "live trading is not enabled for this account yet: enable it on the Setup page, or send "
+        'acknowledge: "REAL MONEY"'
     ),
-    C.SIMULATION_SWITCHED: "simulation mode was switched at this moment: send it again",
-    C.KEY_NOT_TESTED: "its new key has not passed a test of the connection yet",
+    C.SIMULATION_SWITCHED: "simulation mode was switched at this moment: send the alert again",
+    C.KEY_NOT_TESTED: "the account's new key has not passed a connection test yet",
     # --- what became of an order
-    C.RESTING: "resting at the broker",
+    C.RESTING: "open at the broker",
     C.BOUGHT: "bought {quantity} at {price}",
     C.SOLD: "sold {quantity} at {price}",
     C.PARTLY_FILLED: _partly,
     C.ENDED_UNFILLED: lambda f: f"the order was {f['status']}{_because(f)}",
     C.STEP_BEFORE_ENDED: "the step before it was {status}",
-    C.LOOKED_UP_AGAIN: "not there yet: looking again",
+    C.LOOKED_UP_AGAIN: "not found yet; looking up again",
     C.FILLED_SO_FAR: "{quantity} at {price}",
     C.CANCELLED_BEFORE_SENDING: "cancelled before it was sent",
     C.UNEXPECTED_AT_BROKER: "unexpected error: {error}",
     C.PAPER_FAILED: (
-        "the paper broker failed with an unexpected error ({error}), and nothing was traded: send it "
-        "again, and look into the log if this stays"
+        "the paper broker failed with an unexpected error ({error}), and nothing was traded. Send the "
+        "alert again, and check the log if this stays"
     ),
     C.REFUSED_LOOK_UP_FAILED: (
-        "it refused this try ({because}), and an earlier one could not be looked up: {error}"
+        "the broker refused this attempt ({because}), and an earlier one could not be looked up: {error}"
     ),
-    C.REFUSED_MAY_EXIST: "it refused this try ({because}), and an earlier one may yet turn up",
-    C.NEEDS_A_LOOK: "{because}. Nothing more is sent for {symbol} on this account until you have looked",
-    C.CANNOT_BE_LOOKED_UP: "it cannot be looked up: {because}",
-    C.MAY_BE_THERE: "{broker} does not know whether it has the order, and sending it again might double it",
+    C.REFUSED_MAY_EXIST: "the broker refused this attempt ({because}), and an earlier one may still appear",
+    C.NEEDS_A_LOOK: (
+        "{because}. No more orders for {symbol} are sent on this account until you confirm this one"
+    ),
+    C.CANNOT_BE_LOOKED_UP: "the order cannot be looked up: {because}",
+    C.MAY_BE_THERE: (
+        "{broker} cannot tell whether it has the order, and sending the order again might double it"
+    ),
     C.NOT_THERE_TOO_LATE: (
-        "{broker} does not have the order; it was not sent again, as too much time has passed"
+        "{broker} does not have the order; it was not sent again, as too much time has passed since"
     ),
-    C.USER_LOOKS_AGAIN: "its user asked to look again",
-    C.USER_SAYS_NOT_PLACED: "its user says that the broker never got it",
-    C.FOUND_AT_BROKER: "found at the broker, to which it was sent before",
+    C.USER_LOOKS_AGAIN: "the user asked for another look-up",
+    C.USER_SAYS_NOT_PLACED: "the user confirmed that the broker does not have the order",
+    C.FOUND_AT_BROKER: "found at the broker, as sent before",
     C.TAKEN_OVER: (
-        "found at the broker: it carries this bot's id and was not on record here, as after a restored "
-        "backup. It was taken over"
+        "found at the broker: the order carries this bot's id and was not on record here, as after a "
+        "restored backup. The bot now has the order"
     ),
     C.NO_BOT_OF_THAT_ORDER: (
         "the order at the broker names bot {bot}, which does not trade {symbol} on this account here"
     ),
     C.DIFFERENCE_ASSIGNED: (
-        "{detail} Its user assigned the difference to this bot, at {price}; nothing is sent to the broker"
+        "{detail} The user assigned the difference to this bot, at {price}; nothing is sent to the broker"
     ),
-    C.ORDER_UNCONFIRMED: "an order has to be looked at first: {because}",
+    C.ORDER_UNCONFIRMED: "an unconfirmed order comes first: {because}",
     C.FLAT: "flat",
-    C.UNDER_WAY: "it is being carried out",
-    C.UNKNOWN_NOW: "what it would do is not known now: {text}",
-    C.CANCELS_FIRST: "it would wait for orders that are being cancelled",
+    C.UNDER_WAY: "in progress",
+    C.UNKNOWN_NOW: "what the bot would do is unknown now: {text}",
+    C.CANCELS_FIRST: "waits for orders that are being cancelled",
     # --- exits and limits that were reached
     C.EXIT_REACHED: "the {exit} at {price} was reached at {mark}",
     C.TIME_LIMIT_REACHED: "the time limit was reached",
     C.EXIT_PLACED: "{exit} at {price}, placed at {broker}",
-    C.EXIT_FILLED_AT_BROKER: "the {exit} at {price} was filled at the broker that held it",
-    C.EXIT_ENDED_AT_BROKER: "the {exit} order there is {status}",
+    C.EXIT_FILLED_AT_BROKER: "the {exit} at {price} was filled at the broker",
+    C.EXIT_ENDED_AT_BROKER: "the {exit} order at the broker is {status}",
     C.RISK_LIMIT_PASSED: lambda f: (
         f"the position was {f['loss_percent']}% down ({money(f['loss'])}), past "
         f"the risk limit of {f['limit_percent']}%"
@@ -394,7 +387,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",
     C.SEVERAL_TIMEFRAMES: "{symbol} has bots on several timeframes, and the alert names none",
     C.NO_SUCH_BOT: "there is no bot '{bot}'",
-    C.SEVERAL_BOTS_OF_THAT_NAME: "several bots are called '{bot}': name one by its id",
+    C.SEVERAL_BOTS_OF_THAT_NAME: "several bots are called '{bot}': use the bot's id",
     C.BOT_TRADES_OTHER_SYMBOL: "bot '{bot}' trades {trades}, the alert is for {symbol}",
-    C.BOT_ON_OTHER_TIMEFRAME: "bot '{bot}' works on {works}, the alert is for {timeframe}",
+    C.BOT_ON_OTHER_TIMEFRAME: "bot '{bot}' trades on {works}, the alert is for {timeframe}",
 }
