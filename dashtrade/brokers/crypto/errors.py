@@ -146,13 +146,8 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
         )
     if venue.says("later", heard.body):
         after = _until(heard.body, wire.clock.now().timestamp())
-        return RetryLater(
-            (
-                f"{venue.name}'s rate limit is used up for {after:.0f} s. This request was refused and is "
-                "sent again later."
-            ),
-            timedelta(seconds=after),
-        )
+        text = f"{venue.name}'s rate limit is used up for {after:.0f} s. The request is sent again later."
+        return RetryLater(text, timedelta(seconds=after))
     if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
         return BadCredentials(
             f"{venue.name} refused the key: "

@@ -49,9 +49,7 @@ def add_account(
     if confirmed or decline_second_factor:
         confirm(acknowledge)
     if user.demo_until is not None and broker != PAPER:
-        raise Refusal(
-            "a demo trades on paper only", "Turn the demo into a real account first, on the Account page."
-        )
+        raise Refusal("a demo trades on paper only", "Create a real account first, on the Account page.")
     label = (label or kind.name).strip()[:80]
     sealed = app.vault.encrypt(json.dumps(dict(credentials), sort_keys=True))
     now = app.clock.now()
