@@ -115,7 +115,7 @@ class Snapshots:
         except BrokerError:
             mark = next((position.mark for position in broker.positions() if position.symbol == symbol), None)
             if mark is not None:
-                note = "no price is told: what the broker values the position at stands in for it"
+                note = "no price is available: the broker's valuation of the position is used"
                 symbol_state = _read_symbol_state(
                     broker,
                     symbol,
@@ -127,7 +127,7 @@ class Snapshots:
                     last,
                     quote=replace(
                         last.quote,
-                        note=f"no price is told: the last known one, of {iso(at)}, stands in for it",
+                        note=f"no price is available: the last known price, as of {iso(at)}, is used",
                     ),
                 )
             else:

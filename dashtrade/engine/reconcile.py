@@ -107,12 +107,12 @@ class Reconciler:
             self._due_at[account_id] = min(self._due_at[account_id], self.clock.now() + RECONCILE_EVERY)
         if account_id not in self._compared:
             why = self._last_error.get(account_id)
-            return "waits until the account has been compared with the broker's books" + (
+            return "waits until the account's positions are compared with the broker's" + (
                 f": {why}" if why else ", as always after a start"
             )
         if asset_of(symbol) in self._unsettled.get(account_id, ()):
             return (
-                f"waits a few seconds: the broker's {symbol.short} is being compared once more, as it "
+                f"waits a few seconds: the broker's {symbol.short} position is compared again, as it "
                 "differs or has just traded"
             )
         return ""
@@ -173,7 +173,7 @@ class Reconciler:
             self.order_recovery.recover(account, broker, listing, self._since(account))
         except NotOffered as error:
             log.warning(
-                "account %s: orders of ours that are not on record cannot be looked for: %s",
+                "account %s: DashTrade's orders that are not on record cannot be searched: %s",
                 account.id,
                 error.message,
             )

@@ -23,9 +23,8 @@ def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: ReconcileHar
     posts = len(holding.sim.requests("POST", "/v2/orders"))
     for action in ("close", "sell", "reverse"):
         said = holding.trader.trades(action)
-        assert (
-            said["status"] == "refused" and "the broker has 0 of the 10 AAPL this bot owns" in said["reason"]
-        )
+        assert (said["status"], said["reason_code"]) == ("refused", "broker_has_less")
+        assert (said["facts"]["left"], said["facts"]["owned"]) == ("0", "10")
     assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.trader.holds(1) == 10
 
 
@@ -84,7 +83,7 @@ def test_nothing_is_sent_before_the_account_was_compared_once(harness: Reconcile
     harness.bot()
     story = harness.trader.trades("buy")
     assert story["status"] == "working" and not harness.sim.orders
-    assert "waits until the account has been compared" in story["bots"][0]["reason"]
+    assert "waits until the account's positions are compared" in story["bots"][0]["reason"]
     harness.look()
     harness.installation.work()
     assert harness.trader.story(story["id"])["status"] == "filled"
@@ -126,14 +125,14 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
     later.app.engine.reconciler.reconcile(holding.account)
     holding.clock.forward(4)
     later.work()
-    assert "is being compared once more" in trader.story(story["id"])["bots"][0]["reason"], (
+    assert "is compared again" in trader.story(story["id"])["bots"][0]["reason"], (
         "one look is not enough where it differs"
     )
     later.app.engine.reconciler.reconcile(holding.account)
     holding.clock.forward(2)
     later.work()
     ended = trader.story(story["id"])
-    assert ended["status"] == "refused" and "the broker has 0 of the 10 AAPL" in ended["reason"]
+    assert ended["status"] == "refused" and ended["reason_code"] == "broker_has_less"
     assert len(holding.sim.requests("POST", "/v2/orders")) == 1
 
 
@@ -151,7 +150,7 @@ def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(
     holding.by_hand("AAPL", 7)
     assert second.due() == [account]
     second.reconcile(account)
-    assert "once more" in second.gate(account, Symbol.parse("AAPL"))
+    assert "compared again" in second.gate(account, Symbol.parse("AAPL"))
     holding.by_hand("AAPL", 10)
     holding.clock.forward(11)
     assert second.due() == [account]
