@@ -126,6 +126,7 @@ def _rows(
                 "status": "filled",
                 "reason": NO_REASON,
                 "broker_order_id": f"P-{n}",
+                "on_paper": 1,
                 "filled_quantity": "10",
                 "filled_notional": f"{float(price) * 10:.2f}",
                 "reserve": "0",
@@ -184,6 +185,7 @@ def _rows(
                 "realized_pnl": f"{n % 401 - 200}.25",
                 "status": "filled",
                 "broker_order_id": f"P-{n}",
+                "on_paper": 1,
                 "at": at,
             }
         )

@@ -117,6 +117,7 @@ class Order:
     updated_at: datetime
     # settled in the books against this order of another bot; nothing was sent
     crossed_with: str | None = None
+    on_paper: bool = False  # carried out by the built-in paper broker: on a live account, simulated
 
     @property
     def is_open(self) -> bool:

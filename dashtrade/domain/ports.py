@@ -393,6 +393,7 @@ class Offers:
     sign_in_warning: Callable[[], str] | None = None
     sign_in_has_ended: Callable[[], bool] | None = None
     start_over: Callable[[], None] | None = None  # with fresh money, of what is made up
+    on_paper: bool = False  # the built-in paper broker: nothing of it is real
     local: bool = False  # its books are in our own database, so that nothing of it waits for a network
 
 

@@ -116,6 +116,7 @@ def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
         sent_at=now,
         created_at=now,
         updated_at=now,
+        on_paper=entry.on_paper,
     )
 
 

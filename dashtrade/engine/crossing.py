@@ -83,11 +83,8 @@ def counterpart(
     return None
 
 
-def settle(
-    conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime, *, on_paper: bool
-) -> None:
-    """Book both. Their rows stand already, as orders that work. What is made up is named as the paper broker
-    names it."""
+def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime) -> None:
+    """Book both. Their rows stand already, as orders that work."""
     for order in orders:
         fill = BrokerFill(
             id=f"crossed-{order.id}",
@@ -99,7 +96,7 @@ def settle(
         )
         report = OrderReport(
             client_order_id=order.id,
-            broker_order_id=f"P-{order.id}" if on_paper else None,
+            broker_order_id=None,
             status=VenueStatus.FILLED,
             filled_quantity=order.quantity,
             average_price=price,

@@ -50,6 +50,7 @@ class MarketSnapshot:
     capabilities: Capabilities
     open: bool
     simulated: bool  # a live account that was asked on paper
+    on_paper: bool  # asked of the built-in paper broker
     from_cache: bool  # some of it was asked for a moment ago, for another decision
     opens_at: datetime | None = None
 
@@ -108,7 +109,7 @@ def decide_one(
                 conn, one, signal_of, lambda found: load_view(conn, found, market, now), now
             )
             if one is not None and other is not None:
-                _cross(conn, one, other, now, on_paper=market.simulated)
+                _cross(conn, one, other, now)
                 return Decided(other_signal_id=other.task.signal_id)
             return Decided(order=_approve(conn, task, view, approved, now, carry_out))
     return Decided()
@@ -170,6 +171,7 @@ def load_view(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot
         account=market.account,
         rules=market.rules,
         capabilities=market.capabilities,
+        on_paper=market.on_paper,
         market_open=market.open,
         sole_bot_on_symbol=not market.capabilities.native_bracket or bot_positions.is_sole_bot(conn, bot),
         others_orders=others,
@@ -273,6 +275,7 @@ def _orders(
     orders = [
         _order(
             task,
+            view,
             step,
             number * APART,
             now,
@@ -301,12 +304,7 @@ def _rest(side: OrderSide, quantity: Decimal) -> Reason:
 
 
 def _cross(
-    conn: sa.Connection,
-    one: crossing.ExitCandidate,
-    other: crossing.ExitCandidate,
-    now: datetime,
-    *,
-    on_paper: bool,
+    conn: sa.Connection, one: crossing.ExitCandidate, other: crossing.ExitCandidate, now: datetime
 ) -> None:
     """What both give up is settled between them; what one has left of it, and what follows, is sent as
     ever."""
@@ -324,7 +322,15 @@ def _cross(
             steps = [(0, replace(exit_, quantity=quantity))]
         steps += [(number * APART, step) for number, step in enumerate(later, 1)]
         orders = [
-            _order(each.task, step, number, now, final=number == steps[-1][0], status=OrderStatus.CREATED)
+            _order(
+                each.task,
+                each.view,
+                step,
+                number,
+                now,
+                final=number == steps[-1][0],
+                status=OrderStatus.CREATED,
+            )
             for number, step in steps
         ]
         orders[0] = replace(
@@ -339,11 +345,18 @@ def _cross(
             raise StaleSnapshot  # decided meanwhile: all of this is undone, and looked at again
         bot_positions.touch(conn, bot)
         booked.append(orders[0])
-    crossing.settle(conn, booked, price, now, on_paper=on_paper)
+    crossing.settle(conn, booked, price, now)
 
 
 def _order(
-    task: PendingDecision, step: Step, number: int, now: datetime, *, final: bool, status: OrderStatus
+    task: PendingDecision,
+    view: View,
+    step: Step,
+    number: int,
+    now: datetime,
+    *,
+    final: bool,
+    status: OrderStatus,
 ) -> Order:
     sent = status is OrderStatus.SUBMITTING
     return Order(
@@ -380,6 +393,7 @@ def _order(
         sent_at=now if sent else None,
         created_at=now,
         updated_at=now,
+        on_paper=view.on_paper,
     )
 
 

@@ -196,5 +196,6 @@ def _market(
         open=symbol_state.is_open,
         opens_at=symbol_state.opens_at,
         simulated=simulated,
+        on_paper=broker.offers.on_paper,
         from_cache=from_cache,
     )

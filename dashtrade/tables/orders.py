@@ -69,6 +69,7 @@ orders = sa.Table(
     time_column("created_at"),
     time_column("updated_at"),
     text_column("crossed_with", nullable=True),
+    sa.Column("on_paper", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_orders_open", "account_id", "symbol", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     sa.Index("ix_orders_signal", "signal_id"),
     sa.Index("ix_orders_user", "user_id", "created_at"),
@@ -129,6 +130,7 @@ def order_from_row(row: Any) -> Order:
         created_at=row.created_at,
         updated_at=row.updated_at,
         crossed_with=row.crossed_with,
+        on_paper=row.on_paper,
     )
 
 

@@ -49,6 +49,7 @@ trades = sa.Table(
     text_column("broker_order_id", nullable=True),
     time_column("at"),
     sa.Column("crossed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("on_paper", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_bot_trades_user", "user_id", "id"),
     sa.Index("ix_bot_trades_bot", "bot_id", "id"),
     sa.Index("ix_bot_trades_symbol", "user_id", "symbol", "id"),
@@ -112,6 +113,7 @@ def put_trade(
                 "realized_pnl": realized,
                 "broker_order_id": order.broker_order_id,
                 "crossed": order.crossed_with is not None,
+                "on_paper": order.on_paper,
             },
         )
         return
@@ -148,12 +150,10 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
 
 _ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
 
-_ON_PAPER_BROKER = sa.func.substr(sa.func.coalesce(trades.c.broker_order_id, ""), 1, 2) == "P-"
+# on a live account in simulation mode
+MADE_UP = sa.and_(trades.c.on_paper, _ON_LIVE)
 
-# on a live account in simulation mode: the paper broker's ids tell
-MADE_UP = sa.and_(_ON_PAPER_BROKER, _ON_LIVE)
-
-WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~_ON_PAPER_BROKER)
+WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trades.c.on_paper)
 
 
 def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
@@ -184,7 +184,7 @@ def made_up(
     if not ids:
         return []
     query = _filtered(sa.select(trades), owner, {"bot_id": bot_id, "since": since})
-    return list(conn.execute(query.where(trades.c.account_id.in_(ids), _ON_PAPER_BROKER)))
+    return list(conn.execute(query.where(trades.c.account_id.in_(ids), trades.c.on_paper)))
 
 
 def list_trades(

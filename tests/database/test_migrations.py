@@ -144,6 +144,7 @@ def sample(column: dict[str, Any], n: int) -> Any:
         "effect": "open",
         "time_in_force": "day",
         "scope": "user",
+        "exits": "{}",
     }
     if column["name"] in known:
         return known[column["name"]]
@@ -248,3 +249,30 @@ def test_migrations_follow_each_other_by_name():
     config.set_main_option("script_location", str(ROOT / "migrations"))
     order = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     assert order[::-1] == revisions() and order[0] == newest_migration()
+
+
+@pytest.mark.parametrize(
+    ("broker_order_id", "broker", "on_paper"),
+    [("P-17", "alpaca", True), (None, "paper", True), ("17", "alpaca", False), (None, "alpaca", False)],
+)
+def test_the_upgrade_knows_what_was_on_paper(
+    empty_database_url: str, broker_order_id: str | None, broker: str, on_paper: bool
+):
+    database = Database(empty_database_url)
+    [upgrade] = [name for name in revisions() if name.startswith("0018")]
+    for revision in revisions()[: revisions().index(upgrade)]:
+        database._upgrade(revision)
+    fill(database.engine)
+    now = sa.MetaData()
+    now.reflect(database.engine)
+    with database.engine.begin() as conn:
+        conn.execute(sa.update(now.tables["user_api_keys"]).values(broker=broker))
+        for name in ("orders", "bot_trades"):
+            account = sa.select(now.tables["user_api_keys"].c.id).scalar_subquery()
+            change = sa.update(now.tables[name]).values(broker_order_id=broker_order_id, account_id=account)
+            conn.execute(change)
+    database._upgrade(upgrade)
+    with database.read() as conn:
+        found = [conn.scalar(sa.text(f"SELECT on_paper FROM {name}")) for name in ("orders", "bot_trades")]
+    assert [bool(one) for one in found] == [on_paper, on_paper]
+    database.close()

@@ -64,7 +64,7 @@ class PaperBroker:
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
         # With prices that are made here nothing waits for a network: the engine may use it inside a
         # transaction.
-        self.offers = Offers(local=feed.demo, start_over=self.reset)
+        self.offers = Offers(on_paper=True, local=feed.demo, start_over=self.reset)
         self.capabilities = capabilities_of(settings)
 
     def submit(self, request: OrderRequest) -> OrderReport:

@@ -45,6 +45,7 @@ class View:
     rules: Rules
     capabilities: Capabilities
     market_open: bool
+    on_paper: bool = False  # the built-in paper broker carries it out
     sole_bot_on_symbol: bool = True  # no other bot of the account trades this symbol
     others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
     # what the account holds of it, at a broker whose positions are netted; None: it does not matter

@@ -170,7 +170,7 @@ def _execution(
         at=fill.at,
         completes=completes,
         reason=why,
-        on_paper=(order.broker_order_id or "").startswith("P-"),
+        on_paper=order.on_paper,
     )
 
 
