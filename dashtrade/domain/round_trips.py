@@ -62,7 +62,7 @@ def exit_reason(
             return ExitReason.TRAILING_STOP if trailing and kind is ExitReason.STOP_LOSS else kind
         case Origin.RISK:
             return _named(name, ExitReason.RISK_LIMIT)
-        case Origin.USER:
+        case Origin.USER | Origin.REPLAY:
             return ExitReason.FLATTEN if name.startswith("flatten-") else ExitReason.MANUAL
         case Origin.ADJUSTMENT:
             return ExitReason.EXTERNAL

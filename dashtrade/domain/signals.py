@@ -44,6 +44,7 @@ class Origin(StrEnum):
     WEBHOOK = "webhook"
     API = "api"
     USER = "user"  # a button: the user's own hand
+    REPLAY = "replay"  # an alert once more, on paper
     RISK = "risk"  # DashTrade's own stop
     EXIT = "exit"  # a take-profit or stop-loss kept by DashTrade
     ADOPTED = "adopted"  # an order of ours that was found at the venue and was not on record here

@@ -154,7 +154,7 @@ def by_symbol(conn: sa.Connection, since: date, limit: int) -> list[Any]:
     return list(conn.execute(query.order_by(traded.desc(), bots.c.symbol).limit(limit)))
 
 
-_SENT = ("webhook", "api", "user")
+_SENT = ("webhook", "api", "user", "replay")
 # the sender of alerts that a demo was given a past with: nobody waited for those
 HISTORY = "the demo's history"
 

@@ -1,4 +1,6 @@
-"""Orders and trades say whether the paper broker carried them out; until now its ids for them told."""
+"""Orders and trades say whether the paper broker carried them out, signals whether they are replays.
+
+Until now ids and the sender's text told."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,3 +22,6 @@ def upgrade() -> None:
         of_paper = sa.select(accounts.c.id).where(accounts.c.broker == "paper")
         told = sa.or_(rows.c.broker_order_id.like("P-%"), rows.c.account_id.in_(of_paper))
         op.execute(sa.update(rows).where(told).values(on_paper=True))
+    signals = sa.table("signals", sa.column("origin", sa.Text()), sa.column("sender", sa.Text()))
+    replays = sa.and_(signals.c.origin == "user", signals.c.sender.like("replay of %"))
+    op.execute(sa.update(signals).where(replays).values(origin="replay"))

@@ -41,7 +41,7 @@ def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_b
     again = told(trader, said.signal_id)
     assert said.signal_id != signal and again["status"] == "filled", again["reason"]
     assert (trader.holds(first), trader.holds(other)) == (3, 3)
-    assert again["sender"] == f"replay of {signal}"
+    assert (again["origin"], again["sender"]) == ("replay", f"replay of {signal}")
 
 
 def test_pressed_twice_it_is_one_signal(trader: Trader, app: App):

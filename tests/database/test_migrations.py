@@ -271,8 +271,11 @@ def test_the_upgrade_knows_what_was_on_paper(
             account = sa.select(now.tables["user_api_keys"].c.id).scalar_subquery()
             change = sa.update(now.tables[name]).values(broker_order_id=broker_order_id, account_id=account)
             conn.execute(change)
+        replay = {"origin": "user", "sender": "replay of 017f"}
+        conn.execute(sa.update(now.tables["signals"]).values(replay))
     database._upgrade(upgrade)
     with database.read() as conn:
+        assert conn.scalar(sa.text("SELECT origin FROM signals")) == "replay"
         found = [conn.scalar(sa.text(f"SELECT on_paper FROM {name}")) for name in ("orders", "bot_trades")]
     assert [bool(one) for one in found] == [on_paper, on_paper]
     database.close()

@@ -119,13 +119,20 @@ def full(most: int) -> Refusal:
 
 
 def take_in(
-    app: App, user: User, signal: Signal, *, content: str = "", raw: str = "", sender: str
+    app: App,
+    user: User,
+    signal: Signal,
+    *,
+    content: str = "",
+    raw: str = "",
+    origin: Origin = Origin.USER,
+    sender: str,
 ) -> Accepted:
     """An alert that the user sends from a page: like any other it needs room, unless it is an exit."""
     most = room_of(app, user)
     try:
         return app.engine.accept(
-            user.id, signal, content=content, raw=raw, origin=Origin.USER, sender=sender, room=most
+            user.id, signal, content=content, raw=raw, origin=origin, sender=sender, room=most
         )
     except StorageFull:
         raise full(most) from None

@@ -8,6 +8,7 @@ from bot_engine import Accepted
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
+from dashtrade.domain.signals import Origin
 from dashtrade.engine.intake import signal_of
 from dashtrade.services.bots.bots import NotFound, Refusal, bot_of
 from dashtrade.services.operations import quotas
@@ -63,4 +64,4 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
         sent_at=None,
         max_age=None,
     )
-    return quotas.take_in(app, user, signal, sender=f"replay of {signal_id}")
+    return quotas.take_in(app, user, signal, origin=Origin.REPLAY, sender=f"replay of {signal_id}")

@@ -27,6 +27,7 @@ ORIGINS = {
     "webhook": "Webhook",
     "api": "API",
     "user": "Manual",
+    "replay": "Replay",
     "risk": "Risk limit",
     "exit": "Exit",
     "adopted": "Found at broker",
@@ -121,9 +122,7 @@ def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tup
                 Cell(text=status(row.status)[0], tone=status(row.status)[1], badge=True),
                 Cell(text=reason_sentence(user, row.reason) if row.reason else "–"),
                 Cell(
-                    text="Replay"
-                    if row.sender.startswith("replay of ")
-                    else ORIGINS.get(row.origin, row.origin.capitalize()),
+                    text=ORIGINS.get(row.origin, row.origin.capitalize()),
                     sub=row.sender if row.origin == "webhook" else "",
                 ),
                 Cell(
