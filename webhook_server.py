@@ -13,34 +13,14 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from bot_engine import Conflict, NoBot
-from dashtrade.api import (
-    accounts,
-    admin,
-    admission,
-    attention,
-    auth,
-    bots,
-    brokers,
-    drifts,
-    explain,
-    health,
-    openapi,
-    orders,
-    own,
-    performance,
-    positions,
-    protections,
-    round_trips,
-    signals,
-    switches,
-    trades,
-)
+from dashtrade.api import admission
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.error_answers import handle_errors
 from dashtrade.api.http import WEBHOOK_HINT, bearer, client_address, tell_browsers, the_app, the_limits
@@ -60,26 +40,30 @@ from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 
 log = logging.getLogger("dashtrade.webhook")
-API = (
-    accounts,
-    admin,
-    attention,
-    auth,
-    bots,
-    brokers,
-    drifts,
-    explain,
-    health,
-    openapi,
-    orders,
-    own,
-    performance,
-    positions,
-    protections,
-    round_trips,
-    signals,
-    switches,
-    trades,
+# the files of `dashtrade/api/` that hold a resource
+API = tuple(
+    import_module(f"dashtrade.api.{resource}")
+    for resource in (
+        "accounts",
+        "admin",
+        "attention",
+        "auth",
+        "bots",
+        "brokers",
+        "drifts",
+        "explain",
+        "health",
+        "openapi",
+        "orders",
+        "own",
+        "performance",
+        "positions",
+        "protections",
+        "round_trips",
+        "signals",
+        "switches",
+        "trades",
+    )
 )
 bp = Blueprint("webhook", __name__)
 
