@@ -20,7 +20,7 @@ from dashtrade.domain.values import ZERO, iso, plain
 from dashtrade.domain.wording import words
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots.owned import find_bots
-from dashtrade.services.trading import portfolio_summary, scope
+from dashtrade.services.trading import equity, portfolio_summary, scope
 from dashtrade.services.trading import risk_events as risk_event_service
 from dashtrade.services.trading.portfolio_summary import BotDay, Figures
 
@@ -143,6 +143,30 @@ def _maybe(number: Decimal | None) -> str | None:
 
 def _rounded(number: Decimal | None) -> str | None:
     return None if number is None else f"{number:.2f}"
+
+
+class EquityQuery(OfScope):
+    days: int = pydantic.Field(equity.RECENT, ge=1, le=equity.MOST_DAYS)
+
+
+@endpoint(bp, "GET", "/performance/equity", query=EquityQuery)
+def equity_lines(user: User, query: EquityQuery) -> dict[str, Any]:
+    """The equity at the end of each UTC day on which the bots made something, worked back from that of now;
+    each currency by itself. No points where it is not known."""
+    app = the_app()
+    found, lines = equity.equity_lines(app, user, scope.of_user(app, user, query.scope), days=query.days)
+    return {
+        "scope": found.scope.text,
+        "money": str(found.scope.money),
+        "unreachable_account_ids": [account.id for account in found.away],
+        "currencies": [
+            {
+                "currency": line.currency,
+                "points": [{"at": iso(point.at), "equity": plain(point.equity)} for point in line.points],
+            }
+            for line in lines
+        ],
+    }
 
 
 class RiskEventList(PageQuery):

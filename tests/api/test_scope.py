@@ -268,7 +268,9 @@ def test_a_live_account_in_simulation_is_paper(app: App):
     assert (told["money"], trader.get("/summary")["scope"]) == ("paper", "paper")
 
 
-@pytest.mark.parametrize("path", ["/performance", "/summary", "/trades", "/trades.csv", "/positions"])
+@pytest.mark.parametrize(
+    "path", ["/performance", "/performance/equity", "/summary", "/trades", "/trades.csv", "/positions"]
+)
 @pytest.mark.parametrize("wrong", ["both", "0", "-1", "LIVE", "1.0", "2", "x" * 40, "\uff11"])
 def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
     installation = Installation(app)
@@ -280,7 +282,7 @@ def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
 
 def test_the_scope_is_described_in_openapi(app: App):
     described = Installation(app).flask.test_client().get("/api/v1/openapi.json").json["paths"]
-    for path in ("/performance", "/summary", "/trades", "/trades.csv", "/positions"):
+    for path in ("/performance", "/performance/equity", "/summary", "/trades", "/trades.csv", "/positions"):
         named = {one["name"]: one for one in described[f"/api/v1{path}"]["get"]["parameters"]}
         assert "never added up" in str(named["scope"])
 

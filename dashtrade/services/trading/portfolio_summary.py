@@ -21,7 +21,7 @@ from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.services.accounts.prices import BotHolding, daily_candles, holding, state_of
+from dashtrade.services.accounts.prices import BotHolding, holding, state_of
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_days as day_table
@@ -30,7 +30,6 @@ from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import trades as trade_table
 
 RECENT = 30  # days
-MOST_HELD = 8  # symbols in the comparison with buy-and-hold
 MOST_BOTS = 10_000
 MOST_TRIPS = 1_000_000  # simulated ones of one user
 HUNDRED = Decimal(100)
@@ -108,14 +107,16 @@ class Summary:
         return self.by_currency[0]
 
 
-def summary(app: App, user: User, scope: MoneyScope, held: Sequence[BotHolding] | None = None) -> Summary:
-    """`held`: the scope's bots, where the caller has them already."""
+def summary(
+    app: App, user: User, scope: MoneyScope, held: Sequence[BotHolding] | None = None, *, days: int = RECENT
+) -> Summary:
+    """Over the last `days`. `held`: the scope's bots, where the caller has them already."""
     with app.db.read() as conn:
         accounts = covered(scope, account_table.list_all(conn, user.id))
     held = holdings(app, user, scope) if held is None else held
     states = {account.id: state_of(app, account) for account in accounts}
     today = app.clock.now().date()
-    rows = bot_days(app, user, scope, since=today - timedelta(days=RECENT - 1))
+    rows = bot_days(app, user, scope, since=today - timedelta(days=days - 1))
     away = [account for account in accounts if isinstance(states[account.id], BrokerError)]
     known = [state for state in states.values() if not isinstance(state, BrokerError)]
     found = [
@@ -347,50 +348,3 @@ def risk_used(held: Sequence[BotHolding], today: date) -> Risk | None:
             loss = max(-(day.realized - day.fees + (h.unrealized or ZERO)), ZERO)
             found.append(Risk(percent=loss / limit * HUNDRED, name=h.bot.name))
     return max(found, key=lambda risk: risk.percent, default=None)
-
-
-# --- curves -------------------------------------------------------------------------------------------------
-
-
-def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
-    """Worked back from today's equity by what the bots made: what was paid in or out at a broker is not known
-    to us."""
-    if found.base is None or found.equity is None or found.open_profit is None or not days:
-        return []
-    value = found.equity - found.open_profit - sum((net for _, net in days), ZERO)
-    line = [(days[0][0] - timedelta(days=1), float(value))]
-    for day, net in days:
-        value += net
-        line.append((day, float(value)))
-    return [*line[:-1], (line[-1][0], float(found.equity))]
-
-
-def held_instead(
-    app: App, held: Sequence[BotHolding], line: Sequence[tuple[date, float]], currency: str
-) -> list[tuple[date, float]]:
-    """The same money, spread evenly over what the bots trade on the first day, and left alone."""
-    if not line:
-        return []
-    first, span = line[0][0], (line[-1][0] - line[0][0]).days + 2
-    traded = {
-        h.bot.symbol: h.account
-        for h in held
-        if h.account is not None and h.bot.total_trades and h.currency == currency
-    }
-    closes: list[dict[date, float]] = []
-    for symbol, account in list(traded.items())[:MOST_HELD]:
-        candles = daily_candles(app, account, symbol, span + 3)
-        priced = {candle.at.date(): float(candle.close) for candle in candles if candle.at.date() >= first}
-        if priced:
-            closes.append(priced)
-    return [(day, value) for day, _ in line if (value := _spread(closes, day, line[0][1])) is not None]
-
-
-def _spread(closes: Sequence[dict[date, float]], day: date, money: float) -> float | None:
-    """Weekends have no candle of a stock: the last one before counts."""
-    shares = [
-        (priced[max(d for d in priced if d <= day)], priced[min(priced)])
-        for priced in closes
-        if min(priced) <= day
-    ]
-    return money * sum(now / start for now, start in shares) / len(shares) if shares else None

@@ -244,8 +244,8 @@ def profit_curve(
     )
 
 
-def as_points(line: Sequence[tuple[date, float]]) -> list[list[float]]:
-    return [[milliseconds(day), value] for day, value in line]
+def as_points(line: Sequence[tuple[date, Decimal]]) -> list[list[float]]:
+    return [[milliseconds(day), float(value)] for day, value in line]
 
 
 def milliseconds(day: date) -> int:

@@ -12,7 +12,8 @@ from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.attention import attention
-from dashtrade.services.trading.portfolio_summary import Figures, Summary, equity_line, held_instead
+from dashtrade.services.trading.equity import equity_line, held_instead
+from dashtrade.services.trading.portfolio_summary import Figures, Summary
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
 from dashtrade.ui.kit.rows import position_rows, signal_rows
@@ -61,7 +62,7 @@ def _figures(found: Summary, turn: str) -> None:
                 note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
                 note_tone="warn" if found.away else "",
                 live=f"equity:{key}",
-                spark=[value for _, value in equity_line(main, main.days)],
+                spark=[float(point.equity) for point in equity_line(main, main.days, the_app().clock.now())],
             ),
             Card(
                 label="Unrealised P&L",
@@ -114,10 +115,12 @@ def _unmeasured(found: Summary) -> str:
 
 
 def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> None:
-    line = equity_line(figures, figures.days)
+    app = the_app()
+    line = equity_line(figures, figures.days, app.clock.now())
     if len(line) < 3:
         return
     currency = figures.currency
+    left_alone = held_instead(app, held, [point.day for point in line], line[0].equity, currency)
     with panel(
         "Equity vs. buy & hold" + ("" if alone else f", in {currency}"),
         key="equity_panel" if alone else f"equity_{currency}",
@@ -126,8 +129,8 @@ def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> Non
             "equity_lines" if alone else f"equity_lines_{currency}",
             "Equity",
             [
-                ("Equity", as_points(line)),
-                ("Buy & hold", as_points(held_instead(the_app(), held, line, currency))),
+                ("Equity", as_points([(point.day, point.equity) for point in line])),
+                ("Buy & hold", as_points(left_alone)),
             ],
             height=210,
             currency=currency,

@@ -19,13 +19,8 @@ from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import portfolio_summary, round_trips
-from dashtrade.services.trading.portfolio_summary import (
-    BotDay,
-    currencies,
-    equity_line,
-    held_instead,
-    net_by_day,
-)
+from dashtrade.services.trading.equity import equity_line, held_instead
+from dashtrade.services.trading.portfolio_summary import BotDay, currencies, net_by_day
 from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, rounded, signed, span, tone
@@ -150,8 +145,8 @@ def _base(
     figures = next((one for one in whole.by_currency if one.currency == currency), None)
     ids = {account.id for account in whole.accounts}
     funded = net_by_day(row for row in rows if row.account_id in ids)
-    line = equity_line(figures, funded) if figures else []
-    return (Decimal(str(line[0][1])), funded) if line else (None, funded)
+    line = equity_line(figures, funded, app.clock.now()) if figures else []
+    return (line[0].equity, funded) if line else (None, funded)
 
 
 def _figures(seen: PerformanceData) -> None:
@@ -302,9 +297,10 @@ def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[dat
     """What the same money would have made, bought on the first day and left alone."""
     if not seen.base:
         return []
-    line = [(day, float(seen.base)) for day, _ in _summed(seen.by_day)]
+    days = [day for day, _ in _summed(seen.by_day)]
     held = portfolio_summary.holdings(app, user, seen.scope)
-    return [(day, value - float(seen.base)) for day, value in held_instead(app, held, line, seen.currency)]
+    found = held_instead(app, held, days, seen.base, seen.currency)
+    return [(day, float(value - seen.base)) for day, value in found]
 
 
 def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:

@@ -1,0 +1,100 @@
+"""The equity of a scope day by day, and what the same money would be worth had it been left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+
+from dashtrade.context import App
+from dashtrade.domain.people import User
+from dashtrade.domain.scope import MoneyScope
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import ZERO
+from dashtrade.services.accounts.prices import BotHolding, daily_candles
+from dashtrade.services.trading.portfolio_summary import RECENT, Figures, Summary, summary
+
+MOST_DAYS = 366
+MOST_HELD = 8  # symbols in the comparison with buy-and-hold
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityPoint:
+    """At the end of a UTC day; the last one is of now."""
+
+    at: datetime
+    equity: Decimal
+
+    @property
+    def day(self) -> date:
+        """The day that ended, or runs."""
+        return (self.at - timedelta(microseconds=1)).date()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquityLine:
+    currency: str
+    points: tuple[EquityPoint, ...]  # oldest first; none where the equity is not known
+
+
+def equity_lines(
+    app: App, user: User, scope: MoneyScope, *, days: int = RECENT
+) -> tuple[Summary, list[EquityLine]]:
+    """One for each currency, over the last `days`; at most one point a day."""
+    found = summary(app, user, scope, days=min(days, MOST_DAYS))
+    now = app.clock.now()
+    return found, [
+        EquityLine(currency=one.currency, points=tuple(equity_line(one, one.days, now)))
+        for one in found.by_currency
+    ]
+
+
+def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]], now: datetime) -> list[EquityPoint]:
+    """Worked back from the equity of now by what the bots made: what was paid in or out at a broker is not
+    known to us. A point for each day on which they made something, and one before the first."""
+    if found.base is None or found.equity is None or found.open_profit is None or not days:
+        return []
+    value = found.equity - found.open_profit - sum((net for _, net in days), ZERO)
+    points = [EquityPoint(at=_begin(days[0][0]), equity=value)]
+    for day, net in days:
+        value += net
+        if _begin(day + _DAY) < now:
+            points.append(EquityPoint(at=_begin(day + _DAY), equity=value))
+    return [*points, EquityPoint(at=now, equity=found.equity)]
+
+
+def held_instead(
+    app: App, held: Sequence[BotHolding], days: Sequence[date], money: Decimal, currency: str
+) -> list[tuple[date, Decimal]]:
+    """The same money, spread evenly over what the bots trade on the first of the days, and left alone."""
+    if not days:
+        return []
+    first, span = days[0], (days[-1] - days[0]).days + 2
+    traded: dict[Symbol, BotHolding] = {
+        h.bot.symbol: h
+        for h in held
+        if h.account is not None and h.bot.total_trades and h.currency == currency
+    }
+    closes: list[dict[date, Decimal]] = []
+    for symbol, of in list(traded.items())[:MOST_HELD]:
+        candles = daily_candles(app, of.account, symbol, span + 3) if of.account is not None else []
+        priced = {candle.at.date(): candle.close for candle in candles if candle.at.date() >= first}
+        if priced:
+            closes.append(priced)
+    return [(day, value) for day in days if (value := _spread(closes, day, money)) is not None]
+
+
+def _spread(closes: Sequence[dict[date, Decimal]], day: date, money: Decimal) -> Decimal | None:
+    """Weekends have no candle of a stock: the last one before counts."""
+    shares = [
+        (priced[max(d for d in priced if d <= day)], priced[min(priced)])
+        for priced in closes
+        if min(priced) <= day
+    ]
+    return money * sum((now / start for now, start in shares), ZERO) / len(shares) if shares else None
+
+
+def _begin(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
