@@ -13,8 +13,11 @@ from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way
+from dashtrade.domain.values import iso, plain
+from dashtrade.domain.wording import words
 from dashtrade.services.accounts import position_mismatch as service
 from dashtrade.services.trading import flatten as flatten_service
+from dashtrade.services.trading.flatten import Flattening
 
 bp = Blueprint("drifts", __name__, url_prefix="/api/v1")
 _ID = pydantic.Field(None, ge=1, lt=2**62)
@@ -83,10 +86,37 @@ def flatten(user: User, given: Flatten) -> dict[str, Any]:
     started = flatten_service.start(
         app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts
     )
-    return flatten_service.view(app, user, started)
+    return _flattening(flatten_service.view(app, user, started))
 
 
 @endpoint(bp, "GET", "/flatten/<int:flatten_id>", scopes=[TokenScope.READ, *STOPPING])
 def flattening(user: User, flatten_id: int) -> dict[str, Any]:
     """Progress of closing everything, bot by bot."""
-    return flatten_service.view(the_app(), user, flatten_id)
+    return _flattening(flatten_service.view(the_app(), user, flatten_id))
+
+
+def _flattening(found: Flattening) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "scope": found.scope,
+        "scope_id": found.scope_id,
+        "status": found.status,
+        "created_at": iso(found.created_at),
+        "ended_at": iso(found.ended_at) if found.ended_at else None,
+        "done": found.done,
+        "total": len(found.items),
+        "items": [
+            {
+                "bot_id": item.bot_id,
+                "account_id": item.account_id,
+                "symbol": item.symbol.text,
+                "quantity": plain(item.quantity),
+                "status": item.status,
+                "reason": words(item.reason),
+                "reason_code": str(item.reason.code),
+                "tries": item.tries,
+                "signal_id": item.signal_id,
+            }
+            for item in found.items
+        ],
+    }

@@ -66,7 +66,7 @@ def test_the_ticked_accounts_alone_are_closed(app: App, trader: Trader, two: tup
     assert not tab.text_input, "no word is typed for play money"
     sure(tab)
     (row,) = flatten.latest(app, trader.user)
-    assert [item["account_id"] for item in row["items"]] == [two[0]]
+    assert [item.account_id for item in row.items] == [two[0]]
     assert trader.get("/switches")["items"][0]["mode"] == "pause_entries"
 
 
@@ -81,7 +81,7 @@ def test_real_money_comes_first_and_wants_the_word(app: App, trader: Trader, two
     tab.text_input[0].set_value("flatten")
     assert not sure(tab).error
     (row,) = flatten.latest(app, trader.user)
-    assert row["total"] == 2
+    assert len(row.items) == 2
 
 
 def test_without_the_live_account_no_word_is_asked_for(app: App, trader: Trader, two: tuple[int, int]):
@@ -90,7 +90,7 @@ def test_without_the_live_account_no_word_is_asked_for(app: App, trader: Trader,
     tab.checkbox[0].uncheck().run()
     assert not tab.text_input
     sure(tab)
-    assert [item["account_id"] for item in flatten.latest(app, trader.user)[0]["items"]] == [two[0]]
+    assert [item.account_id for item in flatten.latest(app, trader.user)[0].items] == [two[0]]
 
 
 def test_nothing_ticked_closes_nothing_and_says_so(app: App, trader: Trader, two: tuple[int, int]):

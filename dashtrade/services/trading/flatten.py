@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,11 +24,12 @@ from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Malformed, iso, plain
-from dashtrade.domain.wording import words
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import Malformed
 from dashtrade.engine.exits import closing
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
+from dashtrade.services.records import records
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -40,6 +43,37 @@ log = logging.getLogger("dashtrade.flatten")
 FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
 # of orders at the venue; of DashTrade's own decision, which will hardly change
 MOST_FAILURES, MOST_REFUSALS = 12, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenItem:
+    """A position to be closed."""
+
+    bot_id: int
+    account_id: int
+    symbol: Symbol
+    quantity: Decimal
+    status: str
+    reason: Reason
+    tries: int
+    signal_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flattening:
+    """What was asked for, and how far it is."""
+
+    id: int
+    scope: str
+    scope_id: int
+    status: str
+    created_at: datetime
+    ended_at: datetime | None  # None while it runs
+    items: tuple[FlattenItem, ...]
+
+    @property
+    def done(self) -> int:
+        return sum(item.status == "done" for item in self.items)
 
 
 def start(
@@ -113,7 +147,7 @@ def _scope(
     raise NotFound(scope if scope in ("account", "bot") else "scope")
 
 
-def view(app: App, user: User, flatten_id: int) -> dict[str, Any]:
+def view(app: App, user: User, flatten_id: int) -> Flattening:
     with app.db.read() as conn:
         row = table.get(conn, user.id, flatten_id)
         if row is None:
@@ -121,37 +155,22 @@ def view(app: App, user: User, flatten_id: int) -> dict[str, Any]:
         return _view(conn, user, row)
 
 
-def latest(app: App, user: User, limit: int = 10) -> list[dict[str, Any]]:
+def latest(app: App, user: User, limit: int = 10) -> list[Flattening]:
     """Newest first."""
     with app.db.read() as conn:
         return [_view(conn, user, row) for row in table.latest(conn, user.id, limit=limit)]
 
 
-def _view(conn: sa.Connection, user: User, row: Any) -> dict[str, Any]:
-    items = table.parts(conn, user.id, row.id)
-    return {
-        "id": row.id,
-        "scope": row.scope,
-        "scope_id": row.scope_id,
-        "status": row.status,
-        "created_at": iso(row.created_at),
-        "ended_at": iso(row.ended_at) if row.ended_at else None,
-        "done": sum(item.status == "done" for item in items),
-        "total": len(items),
-        "items": [
-            {
-                "bot_id": item.bot_id,
-                "account_id": item.account_id,
-                "symbol": item.symbol.text,
-                "quantity": plain(item.quantity),
-                "status": item.status,
-                "reason": words(item.reason),
-                "tries": item.tries,
-                "signal_id": item.signal_id,
-            }
-            for item in items
-        ],
-    }
+def _view(conn: sa.Connection, user: User, row: Any) -> Flattening:
+    return Flattening(
+        id=row.id,
+        scope=row.scope,
+        scope_id=row.scope_id,
+        status=row.status,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        items=tuple(records(FlattenItem, table.parts(conn, user.id, row.id))),
+    )
 
 
 # --- for the worker -----------------------------------------------------------------------------------------

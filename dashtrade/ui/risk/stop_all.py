@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import timedelta
 
 import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
-from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.owned import any_engaged, bot_names, holding_bots
 from dashtrade.services.trading import flatten
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import count, quantity, sentence
+from dashtrade.ui.kit.format import count, quantity, reason_sentence
 from dashtrade.ui.risk import flatten_dialog
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import panel
@@ -115,45 +112,39 @@ def _switch(app: App, user: User, stop: Stop) -> None:
         st.rerun()
 
 
-def _runs(row: dict[str, Any]) -> bool:
-    return row["ended_at"] is None
-
-
 def progress(app: App, user: User) -> None:
     """On the overview, while everything is being closed and a little longer."""
     row = next(iter(flatten.latest(app, user, limit=1)), None)
-    if row is None or not row["total"]:
+    if row is None or not row.items:
         return
-    if not _runs(row) and app.clock.now() - datetime.fromisoformat(row["ended_at"]) > SHOWN_FOR:
+    if row.ended_at is not None and app.clock.now() - row.ended_at > SHOWN_FOR:
         return
     names = bot_names(app, user)
-    said = f"{row['done']} of {row['total']} closed"
+    said = f"{row.done} of {len(row.items)} closed"
     with panel(
         "Closing everything"
-        if _runs(row)
+        if row.ended_at is None
         else "Everything is closed"
-        if row["done"] == row["total"]
+        if row.done == len(row.items)
         else "Not everything could be closed",
         key="flatten_panel",
     ):
-        st.progress(row["done"] / row["total"], text=said)
+        st.progress(row.done / len(row.items), text=said)
         rows = [
             Row(
-                id=str(item["bot_id"]),
+                id=str(item.bot_id),
                 cells=[
+                    Cell(text=item.symbol.short, sub=names.get(item.bot_id, "Deleted bot")),
+                    Cell(text=quantity(abs(item.quantity))),
                     Cell(
-                        text=Symbol.parse(item["symbol"]).short, sub=names.get(item["bot_id"], "Deleted bot")
-                    ),
-                    Cell(text=quantity(abs(Decimal(item["quantity"])))),
-                    Cell(
-                        text=TONES.get(item["status"], (item["status"].capitalize(), "mute"))[0],
-                        tone=TONES.get(item["status"], ("", "mute"))[1],
+                        text=TONES.get(item.status, (item.status.capitalize(), "mute"))[0],
+                        tone=TONES.get(item.status, ("", "mute"))[1],
                         badge=True,
                     ),
-                    Cell(text=sentence(item["reason"]) if item["reason"] else ""),
+                    Cell(text=reason_sentence(user, item.reason)),
                 ],
             )
-            for item in row["items"][:50]
+            for item in row.items[:50]
         ]
         columns = [
             Column(label="Position"),
@@ -168,7 +159,7 @@ def progress(app: App, user: User) -> None:
             rows,
             opens=not user.second_factor_due,
         )
-        if any(item["status"] == "stuck" for item in row["items"]):
+        if any(item.status == "stuck" for item in row.items):
             st.caption(
                 "Stuck positions need you: open the bot, check its order, and close the position there "
                 "or at your broker."
