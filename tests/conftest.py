@@ -3,7 +3,7 @@ over them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ from dashtrade import disk
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.settings import Settings
-from encryption import Vault, new_key
+from encryption import Vault
 from tests.support.databases import Postgres, SqliteFiles, postgres
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import KEY, Installation, MakeApp, Trader
 
-KEY = new_key()
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
 hypothesis.settings.load_profile("any speed")
 
@@ -109,9 +108,6 @@ def feed(clock: ManualClock) -> ManualFeed:
 @pytest.fixture
 def vault() -> Vault:
     return Vault([KEY])
-
-
-MakeApp = Callable[..., App]
 
 
 @pytest.fixture

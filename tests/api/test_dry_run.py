@@ -15,9 +15,8 @@ from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
 from dashtrade.tables.base import metadata
 from dashtrade.ui.setup import alert_reader
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 
 def everything(app: App) -> dict[str, list[Any]]:

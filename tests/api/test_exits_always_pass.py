@@ -10,10 +10,9 @@ import pytest
 from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services.operations import quotas
 from dashtrade.settings import Settings
-from tests.conftest import MakeApp
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete
 from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import flatten
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 D = Decimal
 

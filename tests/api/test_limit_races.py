@@ -29,10 +29,9 @@ from dashtrade.services.people import tokens as token_service
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts, installation_settings, second_factors
 from dashtrade.tables import people as people_table
-from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation
+from tests.support.installation import Installation, MakeApp
 from tests.support.people import reread
 
 PASSWORD, OTHER = "correct horse battery", "three green owls"

@@ -27,10 +27,9 @@ from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading import protections
 from dashtrade.tables import tokens as token_table
 from dashtrade.tables.quotas import count
-from tests.conftest import MakeApp
 from tests.support.crowd import at_once, went_well
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 SYMBOLS = ["AAPL", "MSFT", "KO", "PEP", "NVDA", "AMD", "INTC", "IBM", "ORCL", "CSCO", "QCOM", "TXN"]
 PASSWORD = "three green owls"

@@ -13,10 +13,9 @@ import webhook_server
 from dashtrade.api import http
 from dashtrade.domain.alerts.payload import MOST_FIELDS, MOST_TEXT, MOST_VALUES
 from dashtrade.limits import BoundedQueue, Places, Rate, ReceiverLimits, network_of
-from tests.conftest import MakeApp
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, until
+from tests.support.installation import Installation, MakeApp, Trader, until
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.access import Role
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 def ask(installation: Installation, path: str, *, method: str = "GET", **given: Any) -> Any:

@@ -27,9 +27,8 @@ from dashtrade.services.people import tokens
 from dashtrade.services.trading import portfolio_summary, scope, trade_files
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell import downloads, runtime
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 ZERO = Decimal(0)
 SYMBOLS = ("AAPL", "BTCUSD", "ETHEUR", "SOLUSDT")
@@ -67,8 +66,8 @@ class Purses(Venue):
         return {"venue": replace(super().kind()["venue"], modes=("paper", "live"), make=make)}
 
 
-@pytest.fixture
-def app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Iterator[App]:
+@pytest.fixture(name="app")
+def scope_app(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Iterator[App]:
     made = make_app(clock=clock, feed=feed, brokers=Purses().kind())
     made.engine.host = Host()
     runtime.use(made)

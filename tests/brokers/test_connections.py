@@ -16,12 +16,11 @@ from dashtrade.domain.notices.people import KeyRefused, SignInDue
 from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
-from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.at_alpaca import account, addresses
-from tests.support.installation import Trader
+from tests.support.installation import MakeApp, Trader
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from dashtrade.brokers.alpaca.sdk import own_server
 from dashtrade.domain.ports import NotOffered, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
@@ -22,7 +21,7 @@ from tests.support.alpaca_harness import AAPL, BTC, BUY, AlpacaHarness, D
 from tests.support.crypto_harness import harness as crypto_harness
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 def lacks(sim: AlpacaSimulator, path: str) -> None:

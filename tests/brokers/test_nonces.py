@@ -19,11 +19,10 @@ from dashtrade.domain.ports import RetryLater
 from dashtrade.locks import NotMyTurn
 from dashtrade.nonces import SharedNonces
 from dashtrade.tables import nonces
-from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY as EXCHANGE_KEY
 from tests.simulators.crypto import SECRET, Simulator
 from tests.support.crypto_harness import CryptoHarness
-from tests.support.installation import Installation
+from tests.support.installation import Installation, MakeApp
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,12 +14,11 @@ from dashtrade.domain.ports import BadCredentials, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -18,9 +18,8 @@ import pytest
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.app import build_app
 from dashtrade.settings import Settings
-from tests.conftest import KEY
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation
+from tests.support.installation import KEY, Installation
 from tests.support.notes import NOTES, note, noted
 
 # --- a database that is locked, full or gone ----------------------------------------------------------------

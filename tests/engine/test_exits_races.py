@@ -23,13 +23,12 @@ from hypothesis import strategies as st
 from dashtrade.app import build_app
 from dashtrade.domain.ports import BrokerError
 from dashtrade.settings import Settings
-from tests.conftest import KEY
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Reply, Seen
 from tests.support.at_alpaca import account, addresses
 from tests.support.databases import Postgres, SqliteFiles
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import KEY, Installation, Trader
 
 PLANS: list[dict[str, Any]] = [
     {"takeProfit": {"percent": 5}, "stopLoss": {"type": "stop", "percent": 5}},

@@ -20,9 +20,8 @@ from dashtrade.domain.access import Role
 from dashtrade.domain.notices.people import DiskFree, DiskLow
 from dashtrade.services.operations import disk_watch
 from dashtrade.ui.shell import banners
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, until
+from tests.support.installation import Installation, MakeApp, Trader, until
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from dashtrade.domain.ledger import new_fills
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import orders as order_table
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 D = Decimal
 

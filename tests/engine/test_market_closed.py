@@ -13,10 +13,9 @@ from dashtrade.context import App
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntryWaitsForMarket
 from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.fakes import MORNING, ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, Trader, Venue, until
 
 EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
 MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)

@@ -10,12 +10,11 @@ from dashtrade.brokers.alpaca.adapter import AlpacaBroker
 from dashtrade.context import App
 from dashtrade.domain.ports import Unavailable
 from dashtrade.engine.market_snapshot import Snapshots
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.alpaca_harness import AAPL, eventually
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 
 from dashtrade.app import build_app
 from dashtrade.settings import Settings
-from tests.conftest import KEY
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import KEY, Installation, Trader
 from tests.support.netted import Netted
 
 D = Decimal

@@ -21,9 +21,8 @@ from dashtrade.engine.readings import FAST_EVERY, SLOW_EVERY, Readings
 from dashtrade.services.accounts import prices, simulation
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, Trader, Venue, until
 
 AAPL = Symbol.parse("AAPL")
 D = Decimal

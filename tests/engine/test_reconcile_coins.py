@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 D = Decimal
 

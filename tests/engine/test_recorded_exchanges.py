@@ -8,10 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.conftest import MakeApp
 from tests.simulators.crypto import KEY, SECRET, Simulator
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 D = Decimal
 Desk = Callable[[str], tuple[Trader, Simulator]]

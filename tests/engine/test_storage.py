@@ -25,9 +25,8 @@ from dashtrade.tables import signals as signal_table
 from dashtrade.tables import storage
 from dashtrade.ui.overview import attention_list
 from dashtrade.worker.worker import Worker
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 BUY = {"action": "buy", "symbol": "AAPL"}
 

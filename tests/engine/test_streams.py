@@ -20,12 +20,11 @@ from dashtrade.tables import fills as fill_table
 from dashtrade.tables import orders as order_table
 from dashtrade.worker import worker as worker_module
 from dashtrade.worker.worker import Worker
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.alpaca_harness import eventually, raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.free_port import free_port
-from tests.support.installation import Trader, until
+from tests.support.installation import MakeApp, Trader, until
 
 NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
 

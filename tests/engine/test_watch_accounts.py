@@ -16,9 +16,8 @@ from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.installation import Installation, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, Trader, Venue, until
 
 ACCOUNTS, HANGING, SOON = 20, 3, 3.0  # seconds
 

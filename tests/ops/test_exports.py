@@ -32,11 +32,10 @@ from dashtrade.services.people import sessions
 from dashtrade.tables import export as table
 from dashtrade.tables.base import metadata
 from dashtrade.ui.shell import downloads
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Venue
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.installation import Installation, MakeApp, Venue
+from tests.support.ui_harness import DashboardHarness
 
 LONG = 60_000  # characters of an alert
 

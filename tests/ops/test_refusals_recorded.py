@@ -21,7 +21,7 @@ from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
 from tests.support.ui_harness import PASSWORD as WORD
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import DashboardHarness
 
 
 def audit(app: App, action: str) -> list[Any]:

@@ -18,8 +18,8 @@ from dashtrade.services.people.users import Denied
 from dashtrade.settings import Settings
 from dashtrade.tables import people as people_table
 from dashtrade.tables import second_factors
-from tests.conftest import KEY
 from tests.support.free_port import free_port
+from tests.support.installation import KEY
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 

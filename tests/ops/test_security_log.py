@@ -25,7 +25,7 @@ from dashtrade.settings import ROOT
 from dashtrade.tables import messages
 from tests.support.databases import SqliteFiles
 from tests.support.installation import Installation
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import DashboardHarness
 
 NOW = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
 

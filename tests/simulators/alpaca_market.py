@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from decimal import Decimal as D
 from typing import Any
 
 from tests.simulators.alpaca_orders import (

@@ -43,9 +43,13 @@ from dashtrade.services.people import tokens as token_service
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import tokens as token_table
+from encryption import new_key
 from webhook_server import create_server
 
 Told = TypeVar("Told", bound=Notice)
+
+KEY = new_key()  # that credentials are sealed with
+MakeApp = Callable[..., App]  # the fixture `make_app`
 
 
 class Installation:

@@ -31,9 +31,8 @@ from dashtrade.tables import (
     tokens,
 )
 from dashtrade.tables.base import metadata
-from tests.conftest import KEY
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import KEY, Installation, Trader
 
 AAPL = Symbol.parse("AAPL")
 

@@ -19,7 +19,7 @@ from dashtrade.settings import ROOT
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
 from dashtrade.tables import tokens as token_table
-from tests.support.ui_harness import PASSWORD, DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import PASSWORD, DashboardHarness
 
 # --- the first account --------------------------------------------------------------------------------------
 

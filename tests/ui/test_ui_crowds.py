@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.services.demo import demo
 from dashtrade.services.people.users import Denied
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import DashboardHarness
 
 GUESSER = "203.0.113.66"
 

@@ -9,7 +9,7 @@ from dashtrade.context import App
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.services.bots import bots as bot_service
 from tests.support.installation import Trader
-from tests.ui.test_ui_forms import app, field, pressed, trader  # noqa: F401
+from tests.ui.test_ui_forms import field, forms_app, forms_trader, pressed  # noqa: F401
 
 
 @pytest.fixture

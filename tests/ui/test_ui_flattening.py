@@ -13,7 +13,7 @@ from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.trading import flatten
 from tests.support.installation import Trader
 from tests.support.pages import words
-from tests.ui.test_ui_forms import app, trader  # noqa: F401
+from tests.ui.test_ui_forms import forms_app, forms_trader  # noqa: F401
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ from tests.support.pages import opened, words
 D = Decimal
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
+@pytest.fixture(name="app")
+def forms_app(tmp_path: Path) -> Iterator[App]:
     made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
     runtime.use(made)
     yield made
@@ -46,8 +46,8 @@ def app(tmp_path: Path) -> Iterator[App]:
     made.close()
 
 
-@pytest.fixture
-def trader(app: App, monkeypatch: pytest.MonkeyPatch) -> Trader:
+@pytest.fixture(name="trader")
+def forms_trader(app: App, monkeypatch: pytest.MonkeyPatch) -> Trader:
     person = Installation(app).join()
 
     def user(*, present: bool = True) -> User:

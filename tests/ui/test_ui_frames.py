@@ -10,7 +10,7 @@ import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from dashtrade.ui.shell.socket_messages import NO_MESSAGE, NOT_TEXT, PAGES, Frames
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import DashboardHarness
 from tests.ui.test_ui_gate import socket, why_closed
 
 GARBAGE = [("a text", NOT_TEXT), (b"\xff\xff\xff\xff", NO_MESSAGE), ("", NOT_TEXT)]

@@ -14,7 +14,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from dashtrade.limits import Rate
 from dashtrade.ui.shell.tabs import CROWDED, ENDED, LATER, Tabs
-from tests.support.ui_harness import DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import DashboardHarness
 
 UPLOAD = "/_stcore/upload_file/a-session/a-file"
 

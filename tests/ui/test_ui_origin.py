@@ -15,7 +15,7 @@ from dashtrade.processes.supervisor import announce
 from dashtrade.services.people import credentials, users
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.middleware import allowed_hosts, host_allowed
-from tests.support.ui_harness import PASSWORD, UPGRADE, DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import PASSWORD, UPGRADE, DashboardHarness
 
 HTTPS = {"X_Forwarded_Proto": "https"}
 DASHBOARD = "dash.example.com"  # as the desk is told

@@ -11,7 +11,7 @@ import pytest
 from dashtrade.settings import Settings
 from dashtrade.ui.shell.frame import Shell
 from dashtrade.ui.shell.middleware import local_path
-from tests.support.ui_harness import PASSWORD, DashboardHarness, harness  # noqa: F401
+from tests.support.ui_harness import PASSWORD, DashboardHarness
 
 
 def test_every_page_comes_with_our_colours_style_and_script(harness: DashboardHarness):

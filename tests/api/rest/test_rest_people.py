@@ -13,10 +13,9 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.people import passwords, users
 from dashtrade.tables import people as people_table
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.rest import GOOD, post, told
 
 # --- people -------------------------------------------------------------------------------------------------

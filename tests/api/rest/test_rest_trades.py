@@ -12,10 +12,9 @@ import pytest
 
 from dashtrade.domain.ports import OrderReport
 from dashtrade.tables import trades as trade_table
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 from tests.support.rest import D, told
 
 # --- signals and their stories ------------------------------------------------------------------------------

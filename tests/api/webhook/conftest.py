@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from dashtrade.worker.worker import Worker
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ from time import perf_counter
 import pytest
 
 from dashtrade.tables import signals as signal_table
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, told
 from webhook_server import LONGEST_WAIT
 

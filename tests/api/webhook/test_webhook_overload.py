@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from dashtrade.context import App
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, count, told
 
 # --- too much, too often, and a database that is away -------------------------------------------------------

@@ -12,10 +12,9 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.logs import Redacting
-from tests.conftest import MakeApp
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, told
 from webhook_server import TRADINGVIEW
 

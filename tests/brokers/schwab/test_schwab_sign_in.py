@@ -17,11 +17,10 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import sign_in
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import installation_settings
-from tests.conftest import MakeApp
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.crypto import Simulator
 from tests.support.fakes import ManualClock
-from tests.support.installation import Trader
+from tests.support.installation import MakeApp, Trader
 
 KEYS = {"broker": "schwab", "key": schwab_sim.KEY, "callback": schwab_sim.CALLBACK}
 

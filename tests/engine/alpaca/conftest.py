@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.reconcile_harness import ReconcileHarness
 
 

@@ -13,12 +13,11 @@ from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.ports import OrderReport, VenueStatus
 from dashtrade.engine import booking, sending
 from dashtrade.engine.workflow import run_sync
-from tests.conftest import MakeApp
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.held_exits import AT_ALPACA, BOTH, BY_US, agree, go_on, held, held_by, legs
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 
 
 class Killed(BaseException):

@@ -16,13 +16,12 @@ from dashtrade.context import App
 from dashtrade.domain.notices.trading import OrderWithoutBot
 from dashtrade.domain.values import bot_of_order, client_order_id, new_id
 from dashtrade.settings import Settings
-from tests.conftest import KEY
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_harness import raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import ManualClock
 from tests.support.hosts import Gated
-from tests.support.installation import Installation, Trader
+from tests.support.installation import KEY, Installation, Trader
 
 D = Decimal
 

@@ -7,11 +7,10 @@ import pytest
 from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable, KeyRefused
 from dashtrade.domain.notices.trading import PositionMismatch
 from dashtrade.domain.symbols import Symbol
-from tests.conftest import MakeApp
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
 from tests.support.hosts import Gated
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.reconcile_harness import ReconcileHarness
 
 # --- what a drift means for orders --------------------------------------------------------------------------

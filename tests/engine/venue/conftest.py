@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, MakeApp, Trader, Venue
 
 # --- a venue that does as it is told ------------------------------------------------------------------------
 

@@ -13,11 +13,10 @@ from bot_engine import Lane
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.workflow import run_sync
 from dashtrade.worker.lanes import Lanes
-from tests.conftest import MakeApp
 from tests.engine.venue.test_venue_fills import AAPL
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, Trader, Venue, until
 
 # --- turns --------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,8 @@ from dashtrade.context import App
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.format import signed
 from dashtrade.ui.shell import runtime
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.pages import Shown, card, page
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.ui.kit.format import signed
-from tests.api.test_scope import app, mixed  # noqa: F401
+from tests.api.test_scope import mixed, scope_app  # noqa: F401
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.pages import Shown, card, page

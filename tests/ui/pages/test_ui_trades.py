@@ -20,9 +20,8 @@ from dashtrade.services.trading import trade_files
 from dashtrade.ui.history import filters, trades
 from dashtrade.ui.kit import components, format, time_zones
 from dashtrade.ui.shell import downloads, runtime
-from tests.conftest import MakeApp
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader
+from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.pages import Shown, opened, rows
 
 
