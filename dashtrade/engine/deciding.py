@@ -221,7 +221,7 @@ def _approve(
     now: datetime,
     carry_out: CarryOut | None,
 ) -> Order | None:
-    orders, how = _orders(task, view, approved.steps, now)
+    orders, how = _orders(task, view, approved.steps)
     bot = _store_decision(conn, task, view, approved, orders, how, now)
     if bot is None:
         return None
@@ -267,9 +267,7 @@ def _store_decision(
     return replace(bot, status="ORDER SUBMITTED", last_signal_at=task.received_at)
 
 
-def _orders(
-    task: PendingDecision, view: View, steps: Sequence[Step], now: datetime
-) -> tuple[list[Order], list[Reason]]:
+def _orders(task: PendingDecision, view: View, steps: Sequence[Step]) -> tuple[list[Order], list[Reason]]:
     """One for each step, the first to be sent now; that one in two parts where it would take the account from
     long to short."""
     orders = [
@@ -278,7 +276,6 @@ def _orders(
             view,
             step,
             number * APART,
-            now,
             final=number == len(steps) - 1,
             status=OrderStatus.CREATED if number else OrderStatus.SUBMITTING,
         )
@@ -323,13 +320,7 @@ def _cross(
         steps += [(number * APART, step) for number, step in enumerate(later, 1)]
         orders = [
             _order(
-                each.task,
-                each.view,
-                step,
-                number,
-                now,
-                final=number == steps[-1][0],
-                status=OrderStatus.CREATED,
+                each.task, each.view, step, number, final=number == steps[-1][0], status=OrderStatus.CREATED
             )
             for number, step in steps
         ]
@@ -349,16 +340,9 @@ def _cross(
 
 
 def _order(
-    task: PendingDecision,
-    view: View,
-    step: Step,
-    number: int,
-    now: datetime,
-    *,
-    final: bool,
-    status: OrderStatus,
+    task: PendingDecision, view: View, step: Step, number: int, *, final: bool, status: OrderStatus
 ) -> Order:
-    sent = status is OrderStatus.SUBMITTING
+    now, sent = view.now, status is OrderStatus.SUBMITTING
     return Order(
         id=client_order_id(task.signal_id, task.bot_id, number),
         user_id=task.user_id,
