@@ -35,8 +35,10 @@ def runs(app: App, person: Trader, body: str) -> list[DryRun]:
 def lines(app: App, person: Trader, body: str) -> dict[str, str]:
     signal = parse(body.encode()).signal
     (run,) = runs(app, person, body)
-    parts = [alert_reader._before(run), alert_reader._outcome(signal, run), alert_reader._size(signal, run)]
-    parts += [alert_reader._entry_exits(signal, run), alert_reader._checks(run)]
+    user = person.user
+    parts = [alert_reader._before(run), alert_reader._outcome(user, signal, run)]
+    parts += [alert_reader._size(user, signal, run), alert_reader._entry_exits(signal, run)]
+    parts += [alert_reader._checks(user, run)]
     return {what: words for part in parts for what, words, _ in part}
 
 

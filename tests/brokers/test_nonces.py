@@ -164,7 +164,7 @@ def test_a_key_of_its_own_counter_in_each_process_is_what_was_refused(harness: C
     ahead = harness.another()
     ahead._wire._ahead = -3_600_000
     ahead.positions()
-    with pytest.raises(RetryLater, match="number"):
+    with pytest.raises(RetryLater):
         harness.another().positions()
     assert harness.front.stale == 1
 

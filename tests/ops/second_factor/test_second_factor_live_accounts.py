@@ -191,8 +191,8 @@ def test_those_who_traded_real_money_before_are_told_once(empty_database_url: st
     assert found.keys() == {1}
     [message] = found[1]
     assert message.level == "warning" and message.read_at is None and message.at.tzinfo is not None
-    assert message.kind is None and message.facts is None and message.page is None
-    assert "trade on as before" in message.text, "a message of then keeps its words"
+    assert message.notice is None
+    assert "trade on as before" in message.written.text, "a message of then keeps its words"
 
 
 def test_live_accounts_of_a_removed_account_are_not_counted(trader: Trader, boss: Trader):
