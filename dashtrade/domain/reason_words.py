@@ -125,6 +125,10 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NOTHING_TO_REVERSE: "nothing to reverse: the bot has no position",
     C.NOTHING_TO_CANCEL: "nothing to cancel: no open orders",
     C.DUST: "remaining {left} is below the broker's minimum order of {least} and is treated as closed",
+    C.FRACTION_BLOCKED_BY_SHORT: (
+        "the {quantity} {symbol} left cannot be sold now: another bot of the account is short, so this would "
+        "sell short, which {broker} does in whole shares only. Close the bot that is short, then this one"
+    ),
     C.PART_TOO_SMALL: "the part to close is below the broker's minimum order of {least}",
     C.CANCELLED: lambda f: f"cancelled {amount(f['count'], 'order')}",
     C.CANCELLED_AND_FLAT: lambda f: f"cancelled {amount(f['count'], 'order')}; nothing is left to close",

@@ -36,6 +36,7 @@ class Code(StrEnum):
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     DUST = "dust"
     PART_TOO_SMALL = "part_too_small"
+    FRACTION_BLOCKED_BY_SHORT = "fraction_blocked_by_short"
     CANCELLED = "cancelled"
     CANCELLED_AND_FLAT = "cancelled_and_flat"
     CANCELLED_WAITING_ENTRY = "cancelled_waiting_entry"

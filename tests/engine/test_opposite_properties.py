@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dashtrade.app import build_app
@@ -60,6 +60,7 @@ def the_account_is_the_sum(person: Trader, bots: list[int], venue: Netted, outsi
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@example(sizes=["2", "7"], batches=[[(0, "buy"), (1, "sell")], [(1, "reduce")], [(0, "close")]], outside="3")
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=5),
     batches=BATCHES,

@@ -75,12 +75,10 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
 
 
 def _part_step(view: View) -> Decimal:
-    """Of a part of a position: beside a short one, what is left has to be sold in whole shares, too."""
-    whole = (
-        view.shared is not None
-        and view.shared.short
-        and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
-    )
+    """Of a part of a position. A short position stays a whole number of shares, or nobody beside it could
+    leave; beside one, what is left has to be sold in whole shares, too."""
+    short = view.bot.position.quantity < 0 or (view.shared is not None and view.shared.short)
+    whole = short and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
     return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
 
 

@@ -196,8 +196,21 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if step.quantity <= 0 and _missing(view):
         return _no_further((step,), view)
     if step.quantity <= 0:
-        return Refused(reason=reason(Code.PART_TOO_SMALL, least=view.rules.quantity_step))
+        return Refused(reason=_why_none(signal, view))
     return Proposal(exits=(step,), entry=None)
+
+
+def _why_none(signal: Signal, view: View) -> Reason:
+    """Why nothing of the position can be ordered."""
+    owned, shared = view.bot.position.quantity, view.shared
+    if signal.size is None and owned > 0 and shared is not None and shared.short:
+        return reason(
+            Code.FRACTION_BLOCKED_BY_SHORT,
+            quantity=owned,
+            symbol=view.bot.symbol.short,
+            broker=view.capabilities.name,
+        )
+    return reason(Code.PART_TOO_SMALL, least=view.rules.quantity_step)
 
 
 def _add(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
