@@ -1,8 +1,8 @@
-"""Engine: the only way from a signal to an order and a booked fill.
+"""Engine: the only path from a signal to an order and a booked fill.
 
-`accept` makes a signal durable. `run_lane` carries a lane (one symbol of one account) as far as it can go
-now: it looks up what is in doubt, sends what is due, and decides what waits, one after another. It may be run
-at any time, twice, or after a crash: what to do next is read from the database each time, so start-up and
+`accept` stores a signal durably. `run_lane` advances a lane (one symbol of one account) as far as possible:
+it looks up unconfirmed orders, sends what is due, and makes pending decisions, one after another. It may be
+run at any time, twice, or after a crash: the next step is read from the database each time, so start-up and
 recovery are the same path."""
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ __all__ = ["Accepted", "Conflict", "Engine", "Lane", "NoBot", "Receipt"]
 
 log = logging.getLogger("dashtrade.engine")
 
-SOON = timedelta(seconds=15)  # a market order is waited for this long before the next signal passes it
-HINTS = 2000  # signals remembered as read, so that they need not be read twice
+SOON = timedelta(seconds=15)  # the next signal waits at most this long for a market order
+HINTS = 2000  # parsed signals kept in memory
 
 
 class Engine:
@@ -70,7 +70,7 @@ class Engine:
         host: Host | None = None,
     ) -> None:
         self.db, self.clock = db, clock
-        self.host = host or Host()  # a process that runs or reaches a worker puts its own here at its start
+        self.host = host or Host()  # replaced at start-up by a process that runs or reaches a worker
         self._make_broker, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
         self.snapshots = Snapshots(clock)
@@ -82,7 +82,7 @@ class Engine:
         self._undecided = Undecided(db, clock, self.leases, lambda signal_id: self.host.changed(signal_id))
         self._hints: OrderedDict[str, Signal] = OrderedDict()
 
-    # --- in -------------------------------------------------------------------------------------------------
+    # --- intake ---------------------------------------------------------------------------------------------
 
     def accept(
         self,
@@ -97,9 +97,9 @@ class Engine:
         followed: bool = False,
         room: int | None = None,
     ) -> Accepted:
-        """One durable commit; then the signal cannot be lost, and the same one sent again is recognised.
-        `content` tells a repeat of somebody's alert, `raw` is what they sent; of DashTrade's own signals both
-        are the signal itself. NoRoom where its owner has stored more than `room`, and it is no exit."""
+        """Store in one durable commit; then the signal cannot be lost, and a repeat is recognised. `content`
+        tells repeats apart, `raw` is the alert's body; both default to the signal itself. StorageFull if its
+        owner has stored more than `room`, unless the signal is an exit."""
         own = signal_json(signal) if not content or not raw else ""
         now = self.clock.now()
         alert = Alert(
@@ -124,7 +124,7 @@ class Engine:
         return said
 
     def accepted(self, alert: Alert, said: Accepted) -> None:
-        """It is durable: on with it."""
+        """The signal is stored: start its lanes."""
         if isinstance(said, Receipt) and not said.duplicate:
             signal = alert.signal
             log.info(
@@ -140,7 +140,7 @@ class Engine:
             self._hints.popitem(last=False)
 
     def _signal(self, conn: sa.Connection, signal_id: str) -> Signal:
-        """As it was read when it came."""
+        """The signal as parsed on arrival."""
         hint = self._hints.get(signal_id)
         return hint or signal_of(signal_table.stored(conn, signal_id))
 
@@ -152,11 +152,11 @@ class Engine:
         return self._make_broker(account)
 
     def run_lane(self, lane: Lane) -> None:
-        """As far as it goes now, in this thread."""
+        """Advance the lane as far as possible now, in this thread."""
         run_sync(self.db, self.lane_steps(lane))
 
     def lane_steps(self, lane: Lane) -> Workflow[None]:
-        """As far as it goes now. Drive it for one lane once at a time."""
+        """Advance the lane as far as possible now. Drive one lane at most once at a time."""
         try:
             token = yield from self.leases.acquire(lane)
             while token is not None and (yield from self._advance(lane, token)):
@@ -188,7 +188,7 @@ class Engine:
     def _advance_order(
         self, order: Order, orders: Sequence[Order], lane: Lane, token: int, now: datetime
     ) -> Workflow[bool]:
-        """True if the order moved."""
+        """True if the order's state changed."""
         if order.due_at is not None and order.due_at > now:
             return False
         after = order
@@ -253,7 +253,7 @@ class Engine:
             self.db.engine.dialect.loaded_dbapi.OperationalError,
         ):
             raise
-        except Exception as error:  # nothing was sent: what is sent is decided and committed first
+        except Exception as error:  # nothing was sent: orders are committed before they are sent
             yield from self._undecided.unexpected(task, lane, token, error)
             return None
         return (yield from self._send(task, decided))
@@ -269,7 +269,8 @@ class Engine:
         return order
 
     def _must_wait(self, account_id: int, symbol: Symbol) -> bool:
-        """Must what is to be sent wait for the venue's books? What is traded on paper has them here."""
+        """Must the order wait until the account is reconciled? Paper orders need not: their books are in our
+        database."""
         if not self.host.wait_reason(account_id, symbol):
             return False
         with self.db.read() as conn:
@@ -286,8 +287,8 @@ class Engine:
         fresh: bool,
         without_price: bool,
     ) -> Workflow[Decided]:
-        """A venue is asked before the transaction opens; a broker of our own database within it, and there it
-        fills, too."""
+        """A remote broker is asked before the transaction opens; a broker in our own database within it,
+        where the order also fills."""
         local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
         waits = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
         if waits:
@@ -317,18 +318,18 @@ class Engine:
 
         return (yield Write(work))
 
-    # --- what the venues tell -------------------------------------------------------------------------------
+    # --- broker reports -------------------------------------------------------------------------------------
 
     def collect(self, account_id: int) -> list[Lane]:
-        """News of the account's working orders, and of those that ended a moment ago; the lanes in which
-        something moved."""
+        """Book reports on the account's working and recently ended orders; returns the lanes in which
+        something changed."""
         with self.db.read() as conn:
             account, orders = (
                 account_table.load(conn, account_id),
                 order_table.open_in_account(conn, account_id),
             )
         if account.problem:
-            return []  # a key that was refused is not tried again until its user has changed it
+            return []  # a refused key is not tried again until its user has changed it
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
             o.id: o for o in self.sender.recently_ended(account_id)
         }
@@ -357,7 +358,7 @@ class Engine:
         return list(moved)
 
     def on_stream_report(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
-        """News that a venue tells by itself: booked like any others. The lane in which something moved."""
+        """Book a stream's report like any other. Returns the lane in which something changed."""
         if report.client_order_id in self.sender.sending and _only_arrived(report):
             return None
         with self.db.read() as conn:
@@ -367,7 +368,7 @@ class Engine:
             and FROM_VENUE[report.status] is OrderStatus.WORKING
             and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION)
         ):
-            return None  # a stranger's, or known: that it arrived, the answer to its sending says
+            return None  # another program's order, or nothing new: the answer to sending confirms arrival
         after = yield from self.sender.book_report(order, report)
         if after.status is order.status:
             return None
@@ -375,7 +376,7 @@ class Engine:
         return Lane(account_id, order.symbol)
 
     def open_lanes(self) -> list[Lane]:
-        """Lanes with something to do: a decision to make, an order to send, to look up or to take back."""
+        """Lanes with work: a decision to make, an order to send, look up or cancel."""
         now = self.clock.now()
         with self.db.read() as conn:
             lanes = set(decision_table.open_lanes(conn, now))
@@ -384,8 +385,8 @@ class Engine:
 
 
 def _blocks(order: Order, now: datetime) -> bool:
-    """Must the next signal wait for this order? While it is in doubt, yes; while it is about to fill or to be
-    taken back, too."""
+    """Must the next signal wait for this order? Yes while it is unconfirmed, being cancelled, or about to
+    fill."""
     if order.status is not OrderStatus.WORKING:
         return True
     return order.cancel_requested or (not order.rests and now - order.created_at < SOON)

@@ -1,4 +1,4 @@
-"""The engine's parts, one step of a signal's path each; `bot_engine.Engine` puts them together.
+"""The engine's parts, one for each step of a signal; `bot_engine.Engine` combines them.
 
-intake -> deciding -> sending -> booking, with `lanes` to keep them in turn and `watch` over what is held.
-"""
+intake -> deciding -> sending -> booking; `lanes` keeps each account and symbol in order, `watch` guards open
+positions."""

@@ -1,5 +1,5 @@
-"""What the venue says of an order becomes state, position and profit: in one commit, each fill once, in
-whatever order it comes."""
+"""Turns broker reports into order state, positions and profit: in one commit, each fill once, in any order of
+arrival."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dashtrade.tables import trades as trade_table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
-    """The order as it is now, and whether anything changed."""
+    """The order after booking, and whether anything changed."""
 
     order: Order
     changed: bool
@@ -37,10 +37,10 @@ class Booked:
 def apply_report(
     conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None = None
 ) -> Booked:
-    """Book what is new in the report. A report that is old news, or older than what we know, changes nothing.
+    """Book what is new in the report; an outdated or repeated report changes nothing.
 
-    The caller's order may have moved on meanwhile; then the update finds nothing, and it is read again. A
-    caller in the middle of a transaction may bring the order's bot, which is then written down here."""
+    If the order was changed concurrently, the update matches no row and the order is read again. A caller
+    inside a transaction may pass the order's bot, which is then saved here."""
     account_table.lock_account(conn, order.account_id)
     if broker_held_exits.must_wait(conn, order, report):
         return Booked(order=order, changed=False)
@@ -83,7 +83,7 @@ def _apply(
 
 
 def _books(conn: sa.Connection, order: Order, bot: Bot) -> Books:
-    """Lots are looked at where the order closes some, round trips where one is open."""
+    """Loads lots only if the order closes some, and round trips only if one is open."""
     held = bot.position.quantity
     trip, origin, key = trip_table.latest(conn, order) if held else (None, "", None)
     return Books(
@@ -148,6 +148,6 @@ def _store_fill(conn: sa.Connection, order: Order, booked: BookedFill, now: date
 
 
 def release_bot(conn: sa.Connection, order: Order, bot: Bot | None = None) -> None:
-    """The order ended with nothing new filled: the bot shows what it owns again."""
+    """The order ended with nothing new filled: its bot goes back to the status of what it owns."""
     bot = bot or bot_positions.load(conn, order.bot_id)
     bot_positions.touch(conn, replace(bot, status=resting_status(bot.position)))

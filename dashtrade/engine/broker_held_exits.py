@@ -1,10 +1,10 @@
-"""Exits that the broker holds: orders there that came with an entry, known here from the broker's first
-answer on.
+"""Exits that the broker holds: orders placed there together with an entry, recorded here from the broker's
+first report.
 
-Each is an order of its bot with `parent_id`, named as the broker names it. It gets its row in the commit that
-books the entry's first report: a crash before that leaves the entry unconfirmed, its look-up reports the legs
-again, and so none is ever lost. While they stand, `ExitState.held_by` names the broker; once they are gone
-and something of the position is left, DashTrade manages the exits."""
+Each is an order of its bot with `parent_id`, under the broker's name for it. Its row is written in the commit
+that books the entry's first report: after a crash before that, the entry is unconfirmed and its look-up
+reports the legs again, so none is lost. While the legs are open, `ExitState.held_by` names the broker; once
+they are gone and part of the position remains, DashTrade manages the exits."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from dashtrade.tables import risk_events as risk_event_table
 
 
 def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
-    """News that cannot be booked yet: of an entry whose legs are not told, as they would be lost; of a leg's
-    fill before its entry's, as it would look like a position the other way round. Each is told again."""
+    """Reports that cannot be booked yet: an entry's without its legs, which would be lost; a leg's fill
+    before its entry's, which would look like an opposite position. The broker reports both again."""
     if order.parent_id is not None:
         return (
             report.filled_quantity > order.filled_quantity and order_table.load(conn, order.parent_id).is_open
@@ -69,7 +69,7 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
 
 
 def exits_of(told: tuple[Leg, ...], broker: str) -> OrderExits | None:
-    """The exits that an entry found at the broker was sent with."""
+    """The exits sent with an entry that was found at the broker."""
     if not told:
         return None
     stop = next((leg for leg in told if leg.stop_price is not None), None)
@@ -129,8 +129,8 @@ def _price(leg: Order) -> str:
 
 
 def are_held(conn: sa.Connection, entry: Order) -> bool:
-    """They work from the moment the whole entry is filled; until then, and if one is gone already, DashTrade
-    keeps them."""
+    """The broker's exits work once the whole entry is filled; until then, or if one is already gone,
+    DashTrade manages the exits."""
     if entry.status is not OrderStatus.FILLED or not is_held_by_broker(entry.exits):
         return False
     legs = order_table.legs_of(conn, entry.id)
@@ -138,8 +138,8 @@ def are_held(conn: sa.Connection, entry: Order) -> bool:
 
 
 def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
-    """One exit is gone: so the others go too, wherever the venue does not see to it. What is then left
-    DashTrade keeps."""
+    """One exit ended: cancel the others where the broker does not do so. DashTrade manages the exits of what
+    remains."""
     bot = bot_positions.load(conn, leg.bot_id)
     others = [
         order

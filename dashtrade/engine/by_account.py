@@ -1,8 +1,8 @@
-"""Background jobs per account: one at a time for each, so that a broker that hangs delays only its own.
+"""Background jobs, one at a time per account, so that a slow broker delays only its own account.
 
-In a plain thread pool, enough hanging brokers would block every account. Here a job that exceeds its time
-limit no longer counts against the maximum. Threads are daemons, so that one waiting on a socket does not
-delay the end of the process."""
+In a plain thread pool, enough hanging brokers would block every account. Here a job over its time limit no
+longer counts against the maximum. Threads are daemons, so that one waiting on a socket does not delay the end
+of the process."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from collections.abc import Callable, Hashable
 
 log = logging.getLogger("dashtrade.apart")
 
-# jobs that are within their time; those that hang do not count, as each account has one of them at most
+# jobs within their time limit; hanging jobs do not count, as each account has at most one
 MOST_AT_ONCE = 32
-LIMIT_SECONDS = 10.0  # for one job; then its broker hangs
-STOP_SECONDS = 1.0  # that the end of the process waits for jobs under way
-IDLE_SECONDS = 10.0  # that a thread waits for more to do
+LIMIT_SECONDS = 10.0  # for one job; after that its broker counts as hanging
+STOP_SECONDS = 1.0  # how long the end of the process waits for running jobs
+IDLE_SECONDS = 10.0  # how long a thread waits for more work
 
 Job = Callable[[], object]
 
@@ -26,8 +26,8 @@ class AccountJobs:
     def __init__(self, name: str, most: int = MOST_AT_ONCE) -> None:
         self._name, self._most = name, most
         self._waiting: dict[Hashable, Job] = {}
-        self._started_at: dict[Hashable, float] = {}  # of what runs
-        self._idle, self._starting = 0, 0  # threads that wait, and those that are about to begin
+        self._started_at: dict[Hashable, float] = {}  # of running jobs
+        self._idle, self._starting = 0, 0  # waiting threads, and threads about to start
         self._stopped = False
         self._free = threading.Condition()
 

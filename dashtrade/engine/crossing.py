@@ -1,9 +1,9 @@
-"""Two bots of one account that leave opposite positions at the same moment: what crosses is settled in the
-books.
+"""Two bots of one account that leave opposite positions at the same moment: the matching part is settled
+internally.
 
-One sells what the other buys, at the middle of the market, without an order and without a fee: at the broker
-the two orders would cancel each other out, cost the spread twice, and need a short sale in between. Both are
-bookings like any other: an order each, marked with the other's id, one fill, one commit."""
+One sells what the other buys, at mid price, without an order at the broker and without a fee: there the two
+orders would cancel out, cost the spread twice, and need a short sale in between. Both are booked like any
+other: an order each, marked with the other's id, one fill, one commit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Look = Callable[[PendingDecision], View]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitCandidate:
-    """A decision whose first step gives up a position at market."""
+    """A decision whose first step closes a position at market."""
 
     task: PendingDecision
     view: View
@@ -48,7 +48,7 @@ class ExitCandidate:
 
 
 def exit_candidate(task: PendingDecision, view: View, approved: Approved) -> ExitCandidate | None:
-    """Only at a price that the market makes at this moment."""
+    """None without a live bid and ask."""
     step = approved.steps[0]
     priced = view.market_open and not view.quote.note
     return (
@@ -61,12 +61,12 @@ def exit_candidate(task: PendingDecision, view: View, approved: Approved) -> Exi
 def counterpart(
     conn: sa.Connection, one: ExitCandidate, signal_of: Callable[[str], Signal], look: Look, now: datetime
 ) -> ExitCandidate | None:
-    """The first decision of another bot that waits in the same lane and leaves the other way."""
+    """The first decision of another bot that waits in the same lane and closes in the opposite direction."""
     lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
     for task in decision_table.due_in_lane(conn, lane, now):
         if task.bot_id in seen:
             continue
-        seen.add(task.bot_id)  # a bot's later decisions wait for its first
+        seen.add(task.bot_id)  # only a bot's first decision may be taken; the later ones wait for it
         if task.held_until is not None and task.held_until > now:
             continue
         view = look(task)
@@ -84,7 +84,7 @@ def counterpart(
 
 
 def settle(conn: sa.Connection, orders: Sequence[Order], price: Decimal, now: datetime) -> None:
-    """Book both. Their rows stand already, as orders that work."""
+    """Book both; their rows exist already, as working orders."""
     for order in orders:
         fill = BrokerFill(
             id=f"crossed-{order.id}",

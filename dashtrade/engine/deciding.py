@@ -1,5 +1,5 @@
-"""One decision: look at everything under the account's lock, decide, and write down decision and orders in
-one commit."""
+"""One decision: load everything under the account's lock, decide, and store decision and orders in one
+commit."""
 
 from __future__ import annotations
 
@@ -36,34 +36,34 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.decisions import PendingDecision
 
-# fills an order in this very transaction, and writes down its bot
+# fills an order in this same transaction, and saves its bot
 CarryOut = Callable[[sa.Connection, Order, Bot], Order]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketSnapshot:
-    """What the outside world says, asked for before the transaction opens."""
+    """The broker's data for a decision, fetched before the transaction opens."""
 
     quote: Quote
     account: AccountState
     rules: Rules
     capabilities: Capabilities
     open: bool
-    simulated: bool  # a live account that was asked on paper
-    on_paper: bool  # asked of the built-in paper broker
-    from_cache: bool  # some of it was asked for a moment ago, for another decision
+    simulated: bool  # a live account, here traded on paper
+    on_paper: bool  # data of the built-in paper broker
+    from_cache: bool  # part of it was cached for another decision
     opens_at: datetime | None = None
 
 
 class StaleSnapshot(Exception):
-    """What was kept speaks against it. Money may have come free meanwhile, so it is asked for anew and
-    decided again."""
+    """The decision failed on cached data. Funds may have become available since, so the data is fetched again
+    and the decision repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """The order to send now (already SUBMITTING), or as `carry_out` has left it; and the other signal that
-    was decided with it."""
+    """The order to send now (already SUBMITTING), or as `carry_out` left it; and the other signal decided
+    with it."""
 
     order: Order | None = None
     other_signal_id: str = ""
@@ -77,7 +77,7 @@ def decide_one(
     now: datetime,
     carry_out: CarryOut | None = None,
 ) -> Decided:
-    """Decides, and writes it down."""
+    """Decide and store the result."""
     account_table.lock_account(conn, task.account_id)
     signal, view = signal_of(task.signal_id), load_view(conn, task, market, now)
     bot = view.bot
@@ -116,14 +116,15 @@ def decide_one(
 
 
 def _may_differ(decision: Decision) -> bool:
-    """With what the broker says now: it was refused or put off, or entered for less than asked."""
+    """Could fresh data change the result? Yes if it was refused, deferred, or entered for less than
+    requested."""
     if isinstance(decision, Approved):
         return not all(check.ok for check in decision.checks)
     return isinstance(decision, Refused | Defer)
 
 
 def _notify_other_bots(conn: sa.Connection, view: View, wait: CancelFirst, now: datetime) -> None:
-    """An order of another bot is cancelled for this one's exit: its user has to know, as nobody sends it
+    """Another bot's order is cancelled for this exit: its user is notified, as the order is not sent
     again."""
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
     for order in (by_id[name] for name in wait.order_ids if name in by_id):
@@ -147,7 +148,7 @@ def _notify_other_bots(conn: sa.Connection, view: View, wait: CancelFirst, now: 
 
 
 def load_view(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot, now: datetime) -> View:
-    """All that is known at this moment. Reads alone: a dry run looks through the same eyes."""
+    """Everything the decision depends on. Read-only: a dry run uses it too."""
     bot, account_problem = (
         bot_positions.load(conn, task.bot_id),
         account_table.problem(conn, task.account_id, simulated=market.simulated),
@@ -194,7 +195,7 @@ def _finish(
     now: datetime,
     counterfactual: Reason = NO_REASON,
 ) -> None:
-    """Decided and done, with nothing to send."""
+    """A decision with nothing to send."""
     if decision_table.decided(
         conn,
         task.id,
@@ -240,8 +241,7 @@ def _store_decision(
     how: list[Reason],
     now: datetime,
 ) -> Bot | None:
-    """The decision and its orders are written down; the bot as it is to be written. None: it was decided
-    already, by whoever has the orders."""
+    """Store the decision and its orders; return the bot to save. None if another worker decided it first."""
     if not decision_table.decided(
         conn,
         task.id,
@@ -268,8 +268,8 @@ def _store_decision(
 
 
 def _orders(task: PendingDecision, view: View, steps: Sequence[Step]) -> tuple[list[Order], list[Reason]]:
-    """One for each step, the first to be sent now; that one in two parts where it would take the account from
-    long to short."""
+    """One order per step, the first to be sent now; it is split where it would take the account from long to
+    short."""
     orders = [
         _order(
             task,
@@ -303,12 +303,11 @@ def _rest(side: OrderSide, quantity: Decimal) -> Reason:
 def _cross(
     conn: sa.Connection, one: crossing.ExitCandidate, other: crossing.ExitCandidate, now: datetime
 ) -> None:
-    """What both give up is settled between them; what one has left of it, and what follows, is sent as
-    ever."""
+    """Settle the matching part of both internally; what remains, and what follows, is sent as usual."""
     quantity, price = min(one.quantity, other.quantity), one.view.quote.mid
     names = {each.task.id: client_order_id(each.task.signal_id, each.task.bot_id, 0) for each in (one, other)}
     booked: list[Order] = []
-    # one order of locks for everybody
+    # a fixed lock order prevents deadlocks
     for each, partner in sorted(((one, other), (other, one)), key=lambda pair: pair[0].task.signal_id):
         exit_, *later = each.approved.steps
         left = exit_.quantity - quantity
@@ -333,7 +332,7 @@ def _cross(
         ]
         bot = _store_decision(conn, each.task, each.view, each.approved, orders, how, now)
         if bot is None:
-            raise StaleSnapshot  # decided meanwhile: all of this is undone, and looked at again
+            raise StaleSnapshot  # decided by another worker: roll all of this back and retry
         bot_positions.touch(conn, bot)
         booked.append(orders[0])
     crossing.settle(conn, booked, price, now)

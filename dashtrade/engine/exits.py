@@ -1,9 +1,9 @@
 """Exits that DashTrade manages, from the moment they are triggered until their part of the position is
 closed.
 
-A triggered exit becomes a signal like any other, written in one transaction with the bot's record of it
-(`ExitState.triggered`). The watch follows that record: what the broker refused is asked for again after
-growing waits, its user is told, and no crash forgets it, as the record is in the database."""
+A triggered exit becomes a signal like any other, stored in one transaction with the bot's record of it
+(`ExitState.triggered`). The watch follows that record: it retries what the broker refused with growing delays
+and notifies the user. The record is in the database, so no crash loses it."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
 
 
 def move_stop(conn: sa.Connection, seen: Bot, moved: ExitState) -> list[Lane]:
-    """A trailing stop advances, unless the exits were changed meanwhile."""
+    """Advance a trailing stop, unless the exits were changed meanwhile."""
     return _if_unchanged(conn, seen, lambda bot: _set(conn, bot, moved))
 
 
 def _send_signal(
     conn: sa.Connection, bot: Bot, exits: ExitState, triggered: TriggeredExit, now: datetime
 ) -> Receipt | None:
-    """One try: the signal, and the record of it."""
+    """One attempt: the signal, and its record."""
     signal = closing(bot, f"{triggered.kind}-{new_id(now)}")
     if triggered.quantity is not None:
         signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=triggered.quantity))
@@ -105,8 +105,7 @@ def _set(conn: sa.Connection, bot: Bot, exits: ExitState | None) -> None:
 
 
 def closing(bot: Bot, key: str) -> Signal:
-    """Close all that the bot owns, asked for by DashTrade itself. The key makes it one signal, however often
-    it is asked for."""
+    """Close all that the bot owns, on DashTrade's own request. The key makes repeated requests one signal."""
     return Signal(
         action=Action.CLOSE,
         symbol=bot.symbol,
@@ -137,7 +136,7 @@ def ask_to_close(
     return answer if isinstance(answer, Receipt) else None
 
 
-# --- an exit under way --------------------------------------------------------------------------------------
+# --- a triggered exit ---------------------------------------------------------------------------------------
 
 
 def follow(db: Database, bot: Bot, triggered: TriggeredExit, now: datetime) -> list[Lane]:
@@ -170,7 +169,7 @@ def _unfilled_too_long(triggered: TriggeredExit, status: str, now: datetime) -> 
 
 
 def _if_unchanged(conn: sa.Connection, seen: Bot, work: Callable[[Bot], list[Lane] | None]) -> list[Lane]:
-    """Under the account's lock, and only if the position's exits are still as they were seen."""
+    """Under the account's lock, and only if the position's exits have not changed since they were read."""
     account_table.lock_account(conn, seen.account_id)
     bot = bot_positions.load(conn, seen.id)
     return work(bot) or [] if bot.position.quantity and bot.exits == seen.exits else []
@@ -182,8 +181,8 @@ def _under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:
 
 
 def _finish(conn: sa.Connection, bot: Bot) -> None:
-    """All of the position was to be closed and something is left: less than can be ordered, so without
-    exits."""
+    """The whole position was to be closed and something remains: less than can be ordered, so its exits
+    end."""
     exits, triggered = _under_way(bot)
     _set(conn, bot, None if triggered.quantity is None else done(exits, bot.position, triggered.kind))
 
@@ -231,8 +230,8 @@ def _skip(conn: sa.Connection, bot: Bot, why: Reason, now: datetime) -> None:
 
 
 def _tell_unfilled(conn: sa.Connection, bot: Bot, now: datetime) -> None:
-    """The user set the limit, so nothing is sold below it; but they have to know that they still own the
-    position."""
+    """The user set the limit, so nothing is sold below it; the notice says that the position is still
+    open."""
     exits, triggered = _under_way(bot)
     _set(conn, bot, replace(exits, triggered=replace(triggered, notified=True)))
     message_table.notify(

@@ -1,4 +1,4 @@
-"""What an account should hold by our books at one moment: the side of a comparison that we know."""
+"""What an account should hold by DashTrade's own books at one moment: one side of the reconciliation."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from dashtrade.tables import drifts as table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.drifts import State
 
-MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order that has stood longer than this rests
+MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order working longer than this is a resting order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedPositions:
-    """What we think there is, at one moment."""
+    """The positions expected at one moment."""
 
     ours: dict[str, Decimal]
     cost: dict[str, Decimal]
-    bots: dict[str, Symbol]  # what living bots trade: asset, and how it is written
+    bots: dict[str, Symbol]  # asset -> symbol as traded, of active bots
     orders: dict[str, tuple[Any, ...]]
     in_flight: frozenset[str]  # assets with an order that may fill at any moment
     outside: dict[str, Decimal]
@@ -40,7 +40,7 @@ class ExpectedPositions:
         )
 
     def symbol_of(self, asset: str) -> Symbol:
-        """As a difference on record has it, or as the asset's name reads."""
+        """The symbol of a recorded difference, else the one the asset's name stands for."""
         drift = self.drifts.get(asset)
         if drift is not None:
             return drift.symbol
@@ -69,8 +69,7 @@ def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositio
 
 
 def _may_fill_soon(order: Order, now: datetime) -> bool:
-    """May a fill of it be on its way to us? A resting order is asked after just before; one not sent is
-    nowhere yet."""
+    """Could a fill be on its way? Resting orders were polled just before, and unsent orders cannot fill."""
     if order.status in UNCONFIRMED:
         return True
     return (

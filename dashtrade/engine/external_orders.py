@@ -1,8 +1,8 @@
-"""What is booked to a bot without having been decided here: an order found at the venue, a trade that its
-user made by hand.
+"""Orders booked to a bot that DashTrade did not decide: an order found at the broker, a trade that its user
+made by hand.
 
-It gets the rows that a decided order has (signal, decision, order), so that one way of booking, one story and
-one history serve it too."""
+Each gets the rows of a decided order (signal, decision, order), so that booking and history work the same
+way."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from dashtrade.tables import signals as signal_table
 
 
 def signal_id_of(order_id: str, at: datetime) -> str:
-    """Made of the order it stands for, so that there is one, however often that is found. Sorts by time as
-    all of them do."""
+    """Derived from the order, so that repeated discoveries give one signal. Sorts by time like every signal
+    id."""
     return f"{int(at.timestamp() * 1000):012x}{sha256(order_id)[:20]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalOrder:
-    """What was traded, with the id that stands for it here."""
+    """What was traded, with its id in DashTrade."""
 
     id: str
     side: OrderSide
@@ -56,7 +56,7 @@ class ExternalOrder:
     broker_order_id: str | None = None
     step: int = 0
     final: bool = True
-    exits: OrderExits | None = None  # that the broker holds for it
+    exits: OrderExits | None = None  # held by the broker for this order
 
 
 def add_signal(
@@ -67,7 +67,7 @@ def add_signal(
     origin: Origin,
     refused: Reason = NO_REASON,
 ) -> str:
-    """The signal there would have been. Without a bot it is refused, and says why."""
+    """The signal the order would have had. Without a bot it is refused, with the reason."""
     at, side, symbol = external.at, str(external.side), external.symbol
     signal_id = signal_id_of(external.id, at)
     raw = json.dumps(
@@ -115,7 +115,7 @@ def enter(
     why: Reason,
     now: datetime,
 ) -> Order:
-    """The order as one that works, under a decision that is made with it."""
+    """Store the order as working, under a decision created with it."""
     order = _working(bot, signal_id, decision_id, external, now)
     decision_table.decided(
         conn,
@@ -172,7 +172,7 @@ def _working(bot: Bot, signal_id: str, decision_id: int, external: ExternalOrder
 
 
 def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decimal, now: datetime) -> Order:
-    """The bot did it, says its user: the difference is bought or sold by the bot at this price."""
+    """The user assigned the difference to the bot: book it as bought or sold by the bot at this price."""
     quantity, order_id = (
         abs(drift.difference),
         sha256(f"adjustment|{drift.id}|{plain(drift.difference)}")[:32],
@@ -198,8 +198,7 @@ def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decima
 
 
 def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
-    """Of everything the bot owns there is `ratio` times as much at a `ratio`th of the price; what it cost
-    stays, to the digit."""
+    """Multiply what the bot owns by `ratio` and divide its price by it; its cost stays exactly the same."""
     for lot in fill_table.held_lots(conn, bot.id):
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)

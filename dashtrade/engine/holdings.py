@@ -1,4 +1,4 @@
-"""What an account holds of a symbol by our books: all its bots, what its user keeps outside of them, a known
+"""What an account holds of a symbol by DashTrade's books: its bots, its user's own holdings, and a known
 difference."""
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def shared(
     drift: Drift | None,
     under_way: Iterable[Order],
 ) -> Shared | None:
-    """As a decision looks at it. None where one order may take the account from long to short, and for
-    coins: nobody is short."""
+    """The account's holdings for a decision. None where one order may take the account from long to short,
+    and for crypto, which cannot be short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
     owned = bot_positions.owned_on(conn, account_id, symbol)
@@ -42,7 +42,7 @@ def shared(
 
 
 def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal | None:
-    """Of coins None: what a venue takes as a fee makes it a little less than what was bought."""
+    """None for crypto: fees taken in the coin leave a little less than was bought."""
     if symbol.is_crypto:
         return None
     owned = bot_positions.owned_on(conn, account_id, symbol)
@@ -51,5 +51,5 @@ def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal
 
 
 def _net(owned: dict[int, Decimal], outside: Decimal, drift: Drift | None) -> Decimal:
-    """Bots' parts, what is outside of them, and a difference that is known: what the broker has."""
+    """Bots, the user's own holdings and a known difference: what the broker should have."""
     return sum(owned.values(), ZERO) + outside + (drift.difference if drift is not None else ZERO)

@@ -1,4 +1,4 @@
-"""The process around an engine, as the engine sees it."""
+"""The process around an engine, as the engine uses it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dashtrade.tables.lanes import Lane
 
 
 class Host:
-    """A process on its own: it stores alerts itself, may send at once, and has nobody to tell."""
+    """A stand-alone process: stores alerts itself, may send at once, and notifies no other process."""
 
     def store(self, alert: Alert) -> Accepted | None:
-        """In another process, which holds the database's writer. None: not stored there."""
+        """Store in the process that holds the database's writer. None: not stored there."""
         return None
 
     def wake(self, lane: Lane, signal_id: str) -> None:
-        """There is work in the lane. A worker finds it anyway; told, it begins at once."""
+        """There is work in the lane. A worker finds it on its next pass; this makes it start at once."""
 
     def changed(self, signal_id: str) -> None:
-        """Something came of a signal."""
+        """The outcome of a signal changed."""
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> str:
-        """Why nothing new may be sent there yet; empty: it may be sent."""
+        """Why nothing new may be sent there yet; empty if it may."""
         return ""

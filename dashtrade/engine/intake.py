@@ -1,4 +1,4 @@
-"""From somebody's words to a durable signal: exactly one, however often it is sent."""
+"""From an alert to a stored signal: exactly one, however often the alert is sent."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import signals as table
 from dashtrade.tables import storage
 
-RESEND_WINDOW = timedelta(seconds=30)  # TradingView repeats at 5, 10 and 15 s, each with 3 s to answer
+RESEND_WINDOW = timedelta(seconds=30)  # TradingView repeats at 5, 10 and 15 s, each with a 3 s time-out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """It is durable: it will be decided once for each of these bots."""
+    """The signal is stored and will be decided once for each of these bots."""
 
     signal_id: str
     duplicate: bool
@@ -39,7 +39,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoBot:
-    """Nobody listens for this; it is recorded so that its user can see it."""
+    """No bot matches; recorded so that its user can see it."""
 
     signal_id: str
     message: str
@@ -48,7 +48,7 @@ class NoBot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """The same id was used before for something else."""
+    """The id was used before with other content."""
 
     signal_id: str
     message: str
@@ -58,25 +58,24 @@ Accepted = Receipt | NoBot | Conflict
 
 
 class StorageFull(Exception):
-    """Its user has stored as much as a user may, and it leads out of nothing. Nothing of it is kept."""
+    """The user's storage quota is used up, and the alert is no exit. Nothing of it is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What came in, as it is handed to whoever makes it durable. It has its id already, so that two tries are
-    one signal."""
+    """An alert to store. Its id is fixed beforehand, so that two attempts are one signal."""
 
     id: str
     owner: int
     signal: Signal
-    content: str  # what tells a repeat from a new alert
+    content: str  # tells a repeat from a new alert
     raw: str
     origin: Origin
     sender: str
     received_at: datetime
     max_age: timedelta | None
-    followed: bool  # its sender waits for what comes of it
-    # bytes that may be stored of its owner; None for DashTrade's own and for a user's own hand
+    followed: bool  # its sender waits for the outcome
+    # bytes that may be stored for its owner; None for DashTrade's own signals and a user's manual ones
     room: int | None = None
 
     def store(self, conn: sa.Connection) -> Accepted:
@@ -84,26 +83,26 @@ class Alert:
 
 
 def signal_json(signal: Signal) -> str:
-    """DashTrade's own signals as text: what others send as a body."""
+    """DashTrade's own signal as text, in place of an alert's body."""
     return json.dumps(to_json(signal), ensure_ascii=False, sort_keys=True)
 
 
 def signal_of(stored: Any) -> Signal:
-    """As it was read when it came; a record that is older than that column is read again."""
+    """As parsed on arrival; records older than that column are parsed again."""
     if stored.reading is not None:
         return from_json(Signal, stored.reading)
     return parse(stored.raw.encode()).signal
 
 
 def accept(conn: sa.Connection, alert: Alert) -> Accepted:
-    """One transaction: recognise a repeat, find the bots, store the signal with a decision to make for each
-    of them."""
+    """One transaction: recognise a repeat, find the bots, store the signal with a pending decision for
+    each."""
     owner, signal, now = alert.owner, alert.signal, alert.received_at
     row = _row(alert)
     table.lock_key(conn, f"{owner}|{row['dedupe_key']}")
     before = table.repeat_of(conn, owner, row["dedupe_key"])
     if before is not None and before.id == alert.id:
-        return Receipt(signal_id=before.id, duplicate=False)  # our own first try, whose answer got lost
+        return Receipt(signal_id=before.id, duplicate=False)  # our own first attempt, whose answer was lost
     if before is not None and (signal.key is not None or now - before.received_at <= RESEND_WINDOW):
         return _repeated(conn, alert, before, row["body_hash"])
     listeners = listeners_of(conn, owner, signal)
@@ -163,8 +162,8 @@ def _row(alert: Alert) -> dict[str, Any]:
 
 
 def exits_count(conn: sa.Connection, owner: int, signal: Signal) -> int:
-    """How many bots it leads out of something: a position, an order, an entry that waits. 0: it is no exit,
-    or there is nothing to leave. A buy is the way out of a short, and a sell of a long."""
+    """For how many bots this is an exit: from a position, a working order, or a waiting entry. 0: no exit, or
+    nothing to exit. A buy exits a short, a sell a long."""
     listeners = listeners_of(conn, owner, signal)
     found = (
         []
@@ -183,7 +182,8 @@ def exits_count(conn: sa.Connection, owner: int, signal: Signal) -> int:
 def record_refusal(
     conn: sa.Connection, owner: int, *, raw: str, why: str, sender: str, now: datetime, room: int
 ) -> str:
-    """What could not be read is kept too: the one who sent it is a machine, its user looks here."""
+    """Store a body that could not be parsed: its sender is a machine, so the user looks for the error
+    here."""
     signal_id = new_id(now)
     if storage.add(conn, owner, storage.of_alert(raw, 0)) > room:
         raise StorageFull
@@ -213,8 +213,8 @@ def record_refusal(
 
 
 def _dedupe_key(signal: Signal, content: str) -> str:
-    """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); else the content
-    itself is the id."""
+    """A sender's id counts per symbol, timeframe and named bot (people send `{{timenow}}`); without an id,
+    the content is the key."""
     if signal.key is None:
         return f"body:{sha256(content)}"
     return f"id:{signal.symbol}|{signal.timeframe or ''}|{signal.bot or ''}|{signal.key}"
@@ -226,7 +226,7 @@ def expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime
 
 
 def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] | Reason:
-    """The bots it is for, or why there are none."""
+    """The bots the signal is for, or why there are none."""
     shown = signal.symbol.short
     if signal.bot is not None:
         return _named(bot_table.all_with_names(conn, owner), signal)

@@ -1,7 +1,7 @@
 """Leases on lanes (account and symbol), shared by all workers through the database.
 
-In one process a lane's work never runs twice at once; between processes the lease keeps them apart. A worker
-that was stopped past its lease finds its token outdated at its next write, which is then refused."""
+Within a process a lane never runs twice at once; between processes the lease keeps them apart. A worker that
+stalled past its lease has an outdated token, so its next write is refused."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class LaneLost(Exception):
 class Leases:
     def __init__(self, db: Database, owner: str, ttl: float = LEASE_SECONDS) -> None:
         self.db, self.owner, self.ttl = db, owner, ttl
-        # token, and the time just before the claim: the lease counts from there
+        # token, and the time just before the claim, from which the lease counts
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
     def acquire(self, lane: Lane) -> Workflow[int | None]:
-        """The lane's token, claimed now if need be; None while another worker has it."""
+        """The lane's token, claimed now if necessary; None while another worker has it."""
         held = self._held.get(lane)
         if held is not None and self.fresh(lane):
             return held[0]
         asked = time.monotonic()
         try:
             token = yield Write(lambda conn: lane_table.claim(conn, lane, self.owner, self.ttl))
-        except sa.exc.IntegrityError:  # two claimed a new lane at once, and the other was first
+        except sa.exc.IntegrityError:  # another worker claimed the new lane first
             return None
         with self._lock:
             if token is None:
@@ -60,7 +60,7 @@ class Leases:
             self._held.pop(lane, None)
 
     def renew(self) -> None:
-        """Called every third of a lease. A lease not renewed in time has expired, and is claimed again when
+        """Called every third of a lease. A lease not renewed in time expires, and is claimed again when
         needed."""
         asked = time.monotonic()
         with self._lock:

@@ -1,5 +1,5 @@
 """Account, price and rules for a decision, fetched before its transaction opens: from a remote broker in
-parallel, and cached for a moment.
+parallel, and cached briefly.
 
 With a broker 50 ms away, each order would otherwise cost three round trips, and three of the 200 requests a
 minute that it allows. The account is cached for some seconds: a decision that fails because of it is made
@@ -42,7 +42,7 @@ class _SymbolState:
 
 @dataclass(slots=True)
 class _CachedAnswers:
-    """Of one account: answers with the time they were requested, and what is being refreshed."""
+    """One account's answers with their request times, and what is being refreshed."""
 
     account: tuple[datetime, AccountState] | None = None
     symbols: dict[Symbol, tuple[datetime, _SymbolState]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Snapshots:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._by_broker: WeakKeyDictionary[Broker, _CachedAnswers] = WeakKeyDictionary()
-        # starts its threads with the first remote account
+        # its threads start with the first remote account
         self._pool = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="ask")
 
     def local(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
@@ -107,7 +107,7 @@ class Snapshots:
         return _market(broker, symbol_state, account, simulated=simulated, from_cache=known)
 
     def without_price(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
-        """For an exit where no price is available: it needs one only for its description and rounding."""
+        """For an exit without a price: the price is needed only for its description and rounding."""
         cached = self._by_broker.setdefault(broker, _CachedAnswers())
         account = self._read_account(cached, broker)
         try:
@@ -150,8 +150,7 @@ class Snapshots:
         return symbol_state
 
     def _refresh_early(self, cached: _CachedAnswers, what: Symbol | None, ask: Callable[[], object]) -> None:
-        """Refresh in the background what is about to expire, so that a burst of alerts does not wait for
-        it."""
+        """Refresh in the background what is about to expire, so that a burst of alerts does not wait."""
         if what in cached.refreshing:
             return
         cached.refreshing.add(what)

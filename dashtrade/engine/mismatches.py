@@ -1,4 +1,4 @@
-"""A difference between the broker's books and ours, written down: opened, its figures moved, ended."""
+"""Records differences between the broker's books and ours: opened, updated, ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger("dashtrade.reconcile")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MismatchFinding:
-    """A difference that was seen twice, or its end."""
+    """A difference seen twice, or its end."""
 
     asset: str
     symbol: Symbol
@@ -40,7 +40,7 @@ class MismatchFinding:
 def finding_of(
     asset: str, expected: ExpectedPositions, theirs: Decimal, position: BrokerPosition | None
 ) -> MismatchFinding:
-    """What the broker says of an asset, beside what we expect of it."""
+    """The broker's figure for an asset beside the expected one."""
     symbol = expected.bots.get(asset) or (position.symbol if position else expected.symbol_of(asset))
     return MismatchFinding(
         asset=asset,
@@ -58,7 +58,7 @@ def write_down(
     findings: Sequence[MismatchFinding],
     now: datetime,
 ) -> None:
-    """Open a drift, move its figures, or end it: unless something was booked since it was looked at."""
+    """Open, update or end a drift, unless something was booked since the comparison."""
     account_table.lock_account(conn, account.id)
     owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
     kept, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
@@ -116,7 +116,7 @@ def _open(conn: sa.Connection, account: Account, asset: str, figures: dict[str, 
 
 
 def _end(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
-    """A frozen symbol stays frozen until its user says otherwise."""
+    """A frozen symbol stays frozen until its user resolves it."""
     if drift.status is DriftStatus.FROZEN:
         table.change(
             conn, drift.id, detail=f"{drift.detail} Since then the positions match again.", **figures

@@ -71,7 +71,7 @@ class OrderRecovery:
         return changed
 
     def _mark_sent(self, order: Order, conn: sa.Connection) -> bool:
-        """It was about to be sent when the backup was made, and was sent since: to be looked up, never sent
+        """The backup has the order as about to be sent, and it was sent later: look it up, never send it
         again."""
         now = self.clock.now()
         account_table.lock_account(conn, order.account_id)
@@ -163,8 +163,8 @@ class OrderRecovery:
     def _record_orphan(
         self, conn: sa.Connection, account: Account, found: FoundOrder, report: OrderReport
     ) -> None:
-        """It carries an id of ours, and its bot is gone. Recorded and told once; what it did to the position
-        shows as a drift."""
+        """The order has a DashTrade id, but its bot is gone. Recorded and reported once; its effect on the
+        position shows as a drift."""
         external, bot_id = _external(found), bot_of_order(found.client_order_id) or 0
         signal_id = external_orders.signal_id_of(external.id, external.at)
         if signal_table.get(conn, account.user_id, signal_id) is not None:
@@ -202,7 +202,7 @@ def _external(found: FoundOrder) -> ExternalOrder:
 
 
 def _bot_of(conn: sa.Connection, account: Account, found: FoundOrder) -> Bot | None:
-    """The bot the order's id names, if it can have placed it."""
+    """The bot named by the order's id, if that bot can have placed it."""
     bot_id = bot_of_order(found.client_order_id)
     try:
         bot = bot_positions.load(conn, bot_id or 0)

@@ -1,5 +1,4 @@
-"""What of an order goes to its broker: the request, and no more of it than leaves the account on one side of
-zero."""
+"""The request for an order: no more of it than leaves the account on one side of zero."""
 
 from __future__ import annotations
 
@@ -39,7 +38,7 @@ def request_of(order: Order, account_holds: Decimal | None = None) -> OrderReque
 
 
 def held_by_our_books(db: Database, order: Order, broker: Broker) -> Decimal | None:
-    """What a way out is held against: bots' parts and what is outside of them, not the net alone."""
+    """The size available to an exit: bots' positions and the user's own holdings, not just the net."""
     if not order.effect.reduces or broker.capabilities.crosses_zero:
         return None
     with db.read() as conn:
@@ -47,8 +46,8 @@ def held_by_our_books(db: Database, order: Order, broker: Broker) -> Decimal | N
 
 
 def part_to_send(conn: sa.Connection, order: Order, can: Capabilities, now: datetime) -> Order:
-    """What would take the account from long to short goes in two parts; the second is held against what it
-    holds by then."""
+    """An order from long to short is sent in two parts; the second is checked against the account's holdings
+    at that time."""
     net = None if can.crosses_zero else holdings.account_net(conn, order.account_id, order.symbol)
     if net is None:
         return order

@@ -1,5 +1,5 @@
-"""Each change of an order's state on its way to the broker, as it is written down: the order, a line of its
-story, and what follows for its decision, its bot and its user. `Sender` says when."""
+"""Stores each change of an order's state on its way to the broker: the order, its event, and the effects on
+its decision, bot and user. `Sender` decides when."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OrderStates:
         )
 
     def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Workflow[Order]:
-        """Under the lane's lease: the writes of a worker that lost it are refused."""
+        """Under the lane's lease: writes of a worker that lost the lane are refused."""
 
         def work(conn: sa.Connection) -> Order:
             self.leases.check(conn, lane, token)
@@ -56,7 +56,7 @@ class OrderStates:
         )
 
     def unconfirmed(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Workflow[Order]:
-        """It may be there, by this try or an earlier one: to be looked up."""
+        """An attempt, this one or an earlier one, may have arrived: the order must be looked up."""
         due = self.clock.now() + after
         return (
             yield Write(
@@ -65,7 +65,7 @@ class OrderStates:
         )
 
     def move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
-        """From the state the caller knows to another; if a report came in meanwhile, that knows better."""
+        """Change the state the caller knows; if a report arrived meanwhile, the report's state stays."""
         account_table.lock_account(conn, order.account_id)
         now, current = self.clock.now(), order_table.load(conn, order.id)
         if (current.status, current.sends) != (order.status, order.sends):
@@ -73,8 +73,7 @@ class OrderStates:
         return self.write(conn, current, replace(current, updated_at=now, **values), now)
 
     def write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
-        """The order as it now is, a line for its story, and what follows for its decision, its bot and its
-        user."""
+        """Store the order, an event, and the effects on its decision, bot and user."""
         check_transition(before.status, order.status)
         order_table.update(conn, before, order)
         if (before.status, before.reason) != (order.status, order.reason):

@@ -18,7 +18,7 @@ REPEAT_AFTER, REPEAT_MOST = timedelta(minutes=5), timedelta(hours=4)  # doubled 
 
 
 def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
-    """How long to wait after so many failures in a row: twice as long each time."""
+    """The delay after this many consecutive failures, doubled each time."""
     return min(first * 2 ** min(max(tries - 1, 0), 20), most)
 
 

@@ -1,8 +1,7 @@
-"""Protections and the closed market, as a decision meets them: what has to be read before it, what is written
-after it.
+"""Protections and market hours around a decision: what is read before it, what is written after it.
 
-What a protection looks at is read under the account's lock, and only where one that needs it watches; a lock
-that fires is written in the transaction of the decision that it refused, with its event and its message."""
+What a protection needs is read under the account's lock, and only where one is active; a triggered lock is
+stored in the transaction of the decision that it refused, with its event and message."""
 
 from __future__ import annotations
 
@@ -41,12 +40,12 @@ _ALWAYS = {
 
 
 def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestrictions, tuple[Guard, ...]]:
-    """What stands over the bot, in one statement where nothing watches it; and the protections with what they
-    need to know."""
+    """The bot's restrictions, in one statement where no protection is active; else also the protections'
+    data."""
     restrictions = table.restrictions_on(conn, bot, now)
     if not restrictions.watching:
         return restrictions, tuple(_ALWAYS.values())
-    # two accounts decide side by side: what counts them together, in turn
+    # serialise decisions of two accounts that one protection counts together
     if any(one.scope is Scope.USER for one in restrictions.watching):
         signal_table.lock_key(conn, f"protections|{bot.user_id}")
         restrictions = table.restrictions_on(conn, bot, now)
@@ -56,7 +55,7 @@ def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestric
 def _guards(
     conn: sa.Connection, bot: Bot, restrictions: table.BotRestrictions, now: datetime
 ) -> tuple[Guard, ...]:
-    """One whose lock holds is not asked again."""
+    """A protection whose lock is active is not evaluated again."""
     locked = {lock.protection_id for lock in restrictions.locks}
     active = [
         (one, domain.read(one.kind, one.scope, one.settings))
@@ -111,7 +110,7 @@ def _minutes_back(rule: domain.Protection) -> int:
 
 
 def _within(found: list[Any], bot: Bot, scope: Scope) -> list[Any]:
-    """Of what was read for the widest scope, the part of this one."""
+    """The part of the widest scope's data that belongs to this one."""
     if scope is Scope.USER:
         return found
     return [
@@ -129,7 +128,7 @@ def _reset_since(
     bot_id: int,
     symbol: Symbol | None,
 ) -> bool:
-    """Was the lock that this led to, or could have, taken off since? Then it no longer counts."""
+    """Was the lock that this led to, or could have, lifted since? Then it no longer counts."""
     keys = [
         (one.id, one.scope, one.scope_id, None),
         (one.id, one.scope, one.scope_id, symbol),
@@ -141,8 +140,7 @@ def _reset_since(
 def entries_waiting_for_open(
     conn: sa.Connection, task: decision_table.PendingDecision, now: datetime
 ) -> tuple[WaitingEntry, ...]:
-    """Entries of the bot that wait for the market to open. Of coins, whose markets do not close, there are
-    none."""
+    """The bot's entries that wait for the market to open. None for crypto, whose markets do not close."""
     if task.symbol.is_crypto:
         return ()
     found = decision_table.waiting_for_open(conn, task, now)
@@ -160,7 +158,7 @@ def entries_waiting_for_open(
 def put_locks(
     conn: sa.Connection, bot: Bot, checks: tuple[Check, ...], signal_id: str, now: datetime
 ) -> None:
-    """What fired becomes a lock, an event and a message, where it is what stopped the entry."""
+    """Store the lock, event and message of a triggered protection, where it is what stopped the entry."""
     failed = next((check for check in checks if not check.ok), None)
     for fired in failed.fired if failed else ():
         if fired.lock.lasts(now) and fired.guard.id:
@@ -219,7 +217,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: ProtectionLock, signal_id: s
 def defer_entry(
     conn: sa.Connection, bot: Bot, task: decision_table.PendingDecision, deferral: Defer, now: datetime
 ) -> None:
-    """Not now. Its user is told once, however often it has to wait."""
+    """Defer the entry. Its user is notified once, however often it is deferred."""
     if deferral.entry:
         decision_table.wait_for_open(conn, task.id, until=deferral.until, reason=deferral.reason)
     else:
@@ -236,7 +234,7 @@ def defer_entry(
 
 
 def supersede(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
-    """A later word counts instead of entries that were waiting for the open."""
+    """A later signal replaces entries that were waiting for the open."""
     why = Reason(Code.SUPERSEDED)
     for one in waiting:
         if decision_table.decided(

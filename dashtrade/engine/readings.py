@@ -1,7 +1,7 @@
-"""Reading every broker account: so that pages show what is known, with its age, and never wait for a broker.
+"""Reads every broker account, so that pages show known figures with their age and never wait for a broker.
 
-Each account is read by itself. One whose broker hangs or is away costs a thread and nobody's time; it is
-asked less and less often, and again at once when something of it changes."""
+Accounts are read independently. One whose broker hangs or is unreachable costs only a thread; it is read less
+and less often, and at once when something of it changes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from dashtrade.tables.readings import AccountReading
 
 log = logging.getLogger("dashtrade.readings")
 
-# while something is held or somebody looks; otherwise
+# while something is held or a page is open; otherwise
 FAST_EVERY, SLOW_EVERY = timedelta(seconds=3), timedelta(seconds=15)
-WRITE_AFTER = timedelta(seconds=10)  # a reading that tells nothing new is written down this seldom
-WATCHED_FOR = timedelta(seconds=45)  # after somebody looked at a page of the account's user
-# between two tries while a broker is away
+WRITE_AFTER = timedelta(seconds=10)  # an unchanged reading is stored this seldom
+WATCHED_FOR = timedelta(seconds=45)  # after a page of the account's user was last opened
+# longest delay between attempts while a broker is unreachable
 AWAY_MOST, WATCHED_MOST = timedelta(seconds=60), timedelta(seconds=20)
-REQUESTS, SHARE = 2, 2  # of one reading; and at most the half of what a broker allows a minute
+REQUESTS, SHARE = 2, 2  # requests per reading; a reading uses at most half of the broker's rate limit
 WHAT = "reading"
 
 
@@ -42,14 +42,14 @@ class _Schedule:
     """When an account is read next."""
 
     stamp: object = None
-    started_at: datetime | None = None  # the latest reading
+    started_at: datetime | None = None  # of the latest reading
     tries: int = 0
-    after: timedelta = timedelta(0)  # that its broker wants to be left alone
-    hangs: bool = False  # the reading under way was given up
+    after: timedelta = timedelta(0)  # how long its broker asked us to wait
+    hangs: bool = False  # the current reading timed out
 
 
 def holdings_of(reading: AccountReading | None) -> object:
-    """What is held, without what it is worth."""
+    """The holdings without their value."""
     if reading is None or reading.read_at is None:
         return None
     return reading.simulated, tuple((p.symbol, p.quantity, p.average_price) for p in reading.positions)
@@ -79,17 +79,17 @@ class Readings:
         self._written: dict[int, datetime] = {}
         self._lock, self._writing, self._stopped = threading.Lock(), threading.Lock(), False
 
-    # --- when -----------------------------------------------------------------------------------------------
+    # --- scheduling -----------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Begin what is due. Waits for nobody."""
+        """Start what is due, without waiting."""
         for account in self.due():
             schedule = self._schedules[account.id]
             if self._jobs.start(account.id, partial(self.read, account)):
                 schedule.started_at, schedule.hangs = self._clock.now(), False
 
     def stop(self) -> None:
-        """Answers that come later are written down no more."""
+        """Answers that arrive later are not stored."""
         self._jobs.stop()
         with self._writing:
             self._stopped = True
@@ -138,15 +138,14 @@ class Readings:
         return max(FAST_EVERY if quick else SLOW_EVERY, least)
 
     def _is_this_workers(self, account_id: int) -> bool:
-        """Of several workers one reads an account: the one that compares it."""
+        """Of several workers, the one that reconciles an account also reads it."""
         return (
             self._db.is_sqlite
             or run_sync(self._db, self._leases.acquire(Lane(account_id, WHOLE_ACCOUNT))) is not None
         )
 
     def _give_up(self, account: Account, schedule: _Schedule) -> None:
-        """A broker that takes the question and never answers: its thread may wait on, its account is told
-        of."""
+        """A broker that never answers: its thread keeps waiting, and the account is marked."""
         if not schedule.hangs and self._jobs.running(account.id) > LIMIT_SECONDS:
             schedule.hangs = True
             self._failed(
@@ -158,7 +157,7 @@ class Readings:
     # --- one account ----------------------------------------------------------------------------------------
 
     def read(self, account: Account) -> None:
-        """May take as long as its broker takes."""
+        """Read one account; may take as long as its broker does."""
         asked = self._clock.now()
         try:
             broker = self._broker_of(account)
@@ -213,7 +212,7 @@ class Readings:
         return (self._latest or {}).get(account_id)
 
     def _store(self, reading: AccountReading) -> None:
-        """Written down when it tells something new, and now and then, so that its age is known."""
+        """Store a reading when it changed, and at intervals so that its age is known."""
         now = self._clock.now()
         with self._lock:
             before = self._last(reading.account_id)
@@ -231,7 +230,7 @@ class Readings:
                 return
             self._written[reading.account_id] = now
         try:
-            with self._writing:  # by one thread at a time, so that none writes to a database that is closed
+            with self._writing:  # one thread at a time, so that none writes to a closed database
                 if not self._stopped:
                     self._db.write(lambda conn: table.put(conn, reading))
         except DatabaseUnavailable as away:

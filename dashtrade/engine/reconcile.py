@@ -1,13 +1,13 @@
-"""Are the venue's books and ours the same? Asked all the time, per account and asset.
+"""Reconciliation: compares the broker's positions with ours, continuously, per account and asset.
 
-What the bots own + what their user keeps outside of them = what the venue says. It is only held against the
-venue where that is provable: nothing of the asset was under way or booked while the venue was asked. And a
-difference counts when it is seen twice with the same figure, some seconds apart, as venues lag behind
-themselves. A venue that does not answer is not flat: nothing is concluded from silence. Until an account was
-compared once since this process began, nothing new is sent there (`gate`): not even a way out, whose size
-would rest on books that may have been changed by hand meanwhile.
+Bots' positions + the user's own holdings = the broker's position. A comparison counts only if it proves
+something: nothing of the asset was in flight or booked during the request. A difference counts when it is
+seen twice with the same figure, some seconds apart, as brokers' figures lag. A broker that does not answer is
+not flat: no conclusion is drawn. Until an account is compared once since this process started, nothing new is
+sent there (`gate`): not even an exit, whose size would rest on books that may have been changed by hand
+meanwhile.
 
-What we think there is stands in `expected_positions`, what is written of a difference in `mismatches`."""
+`expected_positions` has our side, `mismatches` stores the differences."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.reconcile")
 
-# with bots; without; our own paper books
+# with bots; without bots; the built-in paper broker
 RECONCILE_EVERY, RECONCILE_EVERY_WITHOUT_BOTS, RECONCILE_EVERY_ON_PAPER = (
     timedelta(seconds=10),
     timedelta(minutes=1),
     timedelta(minutes=10),
 )
-# until a difference is looked at a second time, and a venue that failed is asked again
+# before a difference is checked again, and before a failed broker is retried
 RECHECK_AFTER = timedelta(seconds=3)
-LONGEST_RETRY = timedelta(seconds=30)  # between two tries while it stays away
-NOTIFY_AFTER = timedelta(seconds=60)  # with a venue that does not answer, until its user is told
-STORE_STATE_EVERY = timedelta(minutes=1)  # how exactly the time of the last comparison is kept
-# the lane of an account as a whole: of several workers one compares it
+LONGEST_RETRY = timedelta(seconds=30)  # between retries while the broker is unreachable
+NOTIFY_AFTER = timedelta(seconds=60)  # of a broker not answering, before its user is notified
+STORE_STATE_EVERY = timedelta(minutes=1)  # precision of the stored time of the last comparison
+# the lane of the whole account: one of several workers reconciles it
 WHOLE_ACCOUNT = Symbol(market="ACCOUNT", base="ALL", quote="")
 
 
@@ -94,16 +94,16 @@ class Reconciler:
         self.outages = outages
         self.order_recovery = OrderRecovery(db, clock, sender)
         self._due_at: dict[int, datetime] = {}
-        self._compared: set[int] = set()  # since this process began
-        # assets that could not be compared at the first look, or differed
+        self._compared: set[int] = set()  # since this process started
+        # assets that could not be compared, or differed, at the first check
         self._unsettled: dict[int, set[str]] = {}
         self._seen: dict[tuple[int, str], tuple[Decimal, datetime]] = {}
         self._last_error: dict[int, str] = {}
 
     def gate(self, account_id: int, symbol: Symbol) -> str:
-        """Why nothing may be sent for the symbol yet; empty when it may. Who trades is compared more often
-        from then on."""
-        if account_id in self._due_at:  # one that was never compared is due at once
+        """Why nothing may be sent for the symbol yet; empty if it may. An account that trades is compared
+        more often from then on."""
+        if account_id in self._due_at:  # an account never compared is due at once
             self._due_at[account_id] = min(self._due_at[account_id], self.clock.now() + RECONCILE_EVERY)
         if account_id not in self._compared:
             why = self._last_error.get(account_id)
@@ -118,13 +118,13 @@ class Reconciler:
         return ""
 
     def recheck_soon(self, account_id: int) -> None:
-        """Its broker answers again: what waits for the comparison need not wait for the next one."""
+        """The account's broker answers again: compare soon, as orders wait for it."""
         if account_id in self._last_error:
             self._due_at[account_id] = self.clock.now()
 
     def due(self) -> list[int]:
-        """Accounts to be compared now. Each process looks until it is sure of each; then, of several, the one
-        that holds its lane."""
+        """Accounts to compare now. Each process compares each account until it is settled; after that only
+        the holder of its lane."""
         now = self.clock.now()
         with self.db.read() as conn:
             every = account_table.active(conn)
@@ -142,10 +142,10 @@ class Reconciler:
         ]
 
     def reconcile(self, account_id: int) -> None:
-        """Compare one account. May take as long as its venue takes."""
+        """Compare one account; may take as long as its broker does."""
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
-        if account.problem or account.simulated:  # what is made up needs no books
+        if account.problem or account.simulated:  # simulated positions need no reconciliation
             return
         broker = self._broker_of(account)
         try:
@@ -164,8 +164,8 @@ class Reconciler:
             self._compare(account, broker, before, self._expected(account), found)
 
     def _recover_orders(self, account: Account, broker: Broker) -> None:
-        """What orders of ours did that we do not know, the positions tell as well: a venue that lists none is
-        no reason not to trade."""
+        """A broker that cannot list orders is no reason not to trade: the positions show unknown orders
+        too."""
         listing = broker.offers.listing
         if listing is None:
             return
@@ -179,7 +179,7 @@ class Reconciler:
             )
 
     def _since(self, account: Account) -> datetime:
-        """Orders of before this were seen to agree. After a restored backup that is the backup's time."""
+        """Orders before this were seen to agree. After a restored backup, that is the backup's time."""
         now = self.clock.now()
         with self.db.read() as conn:
             state = table.state(conn, account.id)
@@ -243,7 +243,7 @@ class Reconciler:
         finding: MismatchFinding,
         now: datetime,
     ) -> MismatchFinding | str:
-        """same | unsure | the finding, if it was seen twice: does it differ from what is on record?"""
+        """same | unsure | the finding, if seen twice: does it differ from the recorded one?"""
         asset, theirs = finding.asset, finding.theirs
         ours, outside, drift = (
             after.ours.get(asset, ZERO),
@@ -277,8 +277,7 @@ class Reconciler:
         return "unsure"
 
     def _dust(self, broker: Broker, symbol: Symbol, ours: Decimal, difference: Decimal) -> Decimal | None:
-        """Less than this cannot be traded, or is what the venue takes out of a purchase without telling.
-        None: not known now."""
+        """Smaller differences cannot be traded, or are unreported fees on a purchase. None: unknown now."""
         fee = (
             broker.capabilities.unseen_coin_fee * abs(ours)
             if symbol.is_crypto and difference * ours < 0
@@ -286,13 +285,14 @@ class Reconciler:
         )
         try:
             return max(broker.rules(symbol).quantity_step, fee)
-        except Rejected:  # it does not trade it (any more): every piece counts
+        except Rejected:  # no longer traded there: any amount counts
             return fee
         except BrokerError:
             return None
 
     def _explained_by_orders(self, account: Account, broker: Broker) -> bool:
-        """Before its user is bothered: is it an order of ours that filled late, or that we do not know?"""
+        """Before the user is notified: does a late fill, or an unknown order of ours, explain the
+        difference?"""
         listing = broker.offers.listing
         if listing is None:
             return False
@@ -302,13 +302,12 @@ class Reconciler:
             log.warning("account %s: its orders could not be listed: %s", account.id, error.message)
             return False
 
-    # --- what is written ------------------------------------------------------------------------------------
+    # --- storing --------------------------------------------------------------------------------------------
 
     def _start_tracking(
         self, account: Account, expected: ExpectedPositions, theirs: dict[str, Decimal], now: datetime
     ) -> None:
-        """What was there before DashTrade ever traded on the account is its user's own, and no reason for
-        questions."""
+        """What the account held before DashTrade first traded there is its user's own, not a difference."""
 
         def work(conn: sa.Connection) -> None:
             account_table.lock_account(conn, account.id)
@@ -336,7 +335,7 @@ class Reconciler:
         self.db.write(work)
 
     def _record_failure(self, account: Account, error: BrokerError) -> None:
-        """Silence proves nothing, and changes nothing. Its user is told once, after a minute."""
+        """A failure proves nothing and changes nothing. The user is notified once, after a minute."""
         now = self.clock.now()
         self._last_error[account.id] = error.message
         tries = self.outages.record_failure(account.id, "comparing", error.message)
@@ -372,7 +371,7 @@ class Reconciler:
 
 
 def _pause(broker: Broker, after: ExpectedPositions, unsettled: set[str]) -> timedelta:
-    """Until the next comparison."""
+    """The delay before the next comparison."""
     if unsettled - after.in_flight:
         return RECHECK_AFTER
     if broker.offers.local:
@@ -381,6 +380,5 @@ def _pause(broker: Broker, after: ExpectedPositions, unsettled: set[str]) -> tim
 
 
 def _traded_by_no_bot(finding: MismatchFinding, after: ExpectedPositions) -> bool:
-    """Fees, dust and rewards come and go in coins that no bot trades; and where there are no bots, nothing
-    can differ."""
+    """Fees, dust and rewards come and go in coins that no bot trades; without bots, nothing can differ."""
     return finding.asset not in after.bots and (finding.symbol.is_crypto or not after.bots)

@@ -1,6 +1,6 @@
-"""Orders on their way to a venue: sent once, looked up when in doubt, and never sent on doubt.
+"""Sends orders to a broker: once. An unconfirmed order is looked up, and never sent again while in doubt.
 
-What of an order is sent stands in `order_requests`, what is written down of its fate in `order_states`."""
+`order_requests` builds what is sent, `order_states` stores the outcome."""
 
 from __future__ import annotations
 
@@ -50,28 +50,28 @@ from dashtrade.tables.lanes import Lane
 log = logging.getLogger("dashtrade.orders")
 
 MAX_SENDS = 6
-MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is not sent behind its user's back
+MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
 LOOK_UP_AGAIN_AFTER = timedelta(seconds=1)
-# a fill may come so long after the cancellation; later ones the comparison of the books finds
+# fills arrive up to this long after a cancellation; reconciliation finds later ones
 LATE_FILLS_WITHIN = timedelta(seconds=60)
 _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
-CANCEL_AGAIN_AFTER = timedelta(seconds=5)  # a cancellation that nothing came of
+CANCEL_AGAIN_AFTER = timedelta(seconds=5)  # a cancellation without effect
 
 
 class Sender:
-    """Every method does at most one thing at the venue, outside of any transaction, and then writes down what
-    came of it.
+    """Each method makes at most one call to the broker, outside of any transaction, and then stores the
+    outcome.
 
-    The built-in paper broker keeps its books in our own database (`offers.local`): sending to it is part of a
-    transaction, one with the decision and with the booking, and cannot be in doubt."""
+    The built-in paper broker keeps its books in our own database (`offers.local`): sending to it is part of
+    the transaction of decision and booking, and always has a known outcome."""
 
     def __init__(
         self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
     ) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
         self.states = OrderStates(clock, leases)
-        self.sending: set[str] = set()  # on their way at this moment: the answer will say that they arrived
-        # ended unfilled a moment ago, and until when fills may come late
+        self.sending: set[str] = set()  # being sent now: the answer will confirm arrival
+        # ended unfilled a moment ago -> late fills possible until
         self._recently_ended: dict[str, tuple[Order, datetime]] = {}
 
     # --- sending --------------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ class Sender:
         return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
 
     def send(self, order: Order, *, again: bool = False) -> Workflow[Order]:
-        """An order that is SUBMITTING, and whose lane is ours, goes out. Once. `again`: an earlier try may
-        have arrived."""
-        # stopped too long: whoever has the lane now will look the order up
+        """Send an order that is SUBMITTING and whose lane is held, once. `again`: an earlier attempt may have
+        arrived."""
+        # stalled too long: the lane's next holder looks the order up
         if not self.leases.fresh(Lane(order.account_id, order.symbol)):
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
@@ -159,8 +159,7 @@ class Sender:
         return (yield from self.book(order, report))
 
     def _not_held(self, order: Order, error: NotHeld, again: bool) -> Workflow[Order]:
-        """Other bots' orders may have filled a moment ago, and are not booked yet: then the books and the
-        account differ for so long."""
+        """Other bots' recent fills may not be booked yet: until then books and account differ."""
         with self.db.read() as conn:
             lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
@@ -172,9 +171,9 @@ class Sender:
         return (yield from (self._refused_on_retry if again else self.states.refused)(order, why))
 
     def _refused_on_retry(self, order: Order, why: Reason) -> Workflow[Order]:
-        """A refusal of a second try may be for the sake of the first: the id is in use, the money is spent,
-        the position closed. So it is looked up, again and again, as the venue may show it later than it
-        promised; the last refusal is believed."""
+        """A refused retry may be caused by the first attempt: its id is in use, its money spent, its position
+        closed. So it is looked up repeatedly, as the broker may show it later than promised; then the refusal
+        is believed."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
@@ -190,13 +189,13 @@ class Sender:
         return (yield from self.book(order, report))
 
     def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
-        # before the local broker locks its books, as a decision does: else two orders wait for each other
+        # lock before the local broker locks its books, as a decision does: prevents a deadlock
         account_table.lock_account(conn, order.account_id)
         return self.carry_out(conn, order, None, broker)
 
     def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
-        """An order to a local broker, filled or refused, within this transaction; so is its bot, if it is not
-        written down yet."""
+        """An order to a local broker, filled or refused within this transaction; its bot too, unless saved
+        before."""
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
@@ -205,7 +204,7 @@ class Sender:
             raise
         except Rejected as error:
             why = told(error.message)
-        except Exception as error:  # what it did is taken back, so that nothing was traded for certain
+        except Exception as error:  # its changes are rolled back, so certainly nothing was traded
             log.exception("%s could not be carried out", order.id)
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
         if bot is not None:
@@ -213,7 +212,7 @@ class Sender:
         return self.states.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
 
     def book(self, order: Order, report: OrderReport) -> Workflow[Order]:
-        """What polls tell, and answers that a stream was ahead of, is mostly known: then nothing is
+        """Most polled reports, and answers that the stream preceded, are known already: then nothing is
         written."""
         with self.db.read() as conn:
             current = order_table.load(conn, order.id)
@@ -244,7 +243,7 @@ class Sender:
         return booked.order
 
     def recently_ended(self, account_id: int | None = None) -> list[Order]:
-        """Orders that ended so short ago that a fill of theirs may still be on its way."""
+        """Orders that ended so recently that a fill may still arrive."""
         now = self.clock.now()
         for name, (_, until) in list(self._recently_ended.items()):
             if until < now:
@@ -255,11 +254,11 @@ class Sender:
             if account_id in (None, order.account_id)
         ]
 
-    # --- doubt ----------------------------------------------------------------------------------------------
+    # --- unconfirmed orders ---------------------------------------------------------------------------------
 
     def resolve(self, order: Order, lane: Lane, token: int) -> Workflow[Order]:
-        """Did it arrive? Look it up; wait out the venue's lag; look again; send again only where that is
-        provably safe."""
+        """Look up an unconfirmed order; wait out the broker's lag and look again; resend only where provably
+        safe."""
         now = self.clock.now()
         changes: dict[str, Any]
         try:
@@ -329,7 +328,7 @@ class Sender:
         return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
 
     def look_up_again(self, order: Order) -> Workflow[Order]:
-        """An order that needs attention may turn up by itself."""
+        """An order that needs attention may still turn up at the broker."""
         try:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except (Unavailable, RetryLater, BadCredentials):
@@ -337,11 +336,11 @@ class Sender:
         return (yield from self.book(order, report)) if report is not None else order
 
     def cancel(self, order: Order, lane: Lane, token: int) -> Workflow[None]:
-        """Ask the venue to take it back; whether it did, its next report tells."""
+        """Request a cancellation; the broker's next report tells whether it succeeded."""
         now = self.clock.now()
         with self.db.read() as conn:
             problem = account_table.problem(conn, order.account_id)
-        if problem:  # a key that was refused is not tried again until its user has changed it
+        if problem:  # a refused key is not tried again until its user has changed it
             yield Write(
                 lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER)
             )
@@ -366,7 +365,7 @@ class Sender:
             order_table.update(conn, current, replace(current, due_at=at))
 
     def _retry_later(self, order: Order, error: RetryLater) -> Workflow[Order]:
-        """Certainly not placed: it may go again under the same id, when the venue says so."""
+        """Certainly not placed: resend under the same id, when the broker allows."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
             return (yield from self.states.refused(order, told(error.message)))
         due = self.clock.now() + error.after
@@ -378,8 +377,8 @@ class Sender:
         )
 
     def disable_account(self, account_id: int, user_id: int, why: Reason) -> Workflow[None]:
-        """A key that is refused: the account stops, its bots pause, its user is told once, and nobody storms
-        the venue."""
+        """A key was refused: disable the account, pause its bots, notify its user once, stop calling the
+        broker."""
         now = self.clock.now()
 
         def work(conn: sa.Connection) -> None:

@@ -1,4 +1,4 @@
-"""How a decision ends, and with the last of its decisions the signal: stored."""
+"""Stores the end of a decision and, with the last of its decisions, of the signal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def end_signal(
 ) -> None:
     """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
     if not sole_recipient:
-        # two that end at once must each see the other, or neither ends the signal
+        # otherwise two that end at once might each miss the other, and the signal would never end
         table.lock_signal(conn, signal_id)
         all_decisions = decision_table.decisions_of(conn, signal_id)
         status, reason = most_pressing(Outcome(one.status, one.reason) for one in all_decisions)
@@ -45,9 +45,9 @@ def end_signal(
 
 
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
-    """An order has changed: what does that mean for its decision?"""
+    """Update an order's decision after the order changed."""
     if order.parent_id is not None:
-        return  # an exit at the broker is no part of what its entry's alert came to
+        return  # the alert's outcome depends on the entry, not on its exits at the broker
     of_signal = (
         order_table.of_signal(conn, order.signal_id, order.bot_id)
         if is_part(order) or stops_its_flip(order)

@@ -1,8 +1,7 @@
-"""Listening to the venues that tell of orders by themselves: a fill is booked as it happens, and the lane
-behind it goes on.
+"""Listens to brokers' order streams: a fill is booked as it happens, and its lane continues at once.
 
-Nothing depends on it. What a stream tells goes through the same booking as what a poll tells, so that a
-repeat or an old piece of news changes nothing; what it does not tell, the next poll does."""
+Nothing depends on a stream. Its reports are booked like polled ones, so repeats and old news change nothing;
+the next poll finds what the stream missed."""
 
 from __future__ import annotations
 
@@ -17,12 +16,12 @@ from dashtrade.tables import accounts as account_table
 
 log = logging.getLogger("dashtrade.streams")
 
-MOST = 100  # each costs a thread and a connection; the accounts beyond are polled alone
+MOST = 100  # each costs a thread and a connection; further accounts are only polled
 
 
 class Streams:
-    """One listener per account that may trade, at venues that have a stream. Each is driven by a thread of
-    its adapter's."""
+    """One listener per account that may trade, at brokers with a stream. Each runs in a thread of its
+    adapter."""
 
     def __init__(
         self,
@@ -35,7 +34,7 @@ class Streams:
         self._listening: dict[int, Stream] = {}
 
     def refresh(self) -> None:
-        """Listen to whom there is to listen to, and to nobody else: accounts come, go, and get other keys."""
+        """Start and stop listeners as accounts are added, removed, or given other keys."""
         with self._db.read() as conn:
             found = account_table.active_at(conn, self._kinds, MOST)
             wanted = {account.id: account for account in found if not account.simulated}
@@ -44,13 +43,13 @@ class Streams:
             log.info("account %s: its stream ended", account_id)
         for account in wanted.values():
             stream = self._broker_of(account).offers.stream
-            # new, or made anew with another key
+            # new, or recreated with another key
             if stream is not None and self._listening.get(account.id) is not stream:
                 stream.listen(partial(self._on_report, account.id))
                 self._listening[account.id] = stream
 
     def is_live(self, account_id: int) -> bool:
-        """Does news of this account come by themselves now? A line that died unnoticed looks up for a
+        """Is the account's stream connected? A connection that died silently counts as connected for a
         while."""
         stream = self._listening.get(account_id)
         return stream is not None and stream.streaming

@@ -1,4 +1,4 @@
-"""Decisions that cannot be made now: they wait with a reason, or end with one.
+"""Decisions that cannot be made now: they wait, or end, with a reason.
 
 Each is written under the lane's lease, so that a worker that lost its lane changes nothing."""
 
@@ -26,15 +26,15 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.engine")
 
-PATIENCE = timedelta(seconds=60)  # with a broker that cannot be reached; after that an entry is given up
-MOST_TRIES = 4  # of a decision that fails unexpectedly
+PATIENCE = timedelta(seconds=60)  # with an unreachable broker; after that an entry is given up
+MOST_TRIES = 4  # for a decision that fails unexpectedly
 EXITS = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
 
 
 class Undecided:
     def __init__(self, db: Database, clock: Clock, leases: Leases, changed: Callable[[str], None]) -> None:
         self._db, self._clock, self._leases, self._changed = db, clock, leases, changed
-        self._tries: dict[int, int] = {}  # by decision: how often it failed unexpectedly
+        self._tries: dict[int, int] = {}  # by decision: number of unexpected failures
 
     def give_up(
         self, task: PendingDecision, lane: Lane, token: int, why: Reason, *, tell: bool = False
@@ -75,8 +75,8 @@ class Undecided:
         self._changed(task.signal_id)
 
     def unexpected(self, task: PendingDecision, lane: Lane, token: int, error: Exception) -> Workflow[None]:
-        """A fault of DashTrade: tried again a few times, and then given up with a clear reason, as others
-        wait behind it."""
+        """A fault of DashTrade: retried a few times, then given up with a clear reason, as others wait behind
+        it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
         tries = self._tries.pop(task.id, 0) + 1
         name = type(error).__name__
@@ -97,8 +97,8 @@ class Undecided:
     def wait_for_broker(
         self, task: PendingDecision, lane: Lane, token: int, error: BrokerError, action: Action
     ) -> Workflow[None]:
-        """The broker cannot be reached: the decision waits, and those behind it with it. After a minute an
-        entry is given up, with that reason; an exit goes on waiting, and its user is told."""
+        """The broker is unreachable: the decision waits, and those behind it too. After a minute an entry is
+        given up with that reason; an exit keeps waiting, and its user is notified."""
         now = self._clock.now()
         late = now - task.ready_at > PATIENCE
         if late and action not in EXITS:

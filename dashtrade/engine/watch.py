@@ -1,7 +1,7 @@
-"""The watch over open positions: risk limits, daily losses, and the exits DashTrade manages.
+"""Watches open positions: risk limits, daily losses, and the exits DashTrade manages.
 
-It acts by a signal of its own, which takes the same path as any other, written in one transaction with the
-event that tells why and with the bot's pause."""
+It acts through signals, which are processed like any other, each stored in one transaction with its risk
+event and the bot's pause."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.watch")
-AGAIN = 30  # seconds until a stop that did not get the position closed is sent anew
-SILENT = 1.0  # seconds: a price that fails after so long is not refused, its broker does not answer
+AGAIN = 30  # seconds until a stop that did not close the position is sent again
+SILENT = 1.0  # seconds: a price request that fails after this long means that the broker does not answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A limit that was passed."""
+    """A limit that was breached."""
 
     kind: str
     threshold: Decimal
@@ -54,8 +54,8 @@ class Alarm:
 
 
 class Watch:
-    """Asks every account for its own prices: one whose broker does not answer keeps nobody else's stops from
-    being watched."""
+    """Uses each account's own prices: a broker that does not answer never delays the stops of other
+    accounts."""
 
     def __init__(self, db: Database, clock: Clock, feed_of: Callable[[accounts.Account], Feed]) -> None:
         self.db, self.clock, self._feed_of = db, clock, feed_of
@@ -63,11 +63,12 @@ class Watch:
         self._unpriced: set[tuple[int, Symbol]] = set()
 
     def look(self) -> list[Lane]:
-        """Once over all open positions, account by account. The lanes in which something was set off."""
+        """Check all open positions once, account by account. Returns the lanes with a triggered exit or
+        limit."""
         return [lane for account, bots in self.holders() for lane in self.look_at(account, bots)]
 
     def holders(self) -> list[tuple[accounts.Account, list[Bot]]]:
-        """Accounts with something to watch, each with the bots that own it."""
+        """Accounts with something to watch, each with the bots that hold it."""
         found: dict[int, list[Bot]] = {}
         after = 0
         with self.db.read() as conn:
@@ -80,9 +81,9 @@ class Watch:
             return [(account_table.load(conn, account_id), bots) for account_id, bots in found.items()]
 
     def look_at(self, account: accounts.Account, bots: list[Bot]) -> list[Lane]:
-        """The bots of one account, each symbol's price asked for once. A broker that cannot be reached is
-        given up until the next look, which begins behind the symbol at which this one ended: so none of them
-        is always left out."""
+        """Check the bots of one account, requesting each symbol's price once. An unreachable broker is
+        skipped until the next round, which starts after the symbol that failed, so that no symbol is always
+        skipped."""
         by_symbol: dict[Symbol, list[Bot]] = {}
         for bot in bots:
             by_symbol.setdefault(bot.symbol, []).append(bot)
@@ -107,7 +108,7 @@ class Watch:
         return lanes
 
     def _unpriced_now(self, account: accounts.Account, symbol: Symbol, error: BrokerError) -> None:
-        """One line when it begins, not one every two seconds."""
+        """Logged once at the start, not every two seconds."""
         if (account.id, symbol) not in self._unpriced:
             self._unpriced.add((account.id, symbol))
             log.warning(
@@ -123,7 +124,7 @@ class Watch:
         return symbols[behind:] + symbols[:behind]
 
     def _safely_look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
-        """One bot that cannot be looked at must not keep the others from being watched."""
+        """An error in one bot must not stop the others from being watched."""
         try:
             return self._look_at(bot, quote)
         except DatabaseUnavailable:
@@ -135,7 +136,7 @@ class Watch:
     def _look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
         now = self.clock.now()
         sign = bot.position.side.sign
-        mark = quote.bid if sign > 0 else quote.ask  # what closing would bring
+        mark = quote.bid if sign > 0 else quote.ask  # the price at which it would close
         exits = bot.exits
         alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, bot.day(now.date()), mark))
         if alarm is not None:
@@ -154,8 +155,8 @@ class Watch:
 
 
 def _pointless(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
-    """The broker has nothing left of it to close; or its prices are of before a split, and look like a crash.
-    Its user was told."""
+    """The broker has nothing left of the position to close; or its prices are from before a split, and look
+    like a crash. Its user was notified."""
     drift = drifts.get((bot.account_id, asset_of(bot.symbol)))
     return drift is not None and (drift.ratio is not None or not drift.left_for(bot.position.quantity))
 
@@ -193,8 +194,7 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
 
 
 def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
-    """Close the position and stop the bot, once: signal, event, pause and message in this transaction, or
-    none of them."""
+    """Close the position and stop the bot, once: signal, event, pause and message in one transaction."""
     account_table.lock_account(conn, seen.account_id)
     bot = bot_positions.load(conn, seen.id)
     if not bot.position.quantity or _is_leaving(conn, bot):
@@ -221,8 +221,7 @@ def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> li
 
 
 def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
-    """An order to close it at market is out already; where the market is closed, it waits at the venue all
-    night."""
+    """A market order to close it is already open; with the market closed, that order waits at the broker."""
     return any(
         order.bot_id == bot.id
         and order.effect is Effect.CLOSE
@@ -233,8 +232,8 @@ def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
 
 
 def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime) -> Receipt | None:
-    """A signal like anybody's. Its id is made of what the bot owns, so that the watch, looking every few
-    seconds, asks once."""
+    """A signal like any other. Its id is derived from what the bot owns, so that repeated checks give one
+    signal."""
     key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
     receipt = ask_to_close(conn, bot, origin, closing(bot, key), now)
     return receipt if receipt is not None and not receipt.duplicate else None

@@ -1,9 +1,9 @@
-"""What the engine asks for while it works on a lane: a piece of a transaction, or a call that may take its
-time.
+"""What an engine step asks for while it works on a lane: a piece of a transaction, or a call that may take
+long.
 
-The engine's steps are generators that yield these and are sent the result (or thrown the error). Whoever
-drives them decides how: the worker gathers the writes of many lanes into one commit and lets the calls wait
-in threads; `run_sync` simply does one after another."""
+The engine's steps are generators that yield these and are sent the result (or thrown the error). The driver
+decides how: the worker gathers the writes of many lanes into one commit and runs the calls in threads;
+`run_sync` does one after another."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Write:
-    """Run `fn` in a durable transaction. It may be run again, and does nothing but use its connection."""
+    """Run `fn` in a durable transaction. `fn` may be run again, so it must only use its connection."""
 
     fn: Callable[[sa.Connection], Any]
 
 
 @dataclass(slots=True)
 class Call:
-    """Run `fn` with no transaction open: it may wait for a network."""
+    """Call `fn` with no transaction open: it may wait for a network."""
 
     fn: Callable[[], Any]
 
@@ -36,7 +36,7 @@ Workflow = Generator[Write | Call, Any, T]
 
 
 def run_sync(db: Database, steps: Workflow[T]) -> T:
-    """One effect after another, in this thread."""
+    """Run each effect in turn, in this thread."""
     try:
         effect = next(steps)
         while True:
