@@ -11,7 +11,7 @@ from dashtrade.domain.broker_kinds import BrokerChoice
 
 
 def choices() -> list[tuple[str, BrokerChoice]]:
-    """Every broker's name with what can be chosen of it."""
+    """Every broker's name with its choices."""
     return [(broker, choice) for broker, kind in BROKERS.items() for choice in kind.choices]
 
 
@@ -70,7 +70,7 @@ _COLUMNS = (
 
 
 def as_markdown() -> str:
-    """The table, what else is to know of each, and how to connect it."""
+    """The table, each broker's notes, and how to connect it."""
     found = choices()
     table = [
         "| " + " | ".join(_COLUMNS) + " |",

@@ -1,4 +1,4 @@
-"""Every broker, a row each."""
+"""Every broker, one row each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashtrade.brokers.schwab.descriptor import BROKER as SCHWAB
 from dashtrade.domain.broker_kinds import BrokerKind
 
 BROKERS: Mapping[str, BrokerKind] = {
-    # by the name that stands with its accounts
+    # by the name stored with its accounts
     "paper": PAPER,
     "alpaca": ALPACA,
     "crypto": CRYPTO,

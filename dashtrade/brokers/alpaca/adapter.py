@@ -1,11 +1,11 @@
 """Alpaca, paper and live, through alpaca-py: orders, the account, and the prices it trades at.
 
 The library is loaded by the first account that needs it (it costs 120 MB), never by importing this module. It
-is asked for raw answers only, because its models raise on a status they do not know although the order was
-placed. Its retries are off, because they repeat POSTs, and it is given time-outs, because it has none.
+returns raw answers only, because its models raise on an unknown status although the order was placed. Its
+retries are off, because they repeat POSTs, and time-outs are set, because it has none.
 
-REST is the truth. The stream of trade updates (`listen`) only makes news arrive sooner: it may drop, and
-nothing is lost."""
+REST is the truth. The stream of trade updates (`listen`) only delivers news sooner: it may drop, and nothing
+is lost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, Malformed, floor_to, plain
 
 MODES = ("paper", "live")
-# a coin's fee is taken out of the coin: so much less than was bought is still all of it
+# a crypto fee is taken out of the coin: a holding this much smaller than bought is still the whole position
 FEE_SHARE = Decimal("0.01")
 
 
@@ -101,7 +101,7 @@ class AlpacaBroker:
             return self._known_or(request, refusal)
         try:
             answer = self._api.orders.post("/orders", body)
-        except Exception as error:  # whatever it is: the order may be there
+        except Exception as error:  # whatever the error: the order may exist
             return self._after_post(error, request)
         try:
             report = wire.report_of(answer, request.client_order_id)
@@ -110,7 +110,7 @@ class AlpacaBroker:
         return report if report.legs or not order_body.has_exits(request) else self._looked_up(request)
 
     def _looked_up(self, request: OrderRequest) -> OrderReport:
-        """It was placed, and its exits were not told."""
+        """The order was placed, but the answer lacks its exits."""
         try:
             found = self._lookup.order(request.client_order_id)
             if found is not None:
@@ -131,7 +131,7 @@ class AlpacaBroker:
         return self._lookup.ours(since)
 
     def cancel(self, order: OrderRef) -> None:
-        """An order that was replaced at Alpaca lives on under another id: that one is cancelled."""
+        """An order that was replaced at Alpaca continues under another id: cancel that one."""
         found = self._lookup.order(order.client_order_id)
         if found is None:
             raise Unavailable(
@@ -143,13 +143,12 @@ class AlpacaBroker:
         try:
             self._api.orders.delete(f"/orders/{last['id']}")
         except Exception as error:
-            # these say that it has ended meanwhile
+            # these mean that it has ended meanwhile
             if (answer := answer_of(error)) is None or answer.status not in (404, 422):
                 raise self._api.after_read(error) from error
 
     def _prepared(self, request: OrderRequest) -> dict[str, Any]:
-        """The body to send. What cannot be learned now is no refusal: nothing was sent, so the order may go
-        again."""
+        """The body to send. Missing data is no refusal: nothing was sent, so the order may be retried."""
         try:
             rules = self._market.rules(request.symbol)
             if request.reduces:
@@ -159,14 +158,13 @@ class AlpacaBroker:
         return order_body.wire_order(request, rules)
 
     def _no_more_than_held(self, request: OrderRequest, rules: Rules) -> OrderRequest:
-        """Alpaca takes a sale of what the account does not hold for a short, so a closing order is held
-        against the position. Of a coin the fee has been taken out: a hair less than was bought is all there
-        is, and that is what is sold."""
+        """Alpaca treats a sale of more than the account holds as a short, so a closing order is limited to
+        the position. A crypto position is smaller than bought by the fee, so the actual holding is sold."""
         told = self._updates.held(request.symbol.base) if not request.symbol.is_crypto else None
         if told is not None and not _lacks(request, told):
             return request
         name, held = request.symbol.short, self._held(request.symbol)
-        # the fill that made the position may have been a moment ago
+        # the fill that opened the position may have been a moment ago
         if _lacks(request, held.get("qty", ZERO)):
             time.sleep(self._api.timeouts.second_look)
             held = self._held(request.symbol)
@@ -213,9 +211,9 @@ class AlpacaBroker:
         raise said from error
 
     def _known_or(self, request: OrderRequest, refusal: Rejected) -> OrderReport:
-        """A refusal says that no order exists. Where this is the second try, the first may have taken the
-        very money or position that is missing now, and Alpaca need not look at the id before it looks at
-        these: so the id is looked up."""
+        """A refusal means that no order exists. On a second attempt, though, the first may have used the very
+        money or position that is missing now, and Alpaca may check these before the id: so the id is looked
+        up."""
         try:
             found = self._lookup.order(request.client_order_id)
             if found is not None:
@@ -227,7 +225,7 @@ class AlpacaBroker:
         raise refusal
 
     def _adopted(self, request: OrderRequest) -> OrderReport:
-        """The id is derived from our decision, so whoever holds it at Alpaca is an earlier try of this very
+        """The id is derived from our decision, so an order with this id is an earlier attempt of the same
         order."""
         try:
             found = self._lookup.order(request.client_order_id)
@@ -274,8 +272,7 @@ class AlpacaBroker:
     # --- news ---
 
     def listen(self, on_report: OnReport) -> None:
-        """Tell `on_report` of news as it happens, from a thread of its own, for as long as the broker is
-        open."""
+        """Report order updates as they happen, from a separate thread, as long as the broker is open."""
         self._updates.start(on_report)
 
     def stop_listening(self) -> None:
@@ -291,8 +288,8 @@ class AlpacaBroker:
 
 
 def _lacks(request: OrderRequest, held: Decimal) -> bool:
-    """Has the account less to give up than our books say? Beside opposite bots, an exit may well open a
-    position there."""
+    """Does the account hold less than our books say? Beside opposite bots, an exit may open a position
+    there."""
     sign = request.side.sign
     if request.account_holds is None:
         return sign * held >= 0

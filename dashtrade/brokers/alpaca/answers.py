@@ -1,8 +1,8 @@
-"""What Alpaca's answers mean when they are not a success: a refusal, a wait, a bad key, or nothing at all.
+"""What Alpaca's error responses mean: a refusal, a wait, a bad key, or nothing certain.
 
-Pure: no connection, no clock, no client library. The library's own error classes are not asked: reading their
-code raises on a proxy's page and on a 401. Only Alpaca's own refusal is a refusal; what a proxy or a broken
-server says proves nothing."""
+Pure: no connection, no clock, no client library. The library's own error classes are not used: reading their
+code raises on a proxy's page and on a 401. Only Alpaca's own refusal is a refusal; the response of a proxy or
+a broken server proves nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
 
-WAIT = timedelta(seconds=3)  # where a 429 does not say how long
+WAIT = timedelta(seconds=3)  # for a 429 without a time
 LONGEST_WAIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlpacaErrorResponse:
-    """An answer that is not a success, as it came."""
+    """An error response, unchanged."""
 
     status: int
     text: str = ""
@@ -40,7 +40,7 @@ class AlpacaErrorResponse:
 
     @property
     def body(self) -> dict[str, Any]:
-        """Empty unless it is a JSON object, which a proxy's HTML page is not."""
+        """Empty unless the body is a JSON object, which a proxy's HTML page is not."""
         try:
             body = json.loads(self.text)
         except ValueError:
@@ -49,7 +49,7 @@ class AlpacaErrorResponse:
 
     @property
     def code(self) -> int:
-        """Alpaca's own code; 0 where there is none, as with a 401."""
+        """Alpaca's own code; 0 without one, as with a 401."""
         code = self.body.get("code")
         return code if isinstance(code, int) else 0
 
@@ -59,21 +59,20 @@ class AlpacaErrorResponse:
 
 
 def clean(text: object) -> str:
-    """A stranger's words as they may be shown: one line, no markup, not endless."""
+    """Untrusted text made safe to show: one line, no markup, limited length."""
     return re.sub(r"[\s{}<>]+", " ", str(text)).strip()[:300]
 
 
 def after_post(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime) -> BrokerError:
-    """An order was posted and this came back. Only Alpaca's own refusal is a refusal; what a proxy or a
-    broken server says leaves open whether the order was placed."""
+    """The meaning of an error response to a posted order. Only Alpaca's own refusal is a refusal; after the
+    response of a proxy or a broken server, the order may still exist."""
     spoken = bool(answer.body.get("message"))
     if answer.status == 429:
         return limited(answer, now, "No order was placed; DashTrade sends the order again.")
     if answer.status == 401:
         return bad_key()
     if answer.status == 403 and spoken:
-        # 4031... is said of an order (no money, too few shares, a wash trade); any other 403 is said of the
-        # key.
+        # 4031... is about an order (no money, too few shares, a wash trade); any other 403 is about the key.
         return Rejected(refusal(answer, request)) if answer.code // 10000 == 4031 else bad_key(answer.said)
     if answer.status in (400, 404, 405, 422) and spoken:
         return Rejected(refusal(answer, request))
@@ -102,7 +101,7 @@ def after_read(answer: AlpacaErrorResponse, now: datetime) -> BrokerError:
 
 
 def says_absent(answer: AlpacaErrorResponse) -> bool:
-    """Alpaca's own "not found", by its code or its words; anybody else's 404 proves nothing."""
+    """Alpaca's own "not found", by its code or message; a 404 from another server proves nothing."""
     known = re.search(r"\b(order|position|asset)\b.*(not found|does not exist)", answer.said)
     return answer.status == 404 and (answer.code // 10000 == 4041 or (not answer.code and known is not None))
 
@@ -129,8 +128,8 @@ def plain_seconds(wait: timedelta) -> str:
 
 
 def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
-    """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; never for ever,
-    never at once."""
+    """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; bounded both
+    ways."""
     given, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     try:
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given):
@@ -145,7 +144,7 @@ def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
 
 
 def is_repeat(answer: AlpacaErrorResponse) -> bool:
-    """Our own id is there already: an earlier try of ours did arrive."""
+    """Our id exists already: an earlier attempt arrived."""
     return answer.status == 422 and "client_order_id must be unique" in answer.said
 
 

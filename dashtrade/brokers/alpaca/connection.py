@@ -1,4 +1,4 @@
-"""One account's connection to Alpaca: the library's clients, their time-outs, and what they answer."""
+"""One account's connection to Alpaca: the library's clients, their time-outs, and their answers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Timeouts:
 
     connect: float = 3
     read: float = 10
-    assets: float = 3600  # how long an asset's rules are believed
-    hours: float = 60  # how long the market's clock is believed; never past the next opening or closing
-    second_look: float = 0.3  # before a position that is not there makes a closing order a mistake
+    assets: float = 3600  # how long an asset's rules are cached
+    hours: float = 60  # how long the market's clock is cached; never past the next opening or closing
+    second_look: float = 0.3  # before a closing order without a position is refused
 
 
 class AlpacaConnection:
-    """The library's clients of one account, and what their answers and failures mean."""
+    """The library's clients of one account, and the meaning of their answers and errors."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class AlpacaConnection:
             client._session.close()
 
     def read(self, call: Callable[[], Any], kind: type[T], *, absent: bool = False) -> T:
-        """A reading call: its answer if it is of that kind. With `absent`, Alpaca's own "not found" is None;
-        anybody else's 404 proves nothing."""
+        """A reading call: its answer if it has that type. With `absent`, Alpaca's own "not found" is None; a
+        404 from another server proves nothing."""
         try:
             answer = call()
         except Exception as error:

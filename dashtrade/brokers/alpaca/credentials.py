@@ -1,4 +1,4 @@
-"""What can be said of an Alpaca key and its options before they are stored."""
+"""Checks an Alpaca key and its options before they are stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FEEDS = ("iex", "sip")
 
 
 def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    """Before they are stored: raises Malformed with a hint."""
+    """Raises Malformed with a hint."""
     for name, called in (("key", "API key"), ("secret", "API secret")):
         value = credentials.get(name)
         if not isinstance(value, str) or not value.strip():

@@ -1,4 +1,4 @@
-"""How an order is found at Alpaca by our id, followed where it was replaced, and listed."""
+"""Finds an order at Alpaca by our id, follows replacements, and lists our orders."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dashtrade.domain.values import bot_of_order
 
 PAGE = 500  # orders in one list, Alpaca's maximum
 MOST_PAGES = 20
-SINGLY = 20  # look-ups one by one in one poll, of 200 requests a minute
+SINGLY = 20  # individual look-ups in one poll, of 200 requests a minute
 
 
 class AlpacaLookup:
-    """Orders by our id, one by one or from a list."""
+    """Orders by our id, individually or from a list."""
 
     def __init__(self, api: AlpacaConnection) -> None:
         self._api, self._lock, self._turn = api, threading.Lock(), 0
@@ -29,8 +29,8 @@ class AlpacaLookup:
         return None if found is None else self.report(found, legs=order.with_legs)
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """Two or fewer are asked for by name; more come from one list, and what is not on it by name, some at
-        each poll."""
+        """Up to two orders are looked up by name; more come from one list, and those not on it by name, some
+        at each poll."""
         if len(orders) <= 2:
             return [report for order in orders if (report := self.find(order)) is not None]
         listed = self._listed(orders)
@@ -47,7 +47,7 @@ class AlpacaLookup:
         )
 
     def report(self, order: dict[str, Any], *, legs: bool = False) -> OrderReport:
-        """`legs`: with its exits, which Alpaca rolls up in a look-up by its own id alone."""
+        """`legs`: include its exits, which Alpaca returns only in a look-up by its own id."""
         if legs and not order.get("legs") and order.get("order_class") in ("bracket", "oto"):
             order = self._api.read(
                 lambda: self._api.orders.get(f"/orders/{order['id']}", {"nested": "true"}), dict
@@ -55,7 +55,7 @@ class AlpacaLookup:
         return self.followed(order)[0]
 
     def followed(self, order: dict[str, Any]) -> tuple[OrderReport, dict[str, Any]]:
-        """The report, and the order that is alive now: editing one at Alpaca ends it and makes another, with
+        """The report, and the order now active: editing an order at Alpaca ends it and creates another, with
         other ids."""
         report = self._api.parsed(lambda: wire.report_of(order))
         for _ in range(5):
@@ -67,7 +67,7 @@ class AlpacaLookup:
         return report, order
 
     def _listed(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
-        # our clock may be ahead of theirs
+        # our clock may be ahead of Alpaca's
         oldest = min(order.created_at for order in orders) - timedelta(hours=1)
         query = {
             "status": "all",

@@ -25,12 +25,12 @@ from dashtrade.domain.timeframes import Timeframe
 
 
 class AlpacaMarket:
-    """What Alpaca's symbols trade at, by which rules and when."""
+    """Prices, rules and market hours of Alpaca's symbols."""
 
     def __init__(self, api: AlpacaConnection, feed: str | None) -> None:
         self._api, self._feed = api, feed
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
-        # until when that is believed; whether open; when that changes
+        # valid until; is it open; when that changes
         self._hours: tuple[datetime, bool, datetime | None] | None = None
 
     def rules(self, symbol: Symbol) -> Rules:
@@ -59,7 +59,7 @@ class AlpacaMarket:
     def _about(self, symbol: Symbol) -> Decimal | None:
         try:
             return self.quote(symbol).mid
-        # the step is then that of a stock above a dollar, and each order's own price decides in the end
+        # falls back to the step of a stock above a dollar; each order's own price decides in the end
         except BrokerError:
             return None
 
@@ -71,7 +71,7 @@ class AlpacaMarket:
             return known[1]
         try:
             body = self._api.read(self._api.orders.get_clock, dict)
-        except NotOffered:  # it queues or refuses what comes at the wrong time
+        except NotOffered:  # then the order is queued or refused by the server
             body = {"is_open": True}
         opened, lasts = self._api.parsed(lambda: wire.hours_of(body))
         good = timedelta(seconds=self._api.timeouts.hours)
@@ -83,19 +83,19 @@ class AlpacaMarket:
         return opened
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        """By Alpaca's own calendar, as its clock tells it."""
+        """From Alpaca's own calendar, as its clock endpoint returns it."""
         opened, known = self.market_open(symbol), self._hours
         return known[2] if known is not None and not opened else None
 
     def clock_skew(self) -> timedelta:
-        """How far Alpaca's clock is ahead of ours; half of the round trip is taken for the way back."""
+        """How far Alpaca's clock is ahead of ours; assumes that half of the round trip is the way back."""
         before = self._api.clock.now()
         body = self._api.read(self._api.orders.get_clock, dict)
         after = self._api.clock.now()
         return self._api.parsed(lambda: wire.moment(body["timestamp"])) - (before + (after - before) / 2)
 
     def quote(self, symbol: Symbol) -> Quote:
-        """Bid and ask; the last trade, where nobody tells them."""
+        """Bid and ask; the last trade where they are not available."""
         for ask in (self._bid_and_ask, self._last_trade):
             try:
                 found = ask(symbol)
@@ -151,9 +151,9 @@ class AlpacaMarket:
         )
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        """Adjusted for splits, as a strategy would take one for a crash. Asked for newest first: how far back
-        `count` candles reach over nights and holidays is not known, so the start is set generously and the
-        limit does the rest."""
+        """Adjusted for splits, which a strategy would take for a crash. Requested newest first: how far back
+        `count` candles reach over nights and holidays is unknown, so the start is generous and the limit cuts
+        off the rest."""
         from alpaca.common.enums import Sort
         from alpaca.data.enums import Adjustment
         from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
@@ -183,7 +183,7 @@ class AlpacaMarket:
         )
 
     def _of_stocks(self, ask: Callable[[Any], Any]) -> dict[str, Any]:
-        """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and gives those of
+        """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and offers those of
         one exchange."""
         from alpaca.data.enums import DataFeed
 

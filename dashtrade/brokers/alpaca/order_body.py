@@ -1,4 +1,4 @@
-"""An order on Alpaca's wire: what cannot be placed, names, and the body that is sent."""
+"""An order for Alpaca: checks, names, and the request body."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def name_at_alpaca(symbol: Symbol) -> str:
 
 
 def name_in_path(symbol: Symbol) -> str:
-    """The library puts a name into the path as it is: a slash in it would be another path."""
+    """The library inserts a name into the path unescaped: a slash would change the path."""
     return name_at_alpaca(symbol).replace("/", "")
 
 
 def check(request: OrderRequest) -> None:
-    """What is wrong with a request whatever the account holds: said here, as the library lets a negative
-    quantity pass."""
+    """What is wrong with a request regardless of the account; checked here, as the library accepts a negative
+    quantity."""
     name_at_alpaca(request.symbol)
     amount = request.quantity if request.notional is None else request.notional
     if (request.quantity is None) == (request.notional is None) or not _positive(amount):
@@ -85,8 +85,8 @@ def _words(name: str) -> str:
 
 
 def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
-    """The body of POST /v2/orders. Numbers leave as text: the library's own request models make floats of
-    them, and 0.1 + 0.2 would arrive as 0.30000000000000004."""
+    """The body of POST /v2/orders. Numbers are sent as text: the library's own request models turn them into
+    floats, and 0.1 + 0.2 would arrive as 0.30000000000000004."""
     wire: dict[str, Any] = {
         "symbol": name_at_alpaca(request.symbol),
         "side": str(request.side),
@@ -95,7 +95,7 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
         "time_in_force": str(request.time_in_force),
         **_amount(request, rules),
     }
-    if request.extended_hours and not request.symbol.is_crypto:  # coins have no other hours
+    if request.extended_hours and not request.symbol.is_crypto:  # crypto has no extended hours
         wire["extended_hours"] = True
     if request.type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
         wire["limit_price"] = _limit(
@@ -121,8 +121,8 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     takes = by_the_day and request.type in CAPABILITIES.fractions_by_the_day
     plain_buy = takes and request.side is OrderSide.BUY and not has_exits(request)
     # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till
-    # cancelled is 12, rather than a refusal. A closing order is left as it is, as its rest would stay behind
-    # unseen.
+    # cancelled becomes 12, rather than a refusal. A closing order stays unrounded, as its remainder would be
+    # left behind unseen.
     step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
     asked = given(request.quantity, "quantity")
     quantity = floor_to(asked, step)
@@ -136,8 +136,8 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
 
 
 def _market_time(request: OrderRequest, wire: dict[str, Any]) -> str:
-    """A market order fills now, so `day` and `gtc` mean the same; Alpaca insists on one of them for coins and
-    for fractions."""
+    """A market order fills at once, so `day` and `gtc` mean the same; Alpaca requires one of them for crypto
+    and for fractions."""
     when = request.time_in_force
     if request.symbol.is_crypto:
         return "gtc" if when not in COIN_TIMES else ""
@@ -163,13 +163,13 @@ def _exits(request: OrderRequest, rules: Rules) -> dict[str, Any]:
 
 
 def _tick(price: Decimal, rules: Rules, symbol: Symbol) -> Decimal:
-    """A stock's step follows the order's own price, not the market's: 2 decimals from a dollar up, 4
+    """A stock's step depends on the order's own price, not the market's: 2 decimals from a dollar up, 4
     below."""
     return rules.price_step if symbol.is_crypto else CENT if price >= 1 else SUB_CENT
 
 
 def _limit(price: Decimal, side: OrderSide, rules: Rules, symbol: Symbol) -> str:
-    """To the step on the user's side: never paying more or taking less than was said."""
+    """Rounded in the user's favour: never paying more or receiving less than requested."""
     step = _tick(price, rules, symbol)
     rounding = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
     return _above_zero((price / step).to_integral_value(rounding) * step, price)

@@ -29,7 +29,7 @@ _NEVER_SENT = (
 def clients(
     key: str, secret: str, mode: str, api_url: str | None, data_url: str | None, timeouts: tuple[float, float]
 ) -> tuple[Any, Any, Any]:
-    """For trading, for the prices of stocks and for those of coins."""
+    """For trading, stock prices and crypto prices."""
     from alpaca.data.historical.crypto import CryptoHistoricalDataClient
     from alpaca.data.historical.stock import StockHistoricalDataClient
     from alpaca.trading.client import TradingClient
@@ -42,20 +42,20 @@ def clients(
         CryptoHistoricalDataClient(key, secret, **data),
     )
     for client in made:
-        client._retry = 0  # it takes no argument for this; a 504 after placing would make four orders
+        client._retry = 0  # there is no argument for this; a 504 after placing would make four orders
         client._session.proxies = get_environ_proxies(client._base_url)
-        # the environment is not searched for proxies and passwords at each request
+        # no search of the environment for proxies and passwords at each request
         client._session.trust_env = False
         in_time = functools.partial(client._session.request, timeout=timeouts)
-        client._session.request = in_time  # type: ignore[method-assign]  # it takes no argument for this either
+        client._session.request = in_time  # type: ignore[method-assign]  # no argument for this either
     return made
 
 
 def own_server(
     api_url: str | None, data_url: str | None, stream_url: str | None
 ) -> tuple[str | None, str | None]:
-    """The addresses of prices and of the stream: what is not said follows a trading API that is not Alpaca's
-    own, as the keys of one server are nothing that another should see."""
+    """The addresses of prices and of the stream. Unless given, they are on the custom trading server if there
+    is one, as its keys must not reach another server."""
     base = _base(api_url)
     if base is not None and not (urlsplit(base).hostname or "").endswith("alpaca.markets"):
         data_url, stream_url = data_url or base, stream_url or f"{base}/stream"
@@ -71,7 +71,7 @@ def _base(url: str | None) -> str | None:
 
 
 def answer_of(error: Exception) -> AlpacaErrorResponse | None:
-    """The HTTP answer in the library's error; its `code` is not asked, as that raises on HTML and on a
+    """The HTTP response in the library's error; its `code` is not read, as that raises on HTML and on a
     401."""
     from alpaca.common.exceptions import APIError
 
@@ -84,9 +84,8 @@ def answer_of(error: Exception) -> AlpacaErrorResponse | None:
 
 
 def was_never_sent(error: BaseException) -> bool:
-    """The connection did not come about, so no request left. The outer error does not tell, its cause does;
-    `__context__` is left out, as it may be an older error that was being handled when this request was
-    made."""
+    """The connection failed, so no request was sent. Only the error's cause shows this; `__context__` is
+    ignored, as it may be an older error that was being handled when this request was made."""
     seen: set[int] = set()
     todo: list[Any] = [error]
     while todo:

@@ -1,7 +1,6 @@
-"""Alpaca's stream of trade updates, in a thread of its own: news sooner, never the only news.
+"""Alpaca's stream of trade updates, in its own thread: sooner than polling, but never the only source.
 
-The library reconnects by itself within seconds and replays nothing; what happened meanwhile, the next poll
-tells."""
+The library reconnects within seconds and replays nothing; the next poll finds what was missed."""
 
 from __future__ import annotations
 
@@ -21,14 +20,14 @@ from dashtrade.domain.values import ZERO, Malformed, exact
 
 log = logging.getLogger("dashtrade.brokers.alpaca.adapter")
 
-TOLD_FROM = 16  # failed tries; then one line for twice as many each time
-TOLD_GOOD = 5.0  # seconds that a position is believed as the stream told it: a split is not told
+TOLD_FROM = 16  # failed attempts before the first log line; then doubled each time
+TOLD_GOOD = 5.0  # seconds for which a streamed position is trusted: splits are not streamed
 
 OnReport = Callable[[OrderReport], object]
 
 
 class TradeUpdates:
-    """One stream of one account. `start` and `stop` may each be called twice."""
+    """One stream of one account. `start` and `stop` are idempotent."""
 
     def __init__(self, key: str, secret: str, paper: bool, url: str | None) -> None:
         self._made_of = {"api_key": key, "secret_key": secret, "paper": paper, "url_override": url or None}
@@ -37,19 +36,19 @@ class TradeUpdates:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._stream: Any = None
-        # symbol: by which connection, when, and how much
+        # symbol: connection, time, quantity
         self._held: dict[str, tuple[Any, float, Decimal]] = {}
 
     @property
     def up(self) -> bool:
-        """Connected, as far as the library knows: it notices a dead line after three minutes at the
-        latest."""
+        """Connected, as far as the library knows: it notices a dead connection after at most three
+        minutes."""
         stream = self._stream
         return stream is not None and stream._running
 
     def held(self, name: str) -> Decimal | None:
-        """The account's position, by hand or by us, as it was told a moment ago; None where the line may have
-        missed something."""
+        """The account's position, as streamed a moment ago; None where the stream may have missed
+        something."""
         line, at, quantity = self._held.get(name, (None, 0.0, ZERO))
         if line is None or not self.up or line is not self._stream._ws or time.monotonic() - at > TOLD_GOOD:
             return None
@@ -72,7 +71,7 @@ class TradeUpdates:
                 target=self._run, args=(on_report, ready), name="alpaca-stream", daemon=True
             )
             self._thread.start()
-            ready.wait(5)  # the loop exists, so that `stop` has something to stop
+            ready.wait(5)  # wait for the loop, so that `stop` can stop it
 
     def stop(self) -> None:
         with self._lock:
@@ -96,25 +95,25 @@ class TradeUpdates:
         stream.subscribe_trade_updates(_handler(on_report, self._note))
         self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
         ready.set()
-        # Its own `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
+        # The library's `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
         running = asyncio.create_task(stream._run_forever())
         await self._stopped.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        with contextlib.suppress(Exception):  # a line that is down cannot be hung up politely
+        with contextlib.suppress(Exception):  # a broken connection cannot be closed cleanly
             await asyncio.wait_for(stream.close(), 1)
 
 
 @lru_cache(maxsize=1)
 def _stream_class() -> Any:
-    """The library's, which tells of each failed try with a traceback: here one line when the line goes down,
-    few while it stays so, and one when it is up again."""
+    """The library's class logs a traceback for each failed attempt: here one line when the connection drops,
+    few while it stays down, and one when it is back."""
     from alpaca.trading.stream import TradingStream
 
     logging.getLogger(TradingStream.__module__).addFilter(lambda record: record.levelno < logging.WARNING)
 
     class Stream(TradingStream):
-        down = 0  # tries that failed, one after the other
+        down = 0  # consecutive failed attempts
 
         async def _start_ws(self) -> None:
             await super()._start_ws()
@@ -142,7 +141,7 @@ def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any]
         try:
             order = message["data"]["order"]
             note(message["data"])
-            if order.get("status") == "replaced":  # it lives on under another id, which a poll follows
+            if order.get("status") == "replaced":  # it continues under another id, which a poll follows
                 return
             on_report(wire.report_of(order))
         except (Malformed, KeyError, TypeError, AttributeError):

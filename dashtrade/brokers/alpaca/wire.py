@@ -1,8 +1,7 @@
-"""Alpaca's wire in our words, and our words on Alpaca's wire. Pure: no connection, no clock, no client
-library.
+"""Translates between Alpaca's JSON and our types. Pure: no connection, no clock, no client library.
 
-What Alpaca does that others do not is written here once: which statuses end an order, how many digits a price
-may have, what a coin is called where."""
+Alpaca's peculiarities are here: which statuses end an order, how many digits a price may have, how a coin is
+named where."""
 
 from __future__ import annotations
 
@@ -48,8 +47,8 @@ _REASONS = {
 
 
 def status_of(written: object) -> VenueStatus:
-    """An unknown status is an order that may still trade. `done_for_day` and `calculated` are no ends: the
-    venue goes on."""
+    """An unknown status counts as an order that may still trade. `done_for_day` and `calculated` do not end
+    an order."""
     return _ENDED.get(str(written), VenueStatus.WORKING)
 
 
@@ -61,10 +60,10 @@ def report_of(order: Any, client_order_id: str | None = None) -> OrderReport:
     """Raises Malformed on anything that is not an order, or not the one of that id.
 
     `fills` stays empty and the engine books the difference of totals. The executions have ids of their own
-    only among the account's activities, which are another resource that trails this one: an order could be
-    `filled` here with its executions still missing there, and once a total is booked, an execution that turns
-    up would be counted twice. Quantity and average come from one object, the same in submit, look-up, list
-    and stream, so whichever arrives first, the sums are right."""
+    only among the account's activities, a separate resource that lags behind: an order could be `filled` here
+    with its executions still missing there, and once a total is booked, a later execution would be counted
+    twice. Quantity and average come from one object, the same in submit, look-up, list and stream, so in any
+    order of arrival the sums are right."""
     if (
         not isinstance(order, dict)
         or not order.get("id")
@@ -120,8 +119,7 @@ def found_of(order: Any) -> FoundOrder:
 
 
 def continued(before: OrderReport, after: OrderReport) -> OrderReport:
-    """One order in two parts, as it was replaced half-way: under the first one's name, with the fills of
-    both."""
+    """An order and its replacement as one: under the first one's name, with the fills of both."""
     quantity = before.filled_quantity + after.filled_quantity
     cost = sum(
         (of.filled_quantity * of.average_price for of in (before, after) if of.average_price is not None),
@@ -137,7 +135,7 @@ def continued(before: OrderReport, after: OrderReport) -> OrderReport:
 
 
 def hours_of(body: Any) -> tuple[bool, timedelta | None]:
-    """Whether the market is open, and for how long that holds by the venue's own clock, where it tells."""
+    """Whether the market is open, and how long that holds by Alpaca's own clock, if known."""
     change = body.get("next_close" if body["is_open"] else "next_open")
     if change is None or body.get("timestamp") is None:
         return bool(body["is_open"]), None
@@ -145,7 +143,7 @@ def hours_of(body: Any) -> tuple[bool, timedelta | None]:
 
 
 def moment(written: object) -> datetime:
-    """Zero to nine digits of a second, any offset."""
+    """Parses a timestamp with zero to nine digits of a second and any offset."""
     try:
         found = datetime.fromisoformat(str(written))
     except ValueError as error:
@@ -185,7 +183,7 @@ def account_of(body: Any) -> AccountState:
 
 
 def position_of(body: Any) -> BrokerPosition | None:
-    """None: something DashTrade does not trade, such as an option."""
+    """None for what DashTrade does not trade, such as an option."""
     kind = _class_of(body)
     if kind not in ("us_equity", "crypto"):
         return None
@@ -205,7 +203,7 @@ def _class_of(body: Any) -> object:
 
 
 def coin_pair(written: str) -> Symbol:
-    """Positions name a pair without its slash: BTCUSD, and USDTUSD, which is not USD in TUSD."""
+    """Positions name a pair without its slash: BTCUSD; and USDTUSD is not USD in TUSD."""
     base, slash, quote = written.partition("/")
     if not slash:
         quote = next(
@@ -218,7 +216,7 @@ def coin_pair(written: str) -> Symbol:
 
 
 def rules_of(asset: Any, price: Decimal | None) -> Rules:
-    """From the raw asset: the library's model insists on `easy_to_borrow`, which `borrow_status` has
+    """From the raw asset: the library's model requires `easy_to_borrow`, which `borrow_status` has
     replaced."""
     tradable = asset.get("tradable") is True and asset.get("status", "active") == "active"
     if asset.get("class") == "crypto":
@@ -244,8 +242,7 @@ def rules_of(asset: Any, price: Decimal | None) -> Rules:
 
 
 def assumed_rules(symbol: Symbol) -> Rules:
-    """Of a server that does not tell of its assets: what any of them takes. The order itself is its to
-    refuse."""
+    """For a server without an asset list: permissive rules. The server itself checks the order."""
     note = (
         "Alpaca's server has no asset data: "
         f"{'its finest steps' if symbol.is_crypto else 'whole shares'} are assumed"

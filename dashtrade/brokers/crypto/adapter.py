@@ -1,8 +1,8 @@
 """Crypto exchanges through ccxt: one spot account, its orders, its coins and its prices.
 
-An exchange has no positions: what it holds of a coin is the position, in the quote currency the account is
-counted in. The exchanges' differences are in `venues`, the connection and the meaning of its failures
-in `wire` and `errors`."""
+An exchange has no positions: its balance of a coin is the position, in the account's quote currency. The
+exchanges' differences are in `venues`, the connection and the meaning of its failures in `wire` and
+`errors`."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class CryptoBroker:
             clock=self._clock,
             nonces=nonces,
         )
-        # orders without all executions yet, by when they were first seen ended
+        # ended orders with executions still missing -> when first seen ended
         self._ended: dict[str, datetime] = {}
         self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
         self._market = CryptoMarket(self._wire, self._clock)
@@ -111,7 +111,7 @@ class CryptoBroker:
             self._placing.check(request)
             rules = self._market.rules(request.symbol)
             arguments = self._placing.arguments(request, rules)
-        except Unavailable as error:  # a reading before the order: nothing was sent
+        except Unavailable as error:  # a request before the order: nothing was sent
             raise RetryLater(f"The order waits: {error.message}") from error
         with self._wire.lent() as client:
             order = self._create(client, request, arguments)
@@ -182,14 +182,14 @@ class CryptoBroker:
         return self._market.rules(symbol).tradable
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        """A halted market says not when it goes on."""
+        """A halted market does not say when it reopens."""
         return None
 
     def clock_skew(self) -> timedelta | None:
         return self._market.clock_skew()
 
     def _key_info(self) -> tuple[str, tuple[str, ...], bool | None]:
-        """The account's number and what the key may do, as far as the exchange tells; never a reason to
+        """The account's number and the key's permissions, where the exchange provides them; never a reason to
         fail."""
         now = self._clock.now()
         if self._key_told and now - self._key_told[0] < KEY_IS_FRESH:
@@ -218,7 +218,7 @@ class CryptoBroker:
     # --- placing ---
 
     def _create(self, client: Any, request: OrderRequest, arguments: tuple[Any, ...]) -> Any:
-        """The order as the exchange answered it; a report, where it turned out that it had it before."""
+        """The order as the exchange answered it; a report if the exchange already had the order."""
         try:
             order = client.create_order(self._market.listed(client, request.symbol)["symbol"], *arguments)
         except Exception as error:
@@ -233,7 +233,7 @@ class CryptoBroker:
         return order
 
     def _adopt(self, client: Any, request: OrderRequest) -> OrderReport:
-        """An order of this name exists: an earlier sending of ours arrived after all."""
+        """An order of this name exists: an earlier attempt arrived."""
         try:
             found = self._find(client, _ref(request, None, self._clock.now()))
         except Exception as error:
@@ -248,7 +248,7 @@ class CryptoBroker:
         return found
 
     def _first_report(self, client: Any, ref: OrderRef, order: Any) -> OrderReport:
-        """The order exists from here on, so that no failure may say otherwise."""
+        """The order exists from here on, so no failure may claim otherwise."""
         working = OrderReport(
             client_order_id=ref.client_order_id,
             broker_order_id=ref.broker_order_id,
@@ -272,7 +272,7 @@ class CryptoBroker:
     def _find(self, client: Any, ref: OrderRef) -> OrderReport | None:
         try:
             symbol = self._market.listed(client, ref.symbol)["symbol"]
-        except Rejected as error:  # no longer listed: of its orders nothing is known
+        except Rejected as error:  # no longer listed: nothing is known of its orders
             raise Unavailable(error.message) from error
         try:
             order = lookups.LOOKUPS[self.venue.lookup](client, self.venue, symbol, ref)
@@ -307,7 +307,7 @@ class CryptoBroker:
         return found
 
     def _price_in(self, client: Any, coin: str, money: str) -> Decimal | None:
-        """What a third coin, in which a fee was taken, costs in the quote currency; None if nobody says."""
+        """The price in the quote currency of a third coin, in which a fee was taken; None if unknown."""
         if f"{coin}/{money}" not in client.markets:
             return None
         try:
@@ -328,7 +328,7 @@ class CryptoBroker:
         client.cancel_order(number, self._market.listed(client, order.symbol)["symbol"])
 
     def _has_ended(self, client: Any, order: OrderRef) -> bool:
-        """An exchange refuses to cancel what has ended: that is no error."""
+        """An exchange refuses to cancel an ended order: that is no error."""
         if client.heard.answer is None:
             return False
         try:

@@ -1,4 +1,4 @@
-"""Candles as an exchange has them, and those it lacks put together from shorter ones."""
+"""Candles from an exchange; missing timeframes are built from shorter ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from dashtrade.domain.values import ZERO
 def candles(
     client: Any, venue: Exchange, symbol: str, timeframe: Timeframe, end: datetime, count: int
 ) -> Sequence[Candle]:
-    """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is put together from the longest one that
-    fits into it."""
+    """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is built from the longest one that divides
+    it."""
     known = {client.parse_timeframe(name): name for name in client.timeframes}
     unit = max((seconds for seconds in known if timeframe.seconds % seconds == 0), default=None)
     if unit is None:
@@ -33,7 +33,7 @@ def candles(
 
 
 def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end: int) -> list[Any]:
-    """A page may be empty although there is more: nobody traded for so long."""
+    """A page may be empty although there is more: nothing traded for that long."""
     rows: dict[int, Any] = {}
     length = client.parse_timeframe(name) * 1000
     for _ in range(MOST_PAGES):

@@ -1,4 +1,4 @@
-"""What can be said of an exchange's key and its options before they are stored."""
+"""Checks an exchange's key and its options before they are stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dashtrade.domain.values import Malformed
 
 
 def check(credentials: dict[str, str], options: dict[str, object]) -> None:
-    """What can be said of a key before it is stored; raises Malformed with a hint."""
+    """Raises Malformed with a hint."""
     row = exchange_of(options.get("exchange"))
     if options.get("mode") == "paper" and not row.sandbox:
         raise no_sandbox(row)

@@ -1,4 +1,4 @@
-"""The crypto exchanges, as forms, REST, the settings and the manual show them: a choice each."""
+"""The crypto exchanges, as forms, REST, the settings and the manual show them: one choice each."""
 
 from __future__ import annotations
 

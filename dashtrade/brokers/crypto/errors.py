@@ -1,9 +1,9 @@
 """What a failure at a crypto exchange means.
 
-ccxt classes errors by what the exchange called them. What matters to us is whether an order may exist, and
-for that the class is not enough: a parse error after a POST can come as a refusal, a time-out as a plain
-ExchangeError. So each client notes whether a request left, and what came back; only a refusal in the
-exchange's own readable words is believed."""
+ccxt classes errors by the exchange's names for them. What matters is whether an order may exist, and the
+class cannot tell: a parse error after a POST can come as a refusal, a time-out as a plain ExchangeError. So
+each client records whether a request was sent, and what came back; only a refusal in the exchange's own
+readable JSON is believed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SAYS_WHERE = (
     "error",
     "reason",
 )
-_NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # a blank of a form, where Coinbase has nothing to say
+_NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # placeholders that Coinbase sends in place of a reason
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Heard:
 
 
 class AtExchange(Protocol):
-    """What is asked of the wire that an error came over."""
+    """What the error classification needs to know of the client."""
 
     venue: Exchange
     clock: Clock
@@ -62,7 +62,7 @@ class AtExchange(Protocol):
 
 
 def sending(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
-    """Of a request that would place an order: does one exist? Unless that is certain, Unknown."""
+    """After a request that would place an order: does one exist? Unless that is certain, Unknown."""
     if isinstance(error, BrokerError):
         return error
     venue, heard = wire.venue, client.heard
@@ -83,7 +83,7 @@ def sending(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
 
 
 def reading(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
-    """Of a request that places nothing: whatever failed, nothing is known, least of all that something is
+    """After a request that places nothing: any failure means that nothing is known, not that something is
     absent."""
     if isinstance(error, BrokerError):
         return error
@@ -102,14 +102,14 @@ def reading(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
 
 
 def not_offered(client: Any, error: Exception) -> bool:
-    """There is nothing at that address, or ccxt knows no such question: asking again will not help."""
+    """The endpoint does not exist, or ccxt does not support the call: a retry will not help."""
     import ccxt
 
     return isinstance(error, ccxt.NotSupported) or client.heard.status in (404, 405, 501)
 
 
 def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None:
-    """What is certain whatever was asked."""
+    """Errors that are certain whatever was requested."""
     import ccxt
 
     venue, heard = wire.venue, client.heard
@@ -159,13 +159,13 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
 
 
 def _until(body: str, now: float) -> float:
-    """Seconds until the moment that Kraken names, in seconds since 1970; three where none is named."""
+    """Seconds until the time that Kraken names, in seconds since 1970; three without one."""
     told = re.search(r"Throttled: ?(\d{10})\b", body)
     return min(max(int(told[1]) - now, 1.0), 60.0) if told else 3.0
 
 
 def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
-    """Not its subclasses: ccxt also calls it PermissionDenied when an account may not trade one symbol."""
+    """Not its subclasses: ccxt also raises PermissionDenied when an account may not trade one symbol."""
     return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (
         heard.answer is not None or not heard.left
     )
@@ -180,8 +180,7 @@ def _try_resync(wire: AtExchange, client: Any) -> None:
 
 
 def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
-    """A plain ExchangeError is what ccxt raises when it does not know the words: time-outs come as that,
-    too."""
+    """A plain ExchangeError means that ccxt does not know the message: time-outs come as that, too."""
     import ccxt
 
     if venue.says("certain", heard.body):
@@ -196,7 +195,7 @@ def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
 
 
 def _never_connected(error: BaseException | None) -> bool:
-    """The connection itself failed, so that not a byte of the request left."""
+    """The connection itself failed, so no byte of the request was sent."""
     from requests import exceptions as http
     from urllib3 import exceptions as net
 
@@ -227,7 +226,7 @@ def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
 
 
 def _said(heard: Heard) -> str:
-    """The exchange's own words for people, out of its JSON."""
+    """The exchange's own message for people, from its JSON."""
     return _clean(_dig(heard.answer))
 
 

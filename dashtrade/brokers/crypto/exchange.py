@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
-MOST_PAGES = 20  # of any one list
+MOST_PAGES = 20  # of one list
 COLLAR = Decimal("0.02")  # how far through the book a collared market order may go
 
 MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
@@ -19,66 +19,65 @@ GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One row of the table. The patterns are searched in the body of an answer that refuses something."""
+    """One row of the table. The patterns are searched in the body of an error response."""
 
     id: str
     name: str
-    quote: str  # the money an account is counted in, unless its owner says otherwise
+    quote: str  # the account's currency, unless its owner chooses another
     order_types: frozenset[OrderType] = frozenset({MARKET, LIMIT})
     times_in_force: frozenset[TimeInForce] = frozenset({GTC, IOC, FOK})
     sandbox: bool = False
 
-    # identity of orders
+    # order identity
     client_id: str = "clientOrderId"  # the parameter under which our id is sent
     lookup: str = "list"  # fetch | open_closed | list | status: how an order is found by our id
-    # symbol | open_closed | pages: how orders we may have forgotten are listed; empty: they are not
+    # symbol | open_closed | pages: how orders missing here are listed; empty: not possible
     lists: str = ""
-    known_lookup: bool = True  # False: nobody has proved that our id is kept
+    known_lookup: bool = True  # False: not proven that our id is kept
     refuses_repeats: bool = False  # a repeat makes no second order, not even after the first has ended
     settle: timedelta = timedelta(seconds=5)
 
-    # what a create needs and tells
-    create_tells: bool = False  # the answer carries status and fills; else the order is fetched afterwards
+    # placing
+    create_tells: bool = False  # the answer has status and fills; else the order is fetched afterwards
     spends_on_market_buy: bool = False  # a market buy is an amount of money, so it needs a price
-    # sides whose market orders go as a limit through the book, immediate or cancel
+    # sides whose market orders are sent as a limit through the book, immediate or cancel
     collared: frozenset[OrderSide] = frozenset()
-    reserved_fee: Decimal = Decimal(0)  # an order to buy sets this part of limit x quantity aside for its fee
+    reserved_fee: Decimal = Decimal(0)  # share of limit x quantity reserved for the fee of a buy order
     stop_param: str = "stopLossPrice"
-    stop_says_time: bool = True  # whether a stop carries a time in force
+    stop_says_time: bool = True  # whether a stop has a time in force
     create_params: dict[str, str] = field(default_factory=dict)
 
     # executions
-    trades: str = "order"  # order | ids | fills | filter | in_order: how the fills of an order are asked for
+    trades: str = "order"  # order | ids | fills | filter | in_order: how the fills of an order are fetched
 
-    # what it holds ending of what earns and is traded like the plain coin; any other after a point is not
-    # traded
+    # suffixes of balances that earn rewards and trade like the plain coin; any other suffix is not tradable
     rewards: str = ""
 
-    # the connection
-    nonces: bool = False  # each request must carry a higher number than the last one: one at a time
-    # that a key may make, where it is so few that they have to be saved
+    # connection
+    nonces: bool = False  # each request needs a higher number than the last one: one at a time
+    # per key, where the limit is so low that requests must be saved
     requests_per_minute: int | None = None
-    burst: float = 1.0  # seconds' worth of requests that may go at once, at the pace ccxt knows
+    burst: float = 1.0  # seconds' worth of requests that may be sent at once, at ccxt's pace
     options: dict[str, object] = field(default_factory=dict)
     details_on_demand: bool = False  # the list of markets lacks steps and minimums
     candles_page: int = 300
-    can_resync: bool = False  # ccxt can measure how far our clock is off
+    can_resync: bool = False  # ccxt can measure our clock's offset
 
-    # what its words mean
-    credentials: str = r"(?!)"  # the key is wrong, revoked or may not do this
-    stale: str = r"(?!)"  # a nonce came out of order: certain, as nothing was looked at
-    later: str = r"(?!)"  # its own words for "not taken, come back": certain, as nothing was looked at
-    skewed: str = r"(?!)"  # our clock is off; certain as well
-    ours: str = r"(?!)"  # it has an order of this name already: it may be ours
+    # meaning of its messages
+    credentials: str = r"(?!)"  # the key is wrong, revoked or lacks a permission
+    stale: str = r"(?!)"  # a nonce came out of order: certainly not processed
+    later: str = r"(?!)"  # "not accepted, try again": certainly not processed
+    skewed: str = r"(?!)"  # our clock is off; certainly not processed
+    ours: str = r"(?!)"  # an order of this name exists: it may be ours
     refused: str = r"(?!)"  # a refusal that ccxt has no class for
-    certain: str = r"(?!)"  # a refusal, although ccxt or `doubt` takes it for passing trouble
+    certain: str = r"(?!)"  # a refusal, although ccxt or `doubt` treats it as temporary
     doubt: str = r"(?!)"  # looks like a refusal and is none
-    absent: str = ""  # there is no such order, where ccxt has another class for it
+    absent: str = ""  # no such order, where ccxt uses another class
 
     key_form: str = ""  # pattern of its keys
     key_hint: str = ""
     secret_hint: str = ""
-    refused_key: str = ""  # what else may be wrong with a key that is refused
+    refused_key: str = ""  # what else may be wrong with a refused key
     passphrase: bool = False
     notes: tuple[str, ...] = ()
     proven: bool = True

@@ -1,4 +1,4 @@
-"""How the executions of an order are asked for, exchange by exchange."""
+"""How the executions of an order are fetched, exchange by exchange."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def _trades_of_order(client: Any, order: Any) -> Sequence[Any]:
 
 def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
     ids = [trade["id"] for trade in order.get("trades") or ()]
-    if not ids:  # an order found by our id may come without them
+    if not ids:  # an order found by our id may lack them
         ids = [trade["id"] for trade in client.fetch_order(order["id"], order["symbol"]).get("trades") or ()]
-    # Kraken tells twenty at a time, and ccxt asks once more, for none, after every full twenty.
+    # Kraken returns twenty at a time, and ccxt makes an empty extra request after every full twenty.
     some = [ids[first : first + 19] for first in range(0, len(ids), 19)]
     told = [
         client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part}) for part in some
@@ -30,7 +30,7 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
 
 
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
-    """OKX. Of three days first, at 60 in 2 s; then of three months, at 10 in 2 s. ccxt asks the slow list
+    """OKX: the last three days first, at 60 in 2 s; then three months, at 10 in 2 s. ccxt uses the slow list
     alone."""
     market, wanted = client.market(order["symbol"]), number(order.get("filled")) or ZERO
     trades: list[Any] = []

@@ -1,4 +1,4 @@
-"""What an API key may do, where its exchange tells: above all whether it can withdraw."""
+"""An API key's permissions, where its exchange provides them: above all whether it can withdraw."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def nothing_told(client: Any, live: bool) -> KeyInfo:
 
 def _binance_key(client: Any, live: bool) -> KeyInfo:
     account = client.privateGetAccount()
-    if not live:  # the testnet does not know this question
+    if not live:  # the testnet lacks this endpoint
         return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), None
     try:
         key = client.sapiGetAccountApiRestrictions()
     except Exception:
         if client.heard.status not in (404, 405) or account.get("canWithdraw") is not True:
             raise
-        # of the key itself nothing is told
+        # nothing is known of the key itself
         return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), True
     granted = tuple(
         sorted(

@@ -1,5 +1,4 @@
-"""The account's orders that carry our ids, as an exchange lists them: for a DashTrade that has forgotten
-some."""
+"""The account's orders that carry our ids, as an exchange lists them: to find orders missing here."""
 
 from __future__ import annotations
 
@@ -60,7 +59,7 @@ def _by_symbol(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[A
 
 
 def _open_and_closed(client: Any, since: int, symbols: Sequence[Symbol]) -> Iterator[Any]:
-    """Those that ended come by pages, the newest first: one that ends meanwhile moves the others on; none is
+    """Ended orders come in pages, newest first: one that ends meanwhile only shifts the others; none is
     missed."""
     yield from client.fetch_open_orders()
     told = 0

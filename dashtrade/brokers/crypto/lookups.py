@@ -12,13 +12,13 @@ from dashtrade.domain.ports import OrderRef, Unavailable
 
 
 def says_absent(client: Any, venue: Exchange, error: Exception) -> bool:
-    """The exchange itself said, readably, that it has no such order."""
+    """The exchange itself answered, readably, that it has no such order."""
     import ccxt
 
     heard = client.heard
     if heard.answer is None or (heard.status or 0) >= 500:
         return False
-    if venue.absent:  # there, ccxt's OrderNotFound also means that an answer lacked the order
+    if venue.absent:  # for these, ccxt's OrderNotFound also means that an answer lacked the order
         return isinstance(error, ccxt.ExchangeError) and venue.says("absent", heard.body)
     return isinstance(error, ccxt.OrderNotFound)
 
@@ -28,7 +28,8 @@ def _same(one: object, other: str) -> bool:
 
 
 def _mine(orders: Sequence[Any], ref: OrderRef) -> Any:
-    """Only an order that carries our id: an exchange that ignores the filter would hand us a stranger's."""
+    """Only an order that carries our id: an exchange that ignores the filter would return another
+    program's."""
     found = [order for order in orders if _same(order.get("clientOrderId"), ref.client_order_id)]
     if len(found) > 1:
         raise Unavailable(
@@ -45,7 +46,7 @@ def _by_fetch(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
 
 
 def _by_open_and_closed(client: Any, venue: Exchange, symbol: str, ref: OrderRef) -> Any:
-    """Open first: an order that closes between the two questions is then seen by the second."""
+    """Open first: an order that closes between the two requests is then seen by the second."""
     if ref.broker_order_id:
         return client.fetch_order(ref.broker_order_id, symbol)
     asked = {"clientOrderId": ref.client_order_id, "trades": True}

@@ -15,12 +15,12 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 
 T = TypeVar("T")
-QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuing, never for deciding
+QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuation, never for decisions
 RULES_ARE_FRESH = timedelta(hours=1)
 
 
 class CryptoMarket:
-    """What is asked of the exchange: its symbols, their rules and prices, and the account's coins."""
+    """The exchange's symbols, their rules and prices, and the account's coins."""
 
     def __init__(self, wire: Wire, clock: Clock) -> None:
         self.venue, self._wire, self._clock = wire.venue, wire, clock
@@ -69,7 +69,7 @@ class CryptoMarket:
         return self.ask(lambda client: market_data.balances(client, self.venue))
 
     def clock_skew(self) -> timedelta | None:
-        """How far the exchange's clock is ahead of ours, where it tells."""
+        """How far the exchange's clock is ahead of ours, if known."""
 
         def ask(client: Any) -> timedelta | None:
             if not client.has.get("fetchTime"):

@@ -1,4 +1,4 @@
-"""What an exchange says of its markets, of the account's coins and of prices, in our words."""
+"""An exchange's markets, balances and prices in our types."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def rules_of(market: Any) -> Rules:
 
 
 def taker_fee(market: Any) -> Decimal | None:
-    """The account's own rate, where the exchange tells it with its markets."""
+    """The account's own rate, where the exchange returns it with its markets."""
     return number(market.get("taker"))
 
 
 def _step(said: object) -> Decimal:
-    """ccxt tells a step, or, for a few exchanges, a number of decimals."""
+    """ccxt gives a step, or, for a few exchanges, a number of decimals."""
     step = number(said)
     if step is None or step <= 0:
         return Decimal("0.00000001")
@@ -47,8 +47,8 @@ def _step(said: object) -> Decimal:
 
 def detail(client: Any, market: Any) -> Any:
     """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError.
-    Of the details nothing else is taken: a spot pair names there in what it is paid for, which ccxt takes for
-    a perpetual."""
+    Nothing else of the details is used: they name a spot pair's settlement coin, which ccxt takes for a
+    perpetual."""
     said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
     if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
         raise Unavailable(
@@ -63,7 +63,7 @@ def detail(client: Any, market: Any) -> Any:
 
 
 def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
-    """All of each coin, and what of it is free. Coinbase tells its accounts by pages, of which ccxt reads the
+    """Each coin's total and free balance. Coinbase lists its accounts in pages, of which ccxt reads the
     first."""
     total: dict[str, Decimal] = {}
     free: dict[str, Decimal] = {}
@@ -86,7 +86,7 @@ def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str
 
 
 def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
-    """What each coin costs, in one call; a coin nobody trades against that money has no price."""
+    """The price of each coin, in one call; a coin not traded against that currency has no price."""
     names = [
         f"{coin}/{money}"
         for coin in coins
@@ -102,7 +102,7 @@ def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
 
 
 def ticker(client: Any, name: str) -> Any:
-    """With bid and ask, where the exchange tells them at all; else with the last price alone."""
+    """With bid and ask where the exchange has them; else only the last price."""
     seen: dict[str, Any] = {}
     trouble: list[Exception] = []
     for ask in (_whole_ticker, _best_of, _top_of_book, _last_price):

@@ -1,4 +1,4 @@
-"""An order on its way to an exchange: refusals, steps and sizes, and its price where one is due."""
+"""Prepares an order for an exchange: checks, steps and sizes, and a price where required."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
 class Placing:
-    """What ccxt is called with for an order, or why it cannot be placed."""
+    """The arguments to ccxt for an order, or why the order cannot be placed."""
 
     def __init__(self, market: CryptoMarket, capabilities: Capabilities) -> None:
         self.venue, self.capabilities, self._market = market.venue, capabilities, market
 
     def check(self, request: OrderRequest) -> None:
-        """What can be said of a request without asking anybody."""
+        """Checks that need no request."""
         can, kind = self.capabilities, request.type
         problem = ""
         if request.notional is not None or request.quantity is None:
@@ -50,8 +50,7 @@ class Placing:
             raise Rejected(f"{self.venue.name} would refuse this order: {problem}. No order was placed.")
 
     def arguments(self, request: OrderRequest, rules: Rules) -> tuple[Any, ...]:
-        """What ccxt is called with, rounded to the exchange's steps: quantities down, prices to the
-        nearest."""
+        """The arguments to ccxt, rounded to the exchange's steps: quantities down, prices to the nearest."""
         quantity = floor_to(given(request.quantity, "quantity"), rules.quantity_step)
         step = rules.price_step
         limit = (
@@ -81,9 +80,9 @@ class Placing:
     def _affordable(
         self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules
     ) -> Decimal:
-        """A limit that the free money covers: the exchange sets limit x quantity and a fee aside, although it
-        costs less. Where not even the price is covered the order goes at it, and the exchange says no in its
-        own words."""
+        """A limit that the free balance covers: the exchange reserves limit x quantity and a fee, although
+        the order costs less. If the balance does not even cover the price, that is the limit, and the
+        exchange refuses in its own words."""
         if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
             return limit
         try:
@@ -98,7 +97,7 @@ class Placing:
         return min(limit, max(most, round_to(price, rules.price_step)))
 
     def _price_now(self, request: OrderRequest) -> Decimal | None:
-        """An order that needs no price is not held up by a ticker that fails: it may be an exit."""
+        """An order that needs no price is not delayed by a failing ticker: the order may be an exit."""
         needed = request.side in self.venue.collared or self.venue.spends_on_market_buy
         try:
             return self._market.near_quote(request.symbol).price_for(request.side)

@@ -1,4 +1,4 @@
-"""What an exchange says, in our words: orders with their executions and fees, balances, rules, candles."""
+"""Exchange answers in our types: orders with their executions and fees, balances, rules, candles."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ _NO_WHY = "REJECT_REASON_UNSPECIFIED"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillContext:
-    """What is needed to turn executions into fills: the symbol's steps, the time, and the price of another
+    """What turning executions into fills needs: the symbol's steps, the time, and the price of another
     coin."""
 
     rules: Rules
     now: datetime
-    lag: timedelta  # how long executions may come after their order was first seen ended
-    # when that was; told times do not serve, as Coinbase tells that of placing alone
+    lag: timedelta  # how long executions may lag behind the end of their order
+    # when it was first seen ended; the exchange's times do not serve, as Coinbase only has the time of
+    # placing
     ended: Callable[[str], datetime]
     price: Callable[[str], Decimal | None]
 
 
 def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext) -> OrderReport:
-    """Fills alone are booked, never totals beside them: a total told before its fills would be booked twice.
-    So an order that has ended counts as working until its executions are all there, or until they can no
-    longer be expected."""
+    """Only fills are booked, never totals beside them: a total that precedes its fills would be booked twice.
+    So an ended order counts as working until its executions are complete, or can no longer be expected."""
     status, reason = _status(order)
     filled = number(order.get("filled")) or ZERO
     offered, fills, notes = _told_fills(client, venue, ref, order, money) if filled else (True, (), "")
@@ -59,7 +59,7 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillC
     complete, fee, fee_base = have > filled - money.rules.quantity_step, ZERO, ZERO
     ended = status is not VenueStatus.WORKING
     if not complete and (not offered or (ended and money.now - money.ended(str(order["id"])) >= money.lag)):
-        fills, have = (), filled  # the totals are all there is
+        fills, have = (), filled  # only the totals are available
         said: list[str] = []
         fee, fee_base = _fees(ref, order, average or ZERO, money, said)
         notes = " ".join(filter(None, (notes, *said)))
@@ -81,7 +81,7 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillC
 
 
 def _status(order: Any) -> tuple[VenueStatus, str]:
-    """A word nobody has heard of is an order that works: it may yet fill."""
+    """An unknown status counts as a working order: it may still fill."""
     info = order.get("info") or {}
     raw = str(info.get("status") or info.get("state") or "")
     status = _RAW_STATUS.get(raw) or _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
@@ -94,7 +94,7 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
 def _told_fills(
     client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext
 ) -> tuple[bool, tuple[BrokerFill, ...], str]:
-    """False, where the exchange has no list of executions: the totals will have to do."""
+    """False if the exchange has no list of executions: then the totals are used."""
     try:
         fills, note = _fills(client, venue, ref, order, money)
     except Exception as error:
@@ -126,8 +126,7 @@ def _fill(ref: OrderRef, order: Any, trade: Any, money: FillContext, notes: list
         quantity = whole
     fee, fee_base = _fees(ref, trade, price, money, notes)
     return BrokerFill(
-        # A trade's number is unique within a symbol at most, and is shared by both sides of a trade with
-        # oneself.
+        # A trade's number is unique within a symbol at most, and shared by both sides of a self-trade.
         id=f"{order['id']}:{trade['id']}",
         client_order_id=ref.client_order_id,
         quantity=quantity,
@@ -143,8 +142,8 @@ def _fill(ref: OrderRef, order: Any, trade: Any, money: FillContext, notes: list
 def _fees(
     ref: OrderRef, trade: Any, price: Decimal, money: FillContext, notes: list[str]
 ) -> tuple[Decimal, Decimal]:
-    """In the quote currency, and in the bought coin; a third coin is valued at its price of now, or left out
-    and said."""
+    """In the quote currency, and in the bought coin; a third coin is valued at its current price, or left out
+    with a warning."""
     fee, fee_base = ZERO, ZERO
     for each in trade.get("fees") or [trade.get("fee") or {}]:
         cost, coin = number(each.get("cost")), each.get("currency")

@@ -1,8 +1,8 @@
 """How one crypto exchange differs from another, as data.
 
 The five exchanges below pass the contract suite against a simulator of their wire protocol. Any other
-exchange that ccxt knows may be chosen; what we have not proved of it is told in its notes, and an order in
-doubt there is never sent again."""
+exchange that ccxt knows may be chosen; its notes name what is not proven, and an unconfirmed order there is
+never sent again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXCHANGES: dict[str, Exchange] = {
             candles_page=1000,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}),
             can_resync=True,
-            # With keys, all market types and margins ccxt makes seven calls at the start; with these, one.
+            # With keys, all market types and margins cost seven calls at the start; with these, one.
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             credentials=r'"code":\s*-(2014|2015|2008|1022|1002)\b',
             later=r'"code":\s*-(1003|1015)\b',
@@ -104,8 +104,8 @@ EXCHANGES: dict[str, Exchange] = {
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}),
             times_in_force=frozenset({GTC, IOC}),
             settle=timedelta(seconds=10),
-            # Fees in the quote currency, as ccxt takes them to be. Without the agreement nobody in Germany
-            # can trade.
+            # Fees in the quote currency, as ccxt assumes. Without the agreement, orders from Germany are
+            # refused.
             create_params={"oflags": "fciq", "trading_agreement": "agree"},
             rewards=".F",
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
@@ -143,18 +143,18 @@ EXCHANGES: dict[str, Exchange] = {
             burst=1,
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}),
             refuses_repeats=True,
-            # A market buy here is a sum of money, fees included, and buys some other quantity than was asked
-            # for.
+            # A market buy here is an amount of money, fees included, and would buy another quantity than
+            # requested.
             collared=frozenset({OrderSide.BUY}),
-            reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is told
+            reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is known
             settle=timedelta(seconds=10),
             candles_page=300,
-            # the older call does not tell what open orders hold
+            # the older call does not return what open orders reserve
             options={"fetchBalance": "v3PrivateGetBrokerageAccounts"},
             credentials=r"PERMISSION_DENIED|Unauthorized|unauthorized|invalid_token|revoked_token",
             refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)',
             absent=r'"error":\s*"NOT_FOUND"',
-            # A failure of which every reason is empty or UNKNOWN_… says nothing; one reason is a refusal.
+            # A failure whose reasons are all empty or UNKNOWN_… says nothing; any other reason is a refusal.
             doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN"|unknown)|internal_server_error|'
             r'^(?!.*"(?:error|message|error_details|(?:preview|new_order)_failure_reason)":\s*"(?!UNKNOWN_|"))'
             r'.*"success":\s*false',

@@ -24,12 +24,12 @@ from dashtrade.domain.ports import Clock, RetryLater
 log = logging.getLogger("dashtrade.crypto")
 
 DAY = 86_400.0
-MOST_AT_ONCE = 4  # clients of one account: as many requests may be under way
+MOST_AT_ONCE = 4  # clients per account, and so concurrent requests
 
 
 class RequestBudget:
     """A bucket of request time, shared by an account's clients. It lets a burst through, then keeps the
-    exchange's pace; a wait longer than `patience` is not slept but told."""
+    exchange's pace; a wait longer than `patience` raises instead of sleeping."""
 
     def __init__(self, burst: float, patience: float, venue: str) -> None:
         self._burst, self._patience, self._venue = burst * 1000, patience, venue
@@ -54,7 +54,7 @@ class RequestBudget:
 
 
 class OwnNonces:
-    """For a key that nobody else uses."""
+    """For a key that no other process uses."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -66,7 +66,7 @@ class OwnNonces:
 
 
 class Wire:
-    """The ccxt clients of one account: made when needed, lent to one thread at a time, all with the same
+    """The ccxt clients of one account: created when needed, lent to one thread at a time, all with the same
     markets."""
 
     def __init__(
@@ -101,11 +101,11 @@ class Wire:
         self._first: Any = None
         self._nonces = nonces or OwnNonces()
         self._loading, self._loaded_at, self._ahead = threading.Lock(), 0.0, 0
-        self._told = False  # that the list on disk is of no use
+        self._told = False  # whether the unusable file was logged
 
     @contextmanager
     def lent(self, *, markets: bool = True) -> Iterator[Any]:
-        """A client that is ours until the end of the block; it starts with having heard nothing."""
+        """A client for the duration of the block, with its record of the last request cleared."""
         try:
             client = self._idle.get(timeout=2 * self._timeout)
         except queue.Empty:
@@ -138,7 +138,7 @@ class Wire:
             self._idle.put_nowait(None)
 
     def resync(self, client: Any) -> None:
-        """Our clock is off by the exchange's: measure it, for all clients."""
+        """Our clock is off: measure the offset for all clients."""
         client.heard = Heard()
         self._ahead = client.load_time_difference() or 0
         log.warning(
@@ -161,8 +161,8 @@ class Wire:
                 "enableRateLimit": self._pace is not None,
             }
         )
-        client.logger.setLevel(logging.INFO)  # at DEBUG it writes keys and signatures down
-        client.number = str  # never a float on the way from the exchange to the ledger
+        client.logger.setLevel(logging.INFO)  # at DEBUG it logs keys and signatures
+        client.number = str  # no float between the exchange and the ledger
         client.options = {
             **client.options,
             **self.venue.options,
@@ -170,7 +170,7 @@ class Wire:
             "timeDifference": 0,
         }
         client.has = {**client.has, "fetchCurrencies": False}
-        # following one would turn our POST into a GET, and its answer into a refusal
+        # a followed redirect would turn our POST into a GET, and its answer into a refusal
         client.session.max_redirects = 0
         if self._sandbox:
             client.set_sandbox_mode(True)
@@ -188,7 +188,7 @@ class Wire:
         return client
 
     def _next_nonce(self, client: Any) -> int:
-        """ccxt asks for it as it signs, right before it sends; the turn ends with the answer."""
+        """ccxt requests it while signing, right before sending; the turn ends with the answer."""
         client.turn.close()
         return client.turn.enter_context(self._nonces(client.milliseconds() - self._ahead))
 
@@ -205,8 +205,8 @@ class Wire:
                 client.options = {**first.options, **client.options}
 
     def _read_markets(self, client: Any) -> None:
-        """From the disk if that is of today; else from the exchange, and from an old file where it cannot be
-        reached."""
+        """From the disk if from today; else from the exchange, and from an old file if that is
+        unreachable."""
         kept, age = self._kept()
         if kept and age < DAY and self._first is None:
             return self._use(client, kept)
@@ -244,7 +244,7 @@ class Wire:
                 and _lists_spot(kept["markets"].values())
             ):
                 return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
-        except FileNotFoundError:  # nothing was kept yet: nothing to tell of at every try
+        except FileNotFoundError:  # no file yet: nothing to log
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             if not self._told:
@@ -288,8 +288,8 @@ def _lists_spot(markets: Iterable[Any]) -> bool:
 
 
 def _listing(client: Any) -> Callable[..., Any]:
-    """An answer that ccxt cannot read, such as the page of an exchange that is closed for a while, is for it
-    a list without markets. Believed, it would refuse every order, exits too, for a day."""
+    """An answer that ccxt cannot read, such as an exchange's maintenance page, becomes a list without
+    markets. Believed, it would refuse every order, exits too, for a day."""
     fetch = client.fetch_markets
 
     def fetch_markets(*args: Any, **rest: Any) -> Any:
@@ -321,7 +321,7 @@ def _listen(client: Any) -> None:
 
 
 def _quick_jwt(client: Any) -> Callable[..., str]:
-    """ccxt signs ES256 in plain Python, which costs Coinbase users 0.1 s of processor a request."""
+    """ccxt signs ES256 in plain Python, which costs Coinbase users 0.1 s of CPU per request."""
     slow = client.jwt
 
     def jwt(

@@ -1,12 +1,11 @@
-"""The built-in paper broker: an account with made-up money, filled at whatever prices the feed gives.
+"""The built-in paper broker: an account with simulated money, filled at the feed's prices.
 
-It behaves as a real venue does, so that what works here works there: it nets positions over all bots, refuses
-a client order id it has seen, refuses what the buying power does not cover, and fills in parts when asked to.
-Markets are deep: an order never moves the price and never waits in a line. State lives behind `PaperStore`;
-no price is fetched inside a transaction.
+It behaves like a real broker: it nets positions over all bots, refuses a client order id it has seen, refuses
+what exceeds the buying power, and fills in parts when configured. Markets are deep: an order never moves the
+price and never queues. State lives behind `PaperStore`; no price is fetched inside a transaction.
 
 Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 20:00 for orders marked
-`extended_hours`; US holidays and half days are not modelled. Coins trade at any time."""
+`extended_hours`; US holidays and half days are not modelled. Crypto trades at any time."""
 
 from __future__ import annotations
 
@@ -50,20 +49,19 @@ from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, flo
 
 T = TypeVar("T")
 
-# a mark for the account's value; orders are filled at the market of their moment
+# for the account's valuation; orders fill at current prices
 FRESH = timedelta(seconds=1)
 
-_DIGITS = 60  # while money moves: enough for every product to be exact
+_DIGITS = 60  # of precision: enough for every product to be exact
 
 
 class PaperBroker:
-    """One paper account. Call `tick` every few seconds: working orders move on then, and only then."""
+    """One paper account. Call `tick` every few seconds: working orders only move on then."""
 
     def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
-        # With prices that are made here nothing waits for a network: the engine may use it inside a
-        # transaction.
+        # Generated prices need no network: the engine may use this broker inside a transaction.
         self.offers = Offers(on_paper=True, local=feed.demo, start_over=self.reset)
         self.capabilities = capabilities_of(settings)
 
@@ -86,7 +84,7 @@ class PaperBroker:
         return next(iter(self.poll([order])), None)
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """Hold the working orders against the market first: nothing else moves them on."""
+        """Update the working orders first: nothing else does."""
         self.tick()
 
         def look_up(book: PaperBook) -> list[OrderReport]:
@@ -109,8 +107,8 @@ class PaperBroker:
         self._store.write(end)
 
     def tick(self) -> list[OrderReport]:
-        """Hold the working orders against the market as it is now; what changed. Nothing is written when
-        nothing changes."""
+        """Update the working orders at current prices; returns what changed. Nothing is written without a
+        change."""
         now, working = self._clock.now(), self._store.read(lambda book: book.working())
         quotes = self._quotes({order.symbol for order in working if self._trades(order, now)})
         steps = [(order, self._look(order, quotes.get(order.symbol), now)) for order in working]
@@ -119,7 +117,8 @@ class PaperBroker:
         return self._write(lambda book, quotes: self._advance(book, quotes, now), quotes)
 
     def _mark(self, symbol: Symbol, now: datetime) -> Decimal:
-        """What one piece is worth, to the second: an account of many positions is valued at every order."""
+        """The price of one unit, cached for a second: an account of many positions is valued at every
+        order."""
         at, mid = self._marks.get(symbol, (None, ZERO))
         if at is None or not timedelta(0) <= now - at < FRESH:
             mid = self._feed.quote(symbol).mid
@@ -161,10 +160,10 @@ class PaperBroker:
         return session_start(self._clock.now())
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """Nothing to release."""
 
     def reset(self) -> None:
-        """Begin again with the starting cash: nothing held, nothing working. Past orders and fills stay."""
+        """Restart with the starting cash: no positions, no open orders. Past orders and fills stay."""
         now = self._clock.now()
 
         def begin_again(book: PaperBook) -> None:
@@ -180,7 +179,7 @@ class PaperBroker:
 
     def _write(self, work: Callable[[PaperBook, dict[Symbol, Quote]], T], quotes: dict[Symbol, Quote]) -> T:
         def run(book: PaperBook) -> T:
-            with localcontext(prec=_DIGITS):  # here, as the store may run this in a thread of its own
+            with localcontext(prec=_DIGITS):  # set here, as the store may run this in another thread
                 return work(book, quotes)
 
         while True:
@@ -241,7 +240,7 @@ class PaperBroker:
     def _look(
         self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
     ) -> FillStep:
-        """One look at the market: has the order's day ended, was its stop touched, does it trade? It changes
+        """Check an order against the market: has its day ended, was its stop touched, does it trade? Changes
         nothing."""
         if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
             return FillStep(
@@ -254,7 +253,7 @@ class PaperBroker:
             return FillStep(order=replace(order, reason=reason) if arriving else order)
         if quote is None:
             return FillStep(order=order)
-        waited = not self._trades(order, order.updated_at)  # since the market was closed: this is its arrival
+        waited = not self._trades(order, order.updated_at)  # the market was closed until now
         seen = triggered(
             replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
         )
@@ -264,7 +263,7 @@ class PaperBroker:
         )
 
     def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
-        """What the order trades at now. On arrival a limit order gets the market's price, later its own
+        """The order's fill price now. On arrival a limit order gets the market's price, later its own
         limit."""
         if order.type in WAITS_FOR_PRICE:
             return None
@@ -285,7 +284,7 @@ class PaperBroker:
         return max(step, (moved / step).to_integral_value(ROUND_CEILING if buys else ROUND_FLOOR) * step)
 
     def _share(self, order: PaperOrder) -> Decimal:
-        """How much fills now."""
+        """The part that fills now."""
         left = order.quantity - order.filled_quantity
         if order.type is not OrderType.MARKET or self._settings.fill_percent == 100:
             return left
@@ -309,7 +308,7 @@ class PaperBroker:
         return session_end(order.created_at, extended=order.extended_hours)
 
     def _quotes(self, symbols: Iterable[Symbol]) -> dict[Symbol, Quote]:
-        """What the feed can tell; an order on a symbol without a price waits for the next tick."""
+        """Available quotes; an order on a symbol without a price waits for the next tick."""
         found = {}
         for symbol in symbols:
             try:

@@ -1,4 +1,4 @@
-"""What a paper account can do, by its settings."""
+"""A paper account's capabilities, by its settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a paper order: triggered, filled, ended, reported."""
+"""The steps of a paper order: triggered, filled, ended, reported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashtrade.domain.values import ZERO, OrderSide, OrderType, given
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillStep:
-    """The order as it stands now, and what of it trades now at which price."""
+    """The order after this step, and what it trades now at which price."""
 
     order: PaperOrder
     quantity: Decimal = ZERO
@@ -27,7 +27,7 @@ def ended(order: PaperOrder, status: VenueStatus, reason: str, now: datetime) ->
 
 
 def triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
-    """The same object where nothing changed. `touch` is what a market order would get."""
+    """Unchanged orders are returned as the same object. `touch` is what a market order would get."""
     if order.type not in WAITS_FOR_PRICE:
         return order
     stop, falls = order.stop_price, order.side is OrderSide.SELL

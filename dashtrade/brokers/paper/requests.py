@@ -1,4 +1,4 @@
-"""An order as it arrives at the paper account: what is refused unseen, and what it becomes."""
+"""An order on arrival at the paper account: refusals, and the stored order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 
-_MOST = Decimal(10) ** 12  # of anything in one order
+_MOST = Decimal(10) ** 12  # upper limit of a number in an order
 
 
 def _positive(number: Decimal | None) -> bool:
@@ -22,7 +22,7 @@ def _positive(number: Decimal | None) -> bool:
 
 
 def check(request: OrderRequest, capabilities: Capabilities) -> None:
-    """What can be said of a request without knowing a price or the account."""
+    """Checks that need neither a price nor the account."""
     amount, kind, when = (
         request.quantity if request.notional is None else request.notional,
         request.type,

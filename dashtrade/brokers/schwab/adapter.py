@@ -1,8 +1,9 @@
 """Schwab: stocks, market and limit orders, the account and its prices, over plain HTTP.
 
-Schwab keeps no order id of ours. After a time-out the account's orders are searched for one of the same
-symbol, side, type and quantity, entered since: exactly one that belongs to nobody else is ours. Otherwise
-`find` knows nothing, the engine asks its user, and no second order is sent. There is no sandbox."""
+Schwab keeps no client order id. After a time-out the account's orders are searched for one with the same
+symbol, side, type and quantity, entered since: it is ours if there is exactly one that is not otherwise
+assigned. Otherwise `find` knows nothing, the engine asks its user, and no second order is sent. There is no
+sandbox."""
 
 from __future__ import annotations
 
@@ -47,9 +48,9 @@ log = logging.getLogger("dashtrade.schwab")
 
 
 class SchwabBroker:
-    """One account. `load_token` gives the token's text as it was kept last, `save_token` keeps it whenever it
-    was renewed, and `alone` lets one process in at a time; `owner_of` tells, where the app knows it, which
-    order of ours carries a number of Schwab's."""
+    """One account. `load_token` returns the stored token, `save_token` stores it after each renewal, and
+    `alone` admits one process at a time; `owner_of` returns, if known, our order with a Schwab order
+    number."""
 
     demo = False
 
@@ -89,14 +90,14 @@ class SchwabBroker:
         return self._sign_in.ends() - self._clock.now()
 
     def has_ended(self) -> bool:
-        """Not where nobody has signed in yet."""
+        """False if no sign-in has taken place yet."""
         try:
             return self.expires_in() <= timedelta(0)
         except BadCredentials:
             return False
 
     def warning(self) -> str:
-        """Words for the user when the sign-in ends soon, or is not there; empty otherwise."""
+        """A message for the user when the sign-in ends soon, or is missing; else empty."""
         try:
             return warning_of(self.expires_in())
         except BadCredentials as error:
@@ -110,7 +111,7 @@ class SchwabBroker:
             body = order_body(request, self.rules(request.symbol))
             path = f"{self._api.home()}/orders"
             self._sign_in.access()
-        except Unavailable as error:  # a reading before the order: nothing was sent
+        except Unavailable as error:  # a request before the order: nothing was sent
             raise RetryLater(f"The order waits: {error.message}") from error
         sent = self._clock.now()
         answer = self._place(path, body)
@@ -136,7 +137,7 @@ class SchwabBroker:
             raise wire.in_doubt(error.words) from error
 
     def _first_report(self, ref: OrderRef, *, told: bool) -> OrderReport:
-        """Schwab has the order. Where it filled at once, no number came with the answer, and it is searched
+        """Schwab has the order. If it filled at once, the answer has no number, and the order is searched
         for."""
         try:
             found = self.find(ref)
@@ -182,7 +183,7 @@ class SchwabBroker:
             number=str(said.get("accountNumber", "")),
             buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"),
             permissions=(str(said.get("type", "")).lower(),),
-            can_withdraw=False,  # the API has no way to move money out
+            can_withdraw=False,  # the API cannot withdraw
         )
 
     @wire.readable
@@ -200,7 +201,7 @@ class SchwabBroker:
         return self._market.opens_at(symbol)
 
     def clock_skew(self) -> timedelta:
-        """To the second, as Schwab tells it with each answer; below two seconds it counts as none."""
+        """To the second, from Schwab's Date header; below two seconds it counts as none."""
         self._api.ask("GET", "/trader/v1/accounts/accountNumbers")
         return self._api.ahead
 

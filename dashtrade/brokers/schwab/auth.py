@@ -1,8 +1,8 @@
-"""Schwab's sign-in: a token that lets us in for 30 minutes, and one that renews it for seven days.
+"""Schwab's sign-in: an access token for 30 minutes, and a token that renews it for seven days.
 
-After the seven days a person has to sign in at Schwab again; no program can. So the end is known beforehand
-and warned of. The token is handed in and given back as text: the app keeps it encrypted, and nothing of it is
-written here."""
+After seven days a person has to sign in at Schwab again; no program can. The end is known, so users are
+warned before it. The token is passed in and out as text: the app stores it encrypted, and this module writes
+nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dashtrade.domain.values import Malformed
 URL = "https://api.schwabapi.com"
 LIFE = timedelta(days=7)
 WARN = timedelta(days=2)
-EARLY = timedelta(seconds=90)  # an access token is renewed before it ends, so that no order meets its end
+EARLY = timedelta(seconds=90)  # an access token is renewed early, so that it does not expire during an order
 TOKEN_HINT = (
     'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
 )
@@ -32,7 +32,7 @@ SIGN_IN = "Sign in at Schwab again under Setup; this is required every seven day
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What the token file holds. `created` is the moment a person signed in: renewing does not move it."""
+    """The stored token. `created` is when a person signed in: renewing does not change it."""
 
     created: datetime
     values: dict[str, Any] = field(repr=False)
@@ -75,8 +75,8 @@ class Token:
 
 
 class SchwabSession:
-    """Keeps one account let in. Several threads and processes may ask; one renews, and the others find what
-    it kept."""
+    """Keeps one account signed in. Of several threads and processes one renews; the others use the token it
+    stored."""
 
     def __init__(
         self,
@@ -100,14 +100,13 @@ class SchwabSession:
         self._token: Token | None = None
 
     def access(self, *, refused: str | None = None) -> str:
-        """A token that is good now; not `refused`, which the venue did not take although it should be
-        good."""
+        """A valid token; not `refused`, which Schwab rejected although it should be valid."""
         with self._lock:
             now = self._clock.now()
             if self._token is not None and self._token.is_good(now, refused):
                 return self._token.access
             with self._exclusive():
-                token = self._token = self._kept()  # somebody else may have renewed it, or signed in anew
+                token = self._token = self._kept()  # renewed elsewhere, or a new sign-in
                 if token.is_good(now, refused):
                     return token.access
                 if now >= token.ends:
@@ -139,7 +138,8 @@ class SchwabSession:
 
 
 def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, str]) -> dict[str, Any]:
-    """Ask for a token. `post(path, form, auth)` gives status and text, and raises what is for the caller."""
+    """Request a token. `post(path, form, auth)` returns status and text, and raises errors meant for the
+    caller."""
     status, text = post("/v1/oauth/token", asked, (key, secret))
     try:
         said = json.loads(text)
@@ -158,9 +158,9 @@ def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, st
 
 
 def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: str | None = None) -> str:
-    """Where a person signs in; Schwab then calls `callback`, exactly as it is registered there, with a code.
-    Who exchanges that has to know `verifier` (RFC 7636): a server that does not know of it has to pass it
-    over (RFC 6749, 3.1)."""
+    """Where a person signs in; Schwab then calls `callback`, exactly as registered there, with a code.
+    Exchanging the code requires `verifier` (RFC 7636); servers without support for it must ignore it (RFC
+    6749, 3.1)."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
     asked = {
         "client_id": key,
@@ -174,8 +174,7 @@ def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: st
 
 
 def code_in(written: str) -> str:
-    """The code, from itself or from the address that a person was sent back to. It ends in @, which may come
-    as %40."""
+    """The code, given alone or in the callback address. It ends in @, which may come as %40."""
     text = written.strip()
     try:
         found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
@@ -201,7 +200,7 @@ def exchange_code(
     clock: Clock | None = None,
     timeout: float = 10.0,
 ) -> str:
-    """A fresh token's text, good for seven days, for the code of a sign-in."""
+    """A new token's text, good for seven days, for the code of a sign-in."""
     from dashtrade.brokers.schwab.wire import Http
 
     now = (clock or SystemClock()).now()
@@ -225,7 +224,7 @@ def expires_in(token: str, now: datetime) -> timedelta:
 
 
 def warning(token: str, now: datetime, before: timedelta = WARN) -> str:
-    """Words for the user when the end is near; empty while it is not."""
+    """A message for the user when the end is near; else empty."""
     return warning_of(expires_in(token, now), before)
 
 

@@ -1,4 +1,4 @@
-"""One account's connection to Schwab: its path, the sign-in with each request, and Schwab's clock."""
+"""One account's connection to Schwab: its path, authorized requests, and Schwab's clock."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dashtrade.domain.ports import BadCredentials, Clock, RetryLater, Unavailabl
 
 
 class SchwabConnection:
-    """One account's requests: signed in, to the account's own path, and by Schwab's clock."""
+    """One account's requests: authorized, and to the account's own path."""
 
     def __init__(self, http: wire.Http, sign_in: SchwabSession, clock: Clock, account: str | None) -> None:
         self._http, self._sign_in, self.clock, self._wanted = http, sign_in, clock, account
         self.account_of: str | None = None
-        self.ahead = timedelta(0)  # Schwab's clock before ours
+        self.ahead = timedelta(0)  # Schwab's clock minus ours
 
     def close(self) -> None:
         self._http.close()
@@ -44,7 +44,7 @@ class SchwabConnection:
         return f"/trader/v1/accounts/{self.account_of}"
 
     def ask(self, method: str, path: str, *, missing: bool = False, **given: Any) -> Any:
-        """JSON; None for a 404 in Schwab's own words, where that may be."""
+        """JSON; None for a 404 with Schwab's own message, where absence is expected."""
         try:
             answer = self.authorized(method, path, **given)
         except wire.NoAnswer as error:
@@ -56,7 +56,7 @@ class SchwabConnection:
         return answer.json
 
     def authorized(self, method: str, path: str, **given: Any) -> wire.SchwabResponse:
-        """A 401 took nothing: the token is renewed and the request goes again, once."""
+        """A 401 had no effect: renew the token and repeat the request, once."""
         token = self._sign_in.access()
         answer = self._http.ask(method, path, headers=_bearer(token), **given)
         if answer.status == 401:

@@ -1,4 +1,4 @@
-"""What can be said of an app's key before it is stored."""
+"""Checks an app's key before it is stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dashtrade.domain.values import Malformed
 
 
 def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
-    """What can be said before it is stored; raises Malformed with a hint."""
+    """Raises Malformed with a hint."""
     for name in ("key", "secret"):
         if not str(credentials.get(name) or "").strip():
             raise Malformed(
@@ -22,5 +22,5 @@ def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
             "Schwab has no sandbox", where="mode", hint="Choose live, or use the built-in paper account."
         )
     if not credentials.get("token"):
-        return  # the account waits for somebody to sign in
+        return  # its user has yet to sign in
     Token.read(credentials["token"])

@@ -1,4 +1,4 @@
-"""How an order is found at Schwab, which keeps no id of ours, and what it has come to with its fees."""
+"""Finds an order at Schwab, which keeps no client order id, and reports its fills with fees."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from dashtrade.domain.values import ZERO, OrderSide
 
 log = logging.getLogger("dashtrade.schwab")
 
-SINCE = timedelta(seconds=3)  # an order's time is told in whole seconds, and clocks differ a little
+SINCE = timedelta(seconds=3)  # order times are in whole seconds, and clocks differ a little
 LONGEST = timedelta(days=60)  # Schwab searches no further back
-FEES_LAG = timedelta(seconds=5)  # how long the fees of a sale that has ended are waited for
+FEES_LAG = timedelta(seconds=5)  # how long to wait for the fees of an ended sale
 
 
 class SchwabLookup:
-    """Which order there is ours, and what became of it. `owner_of` tells, where the app knows it, which order
-    of ours carries a number of Schwab's."""
+    """Finds our orders and reports on them. `owner_of` returns, if known, our order with a Schwab order
+    number."""
 
     def __init__(self, api: SchwabConnection, owner_of: Callable[[str], str | None]) -> None:
         self._api, self._owner_of, self._lock = api, owner_of, threading.Lock()
-        # sales without their fees yet, by when they were first seen ended
+        # ended sales without fees -> when first seen ended
         self._ended: dict[str, datetime] = {}
-        self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as far as this process has seen
+        self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as seen by this process
 
     @wire.readable
     def find(self, order: OrderRef) -> OrderReport | None:
@@ -43,7 +43,7 @@ class SchwabLookup:
 
     @wire.readable
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """One list for all, where there are several."""
+        """One list for all, if there are several."""
         if len(orders) < 2:
             return [report for order in orders if (report := self.find(order))]
         listed = self._orders_since(min(order.created_at for order in orders) - timedelta(minutes=1))
@@ -69,8 +69,8 @@ class SchwabLookup:
         return self._numbers.get(order.client_order_id)
 
     def _search(self, order: OrderRef, listed: Sequence[Any]) -> OrderReport | None:
-        """Exactly one order that fits and is nobody else's. Of several, none: a guess could book a stranger's
-        fills."""
+        """Exactly one matching order that is not otherwise assigned. None of several: a guess could book
+        another program's fills."""
         since = order.created_at + self._api.ahead - SINCE
         with self._lock:
             taken = set(self._numbers.values())
@@ -94,8 +94,8 @@ class SchwabLookup:
         return self._report(order, free[0]) if len(free) == 1 else None
 
     def _report(self, order: OrderRef, said: Any) -> OrderReport:
-        """Of a sale the authorities take fees, which are told with the account's transactions alone. Its last
-        execution carries them. That they come late holds it up for a moment, and no longer."""
+        """Regulatory fees on a sale appear only in the account's transactions. They are booked with its last
+        execution, which waits a few seconds for them."""
         report = order_report(order, said)
         if order.side is not OrderSide.SELL or report.status is VenueStatus.WORKING or not report.fills:
             return report

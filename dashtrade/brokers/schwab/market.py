@@ -19,7 +19,7 @@ DAYS_AHEAD = 6
 
 
 class SchwabMarket:
-    """What Schwab's symbols trade at, by which rules and when."""
+    """Prices, rules and market hours of Schwab's symbols."""
 
     def __init__(self, api: SchwabConnection) -> None:
         self._api = api
@@ -53,7 +53,7 @@ class SchwabMarket:
 
     @wire.readable
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        """Schwab tells the hours of one day at a time: the days ahead are asked for one by one, over a long
+        """Schwab returns the hours of one day at a time: the days ahead are requested one by one, over a long
         weekend at most."""
         now = self._api.clock.now()
         if self._opens is None or self._opens <= now:
@@ -87,7 +87,7 @@ class SchwabMarket:
             raise Unavailable(
                 f"Schwab has no bid and ask for {symbol.short} now. No decision is made without a price."
             )
-        # without the right to real-time prices Schwab tells those of a quarter of an hour ago
+        # without real-time permission Schwab's quotes are 15 minutes old
         told = quote.get("quoteTime")
         at = datetime.fromtimestamp(int(told) / 1000, UTC) - self._api.ahead if told else now
         return Quote(symbol=symbol, bid=bid, ask=ask, at=min(at, now))

@@ -1,4 +1,4 @@
-"""An order on Schwab's wire: what cannot be placed, and the body that is sent."""
+"""An order for Schwab: checks, and the request body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dashtrade.domain.values import OrderType, given, plain, round_to
 
 
 def check(request: OrderRequest, can: Capabilities) -> None:
-    """What can be said of a request without asking anybody."""
+    """Checks that need no request."""
     problem = ""
     if request.symbol.is_crypto or request.symbol.market != "NYSE":
         problem = f"{request.symbol.short} is no stock of the US market"

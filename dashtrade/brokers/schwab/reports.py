@@ -1,4 +1,4 @@
-"""What Schwab says, in our words: orders and their executions, positions, candles."""
+"""Schwab's answers in our types: orders and their executions, positions, candles."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def entered(order: Any) -> datetime:
 
 
 def fits(order: Any, ref: OrderRef) -> bool:
-    """Everything that a look-up knows of an order: symbol, side, type and quantity."""
+    """Does it match in symbol, side, type and quantity?"""
     legs: list[Any] = order.get("orderLegCollection") or []
     if len(legs) != 1 or order.get("orderStrategyType", "SINGLE") != "SINGLE":
         return False
@@ -81,8 +81,8 @@ def fits(order: Any, ref: OrderRef) -> bool:
 
 
 def order_report(ref: OrderRef, order: Any) -> OrderReport:
-    """A status nobody has heard of is an order that works. So is one that has ended before its executions are
-    all told: a total that is booked before them would be booked twice."""
+    """An unknown status counts as a working order. So does an ended order with executions missing: a total
+    booked before them would be booked twice."""
     status = _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
     fills = tuple(_fills(ref, order))
     filled = sum((fill.quantity for fill in fills), ZERO)
@@ -104,7 +104,7 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
     seen: dict[str, int] = {}
     for activity in order.get("orderActivityCollection") or ():
         if activity.get("activityType") != "EXECUTION" or activity.get("executionType") != "FILL":
-            continue  # a cancellation is told as an execution, too
+            continue  # a cancellation is listed as an execution, too
         for leg in activity.get("executionLegs") or ():
             price, quantity = number(leg.get("price")), number(leg.get("quantity"))
             if not price or not quantity:
@@ -121,15 +121,15 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
 
 
 def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
-    """What was taken for an order, as the account's transactions tell it; None while they do not."""
+    """The fees of an order from the account's transactions; None while they are missing."""
     ours = [each for each in transactions if str(each.get("orderId")) == number_there]
     items = [item for each in ours for item in each.get("transferItems") or () if item.get("feeType")]
     return -sum((number(item.get("cost")) or ZERO for item in items), ZERO) if ours else None
 
 
 def cash_of(balances: Any) -> Decimal:
-    """Where cash is swept into a fund or a bank overnight, `cashBalance` tells 0 and other fields tell the
-    money."""
+    """Where cash is swept into a fund or a bank overnight, `cashBalance` is 0 and other fields hold the
+    amount."""
     swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
     told = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
     may_trade = number(balances.get("cashAvailableForTrading")) or ZERO
@@ -161,8 +161,8 @@ def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
 def candles_of(
     ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int
 ) -> Sequence[Candle]:
-    """Schwab has minutes up to 30, days, weeks and months; hours are put together from half hours. Nights,
-    weekends and holidays have no candles, so more than the span is asked for."""
+    """Schwab has minutes up to 30, days, weeks and months; hours are built from half hours. Nights, weekends
+    and holidays have no candles, so more than the span is requested."""
     seconds, asked = (
         timeframe.seconds,
         {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"},

@@ -1,5 +1,5 @@
-"""Schwab's wire: requests out, answers in, and what a failure means. Plain HTTP, as the client library for it
-leaves the answers unread and its host cannot be changed."""
+"""Schwab's HTTP: requests, answers, and the meaning of failures. No client library: Schwab's leaves the
+answers unparsed and its host cannot be changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONNECT = 3.0
 class SchwabResponse:
     status: int
     text: str
-    json: Any  # None: it cannot be read
+    json: Any  # None: unreadable
     location: str
     retry_after: float | None
     date: datetime | None
@@ -37,7 +37,7 @@ class NoAnswer(Exception):
 
 
 class Http:
-    """Bounded in time; redirects are not followed, as that would turn a POST into a GET."""
+    """With time-outs; redirects are not followed, as that would turn a POST into a GET."""
 
     def __init__(self, url: str, timeout: float) -> None:
         import requests
@@ -73,7 +73,7 @@ class Http:
         )
 
     def form(self, path: str, values: dict[str, str], auth: tuple[str, str]) -> tuple[int, str]:
-        """For the sign-in: places nothing, so whatever fails is unavailable."""
+        """For the sign-in: places nothing, so every failure is Unavailable."""
         try:
             said = self.ask("POST", path, data=values, auth=auth)
         except NoAnswer as error:
@@ -111,11 +111,11 @@ def _never_connected(error: BaseException) -> bool:
     )
 
 
-# --- what an answer means -----------------------------------------------------------------------------------
+# --- meaning of answers -------------------------------------------------------------------------------------
 
 
 def certain(answer: SchwabResponse) -> BrokerError | None:
-    """What holds whatever was asked."""
+    """Errors that are certain whatever was requested."""
     if answer.status == 429:
         after = answer.retry_after if answer.retry_after is not None else 10.0
         return RetryLater(
@@ -140,7 +140,7 @@ def certain(answer: SchwabResponse) -> BrokerError | None:
 
 
 def placing(answer: SchwabResponse) -> BrokerError:
-    """Of an order that was not answered with 201."""
+    """After an order that was not answered with 201."""
     sure = certain(answer)
     if sure is not None:
         return sure
@@ -169,8 +169,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def readable(method: Method) -> Method:
-    """For what only reads: an answer of another shape than expected says nothing, and must not look like a
-    bug or a no."""
+    """For reads: an answer of an unexpected shape means nothing is known, and must look like neither a bug
+    nor a refusal."""
 
     @functools.wraps(method)
     def reads(*args: Any, **given: Any) -> Any:
@@ -190,7 +190,7 @@ def unheard(error: NoAnswer) -> Unavailable:
 
 
 def said(answer: SchwabResponse) -> str:
-    """Schwab's own words: its message says that something is wrong, the errors beside it say what."""
+    """Schwab's own message: `message` says that something is wrong, `errors` say what."""
     found = answer.json if isinstance(answer.json, dict) else {}
     told = found.get("errors")
     errors = [_words(each) for each in (told if isinstance(told, list) else [told])]
