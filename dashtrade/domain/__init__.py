@@ -1,1 +1,1 @@
-"""The rules of trading, and nothing else: no clock, no database, no network."""
+"""The rules of trading only: no clock, no database, no network."""

@@ -1,4 +1,4 @@
-"""Who may do what: one table."""
+"""Permissions, in one table."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Permission(StrEnum):
     MANAGE_USERS = "manage_users"
     INVITE = "invite"
     SEE_SYSTEM = "see_system"
-    SWITCH_ALL = "switch_all"  # stop trading for everybody
+    SWITCH_ALL = "switch_all"  # stop trading for all users
     MANAGE_ROLES = "manage_roles"
     MANAGE_SYSTEM = "manage_system"
 
 
 class TokenScope(StrEnum):
-    """What an API token may be used for, within what its user may."""
+    """What an API token may be used for, within its user's own permissions."""
 
     READ = "read"
-    TRADE = "trade"  # everything about bots and orders, closing among it
+    TRADE = "trade"  # everything about bots and orders, including closing
     STOP = "stop"  # close, flatten, pause: nothing that opens a position
-    # the account itself, its broker accounts and tokens; users and the installation, as the role allows
+    # the user's settings, broker accounts and tokens; users and the installation, as the role allows
     ADMIN = "admin"
 
 
@@ -46,6 +46,6 @@ def may(role: Role, permission: Permission) -> bool:
 
 
 def may_manage(role: Role, other: Role) -> bool:
-    """May this role change an account of the other? Who manages users manages standard ones; who gives roles,
-    everybody."""
+    """May this role change a user with the other role? User managers manage standard users; whoever assigns
+    roles, everybody."""
     return may(role, P.MANAGE_ROLES) or (may(role, P.MANAGE_USERS) and other is Role.STANDARD)

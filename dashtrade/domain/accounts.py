@@ -1,4 +1,4 @@
-"""A broker account, as everything above the database knows it."""
+"""A broker account, as the layers above the database use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 
-PAPER = "paper"  # the built-in broker: its books are in our own database, and there is always one
+PAPER = "paper"  # the built-in broker: its books are in our own database, and it is always available
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Account:
     mode: str
     label: str
     credentials: str = field(repr=False)  # sealed by the vault
-    # sealed too: what the venue renews by itself, such as a token that ages
+    # sealed too: what the adapter renews, such as an expiring token
     session: str | None = field(repr=False)
     options: dict[str, Any]
     is_active: bool
@@ -28,19 +28,19 @@ class Account:
     checked_at: datetime | None
     check_result: dict[str, Any] | None
     deleted_at: datetime | None
-    acknowledged_at: datetime | None  # when a person said that it may trade with real money
-    # when they said so without a second factor; empty once they have one
+    acknowledged_at: datetime | None  # when its user confirmed trading with real money
+    # when they confirmed without a second factor; empty once they have one
     second_factor_declined_at: datetime | None
-    simulated: bool = False  # live, and traded on the built-in paper broker now: as true as the row was read
+    simulated: bool = False  # live, traded on the built-in paper broker when the row was read
 
     @property
     def built_in(self) -> bool:
-        """Its books and its prices are at hand, so that nothing of it waits for a network."""
+        """Books and prices are local, so nothing waits for a network."""
         return self.broker == PAPER
 
     @property
     def confirmed_live(self) -> bool:
-        """It may trade with real money, as far as its owner is asked."""
+        """Live, and its owner has confirmed trading with real money."""
         return self.mode == "live" and self.acknowledged_at is not None
 
     @property
@@ -49,7 +49,7 @@ class Account:
 
 
 def problem_of(row: Any) -> Reason:
-    """Why it may not trade; no reason when it may."""
+    """Why the account may not trade; no reason if it may."""
     if row.deleted_at:
         return Reason(Code.ACCOUNT_REMOVED)
     if not row.is_active:

@@ -1,9 +1,7 @@
-"""What is kept of an alert: what was sent, without what proves who sent it, and not more than its share of
-the disk.
+"""What is stored of an alert: the body without secrets, and no more than its share of the disk.
 
-Nothing is kept that could not be read again: an alert that waits is read from here after a restart, a replay
-is made of it. So of a long one whole fields are left out, the longest first, and only those that the reader
-does not read."""
+A stored body must stay readable: a waiting alert is read from it after a restart, and replays use it. So long
+bodies lose whole fields, the longest first, and only those that the reader ignores."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ def written(opened: Any) -> str:
 
 
 def kept(opened: Any, signal: Signal) -> str:
-    """As it is stored; Malformed where what DashTrade reads of it is too long by itself."""
+    """The body as stored; Malformed if the fields that DashTrade reads are too long on their own."""
     text = written(opened)
     if len(text.encode()) <= KEPT_BYTES:
         return text
@@ -58,7 +56,7 @@ def _without_long(opened: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def cut(text: str) -> str:
-    """Of what could not be read there is nothing to read again: its beginning."""
+    """An unreadable body is never parsed again: its beginning is enough."""
     raw = text.encode()
     if len(raw) <= KEPT_BYTES:
         return text

@@ -1,8 +1,7 @@
-"""Records as plain JSON values, and back: for what passes between our own processes.
+"""Records as plain JSON values, and back: for messages between DashTrade's own processes.
 
-Reading follows the declared types alone, so that what comes in can become nothing but the record that is
-waited for. Fields that hold their default are left out. Where one of several records may come, its name comes
-with it."""
+Reading follows the declared types alone, so input can only become the expected record. Fields with their
+default are left out. Where several records are possible, the record's name is included."""
 
 from __future__ import annotations
 
@@ -22,15 +21,15 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class NotOfThatKind(ValueError):
-    """What came is not the record that was waited for."""
+    """The data is not the expected record."""
 
 
 def to_json(value: Any) -> JsonValue:
-    """Made of dicts, lists, texts, whole numbers, true, false and null."""
+    """Converts to dicts, lists, strings, integers, true, false and null."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, str):
-        return str(value)  # an enum's text, not its name
+        return str(value)  # an enum's value, not its name
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, Reason):
@@ -53,7 +52,7 @@ def to_json(value: Any) -> JsonValue:
 
 
 def from_json(kind: Any, data: JsonValue) -> Any:
-    """The record (or other value) of that type; NotOfThatKind where `data` is none."""
+    """The record (or other value) of that type; NotOfThatKind if `data` is not one."""
     try:
         return _reader(kind)(data)
     except NotOfThatKind:
@@ -63,12 +62,12 @@ def from_json(kind: Any, data: JsonValue) -> Any:
 
 
 def named_json(value: Any) -> JsonValue:
-    """For where one of several records may come."""
+    """For places where several records are possible."""
     return [type(value).__name__, to_json(value)]
 
 
 def from_named_json(kinds: Any, data: JsonValue) -> Any:
-    """`kinds` is the union of the records that may come."""
+    """`kinds` is the union of possible records."""
     name, held = data if isinstance(data, list) and len(data) == 2 else ("", None)
     for kind in get_args(kinds):
         if kind.__name__ == name:
@@ -108,7 +107,7 @@ def _reader(kind: Any) -> Callable[[JsonValue], Any]:
 
 
 def _reason(data: JsonValue) -> Reason:
-    """A record from before the codes holds a sentence."""
+    """Records older than the reason codes hold a sentence."""
     if isinstance(data, str):
         return read_stored(data)
     given = _of(dict, data)

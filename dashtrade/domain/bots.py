@@ -1,4 +1,4 @@
-"""A bot: what it trades, within which limits, and what it owns now."""
+"""A bot: what it trades, its limits, and its position."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ class Sides(StrEnum):
 
 
 class WhenClosed(StrEnum):
-    """What becomes of an entry that comes while the market is closed."""
+    """What happens to an entry while the market is closed."""
 
     REFUSE = "refuse"
-    WAIT = "wait"  # until the venue's next open, and is then looked at anew
+    WAIT = "wait"  # until the next open, then re-evaluated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """When entries are allowed. `until` before `since` runs over midnight and belongs to the day it began."""
+    """When entries are allowed. If `until` is before `since`, the window runs over midnight and belongs to
+    the day it began."""
 
     days: frozenset[int]
     since: time
@@ -103,12 +104,12 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDefaults:
-    """How a bot's entries go out where the alert does not say."""
+    """How a bot's entries are ordered where the alert does not say."""
 
     time_in_force: TimeInForce | None = None
     extended_hours: bool = False
     delay: timedelta | None = None
-    cancel_first: bool = False  # take back what is not filled yet before acting
+    cancel_first: bool = False  # cancel unfilled orders before acting
 
     @classmethod
     def read(cls, found: dict[str, Any] | None) -> OrderDefaults:
@@ -133,15 +134,15 @@ class OrderDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSettings:
-    """What a user sets of a bot, with what holds where nothing was set; `services/bots/spec.py` declares how
-    each is written, named and explained."""
+    """A bot's user settings with their defaults; `services/bots/spec.py` declares how each is written, named
+    and explained."""
 
     name: str
     size: Size
     allow_alert_size: bool = False
     risk_limit_percent: Decimal | None = None
     daily_loss_limit: Decimal | None = None
-    max_position_size: Decimal | None = None  # dollars
+    max_position_size: Decimal | None = None  # in dollars
     sides: Sides = Sides.BOTH
     order_type: OrderType = OrderType.MARKET
     limit_offset_percent: Decimal = Decimal(0)
@@ -150,13 +151,13 @@ class BotSettings:
     time_zone: str = "UTC"
     orders_per_day: int | None = None
     when_closed: WhenClosed = WhenClosed.REFUSE
-    exit_plan: ExitPlan = field(default_factory=ExitPlan)  # for entries whose alert brings none
+    exit_plan: ExitPlan = field(default_factory=ExitPlan)  # for entries whose alert has none
     order_defaults: OrderDefaults = field(default_factory=OrderDefaults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bot(BotSettings):
-    """Its settings, where it trades, and what it owns now."""
+    """Its settings, what it trades, and its position."""
 
     id: int
     user_id: int
@@ -171,7 +172,7 @@ class Bot(BotSettings):
     realized_pnl: Decimal
     fees: Decimal
     total_trades: int
-    last_day: Day  # the last one it did anything on
+    last_day: Day  # the last day with activity
     exits: ExitState | None  # of its position
     last_entry_at: datetime | None
     last_signal_at: datetime | None
@@ -195,8 +196,8 @@ class Stop(StrEnum):
     """How much a switch stops. Reducing a position is never stopped."""
 
     NONE = "none"
-    PAUSE_ENTRIES = "pause_entries"  # nothing new is opened or added
-    REDUCE_ONLY = "reduce_only"  # and resting entry orders are taken back
+    PAUSE_ENTRIES = "pause_entries"  # no entries and no additions
+    REDUCE_ONLY = "reduce_only"  # and open entry orders are cancelled
     HALT = "halt"  # and bots stop until each is resumed by hand
 
     @property

@@ -13,7 +13,7 @@ from dashtrade.domain.values import ZERO, OrderSide, Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """What one fill opened and is still held. `remaining` is signed like the position."""
+    """The part of one fill that is still held. `remaining` is signed like the position."""
 
     id: int
     remaining: Decimal
@@ -23,7 +23,7 @@ class Lot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """What a bot owns. `cost` is quantity x price of its lots, signed like the quantity."""
+    """A bot's position. `cost` is quantity x price of its lots, signed like the quantity."""
 
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
@@ -42,9 +42,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """What one fill did."""
+    """The effect of one fill."""
 
-    closed: tuple[Lot, ...]  # touched lots as they are now; remaining 0: gone
+    closed: tuple[Lot, ...]  # touched lots after the fill; remaining 0: gone
     opened: Decimal  # signed quantity of the new lot, 0 if none
     realized: Decimal  # profit before fees
     fee: Decimal  # in the quote currency
@@ -52,10 +52,10 @@ class Booking:
 
 
 def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerFill) -> Booking:
-    """Close what stands against the fill, oldest first; what is left of it opens a new lot.
+    """Close lots against the fill, oldest first; the rest of the fill opens a new lot.
 
-    A fee taken in the bought coin leaves less to sell, so it shrinks what is received and is counted as a fee
-    at the price."""
+    A fee taken in the bought coin reduces the received quantity and is counted as a fee at the fill's
+    price."""
     left = (fill.quantity - fill.fee_base) * side.sign
     received, realized, closed = left, ZERO, []
     if left * position.quantity < 0:
@@ -73,7 +73,7 @@ def book(position: Position, lots: Sequence[Lot], side: OrderSide, fill: BrokerF
         opened=left,
         realized=realized,
         fee=fill.fee + fill.fee_base * fill.price,
-        # after a split 3:1 a lot's price has no last digit
+        # after a split 3:1 a lot's price is a recurring decimal
         position=Position(quantity=quantity, cost=cost if quantity else ZERO),
     )
 
@@ -94,10 +94,10 @@ def new_fills(
     at: datetime,
     booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
-    """What of the report is not booked yet, each execution once.
+    """What the report has beyond what is booked, each execution once.
 
-    Once a total was booked (the venue told no executions then), executions that are told later are a part of
-    it: of them only what goes beyond what is booked is new, and is booked as a difference of totals too."""
+    Once a total was booked (without executions), later executions are a part of it: only what exceeds the
+    booked total is new, and is booked as a difference of totals too."""
     if report.fills and any(name.startswith(_total(report)) for name in known):
         told = {fill.id: fill for fill in report.fills}.values()
         quantity = sum((fill.quantity for fill in told), ZERO)
@@ -112,7 +112,7 @@ def new_fills(
             )
         report = replace(report, fills=())
     fills = fills_of(report, booked_quantity, booked_notional, at, booked_fees)
-    # a report may repeat itself
+    # a report may contain repeats
     return tuple(fill for fill in {fill.id: fill for fill in fills}.values() if fill.id not in known)
 
 
@@ -127,8 +127,8 @@ def fills_of(
     at: datetime,
     booked_fees: Fees = (ZERO, ZERO),
 ) -> tuple[BrokerFill, ...]:
-    """The report's fills; where the venue told totals alone, the difference to what is booked, as one fill
-    named by the total."""
+    """The report's fills; for a broker that reports only totals, the difference to what is booked, as one
+    fill named by the total."""
     if report.fills or report.filled_quantity <= booked_quantity or report.average_price is None:
         return report.fills
     quantity = report.filled_quantity - booked_quantity

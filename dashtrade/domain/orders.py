@@ -1,4 +1,4 @@
-"""An order's life: one table of transitions, used everywhere."""
+"""An order's life cycle: one table of transitions, used everywhere."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
 
 
 class OrderStatus(StrEnum):
-    CREATED = "created"  # decided, durable, not sent
-    SUBMITTING = "submitting"  # may be on the wire; after a crash this means: look it up
-    UNKNOWN = "unknown"  # the venue did not say: being looked up, nothing else is sent for this symbol
-    WORKING = "working"  # the venue has it
+    CREATED = "created"  # decided and stored, not sent
+    SUBMITTING = "submitting"  # may have been sent; after a crash it must be looked up
+    UNKNOWN = "unknown"  # unconfirmed: being looked up, nothing else is sent for this symbol
+    WORKING = "working"  # open at the broker
     FILLED = "filled"
     CANCELED = "canceled"
     EXPIRED = "expired"
     REJECTED = "rejected"
-    ATTENTION = "attention"  # cannot be known by us: a person has to look
+    ATTENTION = "attention"  # the order's state cannot be determined: its user has to check
 
 
 S = OrderStatus
-_LATE_FILL = frozenset({S.FILLED})  # a fill may arrive after the cancel: the venue is right
+_LATE_FILL = frozenset({S.FILLED})  # a fill may arrive after the cancellation: the broker is right
 
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     S.CREATED: frozenset({S.SUBMITTING, S.CANCELED, S.REJECTED}),
@@ -56,7 +56,7 @@ FROM_VENUE: dict[VenueStatus, OrderStatus] = {
 
 
 class IllegalTransition(Exception):
-    """A bug of ours, never the user's: an order was told to go where it cannot."""
+    """A bug in DashTrade: an order was given a status that its current one does not allow."""
 
 
 def check_transition(old: OrderStatus, new: OrderStatus) -> None:
@@ -65,7 +65,7 @@ def check_transition(old: OrderStatus, new: OrderStatus) -> None:
 
 
 class Effect(StrEnum):
-    """What an order does to its bot's position."""
+    """The effect of an order on its bot's position."""
 
     OPEN = "open"
     ADD = "add"
@@ -104,10 +104,10 @@ class Order:
     status: OrderStatus
     reason: Reason
     broker_order_id: str | None
-    parent_id: str | None = None  # of an exit that the venue holds: the entry it came with
+    parent_id: str | None = None  # an exit that the broker holds: the entry it was sent with
     filled_quantity: Decimal
     filled_notional: Decimal
-    reserve: Decimal  # money it may need, for as long as the venue may not count it yet
+    reserve: Decimal  # buying power it may need, until the broker counts it
     exits: OrderExits | None  # of an entry
     cancel_requested: bool
     sends: int
@@ -115,9 +115,9 @@ class Order:
     sent_at: datetime | None
     created_at: datetime
     updated_at: datetime
-    # settled in the books against this order of another bot; nothing was sent
+    # settled internally against this order of another bot; nothing was sent
     crossed_with: str | None = None
-    on_paper: bool = False  # carried out by the built-in paper broker: on a live account, simulated
+    on_paper: bool = False  # executed by the built-in paper broker: on a live account, simulated
 
     @property
     def is_open(self) -> bool:
@@ -133,7 +133,7 @@ class Order:
 
     @property
     def rests(self) -> bool:
-        """Waits for a price rather than for the venue, so that others need not wait for it."""
+        """Waits for its price, so that later signals need not wait for it."""
         return self.type is not OrderType.MARKET
 
     @property

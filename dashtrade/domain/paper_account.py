@@ -1,7 +1,7 @@
-"""One paper account: its settings, what is kept of it, and its money.
+"""One paper account: its settings, its stored state, and its money.
 
-`PaperStore` is all the paper broker knows of where accounts live. `MemoryPaperStore` serves backtests and
-tests; the one on the database is not here, as adapters know no database."""
+`PaperStore` is the paper broker's only access to stored accounts. `MemoryPaperStore` serves backtests and
+tests; the database store is not here, as adapters do not use the database."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact, money, plain
 
 T = TypeVar("T")
-AVERAGE = Context(prec=20)  # an average price is for people to read; the ledger is in the fills
+AVERAGE = Context(prec=20)  # for display; the ledger uses the fills
 _FEE_STEP = Decimal("0.00000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperOrder:
-    """An order as this venue keeps it. A stop that was touched has become a market order, a stop-limit a
-    limit order."""
+    """An order as this broker keeps it. A triggered stop becomes a market order, a stop-limit a limit
+    order."""
 
     client_order_id: str
     broker_order_id: str
@@ -77,21 +77,20 @@ class PaperBook(Protocol):
 
 class PaperStore(Protocol):
     def write(self, work: Callable[[PaperBook], T]) -> T:
-        """Run `work` in one durable transaction. It may be run again: it changes nothing but the book."""
+        """Run `work` in one durable transaction. `work` may be run again, so it must only change the book."""
 
     def read(self, work: Callable[[PaperBook], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperSettings:
-    """How one paper account behaves. Buying power is equity x leverage - exposure, where a short counts as
-    much as a long."""
+    """How one paper account behaves. Buying power is equity x leverage - exposure; shorts count in full."""
 
     starting_cash: Decimal = Decimal(100_000)
     fee_per_order: Decimal = ZERO
     fee_percent: Decimal = ZERO
-    slippage_percent: Decimal = ZERO  # of the price, against you, on whatever takes the market's price
-    # a market order fills this share at once and as much at each following tick
+    slippage_percent: Decimal = ZERO  # of the price, against you, on orders filled at the market's price
+    # a market order fills this share at once and at each following tick
     fill_percent: Decimal = Decimal(100)
     leverage: Decimal = Decimal(1)
     shorting: bool = True
@@ -156,8 +155,8 @@ def _setting(name: str, value: object) -> object:
 
 
 class NeedsQuotes(Exception):
-    """The account cannot be valued yet: the transaction ends, the prices are fetched outside, and the work
-    starts again."""
+    """The account cannot be valued yet: the transaction ends, prices are fetched outside, and the work
+    restarts."""
 
     def __init__(self, symbols: list[Symbol]) -> None:
         super().__init__(symbols)
@@ -168,7 +167,7 @@ def _netted(old: PaperPosition, change: Decimal, price: Decimal) -> PaperPositio
     total = old.quantity + change
     if old.quantity * change >= 0:
         average = AVERAGE.divide(abs(old.quantity) * old.average_price + abs(change) * price, abs(total))
-    else:  # a part of it was closed, or all and more: then what is left was bought at this price
+    else:  # partly closed, or reversed: then the remainder was opened at this price
         average = old.average_price if old.quantity * total >= 0 else price
     return PaperPosition(symbol=old.symbol, quantity=total, average_price=average)
 
@@ -178,7 +177,7 @@ def buying_power(cash: Decimal, values: list[Decimal], settings: PaperSettings) 
 
 
 class PaperLedger:
-    """Cash and positions during one transaction: each is read once at most, and written once at the end."""
+    """Cash and positions during one transaction: each is read at most once, and written once at the end."""
 
     def __init__(self, book: PaperBook, settings: PaperSettings, quotes: Mapping[Symbol, Quote]) -> None:
         self._book, self._settings, self._quotes = book, settings, quotes
@@ -210,7 +209,7 @@ class PaperLedger:
         self._read_positions()
         held = [position for position in self._held.values() if position.quantity]
         if self._settings.leverage == 1 and all(position.quantity > 0 for position in held):
-            return self.cash  # what is held counts as equity and as exposure: no price needed
+            return self.cash  # the position counts as equity and as exposure, so no price is needed
         if missing := [position.symbol for position in held if position.symbol not in self._quotes]:
             raise NeedsQuotes(missing)
         values = [position.quantity * self._quotes[position.symbol].mid for position in held]
@@ -221,10 +220,9 @@ class PaperLedger:
         return share if order.filled_quantity else share + self._settings.fee_per_order
 
     def refusal(self, order: PaperOrder, quantity: Decimal, price: Decimal) -> str:
-        """Why the account cannot carry this trade; empty if it can. Closing passes whatever the buying
-        power."""
+        """Why the account cannot carry this trade; empty if it can. Closing is always allowed."""
         if not order.reduces and (self._settings.shorting or self._settings.leverage != 1):
-            self._read_positions()  # it will be needed for the buying power: one call instead of two
+            self._read_positions()  # needed for the buying power anyway: one call instead of two
         sign, held = order.side.sign, self._position(order.symbol).quantity
         after = held + sign * quantity
         if sign < 0 and after < 0 and not self._settings.shorting:
@@ -260,8 +258,8 @@ class PaperLedger:
 
 
 class MemoryPaperStore:
-    """A paper account that lives as long as the process. One thread at a time has it; a `write` that fails
-    leaves no trace."""
+    """A paper account that lives as long as the process. Exclusive to one thread at a time; a failed `write`
+    is rolled back."""
 
     def __init__(self, cash: Decimal = PaperSettings().starting_cash) -> None:
         self._turn, self._book = threading.Lock(), _MemoryBook(cash)
@@ -282,12 +280,12 @@ class MemoryPaperStore:
 
 
 class _MemoryBook:
-    """Every change notes what was there before: undoing costs what was changed, not what is held."""
+    """Every change records the previous value: an undo costs what was changed, not the whole account."""
 
     def __init__(self, cash: Decimal) -> None:
         self._cash: dict[str, Decimal] = {"cash": cash}
         self._orders: dict[str, PaperOrder] = {}
-        self._working: dict[str, int] = {}  # the place in the order of arrival
+        self._working: dict[str, int] = {}  # order of arrival
         self._fills: dict[str, tuple[BrokerFill, ...]] = {}
         self._positions: dict[Symbol, PaperPosition] = {}
         self._before: list[tuple[dict[Any, Any], Any, Any]] = []
@@ -343,7 +341,7 @@ class _MemoryBook:
 
 
 def _store(table: dict[Any, Any], key: Any, value: Any) -> None:
-    """Nothing is kept as None: it takes the key away."""
+    """Storing None deletes the key."""
     if value is None:
         table.pop(key, None)
     else:

@@ -1,4 +1,4 @@
-"""A user, as everything above the database knows them."""
+"""A user, as the layers above the database use it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class User:
     created_at: datetime
     last_login_at: datetime | None
     second_factor: bool = False
-    second_factor_due: bool = False  # the installation requires one of everybody, and this user has none yet
+    second_factor_due: bool = False  # the installation requires a second factor, and this user has none yet
     demo_until: datetime | None = None
-    scope: str | None = None  # whose figures they chose to see last
-    viewer: str = ""  # the admin who looks at this user's pages, and may not act on them
+    scope: str | None = None  # the scope of figures they chose last
+    viewer: str = ""  # the admin who views this user's pages read-only
 
     @property
     def zone(self) -> ZoneInfo:
-        """In which moments are told to them outside of a browser."""
+        """The time zone of times in messages outside a browser."""
         return ZoneInfo(self.time_zone)

@@ -1,7 +1,6 @@
-"""How well it went, in the figures people compare: from what each trade and each day made. Pure.
+"""Performance figures, computed from each trade's and each day's profit. Pure.
 
-Money stays exact; ratios are floats, as they are estimates of something that is not exact itself.
-"""
+Money stays exact; ratios are floats, as they are estimates."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from itertools import accumulate
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 
-DAYS_A_YEAR = 365  # coins trade every day, and a stock's idle days count as such
+DAYS_A_YEAR = 365  # crypto trades every day, and a stock's idle days count as such
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A round trip that is over: what it made after its fees, and how long the position was held."""
+    """A closed round trip: its profit after fees, and how long the position was held."""
 
     bot_id: int
     account_id: int
@@ -32,7 +31,7 @@ class Ended:
 
 
 def running_totals(days: Iterable[tuple[date, Decimal]]) -> list[Decimal]:
-    """The sum so far, day by day."""
+    """The running sum, day by day."""
     return list(accumulate(net for _, net in days))
 
 
@@ -41,13 +40,13 @@ class Measures:
     count: int
     wins: int
     losses: int
-    profit_factor: float | None  # won for each unit lost
-    expectancy: Decimal | None  # what a trade made on average
+    profit_factor: float | None  # gross profit / gross loss
+    expectancy: Decimal | None  # average profit of a trade
     average_win: Decimal | None
     average_loss: Decimal | None
     best: Ended | None
     worst: Ended | None
-    held: timedelta | None  # on average
+    held: timedelta | None  # average holding time
 
 
 def measure(trades: Sequence[Ended]) -> Measures:
@@ -69,7 +68,7 @@ def measure(trades: Sequence[Ended]) -> Measures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
-    """Of several round trips."""
+    """Totals of several round trips."""
 
     net: Decimal = ZERO
     count: int = 0
@@ -78,7 +77,7 @@ class Sum:
 
 
 def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Hashable, Sum]:
-    """By whatever `key` tells them apart."""
+    """Totals per `key`."""
     found: dict[Hashable, Sum] = {}
     for trade in trades:
         old = found.get(key(trade), Sum())
@@ -92,12 +91,12 @@ def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Ha
 
 
 def win_rate(wins: int, losses: int) -> Decimal | None:
-    """Percent of the round trips that were won or lost; those that made nothing are neither."""
+    """Percent of the round trips with a profit or loss; break-even ones count as neither."""
     return Decimal(100 * wins) / (wins + losses) if wins + losses else None
 
 
 def returns(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[float]:
-    """Each day's return on what there was in the morning, idle days included."""
+    """Each day's return on the opening equity, idle days included."""
     if not days or base <= 0:
         return []
     by_day, found, value = dict(days), [], float(base)
@@ -111,19 +110,19 @@ def returns(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[float]:
 
 
 def sharpe(daily: Sequence[float]) -> float | None:
-    """A year's, without a riskless rate."""
+    """Annualised, with a risk-free rate of 0."""
     spread = statistics.pstdev(daily) if len(daily) > 4 else 0
     return statistics.fmean(daily) / spread * math.sqrt(DAYS_A_YEAR) if spread else None
 
 
 def sortino(daily: Sequence[float]) -> float | None:
-    """The same, with the bad days alone as the risk."""
+    """Annualised; only losing days count as risk."""
     below = math.sqrt(statistics.fmean([min(day, 0) ** 2 for day in daily])) if len(daily) > 4 else 0
     return statistics.fmean(daily) / below * math.sqrt(DAYS_A_YEAR) if below else None
 
 
 def underwater(days: Sequence[tuple[date, Decimal]], base: Decimal) -> list[tuple[date, float]]:
-    """Percent below the highest point so far, day by day."""
+    """Percent below the previous high, day by day."""
     value = high = float(base)
     found = []
     for day, net in days:

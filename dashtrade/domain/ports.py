@@ -1,8 +1,7 @@
-"""What the engine needs from the outside world, and how the outside world may fail.
+"""What the engine needs from the outside world, and how that may fail.
 
-An adapter (a package in `brokers/`, a file in `feeds/`) implements one of these protocols and imports nothing
-of ours but `domain` and its own files. Errors are classed by the reaction they call for, not by what caused
-them."""
+An adapter (a package in `brokers/`, a file in `feeds/`) implements one of these protocols and imports only
+`domain` and its own files. Errors are classed by the reaction they call for, not by their cause."""
 
 from __future__ import annotations
 
@@ -29,11 +28,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-# --- what may go wrong at a broker --------------------------------------------------------------------------
+# --- broker errors ------------------------------------------------------------------------------------------
 
 
 class BrokerError(Exception):
-    """Base of all; `message` is for the user: what happened, what it means, what to do."""
+    """Base class; `message` is for the user: what happened, what it means, what to do."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -41,17 +40,15 @@ class BrokerError(Exception):
 
 
 class Rejected(BrokerError):
-    """The venue said no, for certain: no order exists. Do not try again."""
+    """The broker refused, for certain: no order exists. Do not retry."""
 
 
 class NotHeld(Rejected):
-    """The account does not hold what our books say is there to close. A fill that we have not booked yet
-    looks the same."""
+    """The account does not hold what our books say is there to close. An unbooked fill looks the same."""
 
 
 class RetryLater(BrokerError):
-    """The request was certainly not acted upon (429, or the connection was refused): the same one may go
-    again."""
+    """The request was certainly not processed (429, or the connection was refused): it may be repeated."""
 
     def __init__(self, message: str, after: timedelta = timedelta(seconds=1)) -> None:
         super().__init__(message)
@@ -59,29 +56,27 @@ class RetryLater(BrokerError):
 
 
 class Unknown(BrokerError):
-    """The order may or may not exist (time-out, garbage, 5xx after a POST): look it up, never send on
+    """The order may or may not exist (time-out, garbage, 5xx after a POST): look it up, never resend in
     doubt."""
 
 
 class BadCredentials(BrokerError):
-    """The key is wrong, revoked or lacks a permission: stop, tell the user once."""
+    """The key is wrong, revoked or lacks a permission: stop, notify the user once."""
 
 
 class Unavailable(BrokerError):
-    """A reading call (quote, account, positions, look-up) failed: nothing is known, least of all that
-    something is absent."""
+    """A read (quote, account, positions, look-up) failed: nothing is known, and nothing is proven absent."""
 
 
 class NotOffered(Unavailable):
-    """There is nothing at the address of that reading call: asking again will not help, and an order must not
-    hang on it."""
+    """The broker lacks that endpoint: a retry will not help, and an order must not depend on it."""
 
 
-# --- what flows to and from a broker ------------------------------------------------------------------------
+# --- data to and from a broker ------------------------------------------------------------------------------
 
 
 class VenueStatus(StrEnum):
-    """A venue's order status, in our words."""
+    """A broker's order status, in our terms."""
 
     WORKING = "working"
     FILLED = "filled"
@@ -92,8 +87,8 @@ class VenueStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """One order as it leaves for the venue. `quantity` is positive; exactly one of `quantity` and `notional`
-    is set."""
+    """One order as sent to the broker. `quantity` is positive; exactly one of `quantity` and `notional` is
+    set."""
 
     client_order_id: str
     symbol: Symbol
@@ -107,18 +102,18 @@ class OrderRequest:
     trail_percent: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
-    # closes or shrinks a bot's position: sent only if the account holds what it is to give up
+    # closes or reduces a bot's position: sent only if the account holds that much
     reduces: bool = False
-    # by our books, of all bots and besides; where an order to close is held against it
+    # by our books, all bots and the user's own; where a closing order is checked against it
     account_holds: Decimal | None = None
-    take_profit: Decimal | None = None  # native bracket legs, where the venue holds them
+    take_profit: Decimal | None = None  # native bracket legs, where the broker supports them
     stop_loss: Decimal | None = None
     stop_loss_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRef:
-    """How an order is named at the venue: by our id always, by theirs once it is known."""
+    """An order's names at the broker: our id always, the broker's once known."""
 
     client_order_id: str
     broker_order_id: str | None
@@ -127,7 +122,7 @@ class OrderRef:
     quantity: Decimal | None
     type: OrderType
     created_at: datetime
-    with_legs: bool = False  # the exits it was sent with are to be told of, too
+    with_legs: bool = False  # include the exits it was sent with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +141,8 @@ class BrokerFill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """An exit that the venue holds for an order. The venue has named it: `client_order_id` is found like any
-    of ours."""
+    """An exit that the broker holds for an order. `client_order_id` is the broker's own, and can be looked up
+    like ours."""
 
     client_order_id: str
     broker_order_id: str
@@ -161,8 +156,8 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderReport:
-    """What the venue says of an order now. `fills` are all executions it told us of so far (repeats are
-    harmless); where a venue tells only totals, leave it empty: the engine books the difference from
+    """The broker's current view of an order. `fills` are all executions reported so far (repeats are
+    harmless); for a broker that reports only totals, leave it empty: the engine books the difference from
     `filled_quantity` and `average_price`."""
 
     client_order_id: str
@@ -171,16 +166,16 @@ class OrderReport:
     filled_quantity: Decimal = ZERO
     average_price: Decimal | None = None
     fills: tuple[BrokerFill, ...] = ()
-    total_fee: Decimal = ZERO  # of all that is filled, where totals alone are told: in the quote currency
+    total_fee: Decimal = ZERO  # of all fills, where only totals are reported: in the quote currency
     total_fee_base: Decimal = ZERO  # likewise, taken from the bought coin
     reason: str = ""
-    # with the answer to `submit` and to `find(with_legs)`; otherwise they may be left out
+    # with the answer to `submit` and to `find(with_legs)`; otherwise optional
     legs: tuple[Leg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundOrder:
-    """An order that carries an id of ours, as the venue lists it: whoever asks may have forgotten it."""
+    """An order with one of our ids, as the broker lists it; it may be missing here."""
 
     client_order_id: str
     broker_order_id: str
@@ -208,20 +203,20 @@ class FoundOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountState:
-    """The account as the venue sees it."""
+    """The account as the broker reports it."""
 
     equity: Decimal
     cash: Decimal
     buying_power: Decimal
     currency: str = "USD"
-    number: str = ""  # as the venue names it; shown masked
+    number: str = ""  # the broker's account number; shown masked
     permissions: tuple[str, ...] = ()
     can_withdraw: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerPosition:
-    """What the venue holds for the whole account: netted over all bots and hands. Signed: short is
+    """The broker's position for the whole account: net over all bots and manual trades. Signed: short is
     negative."""
 
     symbol: Symbol
@@ -232,7 +227,7 @@ class BrokerPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the venue accepts for one symbol."""
+    """What the broker accepts for one symbol."""
 
     quantity_step: Decimal
     price_step: Decimal
@@ -241,7 +236,7 @@ class Rules:
     shortable: bool = True
     tradable: bool = True
     fractionable: bool = True
-    note: str = ""  # what of it was assumed, as the venue does not tell
+    note: str = ""  # rules that were assumed, as the broker does not provide them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,14 +246,14 @@ class Quote:
     ask: Decimal
     at: datetime
     demo: bool = False
-    note: str = ""  # what stands in for bid and ask, where nobody tells them
+    note: str = ""  # what replaces bid and ask where they are not available
 
     @property
     def mid(self) -> Decimal:
         return (self.bid + self.ask) / 2
 
     def price_for(self, side: OrderSide) -> Decimal:
-        """What a market order of that side would pay or get."""
+        """What a market order on that side would pay or receive."""
         return self.ask if side is OrderSide.BUY else self.bid
 
 
@@ -274,43 +269,43 @@ class Candle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """How one venue differs from another, as data: bots are validated, orders built and the documentation
-    drawn from it."""
+    """How one broker differs from another, as data: used to validate bots, build orders and generate
+    documentation."""
 
-    name: str  # as people call it: "Alpaca"
+    name: str  # display name: "Alpaca"
     order_types: frozenset[OrderType] = frozenset({OrderType.MARKET, OrderType.LIMIT})
     times_in_force: frozenset[TimeInForce] = frozenset({TimeInForce.DAY, TimeInForce.GTC})
     shorts: bool = False
     fractional: bool = False
-    crosses_zero: bool = True  # one order may take the account from long to short; else it is split there
-    # takes a buy and a sell of one symbol side by side; else that is a wash trade
+    crosses_zero: bool = True  # one order may take the account from long to short; else it is split at zero
+    # accepts a buy and a sell of one symbol side by side; else that is a wash trade
     opposite_orders: bool = True
-    # fractions of shares in day orders of these alone, not short
+    # fractions of shares only in day orders of these types, not short
     fractions_by_the_day: frozenset[OrderType] = frozenset()
     notional: bool = False
     extended_hours: bool = False
     native_bracket: bool = False
     client_ids: bool = True  # our id is kept and can be looked up
-    # the same client id is refused for ever, so sending again after a look-up is safe
+    # the same client id is refused for ever, so resending after a look-up is safe
     refuses_repeats: bool = False
-    settle: timedelta = timedelta(seconds=2)  # how long after sending a "not found" is not yet believed
+    settle: timedelta = timedelta(seconds=2)  # how long after sending a "not found" proves nothing
     sandbox: bool = False
     requests_per_minute: int | None = None
     stocks: bool = True
     crypto: bool = False
     always_open: bool = False
-    queues_when_closed: bool = True  # takes orders while its market is closed, and holds them for the open
-    lists_orders: bool = False  # tells of orders that carry our ids though we have forgotten them
-    # share of a bought coin that is taken as a fee without being told with the order
+    queues_when_closed: bool = True  # accepts orders while its market is closed, and holds them for the open
+    lists_orders: bool = False  # lists orders with our ids, even if they are missing here
+    # share of a bought coin that is taken as a fee but not reported with the order
     unseen_coin_fee: Decimal = ZERO
     notes: tuple[str, ...] = field(default=())
 
 
 class Broker(Protocol):
-    """One account at one venue. Every call is bounded in time. Methods may be called from several threads at
+    """One account at one broker. Every call has a time-out. Methods may be called from several threads at
     once.
 
-    `submit` returns a report once the venue has the order, or raises Rejected, RetryLater, Unknown or
+    `submit` returns a report once the broker has the order, or raises Rejected, RetryLater, Unknown or
     BadCredentials. The others raise Unavailable, RetryLater or BadCredentials when they cannot tell."""
 
     capabilities: Capabilities
@@ -319,44 +314,44 @@ class Broker(Protocol):
     def submit(self, request: OrderRequest) -> OrderReport: ...
 
     def find(self, order: OrderRef) -> OrderReport | None:
-        """The order as the venue knows it, looked up by our id (or theirs, when known). None: the venue
+        """The order as the broker has it, looked up by our id (or the broker's, if known). None: the broker
         answered that it has no such order *now*; within `capabilities.settle` of sending that proves
         nothing."""
 
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
-        """News of working orders, in as few calls as the venue allows. An order left out is one nothing is
-        known of now."""
+        """Reports on working orders, in as few calls as the broker allows. Nothing is known now of an order
+        left out."""
 
     def cancel(self, order: OrderRef) -> None:
-        """Ask for cancellation. An order that has ended already is no error: the next report tells."""
+        """Request a cancellation. An order that has already ended is no error: the next report shows it."""
 
     def account(self) -> AccountState: ...
 
     def positions(self) -> Sequence[BrokerPosition]: ...
 
     def rules(self, symbol: Symbol) -> Rules:
-        """What may be ordered; raises Rejected when the venue does not trade the symbol. Cached by the
+        """What may be ordered; raises Rejected if the broker does not trade the symbol. Cached by the
         adapter."""
 
     def market_open(self, symbol: Symbol) -> bool: ...
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        """When a closed market opens next; None where that is not known. Asked only while it is closed."""
+        """When a closed market opens next; None if unknown. Called only while it is closed."""
 
     def close(self) -> None:
-        """Give back connections and threads."""
+        """Release connections and threads."""
 
 
 class Stream(Protocol):
-    """Tells of orders by itself. It only makes news arrive sooner; polling stays the truth."""
+    """Pushes order reports. It only delivers news sooner; polling stays the truth."""
 
     @property
     def streaming(self) -> bool:
-        """Is the line up, as far as is known?"""
+        """Is the stream connected, as far as is known?"""
 
     def listen(self, on_report: Callable[[OrderReport], object]) -> None:
-        """Tell of news as they happen, from a thread of its own, reconnecting by itself; until told to stop,
-        or closed."""
+        """Deliver reports as they happen, from a separate thread, with automatic reconnects, until stopped or
+        closed."""
 
     def stop_listening(self) -> None: ...
 
@@ -365,12 +360,12 @@ class Listing(Protocol):
     """Lists the account's orders with our ids on them."""
 
     def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
-        """Every order placed since then that carries an id of ours, ended or not, oldest first; where the
-        venue lists orders by symbol, of these symbols."""
+        """Every order placed since then with one of our ids, ended or not, oldest first; where the broker
+        lists orders by symbol, of these symbols."""
 
 
 class Feed(Protocol):
-    """Where prices come from."""
+    """A source of prices."""
 
     demo: bool
 
@@ -382,19 +377,19 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What some venues have beyond the rest; None where this one has not. An adapter says so itself: nobody
-    searches it."""
+    """Optional features of a broker; None where it lacks one. Each adapter declares them; nobody inspects
+    it."""
 
     prices: Feed | None = None
     listing: Listing | None = None
     stream: Stream | None = None
     clock_skew: Callable[[], timedelta | None] | None = None  # how far its clock is ahead of ours
-    # words for the user where a person has to sign in again soon
+    # a message for the user when a new sign-in is due; else empty
     sign_in_warning: Callable[[], str] | None = None
     sign_in_has_ended: Callable[[], bool] | None = None
-    start_over: Callable[[], None] | None = None  # with fresh money, of what is made up
-    on_paper: bool = False  # the built-in paper broker: nothing of it is real
-    local: bool = False  # its books are in our own database, so that nothing of it waits for a network
+    start_over: Callable[[], None] | None = None  # reset simulated money
+    on_paper: bool = False  # the built-in paper broker: no real money
+    local: bool = False  # its books are in our own database, so that nothing waits for a network
 
 
 BrokerFactory = Callable[[dict[str, str], dict[str, object]], Broker]  # (credentials, options) -> Broker

@@ -1,8 +1,8 @@
-"""Where the venue's books and ours differ: what is compared, and what a difference looks like. Pure.
+"""Differences between the broker's positions and ours: what is compared, and what a difference looks like.
+Pure.
 
-Per account and asset: what the bots own + what its user keeps there on their own account ("outside") = what
-the venue says. An asset is a stock, or a coin whatever money it was bought with: a venue holds SOL, not
-SOL/USDT beside SOL/USDC."""
+Per account and asset: bots' positions + the user's own holdings there ("outside") = the broker's position. An
+asset is a stock, or a coin in any quote currency: a broker holds SOL, not SOL/USDT beside SOL/USDC."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, plain
 
 SPLITS = (*tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)), Decimal("1.5"))
-# a split changes the price by its ratio; buying more by hand does not, however roughly one looks
+# a split changes the price by its ratio; manual purchases do not, even roughly
 NEAR = Decimal("0.2")
 
 
 class DriftStatus(StrEnum):
-    OPEN = "open"  # its user has not said yet what it is
-    FROZEN = "frozen"  # the same, and the symbol takes no entries meanwhile
+    OPEN = "open"  # its user has not resolved it yet
+    FROZEN = "frozen"  # open, and the symbol takes no entries meanwhile
     RESOLVED = "resolved"
-    GONE = "gone"  # the books agree again by themselves
+    GONE = "gone"  # the books agree again on their own
 
 
 class Way(StrEnum):
-    """What its user can do about a drift."""
+    """A user's options for a drift."""
 
-    GIVE = "give"  # a bot did it: book it there (a split: to all of them)
-    OUTSIDE = "outside"  # it is the user's own: leave it out
-    FREEZE = "freeze"  # nothing is opened until it is clear
+    GIVE = "give"  # a bot did it: book it there (a split: to all bots)
+    OUTSIDE = "outside"  # it is the user's own: ignore it
+    FREEZE = "freeze"  # no entries until it is resolved
 
 
 UNRESOLVED = frozenset({DriftStatus.OPEN, DriftStatus.FROZEN})
@@ -40,8 +40,7 @@ UNRESOLVED = frozenset({DriftStatus.OPEN, DriftStatus.FROZEN})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One difference, from when it was seen until it is resolved. Quantities are signed: short is
-    negative."""
+    """One difference, from its discovery until it is resolved. Quantities are signed: short is negative."""
 
     id: int
     user_id: int
@@ -50,12 +49,12 @@ class Drift:
     symbol: Symbol
     status: DriftStatus
     kind: str
-    ours: Decimal  # what the bots own together
-    outside: Decimal  # what the user keeps there besides
-    theirs: Decimal  # what the venue says
-    average_price: Decimal | None  # as the venue tells it
+    ours: Decimal  # all bots together
+    outside: Decimal  # the user's own holdings
+    theirs: Decimal  # at the broker
+    average_price: Decimal | None  # as the broker reports it
     mark: Decimal | None
-    ratio: Decimal | None  # of what looks like a split
+    ratio: Decimal | None  # of an apparent split
     way: str
     bot_id: int | None
     detail: str
@@ -72,8 +71,8 @@ class Drift:
         return self.status in UNRESOLVED
 
     def left_for(self, owned: Decimal) -> Decimal:
-        """How much of what a bot owns the venue still has for it, with all that is missing counted against
-        this bot. Never negative."""
+        """How much of what a bot owns the broker still has, with the whole shortfall counted against this
+        bot. Never negative."""
         if owned * self.difference >= 0:
             return abs(owned)
         return max(
@@ -96,7 +95,7 @@ def by_asset(quantities: Iterable[tuple[Symbol, Decimal]]) -> dict[str, Decimal]
 def split_ratio(
     expected: Decimal, theirs: Decimal, average_before: Decimal | None, average_now: Decimal | None
 ) -> Decimal | None:
-    """2 where there is twice as much at half the price; a half for one out of two. None: this is no split."""
+    """2 for twice as much at half the price; a half for one out of two. None: not a split."""
     if not expected or expected * theirs <= 0 or not average_before or not average_now:
         return None
     for ratio in SPLITS:
@@ -107,7 +106,7 @@ def split_ratio(
 
 
 def scaled(quantity: Decimal, ratio: Decimal) -> Decimal:
-    """By a ratio or, where there are fewer now, by what it is one over: a third has no last digit."""
+    """Multiply by a ratio above 1, else divide by its inverse, as a third is a recurring decimal."""
     return quantity * ratio if ratio >= 1 else quantity / (1 / ratio).quantize(Decimal("0.01"))
 
 

@@ -1,6 +1,6 @@
-"""What each code says, with its facts filled in: a template, or a function where the words depend on them.
+"""The text of each code, with its facts filled in: a template, or a function where the words depend on them.
 
-Facts come as text, numbers exact; reasons within reasons as their words."""
+Facts come as text, numbers exact; nested reasons as their words."""
 
 from __future__ import annotations
 

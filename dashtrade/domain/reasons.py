@@ -1,7 +1,7 @@
-"""Why something was decided, refused, paused, locked or awaited: a code and its facts, as data.
+"""Why something was decided, refused, paused, locked or deferred: a code and its facts, as data.
 
-Rules and records carry reasons; sentences are made of them when somebody reads (`wording.words`). So no code
-looks into a text to learn what happened, and a better sentence changes what was stored before it, too."""
+Rules and records carry reasons; sentences are made of them on display (`wording.words`). So no code parses
+text to learn what happened, and an improved sentence also applies to old records."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from dashtrade.domain.values import iso, plain
 
 
 class Code(StrEnum):
-    """What happened. A new one is a line here and its words in `wording.py`."""
+    """What happened. A new code needs a line here and its words in `reason_words.py`."""
 
     NONE = ""
-    TEXT = "text"  # the words of a broker, a person, or a record that is older than the codes
+    TEXT = "text"  # free text of a broker, a person, or a record older than the codes
     ALL = "all"  # several at once
 
     # --- what the alert comes to for this position
@@ -236,7 +236,7 @@ class Code(StrEnum):
     BOT_ON_OTHER_TIMEFRAME = "bot_on_other_timeframe"
 
 
-# The facts that are moments, by name, so that one that is read back is a moment again.
+# The facts that are times, by name, so that they are read back as times.
 MOMENTS = frozenset({"good_until", "last", "now", "opens_at", "quoted", "until"})
 
 Fact: TypeAlias = "str | int | Decimal | datetime | Reason | tuple[Reason, ...]"
@@ -248,7 +248,7 @@ class Reason:
     facts: Mapping[str, Fact] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
-        """As they are stored: a number just decided equals the one that was read back."""
+        """Compared as stored: a number just decided equals the one read back."""
         return isinstance(other, Reason) and as_data(self) == as_data(other)
 
     def __hash__(self) -> int:
@@ -269,7 +269,7 @@ def reason(code: Code, **facts: Fact) -> Reason:
 
 
 def told(text: str) -> Reason:
-    """What somebody else said, a broker or a person, in their own words."""
+    """A message from outside, of a broker or a person, unchanged."""
     return Reason(Code.TEXT, {"text": text}) if text else NO_REASON
 
 
@@ -277,7 +277,7 @@ def several(reasons: tuple[Reason, ...]) -> Reason:
     return reasons[0] if len(reasons) == 1 else Reason(Code.ALL, {"reasons": reasons})
 
 
-# --- as it is stored ----------------------------------------------------------------------------------------
+# --- storage ------------------------------------------------------------------------------------------------
 
 
 def stored(given: Reason) -> str:
@@ -286,7 +286,7 @@ def stored(given: Reason) -> str:
 
 
 def as_data(given: Reason) -> dict[str, Any]:
-    """A code and its facts as plain values, exact: what REST tells beside the words."""
+    """A code and its facts as plain values, exact: what REST returns beside the words."""
     return {
         "code": str(given.code),
         "facts": {name: _plain(name, fact) for name, fact in given.facts.items()},
@@ -294,7 +294,7 @@ def as_data(given: Reason) -> dict[str, Any]:
 
 
 def numbers_of(given: Reason) -> dict[str, str]:
-    """Its facts as a flat record, with those of the reason behind it: what a decision keeps beside prices."""
+    """Its facts as a flat record, with those of the nested reason: what a decision stores beside prices."""
     found: dict[str, str] = {}
     for name, fact in given.facts.items():
         if isinstance(fact, Reason):
@@ -323,14 +323,14 @@ _OLD = {"paused by its user": Code.PAUSED_BY_USER, "halted by a switch": Code.HA
 
 
 def read_stored(text: str) -> Reason:
-    """Records that are older than the codes hold a sentence: it stays one."""
+    """Records older than the codes hold a sentence, which is returned unchanged."""
     if not text.startswith('{"code":'):
         return Reason(_OLD[text]) if text in _OLD else told(text)
     return from_data(json.loads(text))
 
 
 def from_data(found: Mapping[str, Any]) -> Reason:
-    """A code of a newer DashTrade is read as what it was called."""
+    """A code of a newer DashTrade is shown by its name."""
     if found["code"] not in set(Code):
         return told(str(found["code"]).replace("_", " "))
     return Reason(Code(found["code"]), {name: _read(name, value) for name, value in found["facts"].items()})

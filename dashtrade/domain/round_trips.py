@@ -1,9 +1,9 @@
-"""Round trips: what a bot made from the moment it owned something until it owned nothing again. Pure.
+"""Round trips: a bot's profit from opening a position until it is flat. Pure.
 
 A round trip runs from flat to flat. Partial exits belong to it; an execution that goes through zero ends one
-and begins the next. A closing order that is filled ends it too, where less is left than can be ordered (a fee
-paid in the bought coin leaves some): what happens to that rest later is added to the trip that left it. Every
-execution's profit and fee stands in exactly one trip, so that the trips of a bot add up to what its ledger
+and begins the next. A filled closing order ends it too, even if less remains than can be ordered (a fee paid
+in the bought coin leaves some): later changes of that remainder are added to the trip that left it. Every
+execution's profit and fee is in exactly one trip, so the trips of a bot add up to what its ledger
 realised."""
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HUNDRED = Decimal(100)
 
 
 class ExitReason(StrEnum):
-    """Why a round trip ended. A code; pages make words of it."""
+    """Why a round trip ended, as a code; pages translate it."""
 
     ALERT = "alert"
     STOP_LOSS = "stop_loss"
@@ -37,8 +37,8 @@ class ExitReason(StrEnum):
     FLATTEN = "flatten"
     BROKER_STOP_LOSS = "broker_stop_loss"
     BROKER_TAKE_PROFIT = "broker_take_profit"
-    EXTERNAL = "external"  # done at the broker by hand, and given to the bot
-    RECOVERED = "recovered"  # an order of ours that was found at the broker and was not on record
+    EXTERNAL = "external"  # done at the broker by hand, and assigned to the bot
+    RECOVERED = "recovered"  # an order of ours that was found at the broker but missing here
 
 
 _STOPS = {
@@ -51,7 +51,7 @@ _STOPS = {
 def exit_reason(
     *, origin: str, key: str | None, order_type: OrderType, held_at_broker: bool, trailing: bool
 ) -> ExitReason:
-    """From the signal that closed (its origin, and the id it was sent with), the order's type, who kept the
+    """From the closing signal (its origin and its sender's id), the order's type, and who managed the
     exit."""
     if held_at_broker:
         return ExitReason.BROKER_TAKE_PROFIT if order_type is OrderType.LIMIT else ExitReason.BROKER_STOP_LOSS
@@ -72,14 +72,14 @@ def exit_reason(
 
 
 def _named(name: str, default: ExitReason) -> ExitReason:
-    """`stop_loss-01ab…`, as the watch names what it sends."""
+    """`stop_loss-01ab…`, as the watch names its signals."""
     kind = name.partition("-")[0]
     return ExitReason(kind) if kind in set(ExitReason) else default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
-    """Quantities have no sign; `realized` is before fees. `closed_at` is None while it is open."""
+    """Quantities are unsigned; `realized` is before fees. `closed_at` is None while it is open."""
 
     id: int = 0  # 0: not in the database yet
     user_id: int
@@ -98,7 +98,7 @@ class RoundTrip:
     entry_signal_id: str
     exit_signal_id: str | None
     exit_reason: str  # empty while it is open
-    on_paper: bool  # filled by the paper broker, which on a live account means simulated
+    on_paper: bool  # filled by the paper broker; on a live account: simulated
 
     @property
     def is_open(self) -> bool:
@@ -118,7 +118,7 @@ class RoundTrip:
 
     @property
     def percent(self) -> Decimal | None:
-        """Of what was put in."""
+        """Profit in percent of the entry's cost."""
         return self.net / self.entry_notional * _HUNDRED if self.entry_notional else None
 
     @property
@@ -128,16 +128,16 @@ class RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One booked fill, as a round trip sees it."""
+    """One booked fill, as input of a round trip."""
 
     user_id: int
     account_id: int
     bot_id: int
     symbol: Symbol
     signal_id: str
-    held: Decimal  # what the bot owned before, signed
+    held: Decimal  # the bot's position before, signed
     side: OrderSide
-    quantity: Decimal  # by which the position moves, without a sign
+    quantity: Decimal  # change of the position, unsigned
     price: Decimal
     realized: Decimal
     fee: Decimal
@@ -147,11 +147,11 @@ class Execution:
     on_paper: bool
 
 
-Change = tuple[RoundTrip | None, RoundTrip]  # as it was, None if it begins; as it is
+Change = tuple[RoundTrip | None, RoundTrip]  # before, None for a new trip; after
 
 
 def follow(trip: RoundTrip | None, seen: Execution) -> tuple[RoundTrip | None, RoundTrip | None]:
-    """(the bot's latest trip as it is now, None if it did not change; the trip that begins, if one does)."""
+    """(the bot's latest trip after the execution, None if unchanged; the trip that begins, if any)."""
     closing = min(seen.quantity, abs(seen.held)) if seen.held * seen.side.sign < 0 else ZERO
     opening = seen.quantity - closing
     if not closing:
@@ -177,7 +177,7 @@ def changes(before: RoundTrip | None, seen: Execution) -> list[Change]:
 
 
 def follow_all(trip: RoundTrip | None, executions: Iterable[Execution]) -> list[Change]:
-    """Each trip that these begin or change, oldest first."""
+    """Each trip that the executions begin or change, oldest first."""
     found: list[Change] = []
     for seen in executions:
         for before, after in changes(trip, seen):
@@ -212,7 +212,7 @@ def _begin(seen: Execution, quantity: Decimal, fee: Decimal) -> RoundTrip:
 
 
 def _leave(trip: RoundTrip, seen: Execution, quantity: Decimal, fee: Decimal, flat: bool) -> RoundTrip:
-    """What comes after it ended changes its figures, not when and why it ended."""
+    """Later executions change an ended trip's figures, not when and why it ended."""
     after = replace(
         trip,
         exit_quantity=trip.exit_quantity + quantity,
@@ -228,8 +228,8 @@ def _leave(trip: RoundTrip, seen: Execution, quantity: Decimal, fee: Decimal, fl
 
 
 def _unrecorded(seen: Execution, quantity: Decimal) -> RoundTrip:
-    """A position without a trip, as of a bot that was handed a rest: what it cost follows from what leaving
-    it made."""
+    """A position without a trip, such as a remainder assigned to a bot: its cost follows from the profit of
+    closing it."""
     side = Side.of(seen.held)
     cost = seen.price * quantity - side.sign * seen.realized
     begun = _begin(seen, quantity, ZERO)
@@ -237,7 +237,7 @@ def _unrecorded(seen: Execution, quantity: Decimal) -> RoundTrip:
 
 
 def outcome(trip: RoundTrip | None) -> int:
-    """1 won, -1 lost, 0 neither or not over: after fees."""
+    """1 won, -1 lost, 0 neither or still open: after fees."""
     if trip is None or trip.is_open:
         return 0
     return (trip.net > 0) - (trip.net < 0)
@@ -245,7 +245,7 @@ def outcome(trip: RoundTrip | None) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many more were won and lost."""
+    """Changes of the counts of wins and losses."""
 
     wins: int = 0
     losses: int = 0

@@ -22,7 +22,7 @@ class MoneyScope:
 
     @property
     def text(self) -> str:
-        """As it stands in an address: live, paper, or the account's number."""
+        """As in an address: live, paper, or the account's number."""
         return str(self.money) if self.account_id is None else str(self.account_id)
 
     def covers(self, account_id: int, money: MoneyKind) -> bool:

@@ -1,4 +1,4 @@
-"""A signal: what somebody asks a bot to do, in whatever dialect (`alerts/dialects.py` reads them)."""
+"""A signal: what an alert asks a bot to do, in any dialect (`alerts/dialects.py` parses them)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dashtrade.domain.values import OrderType, Side, TimeInForce
 
 
 class Action(StrEnum):
-    BUY = "buy"  # be long: close a short first
-    SELL = "sell"  # be short (or flat, where the bot may not be short): close a long first
-    CLOSE = "close"  # own nothing; with a size: own less
-    REDUCE = "reduce"  # own less: needs a size
-    ADD = "add"  # more of what is owned
-    REVERSE = "reverse"  # the same size the other way round
-    CANCEL = "cancel"  # take back what is not filled yet
+    BUY = "buy"  # go long, closing a short first
+    SELL = "sell"  # go short (or flat, where the bot may not be short), closing a long first
+    CLOSE = "close"  # go flat; with a size: reduce
+    REDUCE = "reduce"  # reduce the position: needs a size
+    ADD = "add"  # increase the position
+    REVERSE = "reverse"  # the same size in the other direction
+    CANCEL = "cancel"  # cancel unfilled orders
     BREAKEVEN = "breakeven"  # move the stop to the entry price
 
 
@@ -39,16 +39,16 @@ class Size:
 
 
 class Origin(StrEnum):
-    """Who asked. Everything that trades enters by the same door."""
+    """The source of a signal. Everything that trades comes in as a signal."""
 
     WEBHOOK = "webhook"
     API = "api"
-    USER = "user"  # a button: the user's own hand
-    REPLAY = "replay"  # an alert once more, on paper
-    RISK = "risk"  # DashTrade's own stop
-    EXIT = "exit"  # a take-profit or stop-loss kept by DashTrade
-    ADOPTED = "adopted"  # an order of ours that was found at the venue and was not on record here
-    ADJUSTMENT = "adjustment"  # what was done at the venue by hand, given to a bot by its user
+    USER = "user"  # a button in the dashboard
+    REPLAY = "replay"  # an alert repeated, on paper
+    RISK = "risk"  # a limit that DashTrade enforces
+    EXIT = "exit"  # a take-profit or stop-loss managed by DashTrade
+    ADOPTED = "adopted"  # an order of ours that was found at the broker but missing here
+    ADJUSTMENT = "adjustment"  # a manual trade at the broker, assigned to a bot by its user
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +61,13 @@ class Target:
     amount: Decimal | None = None
     limit_price: Decimal | None = None  # a stop-limit's limit
     trailing: bool = False
-    share_percent: Decimal | None = None  # of the position as it was entered; neither share: all that is left
+    share_percent: Decimal | None = None  # of the entered position; neither share: all that is left
     share_quantity: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitPlan:
-    """How a position is to be left, as asked for by an alert or as a bot's own rule."""
+    """The exits of a position, as requested by an alert or as a bot's own rule."""
 
     take_profits: tuple[Target, ...] = ()
     stop_loss: Target | None = None
@@ -86,7 +86,7 @@ class Signal:
     symbol: Symbol
     written_symbol: str
     timeframe: Timeframe | None = None
-    bot: str | None = None  # the one it names: an id or a name
+    bot: str | None = None  # the named bot: an id or a name
     only_side: Side | None = None  # exit_long closes a long and nothing else
     size: Size | None = None
     order_type: OrderType | None = None
@@ -106,6 +106,6 @@ class Signal:
     key: str | None = None  # the sender's own id for this alert
     sent_at: datetime | None = None  # when the sender says it was sent
     max_age: timedelta | None = None
-    price: Decimal | None = None  # what the sender saw; for the story
+    price: Decimal | None = None  # the sender's price; for display
     dialect: str = "plain"
-    notes: tuple[str, ...] = ()  # how the reader read it, for the story
+    notes: tuple[str, ...] = ()  # notes of the parser, for display

@@ -1,4 +1,4 @@
-"""Symbols, in the many ways that people and venues write them."""
+"""Symbols, in the many notations of people and brokers."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ _SYMBOL_HINT = "Write a stock as AAPL or NASDAQ:AAPL, a coin as BTC/USDT, BTCUSD
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
     """One instrument. `text` is its universal form: `NYSE:AAPL-EQ` (any US-listed stock: NYSE stands for the
-    US market and its hours, whichever exchange the writer named), `LSE:VOD-EQ`, `CRYPTO:BTC/USDT`."""
+    US market and its hours, whatever exchange the alert named), `LSE:VOD-EQ`, `CRYPTO:BTC/USDT`."""
 
     market: str
     base: str
@@ -222,12 +222,12 @@ class Symbol:
 
     @property
     def short(self) -> str:
-        """How a person writes it."""
+        """The short form for display."""
         return f"{self.base}/{self.quote}" if self.is_crypto else self.base
 
     @property
     def currency(self) -> str:
-        """What its profits are counted in; of a foreign stock the market alone is known, and stands for its
+        """The currency of its profits; of a foreign stock only the market is known, and stands for its
         currency."""
         return self.quote or self.market
 
@@ -293,7 +293,7 @@ def _split_pair(name: str, *, any_base: bool) -> tuple[str, str] | None:
 
 
 def usual_price_step(symbol: Symbol, price: Decimal) -> Decimal:
-    """Of the paper account, and wherever the broker's own step is not at hand."""
+    """For the paper account, and where the broker's own step is not available."""
     if not symbol.is_crypto:
         return Decimal("0.01") if price >= 1 else Decimal("0.0001")
     return Decimal(1).scaleb(-max(2, min(12, 4 - price.adjusted())))  # five digits, and cents at least

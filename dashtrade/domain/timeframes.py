@@ -1,4 +1,4 @@
-"""Timeframes, as people and TradingView write them."""
+"""Timeframes, in the notations of people and TradingView."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time-based one-time codes (RFC 6238) as every authenticator app makes them: SHA-1, six digits, thirty
+"""Time-based one-time codes (RFC 6238) as authenticator apps generate them: SHA-1, six digits, thirty
 seconds."""
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ def step_at(moment: datetime) -> int:
 
 
 def step_of(secret: str, code: str, now: datetime) -> int | None:
-    """The step whose code this is, if it is one of now; who accepts it remembers the step, as a code works
-    once."""
+    """The step whose code this is, if current; the caller stores the step, as a code works once."""
     here = step_at(now)
     fitting = [
         step
@@ -36,7 +35,7 @@ def step_of(secret: str, code: str, now: datetime) -> int | None:
 
 
 def address(secret: str, email: str) -> str:
-    """What the QR code says: authenticator apps read the secret and a name from it."""
+    """The content of the QR code: authenticator apps read the secret and a name from it."""
     return (
         f"otpauth://totp/{quote(f'DashTrade:{email}')}?{urlencode({'secret': secret, 'issuer': 'DashTrade'})}"
     )

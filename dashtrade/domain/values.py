@@ -1,7 +1,7 @@
-"""The small values everything else is made of: exact numbers, symbols, timeframes and ids.
+"""The small values everything else is made of: exact numbers, sides and ids.
 
 People write the same thing in many ways (`NASDAQ:AAPL`, `aapl`; `15 Min`, `15m`, `15`). Each thing has one
-form in here, so that an alert finds its bot however it was spelled."""
+form here, so that an alert finds its bot in any notation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import TypeVar
 
 ZERO = Decimal(0)
 
-MAX_DIGITS = 30  # what PostgreSQL and SQLite both keep without loss, and far more than any market needs
+MAX_DIGITS = 30  # exact in both PostgreSQL and SQLite, and far more than any market needs
 
 
 class Malformed(ValueError):
-    """What somebody sent cannot be read. `where` names the field, `hint` says what would be right."""
+    """Input that cannot be parsed. `where` names the field, `hint` says what would be right."""
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -78,7 +78,7 @@ T = TypeVar("T")
 
 
 def given(value: T | None, what: str) -> T:
-    """What a rule has asked for already, such as the limit price of a limit order: that it is missing is a
+    """A value that a rule has already required, such as the limit price of a limit order: its absence is a
     bug of ours."""
     if value is None:
         raise AssertionError(f"there is no {what} where there has to be one")
@@ -86,7 +86,7 @@ def given(value: T | None, what: str) -> T:
 
 
 def exact(value: object, where: str = "number") -> Decimal:
-    """Read a number somebody sent, exactly; anything that is not a plain finite number is refused."""
+    """Parse a number exactly; anything that is not a plain finite number is refused."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         raise Malformed(f"{where} is not a number", where=where, hint='Send a number such as 10 or "10.5".')
     text = repr(value) if isinstance(value, float) else str(value).strip().replace("_", "!")
@@ -103,7 +103,7 @@ def exact(value: object, where: str = "number") -> Decimal:
 
 
 def plain(number: Decimal) -> str:
-    """A Decimal as people write it: no exponent, no trailing zeros."""
+    """A Decimal without exponent or trailing zeros."""
     text = format(number, "f")
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
@@ -114,7 +114,7 @@ def money(number: Decimal) -> str:
 
 
 def floor_to(number: Decimal, step: Decimal) -> Decimal:
-    """Towards zero, to a multiple of `step`: what a venue accepts without giving more than was asked for."""
+    """Towards zero, to a multiple of `step`: what a broker accepts without exceeding the requested size."""
     return (number / step).to_integral_value(ROUND_DOWN) * step if step > 0 else number
 
 
@@ -126,17 +126,17 @@ def round_to(number: Decimal, step: Decimal) -> Decimal:
 
 
 def new_id(now: datetime) -> str:
-    """An id that sorts by time and is never made twice, not even after a restored backup: 48 bits of
-    milliseconds, 80 of chance."""
+    """A unique id that sorts by time, even after a restored backup: 48 bits of milliseconds, 80 random
+    bits."""
     return f"{int(now.timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
 def client_order_id(signal_id: str, bot_id: int, step: int, attempt: int = 0) -> str:
-    """The name under which one order is known at every venue: derived, so that a retry finds itself.
+    """An order's id at every broker: derived, so that a retry has the same id.
 
-    It says whose order it is even to a DashTrade that has forgotten it (a restored backup): the signal's
-    time, so that ids sort as orders came (and databases keep neighbours together), the bot, a digest, and a
-    check over all of it."""
+    It identifies the order even when the order is missing here (a restored backup): the signal's time, so
+    that ids sort in order of arrival (and databases keep neighbours together), the bot, a digest, and a
+    checksum."""
     digest = sha256(f"{signal_id}|{bot_id}|{step}|{attempt}")
     time = signal_id[:12] if re.fullmatch("[0-9a-f]{12}", signal_id[:12]) else digest[20:32]
     named = f"{time}{bot_id & 0xFFFFFFFF:08x}{digest[:8]}"
@@ -144,7 +144,7 @@ def client_order_id(signal_id: str, bot_id: int, step: int, attempt: int = 0) ->
 
 
 def bot_of_order(client_order_id: str) -> int | None:
-    """Which bot's order this is; None if it is not the name of an order of ours."""
+    """The bot of the order; None if the id is not one of ours."""
     named, check = client_order_id[:28], client_order_id[28:]
     ours = re.fullmatch("[0-9a-f]{32}", client_order_id) is not None and sha256(named)[:4] == check
     return int(named[12:20], 16) if ours else None

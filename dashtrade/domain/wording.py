@@ -1,7 +1,7 @@
-"""The sentences of reasons: the one place that makes them, when somebody reads.
+"""The sentences of reasons, made on display and only here.
 
-Each begins small and ends without a full stop, as it stands in lists, stories and within other sentences;
-pages begin it with a capital. Moments in it are told in the reader's time zone. The texts themselves stand in
+Each begins in lower case and ends without a full stop, as it is used in lists, order histories and within
+other sentences; pages capitalise it. Times are in the reader's time zone. The texts are in
 `reason_words.py`."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def words(given: Reason, zone: tzinfo | None = None) -> str:
-    """Moments in the reader's `zone`; without one in that which they carry: UTC, as they are stored."""
+    """Times in the reader's `zone`; without one in their own: UTC, as stored."""
     here = given if zone is None else in_zone(given, zone)
     made = WORDS[here.code]
     facts = {name: _as_text(fact) for name, fact in here.facts.items()}
@@ -27,13 +27,13 @@ def words(given: Reason, zone: tzinfo | None = None) -> str:
 
 
 def sentence(given: Reason, zone: tzinfo | None = None) -> str:
-    """On its own: with a capital and a full stop."""
+    """As a full sentence: with a capital and a full stop."""
     text = words(given, zone)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else ""
 
 
 def in_zone(given: T, zone: tzinfo) -> T:
-    """A reason, or a record with reasons, whose moments carry that zone."""
+    """A reason, or a record with reasons, with its times in that zone."""
     moved: Any = given
     if isinstance(given, datetime):
         moved = given.astimezone(zone)
@@ -48,7 +48,7 @@ def in_zone(given: T, zone: tzinfo) -> T:
 
 
 def moment(at: datetime) -> str:
-    """In the zone that it carries."""
+    """In the time's own zone."""
     clock = f"{at:%H:%M:%S}" if at.second else f"{at:%H:%M}"
     return f"{at.day} {at:%b %Y} {clock} {at:%Z}"
 
