@@ -53,7 +53,7 @@ RUN = """
     from pathlib import Path
     from dashtrade.processes import supervisor
     from dashtrade.settings import Settings
-    from dashtrade.processes.supervisor import Pace, Service
+    from dashtrade.processes.supervisor import Service, SupervisorTimings
     supervisor.setup_link = lambda root: "http://127.0.0.1/set-up"
     settings = Settings.load({{"DASHTRADE_HOME": {home!r}}}, Path({home!r}))
     wanted = tuple(
@@ -63,7 +63,7 @@ RUN = """
         )
         for name, code, port in {wanted!r}
     )
-    pace = Pace(
+    pace = SupervisorTimings(
         first_delay=0.05, longest_delay=0.2, settled=60, grace={grace}, tick=0.05, idle=0.1, port_patience=0
     )
     sys.exit(supervisor.up(settings, wanted, pace))

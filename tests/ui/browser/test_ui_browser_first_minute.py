@@ -71,7 +71,7 @@ def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload
     tab.get_by_label("Symbol").fill("BTCUSD")
     tab.wait_for_timeout(2500)  # as long as the next renewal may take
     assert tab.get_by_label("Symbol").input_value() == "BTCUSD"
-    press(tab, "Create bot")
+    press(tab.get_by_role("dialog"), "Create bot")
     shown(tab, "BTC/USD 15 Min")
     tab.get_by_role("link", name="Overview").click()
     shown(tab, "Get started")

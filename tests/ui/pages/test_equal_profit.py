@@ -92,5 +92,7 @@ def test_what_was_realised_today_is_the_same_on_the_pages_and_in_the_api(
     for bot_id, total in by_bot.items():
         page(drawn, "bots", bot=str(bot_id))
         assert (
-            card(drawn, "bot_figures", "Today") == card(drawn, "bot_figures", "Realised P&L") == signed(total)
+            card(drawn, "bot_figures", "Realised P&L today")
+            == card(drawn, "bot_figures", "Realised P&L")
+            == signed(total)
         )
