@@ -1,1 +1,1 @@
-"""Use cases that are not the signal's path: people, accounts, bots, what is shown of it all."""
+"""Use cases outside the path of a signal: users, accounts, bots, and reading all of their data."""

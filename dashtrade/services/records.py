@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def record(kind: type[T], row: Any) -> T:
-    """Each field of the record from the column of its name."""
+    """Fill each field from the column of the same name."""
     return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})  # type: ignore[arg-type]
 
 

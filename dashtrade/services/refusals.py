@@ -1,10 +1,10 @@
-"""How a service says no: in words for the user, who is told what to do instead."""
+"""How a service refuses: in words for the user, with what to do instead."""
 
 from __future__ import annotations
 
 
 class NotFound(Exception):
-    """There is no such thing of this user's; whether there is one of somebody else's is nobody's business."""
+    """The user has no such thing; whether another user has one is not revealed."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -12,7 +12,7 @@ class NotFound(Exception):
 
 
 class Refusal(Exception):
-    """Understood, and not done, for a reason the user can change."""
+    """Understood but refused, for a reason that the user can change."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class Refusal(Exception):
 
 
 class Denied(Exception):
-    """Not with these credentials. The words are the same whatever was wrong with them."""
+    """Wrong credentials. The message does not reveal which part was wrong."""
 
     error = "denied"
 
@@ -30,6 +30,6 @@ class Denied(Exception):
 
 
 class CodeNeeded(Denied):
-    """The password was right, and this account wants a code as well."""
+    """The password was right; the account also needs a code."""
 
     error = "code_required"

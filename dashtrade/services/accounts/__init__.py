@@ -1,1 +1,1 @@
-"""Broker accounts: their connection, what their venue can do, and what they say."""
+"""Broker accounts: connection, capabilities, and the data that brokers report."""

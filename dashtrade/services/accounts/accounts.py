@@ -1,4 +1,4 @@
-"""Broker accounts: added, changed, removed; a paper account's money set back."""
+"""Broker accounts: add, change, remove; reset the balance of a paper account."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def add_account(
     acknowledge: str = "",
     decline_second_factor: bool = False,
 ) -> int:
-    """`acknowledge` is what a person types for an account that trades with real money; without it the account
-    does not trade yet. `decline_second_factor`: they have none, and go on without."""
+    """`acknowledge` is the confirmation typed for live trading; without it the account does not trade yet.
+    `decline_second_factor`: the user has no second factor and continues without one."""
     kind, confirmed = app.brokers.kind(broker), mode == "live" and bool(acknowledge)
     _check_account(app, broker, mode, credentials, options)
     if confirmed or decline_second_factor:
@@ -116,7 +116,7 @@ def check_new_account(
     acknowledge: str,
     decline_second_factor: bool,
 ) -> None:
-    """What a form can be told before anything is made: a live account from there on is meant to trade."""
+    """Validate before saving. A live account added by this form is meant to trade."""
     _check_account(app, broker, mode, credentials, options)
     if mode == "live":
         confirm(acknowledge)
@@ -134,8 +134,8 @@ def confirm(word: str) -> bool:
 
 
 def change_account(app: App, user: User, account_id: int, changes: dict[str, Any]) -> None:
-    """A stopped account with new credentials is tested, and usable again if that succeeds; its bots stay
-    paused until resumed."""
+    """New credentials of a disabled account are tested, and success enables it again; its bots stay paused
+    until resumed."""
     account = account_of(app, user, account_id)
     values: dict[str, Any] = {}
     if changes.get("label"):
@@ -148,7 +148,7 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
             "options": options,
             "credentials": app.vault.encrypt(json.dumps(credentials, sort_keys=True)),
         }
-        # a refused key was replaced; what it had renewed goes with it
+        # a refused key was replaced; the session that it renewed is dropped too
         if changes.get("credentials") is not None:
             values["session"] = None
             if not account.is_active:
@@ -176,7 +176,7 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
 
     app.db.write(work)
     if "session" in values and not account.is_active:
-        from dashtrade.services.accounts import connections  # which needs this module
+        from dashtrade.services.accounts import connections  # circular import: connections needs this module
 
         connections.test(app, user, account_id)
 
@@ -190,8 +190,7 @@ def _decline(
     declines: bool,
     now: datetime,
 ) -> None:
-    """Puts into `values` whether they go without a second factor; what was declined before need not be
-    declined again."""
+    """Write the decline of a second factor to `values`. An earlier decline stays valid."""
     before = account.second_factor_declined_at
     declined = second_factor_policy.declined_at(conn, user, declines=declines or before is not None, now=now)
     values["second_factor_declined_at"] = declined and (before or declined)
@@ -221,7 +220,8 @@ def remove_account(app: App, user: User, account_id: int) -> None:
 
 
 def reset_paper(app: App, user: User, account_id: int) -> None:
-    """Start over with fresh money. Bots must own nothing, so that history and holdings keep agreeing."""
+    """Reset the paper balance. Refused while a bot owns a position, so that history and holdings keep
+    agreeing."""
     account = account_of(app, user, account_id)
     if app.brokers.kind(account.broker).starting_cash is None:
         raise Refusal("only a paper account can be reset", "Choose a paper account.")

@@ -1,5 +1,5 @@
-"""Test Connection: is the account there, may its key do what it should and no more, and from then on it may
-trade again."""
+"""Connection test: whether the account exists and its key has the permissions needed and no more. Success
+enables a disabled account."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 
 T = TypeVar("T")
-LONGEST = 5.0  # seconds, all in all: a person is waiting
+LONGEST = 5.0  # seconds in total: a person is waiting
 CLOCKS_DIFFER = timedelta(seconds=2)
 
 
 def test(app: App, user: User, account_id: int) -> dict[str, Any]:
-    """Reach the venue within five seconds, and say what it said. An account that was stopped for its key goes
-    on after a success; its bots stay paused until their user resumes them."""
+    """Reach the venue within five seconds and return its answer. Success enables an account that was
+    disabled for its key; its bots stay paused until their user resumes them."""
     account = account_of(app, user, account_id)
     try:
         state, latency, skew = within(LONGEST, lambda: _ask(app.brokers.venue(account)))
@@ -49,13 +49,13 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
 
     app.db.write(work)
     sign_in = app.brokers.sign_in_warning(account) if result["ok"] else ""
-    # not kept: it would be untrue tomorrow
+    # the sign-in warning is not stored: it would be outdated tomorrow
     return {**result, "warnings": [*result["warnings"], sign_in]} if sign_in else result
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """Its result, or Unavailable when it takes too long: each request of it is bounded, but there may be
-    several."""
+    """The result of `work`, or Unavailable after `seconds`: each request in it is bounded, but there may
+    be several."""
     done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
@@ -78,8 +78,8 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def _ask(broker: Broker) -> tuple[AccountState, float, timedelta | None]:
-    """The account, how long one request takes, and how far the venue's clock is ahead of ours where it
-    tells."""
+    """Return the account, the duration of one request, and the venue's clock skew where the venue reports
+    a time."""
     began = time.perf_counter()
     state = broker.account()
     took, skew = time.perf_counter() - began, None
@@ -88,7 +88,7 @@ def _ask(broker: Broker) -> tuple[AccountState, float, timedelta | None]:
             began = time.perf_counter()
             skew = broker.offers.clock_skew()
             took = time.perf_counter() - began
-        except BrokerError:  # the account was read: that its clock was not is no failure
+        except BrokerError:  # the account was read, so a failed clock check is no failure
             skew = None
     return state, took, skew
 

@@ -1,8 +1,8 @@
-"""The last answer to each question of a far broker, at once; what has aged is asked again behind the asker's
-back.
+"""A cache of the last answer to each question put to a remote broker. Readers get the answer at once; a
+stale one is refreshed in the background.
 
-For what no reading of an account holds: quotes of symbols, candles. Only who asks something for the first
-time waits, for a moment, and not where the broker is known to be slow."""
+It serves what no account reading contains: quotes and candles. Only the first reader of a question waits,
+briefly, and not while the broker is known to be slow."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from dashtrade.engine.outages import backed_off
 
 log = logging.getLogger("dashtrade.latest")
 
-FIRST_WAIT = 0.3  # seconds, for an answer nobody has had yet
-SLOW = 1.0  # seconds after which a failure is the broker's own, not that of the one question
+FIRST_WAIT = 0.3  # seconds, for the first answer to a question
+SLOW = 1.0  # seconds after which a failure is blamed on the broker, not on the one question
 AGAIN, AGAIN_MOST = timedelta(seconds=2), timedelta(seconds=60)
 MOST_KNOWN = 4000
 
@@ -32,14 +32,14 @@ Ask = Callable[[], Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatestAnswer:
     value: Any
-    at: Any  # by the clock, when it was asked
+    at: Any  # time of the request, by the clock
     age_from: float
 
 
 @dataclass(slots=True)
 class _Failing:
     tries: int = 0
-    until: float = 0.0  # not asked before
+    until: float = 0.0  # not retried before
 
     def again(self, least: float = 0.0) -> None:
         self.tries += 1
@@ -48,7 +48,7 @@ class _Failing:
 
 @dataclass(slots=True)
 class _Line:
-    """To one account's broker: one question at a time."""
+    """The queue to one account's broker: one question at a time."""
 
     wanted: OrderedDict[Hashable, tuple[Ask, Clock]] = field(default_factory=OrderedDict)
     failing: _Failing = field(default_factory=_Failing)
@@ -73,8 +73,8 @@ class LatestAnswers:
         *,
         wait: float | None = None,
     ) -> LatestAnswer | None:
-        """Not older than `life` seconds, if that is to be had without waiting (or within `wait`); else the
-        last there was; else None."""
+        """An answer not older than `life` seconds if available without waiting (or within `wait`);
+        otherwise the last answer, or None."""
         with self._news:
             answer, line = self._known.get(key), self._lines.setdefault(account, _Line())
             now = time.monotonic()
@@ -100,7 +100,7 @@ class LatestAnswers:
                 ):
                     break
                 self._news.wait(min(0.05, max(end - time.monotonic(), 0)))
-            # it may just have ended when the question came
+            # the request may have ended meanwhile
             self._apart.start(account, lambda: self._drain(line))
         return self._known.get(key)
 
@@ -133,8 +133,7 @@ class LatestAnswers:
             self._news.notify_all()
 
     def _note_failure(self, line: _Line, key: Hashable, error: Exception, took: float) -> None:
-        """A broker that hangs is left alone; a question that it refuses is no reason not to ask the
-        others."""
+        """A broker that hangs is paused; a single refused question does not block the others."""
         with self._news:
             before = self._failing.get(key, _Failing())
             failing = self._failing[key] = _Failing(tries=before.tries)

@@ -13,7 +13,7 @@ from dashtrade.tables import accounts as account_table
 
 
 def accounts_of(app: App, user: User) -> list[Account]:
-    """Those with real money first."""
+    """Live accounts first."""
     with app.db.read() as conn:
         return live_first(account_table.list_all(conn, user.id))
 

@@ -1,5 +1,4 @@
-"""What a user can do where the broker's books and DashTrade's differ: give it to a bot, keep it out, freeze
-the symbol."""
+"""Resolving a position mismatch: assign the difference to a bot, keep it outside, or freeze the symbol."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 
-PRICE_WAIT = 5.0  # seconds for the market's price, at which something is booked
+PRICE_WAIT = 5.0  # seconds to wait for the market price at which a trade is booked
 
 
 def drifts(
@@ -36,7 +35,7 @@ def drifts(
     account_id: int | None = None,
     status: str | None = "unresolved",
 ) -> list[dict[str, Any]]:
-    """As the API and the pages show them, newest first."""
+    """Newest first, as the API and the pages show them."""
     with app.db.read() as conn:
         found = table.list_page(
             conn, user.id, before=before, limit=limit, account_id=account_id, status=status
@@ -104,13 +103,13 @@ def _maybe(number: Decimal | None) -> str | None:
     return plain(number) if number is not None else None
 
 
-# --- the ways out -------------------------------------------------------------------------------------------
+# --- resolutions --------------------------------------------------------------------------------------------
 
 
 def resolve(
     app: App, user: User, drift_id: int, *, way: Way, bot_id: int | None = None, price: str | None = None
 ) -> dict[str, Any]:
-    """`price` is what it was really traded at, where its user knows better than the broker's figures do."""
+    """`price` is the price actually paid, where the user knows better than the broker's figures."""
     with app.db.read() as conn:
         seen = _mine(conn, user, drift_id)
     priced = (
@@ -154,7 +153,7 @@ def resolve(
 
 
 def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
-    """Entries pass again; the difference stays to be decided, if there still is one."""
+    """Allow entries again; the mismatch, if it still exists, stays open."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -188,7 +187,7 @@ def _keep_outside(conn: sa.Connection, drift: Drift, now: Any) -> None:
 
 
 def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
-    """A split happens to everybody who holds it."""
+    """A split applies to every holder: the bots and the quantity outside."""
     assert drift.ratio is not None
     kept = table.held_outside(conn, drift.account_id).get(drift.asset, Decimal(0))
     if kept:
@@ -243,8 +242,8 @@ def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, pri
 
 
 def _share(conn: sa.Connection, drift: Drift, bot: Bot, now: Any) -> Drift:
-    """A bot is not made short by what was its user's own: beyond what the bot owns, a sale by hand comes out
-    of what was outside."""
+    """The part of a manual sale that exceeds the bot's position is taken from the quantity outside, so the
+    bot does not turn short."""
     beyond = bot.position.quantity + drift.difference
     if (
         bot.position.quantity * drift.difference >= 0
@@ -258,8 +257,8 @@ def _share(conn: sa.Connection, drift: Drift, bot: Bot, now: Any) -> Drift:
 
 
 def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
-    """What it is booked at: the user's own word; what the broker says it cost, where all of it is new; else
-    the market's price then."""
+    """The booking price: the one the user gave, else the broker's average where the whole position is new,
+    else the market price."""
     if said is not None:
         price = exact(said, "price")
         if price <= 0:

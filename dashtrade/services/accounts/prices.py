@@ -1,9 +1,9 @@
-"""What positions are worth and what brokers say of them: one place, so that every page, every pushed tick and
+"""What positions are worth and what brokers report: one place, so that every page, every pushed tick and
 the API agree to the cent.
 
-Nobody waits for a broker here. What accounts hold is what the worker read last (`engine/readings.py`), with
-its age; what is in no reading comes from `latest.py`. The built-in paper broker's books are in our own
-database and are read as they are now."""
+Nothing here waits for a broker. Account data is the worker's last reading (`engine/readings.py`), with its
+age; anything else comes from `latest_answers.py`. The built-in paper broker's books are in the local
+database and are read live."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from dashtrade.tables import readings as reading_table
 from dashtrade.tables.readings import AccountReading
 
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
-FRESH = timedelta(seconds=30)  # what was read longer ago is shown with its age
-LOOKED_EVERY = 15.0  # seconds between two notes to the worker that somebody looks
+FRESH = timedelta(seconds=30)  # older readings are shown with their age
+LOOKED_EVERY = 15.0  # seconds between two notes to the worker that a user is watching
 UNREAD = "the account has not been read yet"
 
 
 class TtlCache:
-    """Remembers an answer for a moment, errors too."""
+    """Caches an answer, or the error, for a short time."""
 
     def __init__(self, most: int = 4000) -> None:
         self._most = most
@@ -85,7 +85,7 @@ def real_money(account: Account | None) -> bool:
 
 
 def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange"]]:
-    """What kind of money it is, and the badge's colour: said wherever an account is."""
+    """The kind of money and the badge's colour, shown wherever an account is named."""
     if account.mode != "live":
         return "Paper", "green"
     return ("Live, simulated on paper", "blue") if account.simulated else ("Live money", "orange")
@@ -93,8 +93,8 @@ def money_badge(account: Account) -> tuple[str, Literal["green", "blue", "orange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotHolding:
-    """A bot and what its position is worth; `mark` is None where no price is to be had. `old`: the price's
-    age, where it is not of now."""
+    """A bot and the value of its position. `mark` is None without a price; `old` is the price's age where
+    it is not current."""
 
     bot: Bot
     account: Account | None
@@ -123,15 +123,15 @@ class BotHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What an account was last known to hold. `state` and `positions` are None where it was never read."""
+    """The last reading of an account. `state` and `positions` are None where none exists."""
 
     state: AccountState | None = None
     positions: Mapping[Symbol, BrokerPosition] | None = None
     read_at: datetime | None = None
-    error: str = ""  # why it cannot be read now
+    error: str = ""  # why the account cannot be read now
     error_code: str = ""
     failing_since: datetime | None = None
-    fresh: bool = False  # read a moment ago, and the broker answers
+    fresh: bool = False  # read recently, and the broker answers
 
     @property
     def problem(self) -> BrokerError:
@@ -139,12 +139,12 @@ class Known:
 
 
 def is_here(account: Account) -> bool:
-    """Are its books and its prices at hand, so that nothing of it waits for a network?"""
+    """Whether the account's books and prices are local, so that reading them needs no network."""
     return account.built_in
 
 
 def known_of(app: App, account: Account, *, cached: bool = True) -> Known:
-    """Pages ask several times a second, and take what was found a moment ago."""
+    """Cached briefly, as pages ask several times a second."""
     if is_here(account):
         return _known_here(app, account, PAPER_LIFE if cached else 0.0)
     return _known_from(
@@ -176,7 +176,7 @@ def _known_from(app: App, account: Account, reading: AccountReading | None) -> K
 
 
 def _known_here(app: App, account: Account, life: float) -> Known:
-    """The paper broker answers at once; what it cannot tell is a price."""
+    """The paper broker answers at once, except where a price is missing."""
 
     def ask() -> Known:
         broker, now = app.brokers.of(account), app.clock.now()
@@ -193,19 +193,19 @@ def _known_here(app: App, account: Account, life: float) -> Known:
 
 
 def positions_of(app: App, account: Account) -> Mapping[Symbol, BrokerPosition] | BrokerError:
-    """Everything the account holds, as the broker said last."""
+    """All positions of the account, as last reported by the broker."""
     known = known_of(app, account)
     return known.problem if known.positions is None else known.positions
 
 
 def state_of(app: App, account: Account) -> AccountState | BrokerError:
-    """Money in the account, as the broker said last."""
+    """The account's money, as last reported by the broker."""
     known = known_of(app, account)
     return known.problem if known.state is None else known.state
 
 
 def somebody_looks(app: App, owner: int) -> None:
-    """For a while the worker reads this user's accounts more often."""
+    """Makes the worker read this user's accounts more often for a while."""
 
     def note() -> None:
         if _readings(app, owner):
@@ -229,8 +229,8 @@ def mark_of(app: App, account: Account, symbol: Symbol) -> Decimal | None:
 
 
 def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None, timedelta | None]:
-    """The broker's own mark where its list of positions has one (a single call for all of them), else the
-    middle of the market. And its age, where it is not of now."""
+    """The broker's mark where its positions contain one (one call for all), else the mid price; and its
+    age where it is not current."""
     known = None if is_here(account) else known_of(app, account)
     held = (known.positions or {}).get(symbol) if known is not None else None
     mark = held.mark if held is not None else None
@@ -247,7 +247,7 @@ def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None
 
 
 def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> LatestAnswer | None:
-    """The last quote there is. Waits at most `wait` seconds for one of now; without it, hardly at all."""
+    """The last known quote. With `wait`, waits up to that many seconds for a current one."""
     feed = app.brokers.feed(account)
     life = 0.0 if wait else QUOTE_LIFE
     return _answer(
@@ -256,7 +256,7 @@ def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None =
 
 
 def quote_now(app: App, account: Account, symbol: Symbol, *, wait: float) -> Quote | None:
-    """Of now, or none: for what is reckoned by it."""
+    """A current quote or None, for calculations."""
     asked = app.clock.now()
     answer = quote_of(app, account, symbol, wait=wait)
     return answer.value if answer is not None and answer.at >= asked - timedelta(seconds=QUOTE_LIFE) else None
@@ -265,7 +265,7 @@ def quote_now(app: App, account: Account, symbol: Symbol, *, wait: float) -> Quo
 def candles(
     app: App, account: Account, symbol: Symbol, timeframe: Timeframe, count: int
 ) -> LatestAnswer | None:
-    """For a chart; None where none are known yet."""
+    """For a chart; None if none are known yet."""
     feed = app.brokers.feed(account)
     what = ("candles", symbol.text, timeframe.text, count)
     return _answer(
@@ -280,7 +280,7 @@ def candles(
 
 
 def daily_candles(app: App, account: Account, symbol: Symbol, count: int) -> Sequence[Candle]:
-    """For comparisons over weeks; empty where the venue has none."""
+    """For comparisons over weeks; empty if the venue has none."""
     feed, day = app.brokers.feed(account), Timeframe(86400)
     ask = lambda: feed.candles(symbol, day, end=app.clock.now(), count=count)  # noqa: E731
     answer = _answer(app, account, feed, ("days", symbol.text, count), HISTORY_LIFE, HISTORY_LIFE, ask)
@@ -297,8 +297,7 @@ def _answer(
     ask: Callable[[], Any],
     wait: float | None = None,
 ) -> LatestAnswer | None:
-    """The demo market is at hand and asked at once; a broker's prices are asked for behind the asker's
-    back."""
+    """The demo market is local and asked directly; a broker's prices are refreshed in the background."""
     key = _key(app, account, *what)
     if feed is not app.feed:
         return _latest.get(

@@ -1,5 +1,5 @@
-"""Signing in on a broker's own page, which only a person can do, again and again: where to go, what comes
-back, and being told in time. What differs from broker to broker is in its descriptor."""
+"""Sign-in on a broker's own page, which a person has to repeat regularly: the link, the callback and the
+reminder. What differs between brokers is in their descriptors."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from dashtrade.tables import messages as message_table
 from encryption import WrongKey
 
 MOST = 10_000
-LIFE = timedelta(minutes=15)  # to sign in there
+LIFE = timedelta(minutes=15)  # time allowed for signing in there
 
 
 def begin(
     app: App, user: User, *, broker: str, key: str, callback: str, account_id: int | None = None
 ) -> str:
-    """Where to sign in. What comes back is taken from this user alone, for this account (none: one that is
-    being added), once, and for a while; a new beginning takes the place of the one before."""
+    """The sign-in link. Its callback is accepted once, for a limited time, from this user and for this
+    account (None: an account being added). A new link replaces the previous one."""
     steps = _steps(app, broker)
     state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
     begun = {
@@ -52,7 +52,7 @@ def begin(
 
 
 def waits(app: App, user: User, broker: str, link: str, account_id: int | None = None) -> bool:
-    """Is the answer to this link still taken?"""
+    """Whether a callback of this link is still accepted."""
     with app.db.read() as conn:
         return _verifier(app, conn, user, broker, link, account_id) is not None
 
@@ -68,7 +68,7 @@ def token(
     pasted: str,
     account_id: int | None = None,
 ) -> str:
-    """The token for the address that the broker sent the person back to. Raises Malformed or Refusal."""
+    """Exchange the callback address for a token. Raises Malformed or Refusal."""
     steps = _steps(app, broker)
     code, again = steps.code_in(pasted), _again(steps)
 
@@ -116,8 +116,8 @@ def renew_address(app: App, user: User, account_id: int) -> str:
 
 
 def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
-    """Let in again; the connection is tested, and an account that was stopped for this is
-    usable again."""
+    """Renew the sign-in and test the connection; enables an account that was disabled for an expired
+    sign-in."""
     account, keys = _mine(app, user, account_id)
     text = token(
         app,
@@ -139,13 +139,13 @@ def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
 
     with app.db.exclusive(
         f"{account.broker}-{account.id}"
-    ):  # not while another process renews the one before
+    ):  # not while another process renews the previous sign-in
         app.db.write(work)
     return connections.test(app, user, account.id)
 
 
 def remind(app: App) -> None:
-    """Days before a sign-in ends its user is told, once a day; when it has ended, the account stops."""
+    """Remind the user daily in the days before a sign-in expires; disable the account once it has expired."""
     brokers = [name for name, kind in app.brokers.kinds.items() if kind.sign_in is not None]
     with app.db.read() as conn:
         accounts = account_table.active_at(conn, brokers, MOST)
@@ -179,11 +179,10 @@ def _begun(broker: str, user_id: int, account_id: int | None) -> str:
 def _verifier(
     app: App, conn: sa.Connection, user: User, broker: str, address: str, account_id: int | None
 ) -> str | None:
-    """Of the sign-in that this address, there or back, belongs to; None: it is none that was begun, or it is
-    over."""
+    """The verifier of the sign-in that this link or callback belongs to; None: unknown or expired."""
     try:
         state = parse_qs(urlsplit(address.strip()).query).get("state", [""])[0]
-    except ValueError:  # no address at all
+    except ValueError:  # not an address
         return None
     begun = json.loads(installation_settings.setting(conn, _begun(broker, user.id, account_id)) or "{}")
     same = (
@@ -193,7 +192,7 @@ def _verifier(
     )
     try:
         return app.vault.decrypt(begun["verifier"]) if same else None
-    except WrongKey:  # it was begun under a key that is gone
+    except WrongKey:  # started under a previous encryption key
         return None
 
 

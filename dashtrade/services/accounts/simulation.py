@@ -1,7 +1,7 @@
-"""Simulation mode for all: while it is on, every live account is traded on the built-in paper broker.
+"""Simulation mode for all users: while on, every live account trades on the built-in paper broker.
 
-The setting is a row in the database that is read together with each account, so a switch acts at once in
-every process. It is refused while a bot on a live account owns something or has an order out: real and
+The setting is a database row that is read together with each account, so a switch takes effect at once in
+every process. It is refused while a bot on a live account has a position or an open order: real and
 simulated positions must not mix."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import paper as paper_table
 
-SHOWN = 5  # of what stands in the way
+SHOWN = 5  # blocking bots shown
 
 
 def is_on(app: App) -> bool:
@@ -30,7 +30,7 @@ def is_on(app: App) -> bool:
 
 
 def in_the_way(app: App) -> list[Any]:
-    """Bots on live accounts that own something or have an order out: (id, name, symbol, quantity, email)."""
+    """Bots on live accounts with a position or an open order: (id, name, symbol, quantity, email)."""
     with app.db.read() as conn:
         return admin_queries.busy_on_live(conn)
 

@@ -1,8 +1,7 @@
-"""What a venue cannot do is said when a bot is saved, not when its first alert comes.
+"""Reports what a venue cannot do when a bot is saved, not at its first alert.
 
-The capability table is known without asking anybody. The symbol's own rules come from the venue, which is
-asked in bounded time; where it does not answer, the bot is saved all the same, and its user is told what
-could not be checked."""
+The capability table is local. The symbol's rules come from the venue, with a time limit; if the venue does
+not answer, the bot is saved anyway and the user is told what could not be checked."""
 
 from __future__ import annotations
 
@@ -23,11 +22,11 @@ from dashtrade.domain.wording import words
 T = TypeVar("T")
 Warn = Callable[[str], Any]
 DOLLARS = frozenset(["USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI"])
-PATIENCE = 5.0  # seconds that the saving of a bot waits for its venue
+PATIENCE = 5.0  # seconds that saving a bot waits for its venue
 
 
 def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: Warn) -> None:
-    """Raises Malformed for what cannot be; warns of what may go wrong or could not be found out."""
+    """Raises Malformed for the impossible; warns of risks and of what could not be checked."""
     can = app.brokers.capabilities(account)
     _check_table(symbol, wish, can)
     if wish.sides is Sides.BOTH and not can.shorts:
@@ -59,8 +58,8 @@ def warn_of_money(symbol: Symbol, warn: Warn) -> None:
 
 
 def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
-    """A pair of two coins pays with one that another bot may own: a broker holds one heap of it, and books
-    count what was bought."""
+    """A crypto pair may pay with a coin that another bot owns: the broker holds one balance of it, while
+    each bot's books count what that bot bought."""
     if not symbol.is_crypto or app.brokers.of(account).offers.local:
         return
     shared = {one.quote for one in (symbol, *others) if one.is_crypto} & {
@@ -75,7 +74,7 @@ def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Sy
 
 
 def _other_money(symbol: Symbol) -> str:
-    """What it is priced in, where that is no dollar. Pages and limits know one money."""
+    """The quote currency where it is not the dollar: pages and limits use one currency."""
     if symbol.is_crypto:
         return "" if symbol.quote in DOLLARS else symbol.quote
     return "" if symbol.market == "NYSE" else f"the money of its market, {symbol.market}"
@@ -117,7 +116,7 @@ def _check_table(symbol: Symbol, wish: BotSettings, can: Capabilities) -> None:
 
 
 def _asked(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | None]:
-    """The symbol's rules; and its price, where there is one now."""
+    """The symbol's rules, and its price where available."""
     broker, feed = app.brokers.of(account), app.brokers.feed(account)
 
     def ask() -> tuple[Rules, Quote | None]:
@@ -171,7 +170,7 @@ def _check_rules(symbol: Symbol, wish: BotSettings, can: Capabilities, rules: Ru
 def _check_size(
     symbol: Symbol, wish: BotSettings, can: Capabilities, rules: Rules, quote: Quote | None, warn: Warn
 ) -> None:
-    """A size that can never make an order is refused; one that makes none at today's price is warned of."""
+    """Refuse a size that can never make an order; warn of one that makes none at today's price."""
     name, size, least = symbol.short, wish.size, max(rules.min_quantity, rules.quantity_step)
     if size.kind is SizeKind.QUANTITY and size.value < least:
         raise Malformed(

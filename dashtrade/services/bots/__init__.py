@@ -1,1 +1,1 @@
-"""Bots: made, changed, paused, closed; their history, and what an alert would do."""
+"""Bots: create, change, pause and close them; their history, and dry runs of alerts."""

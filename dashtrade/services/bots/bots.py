@@ -1,4 +1,4 @@
-"""Bots: created, changed, paused, closed, deleted."""
+"""Bots: create, change, pause, close, delete."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from dashtrade.tables import round_trips as trip_table
 
 
 def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda what: None) -> int:
-    """`warn` is told what may go wrong at the broker, or could not be found out."""
+    """`warn` receives what may go wrong at the broker and what could not be checked."""
     missing = [name for name in spec.NEEDED if given.get(name) in (None, "")]
     if missing:
         raise Malformed(
@@ -143,8 +143,8 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
 def close_bot(
     app: App, user: User, bot_id: int, *, request_id: str | None = None, part: str | None = None
 ) -> Accepted:
-    """The user's own hand: a signal like any other, named by the form it came from, so that two clicks are
-    one. `part` is a quantity, or a share of the position such as "50%"; without it all of it."""
+    """A manual close: an ordinary signal with the form's request id, so that two clicks are one order.
+    `part` is a quantity or a share such as "50%"; without it the whole position is closed."""
     signal = closing(bot_of(app, user, bot_id), request_id or new_id(app.clock.now()))
     if part:
         signal = replace(signal, size=read_part_of_position(part, "part"))
@@ -152,8 +152,8 @@ def close_bot(
 
 
 def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_to: int | None) -> str:
-    """Its history stays. While it owns something: closed first (then deleted by asking again), or handed to
-    another bot."""
+    """The history stays. An open position is closed first (delete again afterwards) or handed to another
+    bot."""
     bot = bot_of(app, user, bot_id)
     now = app.clock.now()
     if bot.position.quantity and position == "close":

@@ -1,8 +1,6 @@
-"""What an alert would do if it came now: by the very decision that would be made of it, with nothing written
-and nothing sent.
+"""What an alert would do now: the engine's own decision, with nothing written or sent.
 
-A venue is given some seconds to answer: this is asked by somebody who looks at a page.
-"""
+The venue gets a few seconds to answer, as a user is waiting at a page."""
 
 from __future__ import annotations
 
@@ -33,23 +31,23 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables.decisions import PendingDecision
 
-PATIENCE = 3.0  # seconds, with a venue
-MOST = 5  # bots, of those that hear it
-ROUNDS = 4  # what is cancelled or waited for first, until it is decided
+PATIENCE = 3.0  # seconds for the venue
+MOST = 5  # bots, of those that receive the alert
+ROUNDS = 4  # cancellations and waits before the decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """For one bot. Without steps nothing would be sent, and `reason` says why."""
+    """The result for one bot. Without steps nothing would be sent, and `reason` says why."""
 
     bot: Bot
     account: Account
     steps: tuple[Step, ...] = ()
     reason: Reason = NO_REASON
-    counterfactual: Reason = NO_REASON  # where it is refused
+    counterfactual: Reason = NO_REASON  # the order that a refusal blocks
     checks: tuple[Check, ...] = ()
-    before: tuple[str, ...] = ()  # what happens first
-    plan: ExitPlan = ExitPlan()  # the exits that an entry would bring  # noqa: RUF009
+    before: tuple[str, ...] = ()  # steps before the order
+    plan: ExitPlan = ExitPlan()  # exits that an entry would set  # noqa: RUF009
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -57,7 +55,7 @@ class DryRun:
 
 
 def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | Reason:
-    """For the bots that would hear it, or why none would."""
+    """The result for each bot that would receive the alert, or why none would."""
     with app.db.read() as conn:
         found = listeners_of(conn, user.id, signal)
         if isinstance(found, Reason):

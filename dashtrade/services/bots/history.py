@@ -1,4 +1,4 @@
-"""What was changed of a bot, and when, from the audit log: in the words of the settings."""
+"""Changes of a bot's settings from the audit log, in the wording of the settings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dashtrade.tables import messages as message_table
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotChange:
     at: datetime
-    what: str  # "bot changed"
+    what: str  # such as "bot changed"
     changes: tuple[tuple[str, str, str], ...]  # (field, from, to)
 
 
 def history(app: App, user: User, bot_id: int, *, limit: int = 20) -> list[BotChange]:
-    """The newest first."""
+    """Newest first."""
     with app.db.read() as conn:
         rows = message_table.about_bot(conn, user.id, bot_id, limit=limit)
     return [BotChange(at=row.at, what=row.action, changes=_changes(row.detail)) for row in rows]
@@ -33,7 +33,7 @@ def _changes(detail: Any) -> tuple[tuple[str, str, str], ...]:
 
 
 def _change(name: str, found: Any) -> tuple[str, str, str]:
-    """Older rows hold words, the oldest the new value alone."""
+    """Older rows hold words; the oldest hold only the new value."""
     before, after = found if isinstance(found, list) and len(found) == 2 else ("", found)
     setting = spec.BY_NAME.get(name)
     if setting is None:

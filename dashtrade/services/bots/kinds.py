@@ -1,7 +1,7 @@
-"""The kinds of values that a bot's settings have: how each is read, written and said.
+"""The kinds of values that a bot's settings have: how each is read, written and described.
 
-`read` takes what a person or a program wrote; `written` is what REST shows and takes back, and what the
-history keeps; `said` makes words of that."""
+`read` parses input from people and programs; `written` is the form that REST shows and accepts and the
+history stores; `said` turns that into words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Unit(StrEnum):
 
 
 class _AsItIs:
-    """Written and said without further ado."""
+    """Written and described unchanged."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ class Number(_AsItIs):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span(_AsItIs):
-    """A length of time, written as a number of its unit."""
+    """A duration, written as a number of its unit."""
 
     unit: Unit
     reader: Callable[[object, str], timedelta]
@@ -132,8 +132,8 @@ class ChoiceOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceKind(_AsItIs):
-    options: Mapping[str, ChoiceOption]  # by the word that REST has for each
-    also: Mapping[str, Any]  # words that are read too
+    options: Mapping[str, ChoiceOption]  # by REST name
+    also: Mapping[str, Any]  # aliases that are read too
 
     @property
     def hint(self) -> str:
@@ -151,7 +151,7 @@ class ChoiceKind(_AsItIs):
 
 
 def choice(labels: Mapping[Any, str], also: Mapping[str, Any] | None = None) -> ChoiceKind:
-    """Of an enum whose values are the words."""
+    """A choice of an enum whose values are the REST names."""
     return ChoiceKind(
         options={str(value): ChoiceOption(value=value, label=label) for value, label in labels.items()},
         also=also or {},
@@ -257,7 +257,7 @@ def _said_target(written: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed(_AsItIs):
-    """What has a type of its own that reads it."""
+    """A value whose type has its own parser."""
 
     hint: str
     parse: Callable[[Any, str], Any]

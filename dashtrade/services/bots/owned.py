@@ -1,4 +1,4 @@
-"""A user's own bots, as pages and REST read them."""
+"""A user's own bots, for pages and REST."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def bots_of(
 
 
 def find_bots(app: App, user: User, bot_ids: Iterable[int]) -> list[Bot]:
-    """Those of them that there are."""
+    """Unknown ids are left out."""
     with app.db.read() as conn:
         found = [table.get(conn, user.id, bot_id) for bot_id in sorted(bot_ids)]
     return [bot for bot in found if bot is not None]
 
 
 def holding_bots(app: App, user: User) -> list[Bot]:
-    """Those with a position."""
+    """Bots with a position."""
     with app.db.read() as conn:
         return table.owning(conn, user.id)
 
 
 def stopped_bots(app: App, user: User) -> list[Bot]:
-    """Those that something other than their user has stopped."""
+    """Bots stopped by anything other than their user."""
     with app.db.read() as conn:
         return table.stopped(conn, user.id, limit=MOST_STOPPED)
 
@@ -51,7 +51,7 @@ def any_engaged(app: App, user: User) -> bool:
 
 
 def engaged(app: App, user: User) -> list[BotHolding]:
-    """Bots that closing everything is about: with a position or an order out."""
+    """Bots that closing everything affects: those with a position or an open order."""
     by_id = {account.id: account for account in accounts_of(app, user)}
     with app.db.read() as conn:
         found = table.engaged(conn, user.id)
@@ -59,8 +59,7 @@ def engaged(app: App, user: User) -> list[BotHolding]:
 
 
 def bot_names(app: App, user: User, scope: MoneyScope | None = None) -> dict[int, str]:
-    """Two of the same name are told apart by their number: a list of choices knows its entries by their
-    words."""
+    """Bots with the same name get their number appended: a select box identifies entries by their text."""
     with app.db.read() as conn:
         rows = table.all_with_names(conn, user.id)
     if scope is not None:

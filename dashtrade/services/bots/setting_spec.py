@@ -1,4 +1,4 @@
-"""What is declared of one setting of a bot, and what follows from it."""
+"""The declaration of one bot setting, and what is derived from it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, Malformed
 from dashtrade.services.bots.kinds import ChoiceKind, Kind, Number, Span, Unit
 
-NEW = BotSettings(name="", size=Size(kind=SizeKind.DOLLARS, value=ZERO))  # before anything is set
+NEW = BotSettings(name="", size=Size(kind=SizeKind.DOLLARS, value=ZERO))  # before any setting
 
 
 class Group(StrEnum):
-    """What stands together in a form."""
+    """A group of fields in a form."""
 
     PLACE = "Place"
     TRADE = "Trade"
@@ -30,20 +30,20 @@ class Group(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingSpec:
     name: str  # in REST, in forms and in the history
-    attribute: str  # of the bot
+    attribute: str  # attribute of the bot
     label: str
-    help: str  # a sentence or two: for REST's description and beside the field
+    help: str  # a sentence or two for the REST description and beside the field
     group: Group
     kind: Kind
-    accepts: Any = Any  # the JSON type, where REST refuses another before anything is read
-    needed: bool = False  # of a new bot
-    fixed: bool = False  # belongs to the bot's history: set once
-    nullable: bool = False  # null: as it is where nothing was set
-    if_none: Any = None  # how REST writes that there is none
+    accepts: Any = Any  # JSON type; REST refuses others before parsing
+    needed: bool = False  # required of a new bot
+    fixed: bool = False  # set once, as the bot's history depends on it
+    nullable: bool = False  # null resets to the default
+    if_none: Any = None  # REST's value for none
     at_broker: bool = False  # a change is checked against what the broker can do
-    empty: str = ""  # what pages say where nothing is set; without it, they leave the setting out then
-    effect: str = ""  # said after the value
-    page_hint: str = ""  # what to do about a refusal, where REST's hint would speak of REST
+    empty: str = ""  # shown on pages when unset; if empty, pages leave the setting out then
+    effect: str = ""  # shown after the value
+    page_hint: str = ""  # replaces REST's hint on a page
 
     @property
     def description(self) -> str:
@@ -62,7 +62,7 @@ class SettingSpec:
 
     @property
     def default(self) -> Any:
-        """As REST shows it where nothing was set."""
+        """The default, as REST shows it."""
         return self.shown(NEW)
 
     def value(self, settings: BotSettings) -> Any:
@@ -82,12 +82,12 @@ class SettingSpec:
         return replace(settings, **{part: replace(getattr(settings, part), **{inner: value})})
 
     def shown(self, settings: BotSettings) -> Any:
-        """As REST shows it, and as it may be sent back."""
+        """The value as REST shows and accepts it."""
         value = self.value(settings)
         return self.if_none if value is None else self.kind.written(value)
 
     def said(self, written: Any) -> str:
-        """In words, what `shown` gave. (A text says itself: older rows of the history hold words.)"""
+        """In words, the value that `shown` gave. Text is returned as is: older history rows hold words."""
         if written in (None, "", []):
             return "none"
         if isinstance(written, str) and not isinstance(self.kind, ChoiceKind):

@@ -1,4 +1,4 @@
-"""A bot's settings read from what somebody sent, shown, and compared."""
+"""A bot's settings: parsed, shown and compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RISK_SIZES = (SizeKind.RISK_DOLLARS, SizeKind.RISK_PERCENT)
 
 
 def read_settings(given: Mapping[str, Any], now: BotSettings = NEW) -> BotSettings:
-    """`now` with what was given, or why that cannot be."""
+    """`now` with the given changes. Raises Malformed for invalid ones."""
     for name in given:
         if name not in BY_NAME:
             raise _unknown(name)
@@ -53,12 +53,12 @@ def _size_as_two(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check(settings: BotSettings) -> None:
-    """What holds between settings."""
+    """Constraints between settings."""
     size, plan = settings.size, settings.exit_plan
     if size.kind in PERCENT_SIZES:
         PERCENT.read(size.value, "position_size")
     if size.kind in RISK_SIZES and plan.stop_loss is None and not settings.allow_alert_size:
-        # the size is what the stop-loss would lose
+        # the position size is the amount lost at the stop-loss
         hint = "Set stop_loss too, or size_override if every alert has its own size."
         raise Malformed("a size by risk needs a stop-loss", where="position_size_type", hint=hint)
     if plan.break_even and not plan.take_profits:
@@ -74,12 +74,12 @@ def concerns_broker(given: Mapping[str, Any]) -> bool:
 
 
 def shown_settings(bot: Bot) -> dict[str, Any]:
-    """As REST shows a bot's settings, and as they may be sent back."""
+    """A bot's settings as REST shows and accepts them."""
     return {setting.name: setting.shown(bot) for setting in SETTINGS}
 
 
 def differences(before: BotSettings, after: BotSettings) -> dict[str, list[Any]]:
-    """What a change came to, as {name: [from, to]}, in REST's form."""
+    """Changes as {name: [from, to]}, in REST's form."""
     return {
         setting.name: [setting.shown(before), setting.shown(after)]
         for setting in SETTINGS

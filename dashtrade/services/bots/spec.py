@@ -1,8 +1,8 @@
-"""What can be set of a bot, each setting declared once: how it is read, what it is called, and what it does.
+"""Every setting of a bot, declared once: how it is parsed, what it is called, and what it does.
 
-The service reads and refuses by it, REST shows it and describes itself by it, the form is drawn from it, and
-the bot's page and its history say it. A new setting is an entry here, a field of `BotSettings`, a column in
-`tables/bots.py` with its migration, and whatever heeds it in the engine."""
+The service validates by it, REST and its description are derived from it, and the form, the bot's page and
+its history are drawn from it. A new setting is an entry here, a field of `BotSettings`, a column in
+`tables/bots.py` with its migration, and the engine code that uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopping and resuming: a bot, an account, a user's trading, everybody's."""
+"""Stopping and resuming: a bot, an account, a user's trading, or all users."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SwitchRecord:
 
 
 def switches(app: App, user: User) -> list[SwitchRecord]:
-    """The user's own, and the one for everybody."""
+    """The user's own switches and the one for all users."""
     with app.db.read() as conn:
         found = switch_table.list_switches(conn, user.id)
     return [
@@ -44,7 +44,7 @@ def switches(app: App, user: User) -> list[SwitchRecord]:
 
 
 def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: Stop, reason: str) -> None:
-    """Works at once: it is asked at each decision and again at each sending."""
+    """Takes effect at once: the switch is read at each decision and again before each order is sent."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -72,7 +72,7 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
 
 
 def check_scope(conn: sa.Connection, user: User, scope: str, scope_id: int | None) -> int:
-    """The number of what is meant, if it is this user's."""
+    """The id of the scope, if it belongs to this user."""
     match scope:
         case "all":
             return 0

@@ -1,1 +1,1 @@
-"""The demo: an account without a form."""
+"""The demo: an account without sign-up."""

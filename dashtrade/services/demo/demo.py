@@ -1,11 +1,10 @@
-"""Try the demo: an account without a form, with paper money and a week behind it.
+"""The demo: an account without sign-up, with paper money and a week of history.
 
-The week is lived, not painted: three sample bots are told what a crossing of two moving averages would have
-told them, on the demo prices of the last seven days, and the engine decides, fills and books by its own
-rules, in a database in memory with a clock that is moved on. What came of it, win or lose, is then copied
-into the real database in one commit.
+The history is simulated, not invented: three sample bots get alerts from moving-average crossings on the
+demo prices of the last seven days, and the engine decides, fills and books by its own rules in an in-memory
+database with a simulated clock. The result, profit or loss, is copied into the real database in one commit.
 
-From then on the bots wait for alerts, as everybody's do. A demo that nobody uses for thirty days goes, with
+Afterwards the bots wait for alerts like any other. A demo that is unused for thirty days is deleted with
 its data."""
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import signals as signal_table
 
-MOST = 200  # demos alive
+MOST = 200  # demos at a time
 
 PER_HOUR = 5  # from one address
 
-PATIENCE = 5.0  # seconds that one waits for another's to be made
+PATIENCE = 5.0  # seconds to wait while another demo is created
 
-ALERTS = 2000  # that one of them takes in all
+ALERTS = 2000  # per demo, in total
 
-# --- beginning ----------------------------------------------------------------------------------------------
+# --- start --------------------------------------------------------------------------------------------------
 
 
 def start(app: App, *, address: str) -> int:
-    """A new demo user; Denied where there are enough of them. One at a time: it is much work, and those that
-    begin at once would otherwise be counted before any of them is there."""
+    """Create a demo user; Denied at the limit. One at a time: each takes much work, and concurrent starts
+    would otherwise all pass the limit before any of them is counted."""
     address = network_of(address)
     try:
         with app.db.exclusive("demo", patience=PATIENCE):
@@ -88,8 +87,8 @@ def _check_room(app: App, address: str) -> None:
 def claim(
     app: App, user: User, *, email: str, name: str, password: str, code: str | None, address: str
 ) -> None:
-    """The demo becomes a real account; its bots, history and settings stay. Whoever needs an invitation to
-    join needs one here."""
+    """Turn the demo into a real account; bots, history and settings stay. Sign-up by invitation applies
+    here too."""
     email, now = emails.read_email(email), app.clock.now()
     invited = invitations.may_join(app, code or None, email)
     passwords.check(password, email, name)
@@ -128,7 +127,7 @@ def claim(
 
 
 def check_alerts(app: App, user: User) -> None:
-    """A demo takes a good many alerts, and not more: whoever has its address could send them without end."""
+    """Limits a demo's alerts, as anyone who has its webhook address could send them without end."""
     if user.demo_until is None:
         return
     with app.db.read() as conn:
@@ -140,7 +139,7 @@ def check_alerts(app: App, user: User) -> None:
 
 
 def end_old(app: App) -> int:
-    """Those that nobody has used for a month go."""
+    """Delete demos that were unused for a month."""
     now = app.clock.now()
     with app.db.read() as conn:
         over = table.demos_over(conn, now)

@@ -1,4 +1,4 @@
-"""A demo's week goes from memory into the real database, in one commit."""
+"""Copies a demo's week from memory into the real database, in one commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables.base import insert_returning_id, metadata
 
-_MOVED = (  # in this order: what is referred to comes first
+_MOVED = (  # referenced tables first
     "user_api_keys",
     "paper_accounts",
     "paper_positions",
@@ -48,7 +48,7 @@ _REFERRED = {"user_api_keys", "user_bot_configs", "decisions", "fills"}
 
 
 def move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address: str) -> int:
-    """Every row of the past, under numbers of this database."""
+    """Insert every row of the history with new ids."""
     user_id = table.add(
         conn,
         email=f"demo-{secrets.token_hex(8)}@demo.invalid",

@@ -1,5 +1,5 @@
-"""The week behind a demo: lived by the engine's own rules, in a database in memory, on the demo prices of the
-last seven days."""
+"""The week before a demo: simulated by the engine's own rules in an in-memory database, on the demo prices
+of the last seven days."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ WEEK = timedelta(days=7)
 
 CASH = "100000"
 
-LOOKS = timedelta(hours=1)  # how often the risk watch looks, in that week
+LOOKS = timedelta(hours=1)  # interval of the risk watch in that week
 
 RESTED = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A bot, and the two moving averages whose crossing it is told of: to go with it, or against it."""
+    """A bot and the two moving averages whose crossing triggers it, with or against the trend."""
 
     bot: dict[str, Any]
     fast: int
@@ -87,7 +87,7 @@ SAMPLES = (
 
 
 class ReplayClock:
-    """A time that is set, and goes on a little with every look at it, as time does."""
+    """A settable clock that advances slightly at every read, as real time does."""
 
     def __init__(self, at: datetime) -> None:
         self.at = at
@@ -102,9 +102,9 @@ _replaying: ContextVar[bool] = ContextVar("replaying", default=False)
 
 @contextlib.contextmanager
 def unlogged() -> Iterator[None]:
-    """The log tells what happens here; what is lived through again in memory does not."""
+    """Suppresses log lines of the simulation: the log records real events only."""
     for name in ("dashtrade.engine", "dashtrade.orders", "dashtrade.watch"):
-        logging.getLogger(name).addFilter(_happened)  # a second time changes nothing
+        logging.getLogger(name).addFilter(_happened)  # adding it twice has no effect
     token = _replaying.set(True)
     try:
         yield
@@ -117,7 +117,7 @@ def _happened(record: logging.LogRecord) -> bool:
 
 
 def live_a_week(app: App, end: datetime) -> App:
-    """An application in memory in which a user has lived through the last seven days."""
+    """An in-memory application whose user has traded for the last seven days."""
     clock = ReplayClock(end - WEEK - timedelta(hours=1))
     past = app.in_memory(clock)
     user = _settle(past)
@@ -136,7 +136,7 @@ def live_a_week(app: App, end: datetime) -> App:
 
 
 def _resume(past: App, user: User, rested: timedelta) -> None:
-    """A limit that was passed stops a bot until its user resumes it, which here takes them half a day."""
+    """A bot that a limit has stopped is resumed after half a day, as its user would."""
     with past.db.read() as conn:
         stopped = [
             bot
@@ -180,8 +180,7 @@ def _settle(past: App) -> User:
 
 
 def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[datetime, Sample, str]]:
-    """When the fast average of a bot's candles crosses the slow one: (the candle's close, the bot, buy or
-    sell)."""
+    """Crossings of a bot's fast and slow average: (the candle's close, the bot, buy or sell)."""
     for sample in SAMPLES:
         frame = Timeframe.parse(sample.bot["timeframe"])
         span = timedelta(seconds=frame.seconds)

@@ -1,1 +1,1 @@
-"""Notices on their way to users outside of the dashboard."""
+"""Delivery of notices outside the dashboard."""

@@ -1,6 +1,6 @@
-"""The worker's turn: deliveries that are due are sent by their channels.
+"""The worker's job: send due deliveries through their channels.
 
-Sending comes before the note of it. A process that ends in between leaves its claim, which lapses, and the
+A delivery is sent before it is recorded. If the process ends in between, its claim expires and the
 delivery is sent again with the same key."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ AT_ONCE = 20
 
 
 def deliver_due(app: App) -> int:
-    """How many were tried."""
+    """Returns the number of attempts."""
     if not CHANNELS:
         return 0
     now, channels = app.clock.now(), tuple(CHANNELS)
@@ -39,7 +39,7 @@ def _deliver(app: App, claim: table.Claim) -> None:
 
 
 def _error_of(app: App, claim: table.Claim) -> str | None:
-    """Send it. What went wrong; None: it is sent."""
+    """Send the delivery and return the error; None on success."""
     with app.db.read() as conn:
         user = people_table.by_id(conn, claim.user_id)
         message = message_table.get(conn, claim.user_id, claim.message_id)
@@ -49,7 +49,7 @@ def _error_of(app: App, claim: table.Claim) -> str | None:
         CHANNELS[claim.channel].send(user, message, message.words(user.zone), key=f"delivery-{claim.id}")
     except Undelivered as error:
         return str(error)
-    except Exception as error:  # a mistake in one channel does not hold up the others
+    except Exception as error:  # a bug in one channel must not hold up the others
         log.exception("delivery %s by %s", claim.id, claim.channel)
         return f"unexpected error ({type(error).__name__})"
     return None

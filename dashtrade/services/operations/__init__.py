@@ -1,1 +1,1 @@
-"""What keeps an installation well: disk, quotas, keys, restored backups, exports."""
+"""Operations: disk, quotas, keys, restored backups, exports."""

@@ -1,5 +1,5 @@
-"""The worker's look at the disk: the ballast is kept, and admins are told once when there is little room, and
-once when there is again."""
+"""The worker's disk check: keeps the ballast file, and notifies admins once when space is low and once
+when it is back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 
 log = logging.getLogger("dashtrade.disk")
-_LOW_SINCE = "disk_low_since"  # a setting of the installation, so that a restart tells nobody again
+_LOW_SINCE = "disk_low_since"  # stored, so that a restart does not notify again
 
 
 def look(app: App) -> None:

@@ -1,8 +1,7 @@
-"""A user's own data as one ZIP file, and trades as CSV, written while they are sent: nothing is ever whole in
-memory or on the disk.
+"""A user's data as one ZIP file, and trades as CSV, streamed: the file is never whole in memory or on disk.
 
-What is sent goes to a reader who may be slow, or may not read at all. So each piece is read with a connection
-of its own, which is given back before the piece is handed on; the next one goes on behind the last key."""
+The reader may be slow or stop reading. So each piece is read with its own connection, which is released
+before the piece is sent; the next piece continues after the last key."""
 
 from __future__ import annotations
 
@@ -33,13 +32,13 @@ from dashtrade.tables import trades as trade_table
 from dashtrade.tables.base import escape_formula
 
 T = TypeVar("T")
-PIECE = 256 * 1024  # characters between two pieces that are handed on
-Pieces = Generator[T, None, None]  # to be closed where it is not read to its end
-Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # what comes behind a key: (key, cells)
+PIECE = 256 * 1024  # characters in a piece
+Pieces = Generator[T, None, None]  # to be closed if not read to the end
+Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # the rows after a key: (key, cells)
 
 
 class _Sink:
-    """Takes what the ZIP writer writes, and hands it on."""
+    """Receives the ZIP writer's output and passes it on."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -56,7 +55,7 @@ class _Sink:
 
 
 def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
-    """Recorded first, and refused to those who only look at somebody's pages."""
+    """Recorded first; refused to an admin viewing the user's pages."""
     if user.viewer:
         raise Refusal(
             "you are viewing another user's pages",
@@ -100,7 +99,7 @@ def _own_rows(owner: int, name: str, conn: sa.Connection, after: Any) -> Pieces[
 
 
 def _with_words(row: Any, width: int) -> list[Any]:
-    """A message's title and text are made when it is read."""
+    """A message's title and text are generated when read."""
     said = message_table.words_of(row)
     return [
         said._asdict().get(column, value) for column, value in zip(row._fields, row[:width], strict=False)
@@ -125,7 +124,8 @@ def _said(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """As text; what a spreadsheet would take for a formula gets an apostrophe, numbers are left alone."""
+    """As text. An apostrophe is put before what a spreadsheet would take for a formula; numbers are
+    unchanged."""
     return escape_formula(value) if isinstance(value, str) else _said(value)
 
 
@@ -135,7 +135,7 @@ _ABOUT = (
 )
 
 
-# --- one's own trades ---------------------------------------------------------------------------------------
+# --- the user's own trades ----------------------------------------------------------------------------------
 
 
 def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
@@ -147,11 +147,11 @@ def my_trades(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     return csv_pieces(app, trade_table.CSV_COLUMNS, rows)
 
 
-# --- everybody's trades, for admins -------------------------------------------------------------------------
+# --- all users' trades, for admins --------------------------------------------------------------------------
 
 
 def all_trades(app: App, wanted: dict[str, Any]) -> Pieces[str]:
-    """The caller has checked that they may; the cells come harmless from the query."""
+    """The caller checks the permission; the query has already escaped formulas."""
 
     def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
         return _trade_rows(
@@ -169,7 +169,7 @@ def _trade_rows(found: Pieces[Any], names: tuple[str, ...]) -> Pieces[tuple[Any,
 
 
 def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
-    """Cells that are harmless already, as lines."""
+    """CSV lines from cells whose formulas are already escaped."""
     buffer, key, more = io.StringIO(), None, True
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(names)

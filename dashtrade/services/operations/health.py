@@ -1,4 +1,4 @@
-"""Whether the installation is well: its worker, and what waits for it."""
+"""Health of the installation: its worker, and the signals waiting for it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import people as people_table
 
-WORKER_MISSING_SECONDS = 10  # after which a worker that beats every two is missing
+WORKER_MISSING_SECONDS = 10  # the worker's heartbeat comes every two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """Signals that could be decided by now."""
+    """Signals due for a decision."""
 
     waiting: int
-    oldest: datetime | None  # since when the oldest of them could
+    oldest: datetime | None  # when the oldest of them became due
 
 
 def worker_silence(app: App) -> float | None:
-    """Seconds since any worker was seen alive; None: never yet."""
+    """Seconds since the last heartbeat of any worker; None: never."""
     with app.db.read() as conn:
         return lane_table.heartbeat_age(conn)
 

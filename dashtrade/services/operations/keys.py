@@ -1,4 +1,4 @@
-"""The encryption key's life: is it the right one, and moving every secret to a new one."""
+"""The encryption key: checking it, and re-encrypting every secret with a new one."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ _PAGE = 200
 
 
 def check_key(app: App) -> None:
-    """At start: a secret of our own tells whether the key is the one this database was sealed with. Raises
-    WrongKey."""
+    """At start: a stored secret shows whether the key fits this database. Raises WrongKey."""
     with app.db.read() as conn:
         sealed = installation_settings.setting(conn, CHECK)
     if sealed is None:
@@ -33,8 +32,8 @@ def check_key(app: App) -> None:
 
 
 def rotate_all(app: App) -> int:
-    """Every secret not sealed by the first key is sealed anew. Stopped in the middle, it goes on where it
-    was; a secret that its owner changes meanwhile is left as they made it."""
+    """Re-encrypt every secret that the first key did not encrypt. Can be interrupted and run again; a
+    secret that its owner changes meanwhile is left alone."""
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
     moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
     moved += _rotate(app, token_table.webhook_secrets, token_table.put_webhook_secret, "secret")

@@ -1,9 +1,9 @@
-"""How much of everything one user may have, so that no tenant uses up what the others need: all the numbers
-in one place.
+"""Limits on what one user may have, so that no tenant exhausts what the others need: all numbers in one
+place.
 
-Each is counted inside the write that adds one more, so that of many at once no more pass than are allowed.
-Who had more than that before there was a quota keeps it. What is deleted leaves rows behind, which history
-needs; so what is made within a day is bounded, too."""
+Each is counted inside the write that adds one more, so concurrent requests cannot exceed it. Anything
+above a quota that existed before the quota stays. Deleted things leave rows that history needs, so the
+number created per day is limited too."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from dashtrade.tables import quotas as table
 from dashtrade.tables import storage
 
 MB = 1024 * 1024
-DEMO_MB = 16  # stored of a demo; of other users DASHTRADE_USER_MB
-NEARLY, ENOUGH = 0.9, 0.8  # of what may be stored: texts are taken away from the first on, down to the second
-TEXTS_AT_ONCE = 500  # in one commit
+DEMO_MB = 16  # storage of a demo; other users have DASHTRADE_USER_MB
+NEARLY, ENOUGH = 0.9, 0.8  # share of storage: above the first, texts are deleted down to the second
+TEXTS_AT_ONCE = 500  # per commit
 DAY = timedelta(days=1)
-SESSIONS, SIGN_IN_TOKENS = 20, 50  # of one user; the one that was used longest ago gives way
+SESSIONS, SIGN_IN_TOKENS = 20, 50  # per user; the least recently used is dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    kind: str  # as `tables/quotas.py` knows it
-    what: str  # in the user's words
-    a_day: int  # made within a day, deleted ones too
+    kind: str  # name in `tables/quotas.py`
+    what: str  # name shown to the user
+    a_day: int  # created per day, deleted ones included
     most: int | None = None  # at a time
-    demo: int | None = None  # that a demo may ever make: anybody can have one
-    room: str = ""  # how to make room
+    demo: int | None = None  # limit over a demo's lifetime, as anyone can start one
+    room: str = ""  # advice on making room
 
 
 ACCOUNTS = Quota(
@@ -67,7 +67,7 @@ WEBHOOK_TOKENS = Quota(kind="webhook_tokens", what="webhook tokens", a_day=50)
 
 
 def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
-    """There is room for one more, which this transaction adds; or Refusal."""
+    """Check that one more fits, which this transaction adds. Raises Refusal."""
     table.lock(conn, user.id)
     if (
         user.demo_until is not None
@@ -90,11 +90,11 @@ def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
         )
 
 
-# --- stored bytes -------------------------------------------------------------------------------------------
+# --- storage ------------------------------------------------------------------------------------------------
 
 
 def room(app: App, *, demo: bool) -> int:
-    """Bytes that may be stored of one user."""
+    """Storage limit of one user in bytes."""
     return (min(DEMO_MB, app.settings.user_mb) if demo else app.settings.user_mb) * MB
 
 
@@ -103,7 +103,7 @@ def room_of(app: App, user: User) -> int:
 
 
 def stored(app: App, user: User) -> int:
-    """Bytes that are stored of the user's alerts and of what came of them."""
+    """Bytes stored for the user's alerts and their results."""
     with app.db.read() as conn:
         return storage.used(conn, user.id)
 
@@ -128,7 +128,8 @@ def take_in(
     origin: Origin = Origin.USER,
     sender: str,
 ) -> Accepted:
-    """An alert that the user sends from a page: like any other it needs room, unless it is an exit."""
+    """Accept an alert that the user sends from a page: it needs storage like any other, unless it is an
+    exit."""
     most = room_of(app, user)
     try:
         return app.engine.accept(
@@ -139,9 +140,9 @@ def take_in(
 
 
 def make_room(app: App) -> None:
-    """The worker's, every minute: of those who have nearly used up what is theirs, the oldest texts of ended
-    alerts go. At their rate nobody fills a tenth of it in a minute. Whom that does not help is told, once a
-    day."""
+    """Runs every minute in the worker: deletes the oldest texts of finished alerts of users near their
+    limit. At the alert rate limit nobody fills a tenth of it in a minute. Users still near the limit are
+    notified once a day."""
     with app.db.read() as conn:
         limits = {demo: int(room(app, demo=demo) * NEARLY) for demo in (False, True)}
         found = storage.nearly_full(conn, most=limits[False], most_of_demo=limits[True])
@@ -155,7 +156,7 @@ def make_room(app: App) -> None:
 
 
 def _forget_some(app: App, user_id: int) -> int | None:
-    """How many bytes that made free; None: there are no texts left."""
+    """Bytes freed; None: no texts left."""
     with app.db.read() as conn:
         ids = storage.oldest_texts(conn, user_id, TEXTS_AT_ONCE)
     return app.db.write(lambda conn: storage.forget_texts(conn, user_id, ids)) if ids else None

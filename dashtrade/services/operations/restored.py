@@ -1,7 +1,7 @@
-"""A backup that takes the place of a newer database must not bring back what was revoked since.
+"""A restored backup must not bring back what was revoked in the newer database it replaces.
 
-Everything by which somebody is signed in ends. What was revoked, rotated or used up in the database that was
-there is so in the restored one too, where that database can be read."""
+All sessions, tokens and links end. What was revoked, rotated or used up in the replaced database is so in
+the restored one, if the replaced one can be read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _AS_BEFORE: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What the replaced database knew."""
+    """Data of the replaced database."""
 
     users: dict[tuple[int, datetime], Any]
     tokens: dict[str, Any]
@@ -52,15 +52,15 @@ class Before:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What the person at the console is told."""
+    """The result shown at the console."""
 
-    compared: bool  # there was a database of the same installation that could be read
-    webhook_tokens: dict[str, str]  # email -> what became of it
-    as_in_the_backup: dict[str, list[str]]  # email -> what had changed since
+    compared: bool  # a database of the same installation was readable
+    webhook_tokens: dict[str, str]  # email -> status of the token
+    as_in_the_backup: dict[str, list[str]]  # email -> what had changed since the backup
 
 
 def make_safe(incoming: Path, replaced: Path | None, now: datetime) -> Restored:
-    """Before the backup takes its place: cut off in the middle, nothing has changed."""
+    """Runs before the backup replaces the database, so an interruption changes nothing."""
     before = _read(replaced) if replaced is not None else None
     db = Database(f"sqlite:///{incoming}")
     try:
@@ -84,7 +84,7 @@ def _bring_up_to_date(db: Database, incoming: Path) -> None:
 
 
 def _read(path: Path) -> Before | None:
-    """None where it is damaged, or of another schema."""
+    """None if it is damaged or has another schema."""
     engine = sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=sa.NullPool)
     t = webhook_tokens.c
     wanted = (t.user_id, t.token_hash, t.secret, t.created_at, t.used_at, t.expires_at, t.revoked_at)
@@ -127,7 +127,7 @@ def _end(conn: sa.Connection, before: Before | None, now: datetime) -> Restored:
 def _tokens(
     conn: sa.Connection, before: Before, here: dict[tuple[int, datetime], Any], now: datetime
 ) -> dict[str, str]:
-    """As the replaced database had them; who was gone there has none."""
+    """The webhook tokens as in the replaced database; a user deleted there gets none."""
     said: dict[str, str] = {}
     mine: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for row in conn.execute(sa.select(webhook_tokens)):

@@ -1,4 +1,4 @@
-"""Whether anything of a user's changed since it was last looked at."""
+"""Detects changes to a user's data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from dashtrade.tables import change_token
 
 
 def revision(app: App, user: User) -> str:
-    """Another one means that something changed."""
+    """A value that differs after any change to the user's data."""
     with app.db.read() as conn:
         return change_token.of(conn, user.id)

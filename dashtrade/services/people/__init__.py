@@ -1,1 +1,1 @@
-"""Users: who they are, how they sign in, what they may do."""
+"""Users: accounts, sign-in, permissions."""

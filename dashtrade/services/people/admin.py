@@ -1,5 +1,5 @@
-"""What admins do to accounts, and superadmins to the installation. Each deed asks the table of permissions
-and is recorded."""
+"""What admins do to accounts, and superadmins to the installation. Each action checks the table of
+permissions and is recorded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BACKUPS = 50
 
 
 def user_of(app: App, actor: User, user_id: int) -> User:
-    """Somebody whose account the actor may change."""
+    """A user whose account the actor may manage."""
     require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
         user = table.by_id(conn, user_id)
@@ -44,14 +44,14 @@ def user_of(app: App, actor: User, user_id: int) -> User:
 
 
 def users(app: App, actor: User, *, after: int, limit: int, named: str = "") -> list[User]:
-    """Everybody who has an account; `named`: a part of the name or the email."""
+    """All users; `named` filters by a part of the name or the email."""
     require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
         return table.everyone(conn, after=after, limit=limit, named=named.strip())
 
 
 def find_users(app: App, actor: User, user_ids: Iterable[int]) -> dict[int, User]:
-    """Those of them that there are, to be named beside what they did."""
+    """The users with these ids, for naming them in the audit log. Unknown ids are left out."""
     require(actor, Permission.SEE_SYSTEM)
     with app.db.read() as conn:
         found = [table.by_id(conn, user_id) for user_id in user_ids]
@@ -94,8 +94,8 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
 
 
 def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
-    """Deactivated: every session and token is dead at once and for good, and the bots open nothing until each
-    is resumed by its owner."""
+    """Deactivation ends every session and token for good; the bots open nothing until their owner resumes
+    them."""
     user, now = user_of(app, actor, user_id), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -131,7 +131,7 @@ def reset_second_factor(app: App, actor: User, user_id: int) -> None:
 
 
 def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
-    """With everything of theirs; `confirm` is their email, typed."""
+    """Delete the user with all their data; `confirm` is their email, typed."""
     user = user_of(app, actor, user_id)
     if user.id == actor.id:
         raise Refusal("this is your own account", "Delete your own account on the Account page.")
@@ -150,7 +150,7 @@ def settings(app: App) -> dict[str, Any]:
 
 
 def demo_offered(app: App) -> bool:
-    """While nobody may sign up, there is no demo either: it ends in an account."""
+    """There is no demo while sign-up is closed: a demo can become an account."""
     with app.db.read() as conn:
         return (
             installation_settings.setting(conn, invitations.DEMO) != "off"
@@ -175,8 +175,8 @@ def put_setting(app: App, actor: User, name: str, value: str) -> None:
 
 
 def overview(app: App) -> dict[str, Any]:
-    """Everybody's figures: people, bots, trades and volume by day, the symbols traded most, what went wrong
-    in the last day."""
+    """Figures of all users: users, bots, trades and volume by day, most traded symbols, problems of the
+    last day."""
     now = app.clock.now()
     since = (now - timedelta(days=DAYS - 1)).date()
     with app.db.read() as conn:
@@ -192,7 +192,7 @@ def overview(app: App) -> dict[str, Any]:
 
 
 def latencies(app: App) -> list[tuple[str, int, dict[str, float]]]:
-    """(what, how many, milliseconds by percentile) over the newest decisions that sent something at once."""
+    """(measure, count, milliseconds by percentile) over the newest decisions that sent an order at once."""
     with app.db.read() as conn:
         rows = admin_queries.latencies(conn, LATEST)
     spans = {
@@ -221,7 +221,7 @@ def _percentiles(found: list[timedelta]) -> dict[str, float]:
 
 
 def backups(app: App) -> list[tuple[str, datetime, int]]:
-    """(name, when, bytes) of those made here, the newest first."""
+    """(name, time, bytes) of the backups made here, newest first."""
     files = sorted(_backup_folder(app).glob("dashtrade-*.db"), reverse=True)[:BACKUPS]
     return [
         (file.name, datetime.fromtimestamp(file.stat().st_mtime, UTC), file.stat().st_size) for file in files
@@ -229,7 +229,7 @@ def backups(app: App) -> list[tuple[str, datetime, int]]:
 
 
 def make_backup(app: App, actor: User) -> Path:
-    """A verified copy of the SQLite database, made while everything runs."""
+    """A verified copy of the SQLite database, made while trading continues."""
     require(actor, Permission.MANAGE_SYSTEM)
     now, folder = app.clock.now(), _backup_folder(app)
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -250,12 +250,12 @@ def _backup_folder(app: App) -> Path:
 # --- the logs -----------------------------------------------------------------------------------------------
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-TAIL = 512 * 1024  # bytes of each file that are looked through
+TAIL = 512 * 1024  # bytes searched at the end of each file
 
 
 def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> list[str]:
-    """The newest lines of all processes, of this level and worse, that hold this text. Whatever proves who
-    somebody is was left out when they were written, and is looked for once more."""
+    """The newest matching lines of all processes, at this level or above. Secrets were redacted when
+    logged, and are redacted again here."""
     from dashtrade.redaction import redacted
 
     require(actor, Permission.MANAGE_SYSTEM)
@@ -271,7 +271,7 @@ def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> lis
 
 
 def _entries(file: Path) -> list[str]:
-    """Lines, each with what belongs to it (a traceback) in the same piece."""
+    """Log entries: a line with the lines that belong to it, such as a traceback."""
     try:
         with open(file, "rb") as opened:
             opened.seek(0, 2)

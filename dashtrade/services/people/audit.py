@@ -1,4 +1,4 @@
-"""The audit log: who did what, for those who may see the system."""
+"""The audit log, for admins who may see the system."""
 
 from __future__ import annotations
 

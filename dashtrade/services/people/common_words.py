@@ -1,8 +1,8 @@
-"""Words that passwords are made of first: what people love, play, follow and sit in front of, in the
-languages of those who trade.
+"""Words that passwords are most often built from: likes, games, brands and desk items, in the languages of
+traders.
 
-Written by hand, by kind, and no list of leaked passwords: what `passwords` makes of each (digits, marks,
-doubling, other signs for letters, one or two letters more) is the family that is refused."""
+Written by hand, not a list of leaked passwords. `passwords` refuses each word with its variations: digits,
+punctuation, doubling, look-alike characters, one or two letters more."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ KINDS = {
 
 
 def words() -> tuple[str, ...]:
-    """The longest first: "letmein" before "letme"."""
+    """Longest first: "letmein" before "letme"."""
     return tuple(
         sorted(
             {word for kind in KINDS.values() for word in kind.split()}, key=lambda word: (-len(word), word)

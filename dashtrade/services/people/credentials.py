@@ -1,4 +1,4 @@
-"""Changing what one signs in with: the password, by oneself or by an admin's link, and the email."""
+"""Changing sign-in credentials: the password, by its user or by an admin's link, and the email."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def change_password(
     end_api_tokens: bool = False,
     rotate_webhook_token: bool = False,
 ) -> str | None:
-    """Asks for the old one again, and ends the other sessions: whoever knew it may be in one of them. On
-    request the API tokens end as well, and the webhook token is replaced: the new one, if so."""
+    """Requires the old password and ends the other sessions, as they may belong to someone who knew it. On
+    request ends the API tokens too and replaces the webhook token; returns the new webhook token then."""
     users.check_own_password(app, user, old, address, where="old")
     passwords.check(new, user.email, user.name)
     _put_password(
@@ -78,7 +78,8 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
 
 
 def make_link(app: App, actor: User, user_id: int) -> str:
-    """An address at which this user makes a new password: once, within a day. It ends the ones before it."""
+    """A link by which this user sets a new password: it works once, within a day, and replaces earlier
+    links."""
     require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
         user = people_table.by_id(conn, user_id)
@@ -89,7 +90,7 @@ def make_link(app: App, actor: User, user_id: int) -> str:
 
 
 def revoke_link(app: App, actor: User, user_id: int) -> None:
-    """The link of this user works no more."""
+    """Revoke this user's password link."""
     require(actor, Permission.MANAGE_USERS)
     now = app.clock.now()
 
@@ -119,7 +120,8 @@ def open_links(app: App, actor: User) -> list[Any]:
 
 
 def rescue(app: App, email: str) -> str:
-    """For whoever has the machine, when nobody can sign in: the same link, and the second factor is off."""
+    """Recovery from the command line when no one can sign in: a password link, with the second factor
+    removed."""
     with app.db.read() as conn:
         found = people_table.by_email(conn, emails.read_email(email))
     if found is None:
@@ -138,7 +140,7 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
     code, now = secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        quota_table.lock(conn, user.id)  # two at once would not see each other's link, and both would work
+        quota_table.lock(conn, user.id)  # two at once would miss each other's link, and both would work
         table.add_link(
             conn,
             user.id,
@@ -162,13 +164,13 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
 
 
 def whose(app: App, code: str) -> User:
-    """Whose link it is, while it works; or Denied."""
+    """The user of a valid link. Raises Denied."""
     with app.db.read() as conn:
         return _whose(conn, sha256(code), app.clock.now())
 
 
 def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
-    """Asked again when the link is used: may who made it still help this user?"""
+    """Checked again when the link is used: whether its maker may still manage this user."""
     found = table.link(conn, code_hash, now)
     user = people_table.by_id(conn, found.user_id) if found else None
     if found is None or user is None or not user.is_active or not _still_may(conn, found.made_by, user):
@@ -177,7 +179,7 @@ def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
 
 
 def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
-    if not made_by:  # on the machine
+    if not made_by:  # created on the command line
         return True
     maker = people_table.by_id(conn, made_by)
     return (
@@ -189,7 +191,7 @@ def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
 
 
 def use_link(app: App, code: str, *, new: str, address: str) -> None:
-    """Sets the password, and ends every session."""
+    """Set the password and end every session."""
     user = whose(app, code)
     passwords.check(new, user.email, user.name)
     _put_password(
@@ -232,7 +234,8 @@ def _put_password(
 
 
 def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
-    """Whoever knew the old password may have made or read them."""
+    """Notify the user of tokens that are still valid: whoever knew the old password may have created or
+    read them."""
     tokens = [row.name for row in token_table.list_api_tokens(conn, user_id) if row.expires_at > now]
     webhook_token = token_table.current_webhook_token(conn, user_id) is not None
     notice = (

@@ -1,4 +1,4 @@
-"""Email addresses, as people write them."""
+"""Email addresses: parsing and normalising."""
 
 from __future__ import annotations
 

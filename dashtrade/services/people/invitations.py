@@ -1,4 +1,4 @@
-"""Who may join: by an invitation, or by themselves where a superadmin lets them."""
+"""Sign-up: by invitation, or open where a superadmin allows it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from dashtrade.tables import people as table
 
 INVITATION_LIFE = timedelta(days=7)
 
-SIGNUP, DEMO = "signup", "demo"  # settings of the installation, by a superadmin
+SIGNUP, DEMO = "signup", "demo"  # settings of the installation, set by a superadmin
 
 
 def signup(app: App) -> str:
-    """open, invite or closed: as a superadmin chose it; before anybody did, as DASHTRADE_SIGNUP says."""
+    """open, invite or closed: as set by a superadmin, else DASHTRADE_SIGNUP."""
     with app.db.read() as conn:
         return installation_settings.setting(conn, SIGNUP) or app.settings.signup
 
 
 def may_join(app: App, code: str | None, email: str) -> Any:
-    """The invitation by which they may, None where none is needed; or Denied."""
+    """The invitation that admits this user; None if sign-up is open. Raises Denied."""
     match signup(app):
         case "open":
             return None
@@ -50,7 +50,7 @@ def may_join(app: App, code: str | None, email: str) -> Any:
 
 
 def still_invites(conn: sa.Connection, invitation: Any) -> bool:
-    """Asked again when an invitation is used: may who made it still invite, and give this role?"""
+    """Checked again when an invitation is used: whether its maker may still invite with this role."""
     maker = table.by_id(conn, invitation.user_id)
     return maker is not None and maker.is_active and _may_invite(maker.role, Role(invitation.role))
 
@@ -60,7 +60,7 @@ def _may_invite(role: Role, given: Role) -> bool:
 
 
 def invite(app: App, actor: User, *, email: str, role: Role) -> str:
-    """A code for one new user, good for a week."""
+    """An invitation code for one new user, valid for a week."""
     require(actor, Permission.INVITE)
     if role is not Role.STANDARD:
         require(actor, Permission.MANAGE_ROLES)
@@ -94,7 +94,7 @@ def open_invitations(app: App, actor: User) -> list[Any]:
 
 
 def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
-    """One's own, or that of somebody whose account one may change."""
+    """Revoke an invitation of the actor, or of a user whose account the actor may manage."""
     require(actor, Permission.INVITE)
     now = app.clock.now()
 

@@ -1,4 +1,4 @@
-"""What DashTrade told its user, as they read it."""
+"""A user's messages."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def messages(
 
 
 def unread(app: App, user: User) -> Unread:
-    """Among the latest ones: a long history is not gone through for a figure."""
+    """Counts among the latest messages only, so that a long history stays cheap."""
     with app.db.read() as conn:
         found = table.unread(conn, user.id)
     return Unread(count=found.number, newest=found.newest)
 
 
 def mark_read(app: App, user: User, *, up_to: int) -> int:
-    """How many were unread until now."""
+    """Returns how many were unread."""
     now = app.clock.now()
     return app.db.write(lambda conn: table.mark_read(conn, user.id, up_to=up_to, now=now))

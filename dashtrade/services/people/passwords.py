@@ -1,4 +1,4 @@
-"""Passwords: what is accepted, and how they are kept."""
+"""Passwords: which are accepted, and how they are hashed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashtrade.services.people import common_words
 
 SHORTEST, LONGEST = 8, 128
 MOST_USED = 10_000
-_AROUND = 6  # digits and marks beside one of those: a year and two marks
+_AROUND = 6  # digits and punctuation beside a common password: a year and two marks
 _ROUNDS = 12
 _ROWS = (
     "qwertyuiop",
@@ -27,19 +27,19 @@ _ROWS = (
     "qazwsxedcrfvtgb",
     "1q2w3e4r5t6y7u8i",
 )
-# One sign may stand for either of two letters: each way of reading is tried.
+# A character may stand for either of two letters: each reading is tried.
 _READINGS: tuple[dict[int, int], ...] = (
     {},
     str.maketrans("013457@$!8", "oieastasib"),
     str.maketrans("013457@$!|", "oleastasll"),
 )
-# letters beside a common word; from which length of it they may be; words in a row
+# letters beside a common word; the word length that allows them; words in a row
 _LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2
 
 
 def check(password: str, *personal: str) -> None:
-    """Refuse what is guessed first: too short, a row of keys, one character, one of the most used ones, a
-    common word with a few digits, one's own name."""
+    """Refuse what attackers guess first: short passwords, keyboard rows, a repeated character, the most
+    used passwords, a common word with a few digits, the user's own name."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Malformed(
             f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}",
@@ -68,15 +68,16 @@ def _common_words() -> tuple[str, ...]:
 
 @cache
 def _most_used() -> frozenset[str]:
-    """From leaks, as zxcvbn ships them. Its lists take 15 MB and a moment: they are loaded once somebody
-    chooses a password."""
+    """From leaks, as zxcvbn ships them. The lists take 15 MB and some time, so they are loaded at the
+    first new password."""
     from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
     return frozenset(FREQUENCY_LISTS["passwords"][:MOST_USED])
 
 
 def _is_used_most(text: str, bare: str) -> bool:
-    """One of them as it is, or with a few digits and marks around it, in each way of reading."""
+    """Whether it is one of the most used passwords, as is or with a few digits and marks around it, in any
+    reading."""
     around = len(text) - len(bare)
     parts = (text, bare) if bare and around <= _AROUND else (text,)
     return any(part.translate(reading) in _most_used() for part in parts for reading in _READINGS)
@@ -85,7 +86,7 @@ def _is_used_most(text: str, bare: str) -> bool:
 def _common(text: str, personal: list[str]) -> bool:
     if len(set(text)) < 4:
         return True
-    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)  # "passw0rd!" ends in no i
+    bare = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", text)  # "passw0rd!" does not end in i
     if _is_used_most(text, bare):
         return True
     words = sorted((*_common_words(), *personal), key=len, reverse=True)
@@ -101,8 +102,7 @@ def _common(text: str, personal: list[str]) -> bool:
 
 
 def _of_few_words(letters: str, words: list[str]) -> bool:
-    """Is it one or two of them, with hardly anything else? Three different ones in a row make a good
-    password."""
+    """Whether it is one or two common words and little else. Three different words make a good password."""
     left, used = letters, []
     for word in words:
         if word in left:
@@ -115,7 +115,7 @@ def _of_few_words(letters: str, words: list[str]) -> bool:
 
 
 def _mostly_runs(text: str) -> bool:
-    """Is it made of runs along rows of keys, with hardly anything else?"""
+    """Whether it consists of keyboard runs and little else."""
     left = text
     for size in range(max(map(len, _ROWS)), 2, -1):
         for row in _ROWS:
@@ -130,17 +130,17 @@ def hashed(password: str) -> str:
 
 
 def matches(password: str, stored: str) -> bool:
-    known = stored.startswith("$2")  # else there is none: the same work, and no password fits
+    known = stored.startswith("$2")  # without a stored hash: the same work, and no password matches
     return (
         bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
     )
 
 
 def _material(password: str) -> bytes:
-    """bcrypt reads 72 bytes and stops at a NUL: it gets a digest, so that every character of a long password
+    """bcrypt reads 72 bytes and stops at NUL: it gets a digest, so that every character of a long password
     counts."""
     return base64.b64encode(hashlib.sha256(password.encode()).digest())
 
 
-# for strangers: the same work as for a user
+# checked for unknown emails: the same work as for a user
 NOBODY = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"

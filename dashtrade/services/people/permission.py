@@ -1,5 +1,4 @@
-"""What a service asks before it acts for somebody: the table of permissions, and whose accounts one may
-manage."""
+"""Permission checks of services: the table of permissions, and which accounts a user may manage."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from dashtrade.services.refusals import Refusal
 
 
 class Forbidden(Refusal):
-    """Not with this role."""
+    """The role does not allow this."""
 
 
 def require(actor: User, permission: Permission) -> None:

@@ -1,8 +1,8 @@
-"""A user goes, with everything of theirs. Refused while a bot of theirs holds something for real money.
+"""Deleting a user with all their data. Refused while one of their bots has a position on a live account.
 
-First they are gone: no session, no token, no name, in one commit. Then their rows go, some thousands at a
-time, so that nobody waits long for the writer. Stopped in the middle, `finish` goes on where it was; the
-worker calls it every hour."""
+The first commit removes sessions, tokens and name. Then the rows go, a few thousand per commit, so that no
+other writer waits long. An interrupted deletion is continued by `finish`, which the worker calls every
+hour."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from dashtrade.tables import people as table
 from dashtrade.tables import sessions as session_table
 
 log = logging.getLogger("dashtrade.people")
-AT_ONCE = 2000  # rows in one commit
+AT_ONCE = 2000  # rows per commit
 
 
 def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
-    """The caller has checked that the actor may."""
+    """The caller checks the permission."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -62,13 +62,13 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, address: s
 
 
 def keep_a_superadmin(conn: sa.Connection, user_id: int) -> None:
-    """Nobody may take away the last one, themselves included: there would be no way back in."""
+    """Refuses to remove the last superadmin, as no one could appoint another."""
     if table.lock_superadmins(conn) == [user_id]:
         raise Refusal("this is the last superadmin", "Give another user the role superadmin first.")
 
 
 def finish(app: App) -> int:
-    """What was begun and not ended."""
+    """Continue interrupted deletions."""
     with app.db.read() as conn:
         users = table.removed(conn)
     for user_id in users:

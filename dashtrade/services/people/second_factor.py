@@ -1,5 +1,4 @@
-"""The second factor: an authenticator app's codes, each of which works once, and recovery codes for the day
-the phone is gone."""
+"""The second factor: one-time codes of an authenticator app, and recovery codes for a lost phone."""
 
 from __future__ import annotations
 
@@ -38,9 +37,8 @@ def new_secret() -> str:
 def enable(
     app: App, user: User, *, secret: str, code: str, password: str, address: str, token: str | None
 ) -> list[str]:
-    """Asked for with the password, and with a code that shows that the app has the secret. The recovery
-    codes, shown this once; every other session ends, and what programs got by signing in with the password
-    alone."""
+    """Requires the password and a code that proves the app has the secret. Returns the recovery codes,
+    shown only now. Ends every other session and the API tokens obtained by password alone."""
     users.check_own_password(app, user, password, address, where="password")
     now = app.clock.now()
     step = totp.step_of(secret, _digits(code), now)
@@ -74,7 +72,7 @@ def enable(
 
 
 def disable(app: App, user: User, *, password: str, address: str, declines: bool = False) -> None:
-    """`declines`: they were told what that means for their accounts with real money, and go on without."""
+    """`declines`: the user accepts that their live accounts continue without a second factor."""
     users.check_own_password(app, user, password, address, where="password")
     now = app.clock.now()
 
@@ -95,7 +93,7 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
 
 
 def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | None) -> None:
-    """By somebody else; the caller has checked that they may. `by`: an admin's email; None: with the
+    """Removal by another person; the caller checks the permission. `by`: an admin's email; None: the
     command line."""
     now = app.clock.now()
 
@@ -109,7 +107,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | 
 
 
 def renew_codes(app: App, user: User, *, password: str, address: str) -> list[str]:
-    """New recovery codes; the old ones are worth nothing any more."""
+    """New recovery codes; the old ones no longer work."""
     if not user.second_factor:
         raise Refusal("two-factor sign-in is off", "Switch on two-factor sign-in first.")
     users.check_own_password(app, user, password, address, where="password")
@@ -131,8 +129,8 @@ def codes_left(app: App, user: User) -> int:
 
 
 def check(app: App, user: User, code: str, address: str, *, device: str = "") -> None:
-    """After the password: the app's code or a recovery code, or Denied. Few attempts, as six digits are few;
-    after many wrong ones in a row the app's codes are not looked at any more."""
+    """After the password: checks a code of the app or a recovery code, or raises Denied. Attempts are few,
+    as six digits are few; after many wrong ones in a row the app's codes are refused."""
     if not user.second_factor:
         return
     if not code.strip():
@@ -169,8 +167,8 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
 
 
 def ticket(app: App, user: User, *, remember: bool) -> str:
-    """Says, sealed and for five minutes, that the password was right: the browser brings it back with the
-    code. It ends with the next sign-in, its own among them, and with a change of the password."""
+    """An encrypted proof, valid for five minutes, that the password was right: the browser returns it with
+    the code. The next sign-in or a change of the password invalidates it."""
     until = (app.clock.now() + TICKET_LIFE).timestamp()
     with app.db.read() as conn:
         state = _state(conn, user.email)
@@ -184,7 +182,7 @@ def _state(conn: sa.Connection, email: str) -> str:
 
 
 def of_ticket(app: App, given: str) -> tuple[User, bool]:
-    """The user, and whether to remember them; or Denied."""
+    """The user, and whether to remember them. Raises Denied."""
     with contextlib.suppress(WrongKey, ValueError):
         kind, _, text = app.vault.decrypt(given[:1000]).partition("{")
         said = json.loads("{" + text) if kind == _TICKET else {}
@@ -239,8 +237,7 @@ def _warn(app: App, user: User, address: str) -> None:
 
 
 def _new_codes() -> list[str]:
-    """120 random bits each, in groups that can be typed: so many that a plain digest of them cannot be
-    searched."""
+    """120 random bits each, in groups for typing: enough that a plain digest cannot be brute-forced."""
     texts = [base64.b32encode(secrets.token_bytes(15)).decode().lower() for _ in range(RECOVERY_CODES)]
     return ["-".join(text[at : at + 4] for at in range(0, 24, 4)) for text in texts]
 

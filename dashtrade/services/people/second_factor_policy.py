@@ -1,6 +1,5 @@
-"""Who has to have a second factor: everybody, where a superadmin requires it; else whoever lets an account
-trade real money, unless they decline, which is recorded. No rule of this stands between a user and closing a
-position."""
+"""Who must have a second factor: every user where a superadmin requires it; otherwise those who enable
+live trading, unless they decline, which is recorded. Closing a position never requires one."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ from dashtrade.tables import admin_queries, installation_settings, second_factor
 from dashtrade.tables import messages as message_table
 from dashtrade.tables.installation_settings import REQUIRED, SECOND_FACTOR
 
-# --- for everybody ------------------------------------------------------------------------------------------
+# --- for all users ------------------------------------------------------------------------------------------
 
 
 def is_required(app: App) -> bool:
@@ -37,8 +36,8 @@ def _is_required(conn: sa.Connection) -> bool:
 
 
 def put(app: App, actor: User, required: bool) -> None:
-    """From the next request on, whoever has none sets it up before anything else (`User.second_factor_due`).
-    Everybody is told."""
+    """From the next request on, users without a second factor must set one up first
+    (`User.second_factor_due`). All users are notified."""
     require(actor, Permission.MANAGE_SYSTEM)
     now = app.clock.now()
 
@@ -67,7 +66,7 @@ def _tell(conn: sa.Connection, required: bool, now: datetime) -> None:
 
 
 def figures(app: App) -> Any:
-    """(people, with_factor): how many there are, and how many of them have one."""
+    """(users, users with a second factor)."""
     with app.db.read() as conn:
         return admin_queries.factors(conn)
 
@@ -76,13 +75,13 @@ def figures(app: App) -> Any:
 
 
 def check(user: User, *, declines: bool) -> None:
-    """What a form can be told before anything is made."""
+    """Validate before anything is created."""
     _declined(has=user.second_factor, required=user.second_factor_due, declines=declines)
 
 
 def declined_at(conn: sa.Connection, user: User, *, declines: bool, now: datetime) -> datetime | None:
-    """Asked as an account is about to be let trade real money: None where its owner has a second factor, else
-    when they declined one; or it is refused."""
+    """Checked when live trading is enabled: None if the owner has a second factor, else the time at which
+    they declined one. Raises Refusal without either."""
     declined = _declined(
         has=second_factors.lock_factor(conn, user.id), required=_is_required(conn), declines=declines
     )
@@ -128,7 +127,7 @@ def record_decline(
 
 
 def switched_off(conn: sa.Connection, user: User, *, declines: bool, now: datetime) -> None:
-    """After it was taken off by its owner, in the same transaction: each account with real money asks for the
+    """After the owner removed the second factor, in the same transaction: each live account requires the
     decline."""
     if _is_required(conn):
         raise _required()
@@ -143,7 +142,7 @@ def switched_off(conn: sa.Connection, user: User, *, declines: bool, now: dateti
 
 
 def end_declines(conn: sa.Connection, user: User) -> int:
-    """Now that there is a second factor."""
+    """After a second factor was set up."""
     declined = [
         account
         for account in account_table.list_all(conn, user.id)
@@ -155,13 +154,13 @@ def end_declines(conn: sa.Connection, user: User) -> int:
 
 
 def live(app: App, user: User) -> list[Account]:
-    """Their accounts that may trade real money."""
+    """Accounts with live trading enabled."""
     with app.db.read() as conn:
         return [account for account in account_table.list_all(conn, user.id) if account.confirmed_live]
 
 
 def undecided(app: App, user: User) -> list[Account]:
-    """Those for which there is neither a second factor nor a decline: they trade on, and their owner is
+    """Live accounts with neither a second factor nor a decline: they continue to trade, and their owner is
     asked."""
     return (
         []
@@ -171,6 +170,6 @@ def undecided(app: App, user: User) -> list[Account]:
 
 
 def without(app: App, user_ids: Collection[int]) -> dict[int, Any]:
-    """Of these users, who trades real money behind a password alone; see `overall.live_without_factor`."""
+    """Which of these users trade live with a password alone; see `admin_queries.live_without_factor`."""
     with app.db.read() as conn:
         return admin_queries.live_without_factor(conn, user_ids)

@@ -1,7 +1,7 @@
-"""Who is signed in to the dashboard, from where, until when.
+"""Dashboard sessions.
 
-The browser keeps a random token, the database its SHA-256: who reads the database cannot sign in with what is
-there. A session ends by its age; one that is not remembered, by being left alone as well."""
+The browser holds a random token, the database its SHA-256, so read access to the database does not allow
+signing in. A session ends at its maximum age; one that is not remembered also ends when idle."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from dashtrade.tables import tokens as token_table
 
 SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
 IDLE = timedelta(hours=12)
-# "last seen" is as exact as this: a page that ticks must not write all the time
+# precision of "last seen": a page that refreshes must not write all the time
 SEEN_EVERY = timedelta(seconds=60)
 DEMO_LIFE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A line in the user's list of sessions. `name` tells it from the others and opens nothing."""
+    """A line in the user's list of sessions. `name` identifies it and grants nothing."""
 
     name: str
     created_at: datetime
@@ -51,8 +51,8 @@ class Session:
 def begin(
     app: App, user_id: int, *, device: str, address: str, remember: bool, replaces: str | None = None
 ) -> str:
-    """A new session's token. The one the browser had before ends: a token planted before signing in is worth
-    nothing after."""
+    """A new session's token. Ends the browser's previous session, so that a token planted before sign-in
+    is worthless."""
     token, now = secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -82,8 +82,8 @@ def begin(
 
 
 def find(app: App, token: str | None, *, present: bool = True) -> User | None:
-    """Whose session this is, if it still is one; where an admin looks at somebody's pages, that somebody,
-    with the admin's name. `present`: somebody did something, which a page that renews itself is not."""
+    """The user of a valid session; while an admin views another user's pages, that user with the admin's
+    name. `present`: caused by a user action, not by a page that refreshes itself."""
     if not token or len(token) > 100:
         return None
     now, key = app.clock.now(), sha256(token)
@@ -104,12 +104,12 @@ def find(app: App, token: str | None, *, present: bool = True) -> User | None:
 
 def _seen(conn: sa.Connection, user: User, key: str, now: datetime) -> None:
     session_table.touch_session(conn, key, now)
-    if user.demo_until is not None:  # a demo that is used goes on
+    if user.demo_until is not None:  # using a demo extends it
         table.change(conn, user.id, demo_until=now + DEMO_LIFE)
 
 
 def view(app: App, actor: User, token: str | None, user_id: int) -> None:
-    """From now on this session shows another user's pages, and nothing can be done on them."""
+    """From now on this session shows another user's pages, read-only."""
     require(actor, Permission.MANAGE_USERS)
     now = app.clock.now()
 
@@ -136,7 +136,7 @@ def leave_view(app: App, token: str | None) -> None:
 
 
 def end(app: App, token: str | None, address: str = "") -> None:
-    """Signing out."""
+    """Sign out."""
     key, now = sha256(token or ""), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -152,7 +152,7 @@ def end(app: App, token: str | None, address: str = "") -> None:
 
 
 def listed(app: App, user: User, token: str | None) -> list[Session]:
-    """The user's sessions, the latest used first."""
+    """The user's sessions, most recently used first."""
     with app.db.read() as conn:
         rows = session_table.list_sessions(conn, user.id, app.clock.now())
     mine = sha256(token) if token else ""
@@ -172,7 +172,7 @@ def listed(app: App, user: User, token: str | None) -> list[Session]:
 
 
 def revoke(app: App, user: User, name: str) -> None:
-    """End one of one's own sessions, by the name it is listed under."""
+    """End one of the user's sessions, by its name in the list."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
@@ -186,7 +186,7 @@ def revoke(app: App, user: User, name: str) -> None:
 
 
 def revoke_others(app: App, user: User, token: str | None) -> int:
-    """End every session of the user but this one."""
+    """End all of the user's sessions except this one."""
     keep, now = sha256(token or ""), app.clock.now()
 
     def work(conn: sa.Connection) -> int:
@@ -199,8 +199,8 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
 def add_api_token(
     app: App, user: User, *, name: str, days: int, scopes: Collection[TokenScope], password: str, address: str
 ) -> str:
-    """A token for a machine of the user's own, shown once. It asks for the password: who found an open
-    browser must not stay in."""
+    """An API token for a program, shown once. Requires the password, so that an open browser alone cannot
+    create lasting access."""
     name = " ".join(name.split())[:60]
     if not name:
         raise Malformed(
@@ -251,7 +251,7 @@ def add_api_token(
 
 
 def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> None:
-    """End one of one's own API tokens."""
+    """Revoke one of the user's API tokens."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
@@ -266,14 +266,13 @@ def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> No
 
 
 def drop_sign_in_token(app: App, access_token: str) -> None:
-    """Signing up hands out an API token, as a program would want; a person in a browser gets a session
-    instead."""
+    """Sign-up returns an API token for programs; a browser gets a session instead."""
     now = app.clock.now()
     app.db.write(lambda conn: token_table.end_access_token(conn, sha256(access_token), now))
 
 
 def device_of(agent: str) -> str:
-    """A browser's name as people know it, from what it says of itself."""
+    """A readable browser name from the User-Agent header."""
     systems = (
         ("iPhone", "iPhone"),
         ("iPad", "iPad"),

@@ -1,9 +1,9 @@
-"""Who guesses passwords and codes is slowed down: in the database, so that it holds for all processes and
-after a restart.
+"""Slows down guessing of passwords and codes. Counts are in the database, so they hold across processes and
+restarts.
 
-An attempt is counted before it is looked at, and given back when it was right: of sixty at once no more are
-looked at than are allowed. Under an account and under an address; who comes on a device on which this user
-signed in before is counted by that device alone, and so cannot be locked out by others."""
+An attempt is counted before it is checked and given back if right, so of sixty concurrent attempts only
+the allowed number is checked. Counts are kept per account and per address. A device on which the user has
+signed in before is counted separately, so that others cannot lock the user out."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ DEVICE_LIFE, DEVICES = timedelta(days=400), 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What attempts are counted under, and how many wrong ones lock it."""
+    """A counter of attempts, and how many wrong ones lock it."""
 
     text: str
     most: int = MOST
-    # by people who have nothing to do with each other: a success of one says nothing of the others
+    # shared by unrelated people: a success of one does not clear it
     shared: bool = False
 
     @property
@@ -40,7 +40,7 @@ class Key:
 
 
 def of_network(kind: str, address: str) -> list[Key]:
-    """None for this machine's own address: behind a proxy that is not told of, everybody has it."""
+    """None for loopback: behind an undeclared proxy all users share that address."""
     network = network_of(address)
     try:
         if not network or ipaddress.ip_network(network).is_loopback:
@@ -66,10 +66,10 @@ def reserve(
     subject: int | None = None,
     action: str = "sign-in throttled",
 ) -> None:
-    """Count an attempt that is about to be looked at, or Denied."""
+    """Count an attempt before it is checked. Raises Denied."""
     seconds = wait(app, keys) or _counted(app, keys)
     if seconds:
-        # A name that nobody has is whatever a stranger likes: it makes no line of its own.
+        # An unknown name is arbitrary input by a stranger: it gets no audit line of its own.
         app.notes.note(action, who=who if subject else "", address=address, subject=subject)
         raise denied(seconds)
 
@@ -83,7 +83,7 @@ def _counted(app: App, keys: list[Key]) -> int:
 
 
 def failed(app: App, keys: list[Key]) -> None:
-    """Count what was looked at already: for codes too long to be guessed."""
+    """Count an attempt after checking: for codes too long to guess."""
     if keys:
         _counted(app, keys)
 
@@ -108,13 +108,13 @@ def denied(seconds: int) -> Denied:
 
 
 def know_device(app: App, user_id: int, given: str | None) -> str:
-    """After a sign-in in a browser: the token of this device, for its cookie."""
+    """The token of this device for its cookie, after a sign-in in a browser."""
     token, now = given if given and len(given) <= 100 else secrets.token_urlsafe(32), app.clock.now()
 
     def work(conn: sa.Connection) -> bool:
         if given and not table.is_known(conn, user_id, sha256(token)):
             return False
-        quota_table.lock(conn, user_id)  # two at once would each throw out the other's
+        quota_table.lock(conn, user_id)  # two at once would each remove the other's device
         table.put_device(conn, user_id, sha256(token), now, DEVICES)
         return True
 

@@ -1,4 +1,4 @@
-"""Tokens that users hand to machines: of the webhook and of the REST API."""
+"""Tokens for programs: the webhook token and REST API tokens."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from dashtrade.tables import tokens as token_table
 
 TOKEN_LIFE = timedelta(days=30)
 
-LOOKED_AT = timedelta(seconds=60)  # "last used" is as exact as this
+LOOKED_AT = timedelta(seconds=60)  # precision of "last used"
 
 SIGN_IN = token_table.SIGN_IN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What a token of the REST API opens. `second_factor_due`: no more than that before its user has set one
-    up."""
+    """What a REST API token grants. `second_factor_due`: limited until its user sets up a second factor."""
 
     user: User
     scopes: frozenset[TokenScope]
@@ -39,7 +38,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """As its user sees it; its text is never shown again."""
+    """An API token as its user sees it, without its text."""
 
     id: int
     name: str
@@ -51,13 +50,13 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookToken:
-    text: str  # in clear, for its owner
+    text: str  # decrypted, for its owner
     created_at: datetime
     used_at: datetime | None
 
 
 def api_tokens(app: App, user: User) -> list[ApiToken]:
-    """Newest first; those that have run out too."""
+    """Newest first, expired ones included."""
     with app.db.read() as conn:
         found = token_table.list_api_tokens(conn, user.id)
     return [
@@ -79,8 +78,8 @@ def by_access_token(app: App, token: str) -> User | None:
 
 
 def by_scoped_token(app: App, token: str) -> Access | None:
-    """The user, and what this token may be used for. One that a password alone has made closes and stops, and
-    nothing else, while the installation requires a second factor that its user has not set up."""
+    """The user and the scopes of the token. A token obtained by password alone can only close and stop
+    while the installation requires a second factor that its user has not set up."""
     found = _by_token(app, token, token_table.of_api_token, token_table.used_api_token)
     if found is None:
         return None
@@ -98,7 +97,7 @@ def by_webhook_token(app: App, token: str) -> User | None:
 def _by_token(
     app: App, token: str, find: Callable[..., Any], used: Callable[..., None]
 ) -> tuple[User, Any] | None:
-    """Asked at every request: a token that was revoked is dead at once."""
+    """Read at every request, so that a revoked token stops working at once."""
     now = app.clock.now()
     with app.db.read() as conn:
         found = find(conn, sha256(token), now)
@@ -106,9 +105,7 @@ def _by_token(
         return None
     row = found[1]
     if row.used_at is None or now - row.used_at > LOOKED_AT:
-        with contextlib.suppress(
-            DatabaseUnavailable
-        ):  # who only reads can go on while nothing can be written
+        with contextlib.suppress(DatabaseUnavailable):  # reading must work while the database is read-only
             app.db.write(lambda conn: used(conn, row.token_id, now))
     return found
 
@@ -117,7 +114,7 @@ def _by_token(
 
 
 def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta(0)) -> str:
-    """A new token; the old one ends now, or after the overlap."""
+    """A new token; the old one ends now or after the overlap."""
     token, now = "usr_" + secrets.token_urlsafe(24), app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -156,7 +153,7 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
 
 
 def webhook_token(app: App, user: User) -> WebhookToken | None:
-    """The current one. Another person who looks at the page could trade with it: they see none."""
+    """The current token. Hidden from an admin viewing the page, as it would let them trade."""
     with app.db.read() as conn:
         row = token_table.current_webhook_token(conn, user.id)
     if row is None:

@@ -1,4 +1,4 @@
-"""Accounts of people: the first one, the others, signing in, and the tokens they hand to machines."""
+"""User accounts: set-up, registration, sign-in and options."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ class SignedIn:
     access_token: str
 
 
-# --- becoming a user ----------------------------------------------------------------------------------------
+# --- registration -------------------------------------------------------------------------------------------
 
 
 def setup_link(app: App) -> str | None:
-    """While there is no user: a link, new each time, by which the first one is made. It ends the ones before
-    it."""
+    """While there are no users: a new link for creating the first one. It replaces earlier links."""
     code = secrets.token_urlsafe(24)
 
     def work(conn: sa.Connection) -> bool:
@@ -58,14 +57,14 @@ def setup_link(app: App) -> str | None:
 
 
 def is_empty(app: App) -> bool:
-    """Has nobody an account yet?"""
+    """Whether there are no users yet."""
     with app.db.read() as conn:
         return not table.count(conn)
 
 
 def register(app: App, *, email: str, password: str, name: str, code: str | None, address: str) -> SignedIn:
-    """The first user needs the set-up code and becomes superadmin; the others what the installation's sign-up
-    says."""
+    """The first user needs the set-up code and becomes superadmin; for others the installation's sign-up
+    setting applies."""
     email = read_email(email)
     now = app.clock.now()
     with app.db.read() as conn:
@@ -76,7 +75,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         app.notes.note("sign-up refused", reason=denied.message, address=address)
         raise
     passwords.check(password, email, name)
-    if not first and invited is None:  # nobody asked for them: not many from one address
+    if not first and invited is None:  # open sign-up: limited per address
         throttle.reserve(
             app,
             throttle.of_network("sign-up", address),
@@ -116,7 +115,7 @@ def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
             "the set-up code is wrong, was used, or a newer one was made",
             "While there is no user, .venv/bin/dashtrade setup-link prints a new one.",
         )
-    # of two who use the code at once, one finds it gone
+    # of two concurrent uses of the code, one fails here
     if not installation_settings.drop_setting(conn, _SETUP):
         raise Denied("the set-up code was used", "Sign in instead.")
 
@@ -124,7 +123,7 @@ def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
 def add_user(
     app: App, *, email: str, name: str, password: str, role: Role = Role.STANDARD, actor: int | None = None
 ) -> int:
-    """By an admin or the command line."""
+    """Created by an admin or on the command line."""
     email = read_email(email)
     passwords.check(password, email, name)
     stored, now = passwords.hashed(password), app.clock.now()
@@ -155,7 +154,7 @@ def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, r
 
 
 def check_free(conn: sa.Connection, email: str) -> None:
-    """Nobody has this email, and nobody else takes it before this transaction ends."""
+    """Check that the email is unused, and reserve it until this transaction ends."""
     signal_table.lock_key(conn, f"email|{email}")
     if table.by_email(conn, email):
         raise Malformed(
@@ -169,7 +168,7 @@ def check_free(conn: sa.Connection, email: str) -> None:
 
 
 def check_password(app: App, email: str, password: str, address: str, *, device: str = "") -> User:
-    """The user, or Denied: in the same words and the same time whether the account exists or not."""
+    """The user, or Denied: with the same message and timing whether the account exists or not."""
     email = email.strip().lower()[:254]
     with app.db.read() as conn:
         found = table.by_email(conn, email)
@@ -198,16 +197,16 @@ def _checked(
 
 
 def _why(found: tuple[User, str] | None, right: bool) -> str:
-    """For the audit log alone: a stranger is told the same whatever it was."""
+    """For the audit log only: the client gets the same message in each case."""
     if found is None:
         return "no such account"
     return "deactivated" if right and not found[0].is_active else "wrong password"
 
 
 def check_own_password(app: App, user: User, password: str, address: str, *, where: str) -> None:
-    """Before something that whoever merely found an open browser must not do. Counted apart: who is not
-    signed in cannot lock it."""
-    app.db.may_write()  # an admin who looks at these pages guesses nothing
+    """Protects sensitive changes from someone at an open browser. Has its own counter: a stranger who is
+    not signed in cannot lock it."""
+    app.db.may_write()  # an admin viewing these pages must not try passwords
     with app.db.read() as conn:
         found = table.by_email(conn, user.email)
     try:
@@ -248,7 +247,7 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
 
 
 def change_options(app: App, user: User, changes: dict[str, Any]) -> User:
-    """The user's own settings; `body_secret` is kept as a hash, empty takes it away."""
+    """Change the user's own settings; `body_secret` is stored as a hash, an empty one removes it."""
     values = dict(changes)
     if "body_secret" in values:
         secret = values.pop("body_secret")

@@ -1,1 +1,1 @@
-"""What users do to orders, exits and positions, and the story and figures of it."""
+"""What users do to orders, exits and positions, with signal stories and figures."""

@@ -1,5 +1,5 @@
-"""What needs a user's attention: the worst first, each as what it is and where it is mended. Pages make the
-words and the links."""
+"""What needs a user's attention: most severe first, each with the page on which to resolve it. Pages
+supply the words and links."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 
 RECENT = timedelta(days=1)
-UNREACHED = timedelta(minutes=1)  # a broker that misses one answer needs nobody's attention
+UNREACHED = timedelta(minutes=1)  # one missed answer of a broker needs no attention
 MOST_REFUSED = 3
-# A bot that is long already and hears "buy", or owns nothing and hears "close": the alert was right, and so
-# was the skip.
+# A bot that is already long gets "buy", or a flat bot gets "close": alert and skip are both correct.
 HARMLESS = (Code.ALREADY_OWNED, Code.NOTHING_TO_CLOSE, Code.SIDE_NOT_TRADED)
 
 
@@ -47,16 +46,16 @@ class AttentionKind(StrEnum):
     STORAGE_FULL = "storage_full"
     STORAGE_NEARLY_FULL = "storage_nearly_full"
     ALERT_REFUSED = "alert_refused"
-    NO_SECOND_FACTOR = "no_second_factor"  # and an account that trades with real money
+    NO_SECOND_FACTOR = "no_second_factor"  # on an account that trades live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionItem:
     kind: AttentionKind
     severity: Level
-    page: Page  # where it is mended
+    page: Page  # where to resolve it
     at: datetime | None = None  # since when
-    reason: Reason = NO_REASON  # as it is on record
+    reason: Reason = NO_REASON  # as stored
     facts: Mapping[str, str | int | None] = field(default_factory=dict)
     account_id: int | None = None
     bot_id: int | None = None
@@ -81,7 +80,7 @@ def attention(app: App, user: User) -> list[AttentionItem]:
 
 def _unknown_orders(app: App, user: User) -> Iterator[AttentionItem]:
     mine = [account.id for account in accounts_of(app, user)]
-    with app.db.read() as conn:  # by account: what is open is in an index, however long the history is
+    with app.db.read() as conn:  # by account: open orders are indexed, however long the history is
         opened = [order for account_id in mine for order in order_table.open_in_account(conn, account_id)]
     for order in [order for order in opened if order.status is OrderStatus.ATTENTION]:
         yield AttentionItem(
@@ -117,7 +116,7 @@ def _accounts(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _account(app: App, account: Account) -> AttentionItem | None:
-    """Switched off, or about to be: a broker's sign-in that ends soon says so when it is tested."""
+    """Disabled, or soon to be: an expiring broker sign-in is one such case."""
     if not account.is_active:
         kind, at, why = AttentionKind.ACCOUNT_DISABLED, None, account.disabled_reason
     elif account.problem:
@@ -157,8 +156,8 @@ def _stopped(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _without_second_factor(app: App, user: User) -> Iterator[AttentionItem]:
-    """Confirmed before there was this question, or an admin took off the second factor: the account trades
-    on."""
+    """Enabled before the question existed, or an admin removed the second factor: the account continues to
+    trade."""
     for account in second_factor_policy.undecided(app, user):
         yield AttentionItem(
             kind=AttentionKind.NO_SECOND_FACTOR,
@@ -211,7 +210,7 @@ def _refused(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _over(app: App, user: User, row: Any) -> bool:
-    """Was it refused because a bot was paused or a switch was on, and that is so no longer?"""
+    """Whether a refusal by a paused bot or a switch has become obsolete."""
     if row.reason.code is Code.BOT_PAUSED:
         with app.db.read() as conn:
             outcomes = decision_table.bot_outcomes(conn, user.id, row.id)

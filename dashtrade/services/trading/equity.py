@@ -1,4 +1,4 @@
-"""The equity of a scope day by day, and what the same money would be worth had it been left alone."""
+"""The equity of a scope by day, and the same money under buy and hold."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from dashtrade.services.accounts.prices import BotHolding, daily_candles
 from dashtrade.services.trading.portfolio_summary import RECENT, Figures, Summary, summary
 
 MOST_DAYS = 366
-MOST_HELD = 8  # symbols in the comparison with buy-and-hold
+MOST_HELD = 8  # symbols in the buy-and-hold comparison
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityPoint:
-    """At the end of a UTC day; the last one is of now."""
+    """Equity at the end of a UTC day; the last point is the current equity."""
 
     at: datetime
     equity: Decimal
 
     @property
     def day(self) -> date:
-        """The day that ended, or runs."""
+        """The day that ended or is running."""
         return (self.at - timedelta(microseconds=1)).date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EquityLine:
     currency: str
-    points: tuple[EquityPoint, ...]  # oldest first; none where the equity is not known
+    points: tuple[EquityPoint, ...]  # oldest first; empty if the equity is unknown
 
 
 def equity_lines(
     app: App, user: User, scope: MoneyScope, *, days: int = RECENT
 ) -> tuple[Summary, list[EquityLine]]:
-    """One for each currency, over the last `days`; at most one point a day."""
+    """One line per currency over the last `days`, with at most one point a day."""
     found = summary(app, user, scope, days=min(days, MOST_DAYS))
     now = app.clock.now()
     return found, [
@@ -52,8 +52,8 @@ def equity_lines(
 
 
 def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]], now: datetime) -> list[EquityPoint]:
-    """Worked back from the equity of now by what the bots made: what was paid in or out at a broker is not
-    known to us. A point for each day on which they made something, and one before the first."""
+    """Worked back from the current equity by the bots' profit, as deposits and withdrawals at a broker are
+    unknown. One point for each day with profit or loss, and one before the first."""
     if found.base is None or found.equity is None or found.open_profit is None or not days:
         return []
     value = found.equity - found.open_profit - sum((net for _, net in days), ZERO)
@@ -68,7 +68,7 @@ def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]], now: datet
 def held_instead(
     app: App, held: Sequence[BotHolding], days: Sequence[date], money: Decimal, currency: str
 ) -> list[tuple[date, Decimal]]:
-    """The same money, spread evenly over what the bots trade on the first of the days, and left alone."""
+    """Buy and hold: the same money, spread evenly over the bots' symbols on the first day and left alone."""
     if not days:
         return []
     first, span = days[0], (days[-1] - days[0]).days + 2
@@ -87,7 +87,7 @@ def held_instead(
 
 
 def _spread(closes: Sequence[dict[date, Decimal]], day: date, money: Decimal) -> Decimal | None:
-    """Weekends have no candle of a stock: the last one before counts."""
+    """A stock has no candle at weekends: the last close before counts."""
     shares = [
         (priced[max(d for d in priced if d <= day)], priced[min(priced)])
         for priced in closes

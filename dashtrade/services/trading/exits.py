@@ -1,5 +1,5 @@
-"""What a user may do to the exits of an open position: move the stop, set or remove take-profits, set the
-time by which it ends."""
+"""Changes to the exits of an open position: move the stop, set or remove take-profits, set the time at
+which it closes."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 
-PRICE_WAIT = 1.0  # seconds for a price of now; the watch looks at it all the time anyway
+PRICE_WAIT = 1.0  # seconds to wait for a current price; the watch checks it continuously anyway
 
 
 def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
-    """What is not given stays; null removes it. Exits that the broker held are cancelled there. DashTrade
-    manages the new ones from this moment on, so that the position is never without them."""
+    """Fields left out stay as they are; null removes. Exits placed at the broker are cancelled there.
+    DashTrade manages the new exits from this moment on, so the position is never without them."""
     with app.db.read() as conn:
         bot = table.get(conn, user.id, bot_id)
     if bot is None:
@@ -95,7 +95,7 @@ def _changed(
     step = before.price_step or usual_price_step(bot.symbol, entry)
     sign, where = bot.position.side.sign, mark if mark is not None else entry
     asked = price_exits(plan, bot.position, now, bot.time_zone, step)
-    if asked.stop is not None and asked.stop.trail is not None:  # it trails from here, not from the entry
+    if asked.stop is not None and asked.stop.trail is not None:  # trails from here, not from the entry
         asked = replace(asked, stop=trail_from(asked.stop, where, sign, step))
     for price, direction, kind in levels(asked, sign):
         if (price - where) * direction <= 0:
@@ -116,8 +116,7 @@ def _changed(
 
 
 def _mark(app: App, user: User, bot: Bot) -> Decimal | None:
-    """What closing would bring now, or what the position was last known to be worth; None where no price is
-    to be had."""
+    """The price at which the position would close now, else its last known mark; None without a price."""
     account = account_of(app, user, bot.account_id)
     quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT)
     if quote is None:

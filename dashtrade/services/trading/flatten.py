@@ -1,9 +1,8 @@
-"""Closing everything of a bot, an account or a user: asked for once, carried on by the worker until it is
-flat or can say why not.
+"""Closing all positions of a bot, an account or a user: requested once, carried on by the worker until
+everything is flat or the reason why not is known.
 
-Each bot's position is closed by a signal through the one door, the largest risk first; resting orders are
-taken back by it. The signal is named by the row it belongs to and by its try, so that a crash between the two
-repeats nothing."""
+Each position is closed by an ordinary signal, the largest risk first; the signal also cancels working
+orders. Its key is made of the item and the attempt, so a crash in between repeats nothing."""
 
 from __future__ import annotations
 
@@ -40,14 +39,14 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import switches as switch_table
 
 log = logging.getLogger("dashtrade.flatten")
-FIRST, LONGEST = 2, 60  # seconds between two tries: doubled each time, up to the longest
-# of orders at the venue; of DashTrade's own decision, which will hardly change
+FIRST, LONGEST = 2, 60  # seconds between two attempts: doubled each time, up to the longest
+# at the venue; and refusals by DashTrade itself, which are unlikely to change
 MOST_FAILURES, MOST_REFUSALS = 12, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlattenItem:
-    """A position to be closed."""
+    """A position to close."""
 
     bot_id: int
     account_id: int
@@ -61,14 +60,14 @@ class FlattenItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flattening:
-    """What was asked for, and how far it is."""
+    """A request to close everything, and its progress."""
 
     id: int
     scope: str
     scope_id: int
     status: str
     created_at: datetime
-    ended_at: datetime | None  # None while it runs
+    ended_at: datetime | None  # None while running
     items: tuple[FlattenItem, ...]
 
     @property
@@ -85,16 +84,16 @@ def start(
     pause: bool = False,
     accounts: Sequence[int] | None = None,
 ) -> int:
-    """One commit, and then it is carried out. `pause`: entries are switched off in the same scope, until
-    switched on again. `accounts` closes what is on these alone. What is being closed already is not closed
-    twice: asked for again with nothing new in it, the number of the one that runs comes back."""
+    """One commit, carried out afterwards. `pause` also switches off entries in the scope until switched on
+    again. `accounts` limits the closing to these accounts. Positions already being closed are not closed
+    twice: a request with nothing new returns the id of the running one."""
     with app.db.read() as conn:
-        number, _ = _scope(conn, user, scope, scope_id, accounts)  # before anything is switched
+        number, _ = _scope(conn, user, scope, scope_id, accounts)  # before any switch is set
         switches = switch_table.list_switches(conn, user.id)
     stopped = any(
         (row.scope, row.scope_id) == (scope, number) and Stop(row.stop) is not Stop.NONE for row in switches
     )
-    if pause and not stopped:  # one that is on is as strong or stronger
+    if pause and not stopped:  # keep a switch that is as strong or stronger
         switch_service.put_switch(
             app,
             user,
@@ -177,7 +176,7 @@ def _view(conn: sa.Connection, user: User, row: Any) -> Flattening:
 
 
 def advance(app: App) -> list[Lane]:
-    """Carry on whatever runs; the lanes in which something is to be done now."""
+    """Carry on all running requests. Returns the lanes that have work now."""
     with app.db.read() as conn:
         running = table.running(conn)
         items = {row.id: table.items_of(conn, row.id) for row in running}
@@ -224,9 +223,9 @@ def _put(app: App, item: Any, **values: Any) -> None:
 
 
 def _after(app: App, item: Any, asked: Any, now: Any) -> None:
-    """A try has ended, and the bot is not flat."""
+    """An attempt has ended and the bot is not flat."""
     refused = asked.status == "refused"
-    # a fee taken in coins leaves some, and nobody can sell it
+    # a fee taken in coins leaves dust, which cannot be sold
     if refused and asked.reason.code is Code.DUST:
         _put(app, item, status="done", reason=asked.reason)
         return

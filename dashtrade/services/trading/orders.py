@@ -1,5 +1,4 @@
-"""Orders as their user reads them; and what a user may do to one: cancel it, and say what became of one that
-cannot be known."""
+"""Orders as their user reads them; cancelling one, and resolving one whose status is unknown."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ def orders(
     bot_id: int | None = None,
     symbol: Symbol | None = None,
 ) -> list[Order]:
-    """Newest first; with the status "open" those that have not ended."""
+    """Newest first; status "open" selects orders that have not ended."""
     with app.db.read() as conn:
         return user_orders.list_page(
             conn, user.id, before=before, limit=limit, status=status, bot_id=bot_id, symbol=symbol
@@ -69,14 +68,14 @@ def order_of(app: App, user: User, order_id: str) -> Order:
 
 
 def open_orders(app: App, user: User, *, bot_id: int | None = None) -> list[Order]:
-    """What has not ended, newest first."""
+    """Orders that have not ended, newest first."""
     with app.db.read() as conn:
         found = user_orders.list_open(conn, user.id)
     return [order for order in found if bot_id is None or order.bot_id == bot_id]
 
 
 def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
-    """Those of them that are still open. One commit, and the worker is told of each."""
+    """Cancel those that are still open. One commit, then each lane is notified."""
 
     def work(conn: sa.Connection) -> list[Order]:
         mine = [
@@ -102,8 +101,8 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
 
 
 def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
-    """`look_again` asks the broker once more; `not_placed` is the user's own word that the broker never got
-    it."""
+    """`look_again` queries the broker once more; `not_placed` is the user's confirmation that the broker
+    never got the order."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> Order:

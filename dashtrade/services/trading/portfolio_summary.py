@@ -1,8 +1,7 @@
-"""How a user stands, in figures: equity, the day, what is open, how deep it fell, how much of the day's risk
-is used.
+"""A user's figures: equity, the day's result, open profit, drawdown, and use of the daily loss limit.
 
-Each figure is of one scope and one currency: real money is never added to paper money, nor dollars to euros.
-"""
+Each figure is of one scope and one currency: live money is never added to paper money, nor dollars to
+euros."""
 
 from __future__ import annotations
 
@@ -31,15 +30,15 @@ from dashtrade.tables import trades as trade_table
 
 RECENT = 30  # days
 MOST_BOTS = 10_000
-MOST_TRIPS = 1_000_000  # simulated ones of one user
+MOST_TRIPS = 1_000_000  # simulated round trips of one user
 HUNDRED = Decimal(100)
-USUAL = "USD"  # the currency of figures where there is nothing yet
+USUAL = "USD"  # the default currency where there is no data
 _ADDED = ("realized", "fees", "volume", "trades", "wins", "losses")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotDay:
-    """What one bot made on one day, in the quote currency of its symbol."""
+    """One bot's result on one day, in the quote currency of its symbol."""
 
     bot_id: int
     account_id: int
@@ -74,19 +73,19 @@ class Risk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Of one scope, in one currency."""
+    """Figures of one scope in one currency."""
 
     currency: str
-    equity: Decimal | None  # None where no account could be asked
-    open_profit: Decimal | None  # None where a position has no price
+    equity: Decimal | None  # None if no account was reachable
+    open_profit: Decimal | None  # None if a position has no price
     positions: int
     today: Decimal  # realised, after fees
     trades_today: int
     wins: int
     losses: int
-    days: Sequence[tuple[date, Decimal]]  # (day, net profit) of the accounts there are, oldest first
-    base: Decimal | None  # the equity before the first of the days, as far as it can be known
-    drawdown: Decimal | None  # percent below the highest point of the last days, now; zero or less
+    days: Sequence[tuple[date, Decimal]]  # (day, net profit) of existing accounts, oldest first
+    base: Decimal | None  # equity before the first of the days, if known
+    drawdown: Decimal | None  # current drawdown from the high of the last days, in percent; zero or less
     deepest: Decimal | None
 
     @property
@@ -98,8 +97,8 @@ class Figures:
 class Summary:
     scope: MoneyScope
     accounts: Sequence[Account]
-    away: Sequence[Account]  # those that could not be asked
-    by_currency: Sequence[Figures]  # the one with the most going on first; never empty
+    away: Sequence[Account]  # unreachable accounts
+    by_currency: Sequence[Figures]  # the most active currency first; never empty
     risk: Risk | None
 
     @property
@@ -110,7 +109,7 @@ class Summary:
 def summary(
     app: App, user: User, scope: MoneyScope, held: Sequence[BotHolding] | None = None, *, days: int = RECENT
 ) -> Summary:
-    """Over the last `days`. `held`: the scope's bots, where the caller has them already."""
+    """Over the last `days`. `held`: the scope's bots, if already loaded."""
     with app.db.read() as conn:
         accounts = covered(scope, account_table.list_all(conn, user.id))
     held = holdings(app, user, scope) if held is None else held
@@ -136,8 +135,7 @@ def summary(
 def holdings(
     app: App, user: User, scope: MoneyScope | None = None, *, open_only: bool = False
 ) -> list[BotHolding]:
-    """The scope's bots with what they own and what it is worth; without a scope all of them, those with real
-    money first."""
+    """The scope's bots with their holdings and values; without a scope all bots, live ones first."""
     with app.db.read() as conn:
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
         bots = (
@@ -163,8 +161,8 @@ def bot_days(
     until: date | None = None,
     bot_id: int | None = None,
 ) -> list[BotDay]:
-    """What the scope's bots made, oldest day first. Simulated trades of a live account count as paper;
-    without a scope each bot's days are as they were."""
+    """Results of the scope's bots, oldest day first. Simulated trades of a live account count as paper;
+    without a scope, simulated and live results are not separated."""
     live = None if scope is None else scope.money is MoneyKind.LIVE
     account_id = None if scope is None else scope.account_id
     with app.db.read() as conn:
@@ -222,7 +220,7 @@ def _as_day(trade: Any) -> BotDay:
 
 
 def _as_ended(trip: Ended) -> BotDay:
-    """Won or lost: its money is in the trades it ended with."""
+    """A win or a loss only: the money is in the trades of the round trip."""
     return BotDay(
         bot_id=trip.bot_id,
         account_id=trip.account_id,
@@ -240,7 +238,7 @@ def _as_ended(trip: Ended) -> BotDay:
 def currencies(
     held: Sequence[BotHolding], rows: Sequence[BotDay], states: Iterable[AccountState] = ()
 ) -> list[str]:
-    """All that occur, the one with the most going on first."""
+    """All currencies in use, the most active first."""
     seen = Counter(state.currency for state in states)
     seen.update(h.currency for h in held if h.bot.position.quantity or h.bot.total_trades)
     seen.update({row.currency for row in rows})
@@ -288,7 +286,7 @@ def _figures(
 
 
 def net_by_day(rows: Iterable[BotDay]) -> list[tuple[date, Decimal]]:
-    """The caller has chosen one currency."""
+    """The caller filters by currency."""
     totals: dict[date, Decimal] = defaultdict(lambda: ZERO)
     for row in rows:
         totals[row.day] += row.net
@@ -304,7 +302,7 @@ def equity_by_currency(states: Iterable[AccountState | BrokerError]) -> dict[str
 
 
 def open_profit(held: Sequence[BotHolding]) -> dict[str, Decimal | None]:
-    """By currency. None where one of its positions has no price: a sum without it would be a lie."""
+    """By currency. None if one of its positions has no price, as the sum would be wrong."""
     found: dict[str, Decimal | None] = {}
     for h in held:
         if h.bot.position.quantity:
@@ -314,7 +312,7 @@ def open_profit(held: Sequence[BotHolding]) -> dict[str, Decimal | None]:
 
 
 def worth(held: Sequence[BotHolding]) -> dict[str, Decimal]:
-    """What the positions with a price are worth, by currency."""
+    """The value of the positions with a price, by currency."""
     found: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for h in held:
         if h.value is not None:
@@ -325,7 +323,7 @@ def worth(held: Sequence[BotHolding]) -> dict[str, Decimal]:
 def falls(
     base: Decimal | None, days: Sequence[tuple[date, Decimal]]
 ) -> tuple[Decimal | None, Decimal | None]:
-    """(now, deepest) below the highest point so far, in percent of it."""
+    """(current, maximum) drawdown in percent."""
     if base is None or base <= 0:
         return None, None
     high = value = base
@@ -339,7 +337,7 @@ def falls(
 
 
 def risk_used(held: Sequence[BotHolding], today: date) -> Risk | None:
-    """By each bot's own day, open positions included, as the watch counts it."""
+    """By each bot's own day, open positions included, as the risk watch counts it."""
     found: list[Risk] = []
     for h in held:
         limit = h.bot.daily_loss_limit

@@ -1,4 +1,4 @@
-"""Protections: listed, set up, changed, removed; and their locks, taken off by hand."""
+"""Protections: list, add, change, remove; and unlocking by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ProtectionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockRecord:
-    """A lock as it is on record, whether it still stands or not."""
+    """A lock on record, active or past."""
 
     id: int
     protection_id: int
@@ -69,7 +69,7 @@ def protections(app: App, user: User) -> list[ProtectionRecord]:
 def locks(
     app: App, user: User, *, limit: int, before: int | None = None, standing: bool = False
 ) -> list[LockRecord]:
-    """Newest first; `standing`: those alone that hold now."""
+    """Newest first; `standing`: only those active now."""
     at = app.clock.now() if standing else None
     with app.db.read() as conn:
         found = table.list_locks(conn, user.id, before=before, limit=limit, standing_at=at)
@@ -120,7 +120,7 @@ def of(app: App, user: User, protection_id: int) -> ProtectionRecord:
 def change(
     app: App, user: User, protection_id: int, *, settings: Mapping[str, Any] | None, is_active: bool | None
 ) -> None:
-    """Settings that are not named stay as they are. Switched off, it lets go of what it has locked."""
+    """Settings left out stay as they are. Switching off ends its locks."""
     before = of(app, user, protection_id)
     values: dict[str, Any] = {}
     if settings is not None:
@@ -132,7 +132,7 @@ def change(
 
 
 def remove(app: App, user: User, protection_id: int) -> None:
-    """Its locks go with it; that they were, stays on record."""
+    """Ends its locks, which stay on record."""
     of(app, user, protection_id)
     _write(
         app, user, protection_id, {"deleted_at": app.clock.now(), "is_active": False}, "protection removed"
@@ -157,7 +157,7 @@ def _write(app: App, user: User, protection_id: int, values: dict[str, Any], act
 
 
 def unlock(app: App, user: User, lock_id: int) -> LockRecord:
-    """At once; and what led to the lock no longer counts, or it would fall again with the next alert."""
+    """Takes effect at once; what led to the lock no longer counts, as the next alert would lock again."""
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> LockRecord:

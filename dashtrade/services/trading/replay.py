@@ -1,4 +1,4 @@
-"""The same alert once more, on paper: to see what it would come to now, with nothing at stake."""
+"""Replay of a signal on a paper bot: its outcome now, without risk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dashtrade.tables import signals as signal_table
 
 
 def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
-    """Bots on paper accounts that trade what the alert is about."""
+    """Bots on paper accounts that trade the signal's symbol."""
     with app.db.read() as conn:
         row = signal_table.get(conn, user.id, signal_id)
         if row is None:
@@ -39,7 +39,7 @@ def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
 
 
 def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: str) -> Accepted:
-    """A new signal like any other; sent twice from one question, it is one."""
+    """An ordinary new signal; two clicks on one form are one signal."""
     with app.db.read() as conn:
         row = signal_table.get(conn, user.id, signal_id)
         stored = signal_table.stored(conn, signal_id) if row is not None else None
@@ -55,7 +55,7 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
             "the bot trades something else, or not on paper",
             "Choose a bot of a paper account that trades the alert's symbol.",
         )
-    # by the bot that is chosen, and said anew: not when it was, nor for how long it was good
+    # for the chosen bot; the original time and expiry are dropped
     signal = replace(
         signal_of(stored),
         bot=str(bot_id),

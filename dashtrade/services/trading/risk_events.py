@@ -1,4 +1,4 @@
-"""What limits and protections did, as their user reads it."""
+"""Limits and exits that were triggered, as their user reads them."""
 
 from __future__ import annotations
 

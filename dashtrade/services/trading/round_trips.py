@@ -1,4 +1,4 @@
-"""Round trips as their user reads them: by page, one of them, in sum and as a file."""
+"""Round trips as their user reads them: by page, one, totals, and as a file."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from dashtrade.tables import round_trips as table
 from dashtrade.tables.base import EPOCH
 
 SORTS = tuple(table.SORTS)
-_FRACTIONS = ("pnl", "percent")  # are sorted by a fraction; the others by a time or by whole seconds
+_FRACTIONS = ("pnl", "percent")  # sorted by a fraction; the others by a time or whole seconds
 _MICROSECOND = datetime.resolution
 
-Place = tuple[Any, int]  # in the list: the value sorted by, and the id
+Place = tuple[Any, int]  # position in the list: sort value and id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class RoundTripRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TripTotals:
-    """Of one kind of money, in one currency. Money is a sum of floats, made exact to be shown."""
+    """One kind of money in one currency. Sums are computed as floats and converted to Decimal for display."""
 
     live: bool
     currency: str
@@ -95,7 +95,7 @@ def round_trip(app: App, user: User, trip_id: int) -> RoundTripRecord | None:
 
 
 def totals(app: App, user: User, **wanted: Any) -> list[TripTotals]:
-    """Live money first; never live and paper in one sum."""
+    """Live money first; live and paper are never added up."""
     with app.db.read() as conn:
         found = table.totals(conn, user.id, **wanted)
     return [
@@ -115,7 +115,7 @@ def totals(app: App, user: User, **wanted: Any) -> list[TripTotals]:
 def ended(
     app: App, user: User, scope: MoneyScope, *, limit: int, since: datetime | None, bot_id: int | None
 ) -> list[Ended]:
-    """The latest closed ones, oldest first: enough of each to measure by."""
+    """The latest closed ones, oldest first, with the fields that statistics need."""
     with app.db.read() as conn:
         return table.ended(conn, user.id, limit=limit, since=since, bot_id=bot_id, scope=scope)
 
@@ -127,7 +127,7 @@ def csv(
     heads: tuple[str, ...],
     cells: Callable[[RoundTripRecord], list[Any]],
 ) -> Pieces[str]:
-    """All that fit, newest first."""
+    """All that match, newest first."""
 
     def rows(conn: sa.Connection, before: Any) -> Pieces[tuple[Any, Any]]:
         with closing(table.stream(conn, user.id, before=before, **wanted)) as found:
@@ -138,15 +138,15 @@ def csv(
 
 
 def rounded(price: Decimal | None) -> Decimal | None:
-    """An average price, to the step to which one is shown."""
+    """An average price at the precision shown."""
     return None if price is None else price.quantize(table.PRICE_STEP)
 
 
-# --- the place in the list ----------------------------------------------------------------------------------
+# --- cursors ------------------------------------------------------------------------------------------------
 
 
 def cursor_of(one: RoundTripRecord, sort: str, *, is_open: bool) -> str:
-    """After which the next page begins."""
+    """The cursor of the page after this row."""
     value: Any = {
         "closed": one.trip.closed_at,
         "pnl": one.net_value,
@@ -159,7 +159,7 @@ def cursor_of(one: RoundTripRecord, sort: str, *, is_open: bool) -> str:
 
 
 def read_cursor(cursor: str, sort: str, *, is_open: bool) -> Place | None:
-    """None: it is not one of ours."""
+    """None for an invalid cursor."""
     value, _, last = cursor.partition("~")
     try:
         trip_id = int(last)

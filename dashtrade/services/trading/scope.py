@@ -1,5 +1,4 @@
-"""Whose figures are shown: those of real money, of paper money, or of one account. Real and paper money are
-never added up."""
+"""The scope of figures: live money, paper money, or one account. Live and paper money are never added up."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from dashtrade.tables import people as people_table
 
 
 def money_of(account: Account | None) -> MoneyKind:
-    """What the account trades with now."""
+    """The kind of money that the account trades now."""
     return MoneyKind.LIVE if real_money(account) else MoneyKind.PAPER
 
 
 def default(accounts: Sequence[Account]) -> MoneyScope:
-    """Real money where there is any."""
+    """Live if any account is."""
     return MoneyScope(money=MoneyKind.LIVE if any(map(real_money, accounts)) else MoneyKind.PAPER)
 
 
@@ -30,7 +29,7 @@ def of_account(account: Account) -> MoneyScope:
 
 
 def read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
-    """From live, paper or the number of one of these accounts; the default where nothing is written."""
+    """From live, paper or an account id; the default if empty."""
     if not written:
         return default(accounts)
     if written in list(MoneyKind):
@@ -50,11 +49,11 @@ def covered(scope: MoneyScope, accounts: Sequence[Account]) -> list[Account]:
 
 
 def remember(app: App, user: User, scope: MoneyScope) -> None:
-    """For the user's next visit, on whichever machine."""
+    """Stored for the user's next visit on any device."""
     app.db.write(lambda conn: people_table.change(conn, user.id, scope=scope.text))
 
 
 def of_user(app: App, user: User, written: str | None) -> MoneyScope:
-    """What the user wrote, read with the accounts they have."""
+    """The scope in the user's input, read with their accounts."""
     with app.db.read() as conn:
         return read(account_table.list_all(conn, user.id), written)

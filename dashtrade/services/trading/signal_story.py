@@ -1,5 +1,4 @@
-"""A signal's story, told from what is on record: received, read, checked, decided, sent, filled, booked,
-told."""
+"""A signal's story, from stored data: received, parsed, checked, decided, sent, filled, booked, notified."""
 
 from __future__ import annotations
 
@@ -23,19 +22,19 @@ from dashtrade.tables import signals as table
 
 
 def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """What came of it so far, in short: the answer to `?wait=`."""
+    """The outcome so far, in short: the answer to `?wait=`."""
     found = _so_far(app, owner, signal_id)
     return found[0] if found else None
 
 
 def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """What came of it; None while it is still under way."""
+    """The final outcome; None while the signal is in progress."""
     said, under_way = _so_far(app, owner, signal_id) or (None, True)
     return None if under_way else said
 
 
 def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool] | None:
-    """And whether it is still under way."""
+    """The outcome so far, and whether the signal is in progress."""
     with app.db.read() as conn:
         row = table.get(conn, owner, signal_id)
         if row is None:
@@ -56,12 +55,12 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
 
 
 def told_why(why: Reason) -> dict[str, Any]:
-    """The sentence, and what it was made of: for programs."""
+    """The reason as a sentence, and its code and facts for programs."""
     return {"reason": words(why), "reason_code": str(why.code), "facts": as_data(why)["facts"]}
 
 
 def _awaited(decisions: list[Any]) -> Reason:
-    """What holds it up, where something does: a closed market, a broker that does not answer."""
+    """What delays the signal, if anything: a closed market, an unreachable broker."""
     return next((d.reason for d in decisions if d.status == "waiting" and d.reason), Reason(Code.UNDER_WAY))
 
 
@@ -102,7 +101,7 @@ def _maybe(number: Any) -> str | None:
 
 
 def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """All of it, with times to the millisecond."""
+    """All steps, with times to the millisecond."""
     with app.db.read() as conn:
         row = table.get(conn, owner, signal_id)
         if row is None:
@@ -159,7 +158,7 @@ def signal_view(row: Any) -> dict[str, Any]:
     }
 
 
-Line = tuple[Any, int, str, str, dict[str, Any]]  # when, rank among equals, step, detail, more
+Line = tuple[Any, int, str, str, dict[str, Any]]  # time, rank among equals, step, detail, more
 
 
 def _received(row: Any) -> list[Line]:
@@ -205,7 +204,7 @@ def _decided(decisions: list[Any]) -> list[Line]:
 
 
 def _check(stored: dict[str, Any]) -> dict[str, Any]:
-    """As it was written, or as it was before there were codes: with its words."""
+    """Older checks were stored as text, newer ones as codes."""
     if "code" not in stored:
         return stored
     return stored | {"detail": words(from_data(stored))}

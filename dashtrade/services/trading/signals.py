@@ -1,4 +1,4 @@
-"""Signals as their user reads them: what came in, and which bots would act on one."""
+"""Signals as their user reads them: what arrived, and which bots act on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dashtrade.tables import signals as table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRecord:
-    """A signal as it is stored, without the body it came with."""
+    """A signal as stored, without its body."""
 
     id: str
     received_at: datetime
@@ -26,7 +26,7 @@ class SignalRecord:
     sender: str
     dialect: str
     action: str
-    symbol: Symbol | None  # None: it could not be read
+    symbol: Symbol | None  # None: unreadable
     written_symbol: str
     timeframe: int | None
     status: str
@@ -43,7 +43,7 @@ def signals(
     symbol: Symbol | None = None,
     bot_id: int | None = None,
 ) -> list[SignalRecord]:
-    """Newest first; refused ones too."""
+    """Newest first, refused ones included."""
     with app.db.read() as conn:
         found = table.list_page(
             conn, user.id, before=before, limit=limit, status=status, symbol=symbol, bot_id=bot_id

@@ -1,5 +1,4 @@
-"""One's own trades as CSV files to read: names instead of numbers, symbols as people write them, times that
-say they are UTC."""
+"""A user's trades as CSV files for people: names instead of ids, readable symbols, times marked as UTC."""
 
 from __future__ import annotations
 
@@ -88,7 +87,7 @@ def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
 
 
 def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Pieces[str]:
-    """`said`: the words of each exit reason."""
+    """`said`: the text of each exit reason."""
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
     return csv(app, user, wanted, _TRIP_HEADS, lambda one: _trip_cells(one, bots, accounts, said))
@@ -129,7 +128,7 @@ def _time(at: datetime | None) -> str:
 
 
 def _names(conn: Any, user: User) -> tuple[dict[int, str], dict[int, str]]:
-    """Of bots and accounts, those that are gone too."""
+    """Names of bots and accounts, deleted ones included."""
     bots = {number: escape_formula(name) for number, name in bot_table.names(conn, user.id).items()}
     return bots, {
         number: escape_formula(label) for number, label in account_table.labels(conn, user.id).items()

@@ -1,4 +1,4 @@
-"""Trades: one for each order that was filled, in whole or in part. One's own, and everybody's for admins."""
+"""Trades: one per order that was filled, in whole or in part. A user's own, and all users' for admins."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Trade:
     fee: Decimal
     realized_pnl: Decimal
     status: str
-    crossed: bool  # with another bot of the account, without going to the broker
+    crossed: bool  # matched with another bot of the account, not sent to the broker
     simulated: bool  # on paper, for a live account in simulation mode
     live: bool  # with real money
 
@@ -47,7 +47,7 @@ class TradeOfUser(Trade):
 
 
 def _trade(row: Any) -> dict[str, Any]:
-    """SQLite has no truth values: a condition comes as 0 or 1."""
+    """SQLite returns conditions as 0 or 1."""
     found = {name: getattr(row, name) for name in Trade.__slots__}
     return found | {"simulated": bool(row.simulated), "live": bool(row.live)}
 
