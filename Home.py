@@ -1,4 +1,5 @@
-"""The dashboard's door: who is there, and the menu their role gives them. Started by `./start`."""
+"""The dashboard's entry point: identifies the user and shows the menu for their role. Started by
+`./start`."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ menu = {
         st.Page("pages/overview.py", title="Overview", icon=":material/space_dashboard:", default=True),
         st.Page("pages/positions.py", title="Live positions", icon=":material/swap_vert:"),
         st.Page("pages/bots.py", title="Bots", icon=":material/smart_toy:"),
-        # /setup is the first account's link, so this page has an address of its own.
+        # /setup is the link for the first account, so this page has another address.
         st.Page("pages/setup.py", title="Setup", icon=":material/cable:", url_path="connect"),
     ],
     "Review": [
@@ -39,7 +40,7 @@ menu = {
 if may(user.role, Permission.SEE_SYSTEM):
     menu["Installation"] = [st.Page("pages/admin.py", title="Admin", icon=":material/admin_panel_settings:")]
 
-if user.second_factor_due:  # nothing else is there before it is set up, but closing and stopping
+if user.second_factor_due:  # until it is set up, only closing and stopping are possible
     menu = {
         "": [
             st.Page(

@@ -1,8 +1,7 @@
-"""The Flask door: alerts come in here, and the REST API lives here.
+"""The Flask application: receives alerts and serves the REST API.
 
-An alert is answered as soon as it is durable; no broker is ever asked inside a request. The worker runs
-beside, as a process of its own that the supervisor keeps: whatever happens to this one, stops are watched and
-signals carried out."""
+An alert is answered as soon as it is durable; no request calls a broker. The worker runs in a separate
+process under the supervisor: if this process fails, stops are still watched and signals executed."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 
 log = logging.getLogger("dashtrade.webhook")
-# the files of `dashtrade/api/` that hold a resource
+# the modules of `dashtrade/api/` that define a resource
 API = tuple(
     import_module(f"dashtrade.api.{resource}")
     for resource in (
@@ -67,13 +66,13 @@ API = tuple(
 )
 bp = Blueprint("webhook", __name__)
 
-# One alert at a time is read: Python runs one at a time anyway. Nobody waits for the database or the network
-# under it.
+# Alerts are parsed one at a time, as Python runs one thread at a time anyway. Nothing waits for the database
+# or the network while holding the lock.
 TURN = threading.Lock()
-TAKING_TURNS = 0.001  # seconds that a thread may keep Python while others wait: most of them answer an alert
+TAKING_TURNS = 0.001  # seconds a thread may hold the GIL: most threads only answer an alert
 MAX_BODY = 64 * 1024
-# more is not read of somebody unknown (the token may be in the body), or of one who sends too many (it may be
-# an exit)
+# limit for an unknown sender (the token may be in the body) and for one above the rate (the alert may be an
+# exit)
 SHORT_BODY = 4 * 1024
 LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
 TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
@@ -84,7 +83,7 @@ TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.3
 
 @bp.post("/webhook")
 def receive() -> Response:
-    """An alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and what came of it."""
+    """Receive an alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and the outcome."""
     app, wait = the_app(), _wait_seconds()
     user = _sender_by_token(app)
     why: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
@@ -180,18 +179,18 @@ def _wait_seconds() -> float:
             f"A number of seconds from 0 to {LONGEST_WAIT}.",
             field="wait",
         )
-    return min(seconds, LONGEST_WAIT)  # who would wait longer is answered sooner: no reason to lose the alert
+    return min(seconds, LONGEST_WAIT)  # a longer wait is shortened: no reason to lose the alert
 
 
 def _sender_by_token(app: App) -> User | None:
-    """Whose token stands in the address or the header, before anything of the body is looked at. Unknown and
-    revoked are answered alike."""
+    """The user of the token in the address or the header, before the body is read. Unknown and revoked
+    tokens get the same answer."""
     token = request.args.get("token") or bearer()
     return _sender(tokens.by_webhook_token(app, token)) if token else None
 
 
 def _sender_in(app: App, opened: Any) -> User:
-    """Whose token stands in the body."""
+    """The user of the token in the body."""
     token = secret_of(opened) if opened is not None else None
     return _sender(tokens.by_webhook_token(app, token) if token else None)
 
@@ -228,7 +227,7 @@ def _check_secret(user: User, opened: Any) -> None:
 
 
 def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Exception:
-    """400, and on record: the sender is a machine, its user looks into the list of signals."""
+    """400, and on record: the sender is a program, and its user finds the reason in the list of signals."""
     shown = (
         written(opened)
         if opened is not None
@@ -262,7 +261,7 @@ def create_server(app: App) -> Flask:
     flask = Flask("dashtrade", static_folder=None)
     limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate, burst_seconds=admission.BURST_SECONDS))
     flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
-    # either would answer with a redirect to the host that was named
+    # either would answer with a redirect to the host that the request names
     flask.url_map.strict_slashes = flask.url_map.merge_slashes = False
     handle_errors(flask)
     flask.after_request(tell_browsers)
@@ -275,8 +274,7 @@ def create_server(app: App) -> Flask:
 
 
 def prepared(settings: Settings) -> Callable[[], int]:
-    """Everything that can keep it from starting is done here; what goes wrong later is a reason to start
-    again."""
+    """Everything that can fail at start is done here; later failures lead to a restart."""
     from dashtrade.api.wire import json_errors
     from dashtrade.http_server import HttpServer
 
@@ -297,7 +295,7 @@ def prepared(settings: Settings) -> Callable[[], int]:
         log.warning("%s", settings.unencrypted)
 
     def run() -> int:
-        """Until SIGTERM or SIGINT: then no new request, what is under way ends, the rest stays in the
+        """Until SIGTERM or SIGINT: no new requests then; those in progress finish, the rest stays in the
         database."""
         try:
             server.run()

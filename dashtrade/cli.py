@@ -15,7 +15,7 @@ from dashtrade.settings import EX_CONFIG, Settings
 
 
 class CommandRefused(Exception):
-    """A command that was understood and not carried out. `str()` of it says why, and what to do."""
+    """A valid command that was refused. `str()` says why, and what to do."""
 
 
 def up(settings: Settings, given: argparse.Namespace) -> int:
@@ -145,7 +145,7 @@ def key_rotate(settings: Settings, given: argparse.Namespace) -> int:
             "need the other keys."
         )
         return 0
-    # A running process knows only the old key, and could not read what is written with the new one.
+    # A running process knows only the old key, and could not decrypt what the new one encrypted.
     _require_stopped(settings)
     _make_home(settings)
     add_key(settings.key_file, new_key())
@@ -190,7 +190,7 @@ def _require_stopped(settings: Settings) -> None:
 
 
 def _confirm(consequence: str, yes: bool) -> None:
-    """A person is asked; a script that says so means it."""
+    """Asks on a terminal; a script runs without confirmation."""
     if (
         not yes
         and sys.stdin.isatty()
@@ -292,7 +292,7 @@ def _command(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
-    os.umask(0o077)  # what is made in the home is its owner's alone, whatever the folder allows
+    os.umask(0o077)  # files in the home are readable by their owner only, whatever the folder allows
     try:
         settings = Settings.load()
         security_log.keep_in(settings.logs)
@@ -310,8 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _errors_with_a_message() -> tuple[type[Exception], ...]:
-    """The application's errors that speak to people; asked for only once something was raised, so nothing is
-    loaded."""
+    """Errors whose message is meant for users. Evaluated only when an error is raised, so that nothing is
+    loaded before."""
     database = sys.modules.get("bot_database")
     return (database.DatabaseUnavailable, database.PostgresHasItsOwnTools) if database else ()
 

@@ -1,4 +1,4 @@
-"""`dashtrade doctor`: what would keep DashTrade from working here, and what to do about it. It changes
+"""`dashtrade doctor`: problems that would keep DashTrade from working here, and their remedies. Changes
 nothing."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dashtrade.settings import ROOT, BadSetting, Settings, on_this_machine, read
 
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 ENOUGH_DISK = 1_000_000_000
-ENOUGH_FILES = 1600  # the dashboard's connections and its other files
+ENOUGH_FILES = 1600  # the dashboard's connections, and a reserve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class CheckResult:
 
 
 def examine(settings: Settings) -> Iterator[CheckResult]:
-    """Every check once; one that breaks is itself a finding."""
+    """Run every check once; a check that fails is itself a finding."""
     checks: tuple[Callable[[Settings], Iterator[CheckResult]], ...] = (
         check_python,
         check_settings,
@@ -69,7 +69,7 @@ def check_settings(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_addresses(settings: Settings) -> Iterator[CheckResult]:
-    """Of brokers, where they are not reached at their own."""
+    """Broker addresses that differ from the defaults."""
     from dashtrade.brokers.registry import BROKERS
     from dashtrade.context import broker_addresses
 
@@ -128,7 +128,7 @@ def check_key(settings: Settings) -> Iterator[CheckResult]:
 
 
 def _no_key(database: Path | None) -> CheckResult:
-    """A new key beside an old database would leave every stored credential closed."""
+    """A new key would make every stored credential of an existing database unreadable."""
     hint = "If the database was in use before, restore its key, or set ENCRYPTION_KEY, before the next start."
     if database is None:
         return CheckResult(ok=True, what="Encryption key: none yet", hint=hint)
@@ -193,7 +193,7 @@ def check_ports(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_files(settings: Settings) -> Iterator[CheckResult]:
-    """A limit that may be raised is raised by the services themselves."""
+    """The services raise the soft limit themselves, so only the hard limit matters."""
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -222,7 +222,7 @@ def check_disk(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_clock(settings: Settings) -> Iterator[CheckResult]:
-    """Offline, only this much shows: time is behind what is known to have happened."""
+    """Works offline, so it only detects a clock that is behind known past times."""
     now = time.time()
     newest = max((f.stat().st_mtime for f in _own_files(settings)), default=0.0)
     shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")

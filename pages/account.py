@@ -1,4 +1,4 @@
-"""One's own account: who one is, how one signs in, messages, tokens for machines, one's data."""
+"""The user's account: profile, sign-in, messages, tokens for programs, data export."""
 
 from __future__ import annotations
 

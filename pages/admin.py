@@ -1,4 +1,4 @@
-"""The installation: how it does, its people, everybody's trades, the machine, and what was done."""
+"""The installation: overview, users, all trades, system, audit log."""
 
 from __future__ import annotations
 

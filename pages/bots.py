@@ -1,4 +1,4 @@
-"""The bots: what each is doing, making and changing them, and one bot's own view."""
+"""Bots: the list, creating and changing them, and one bot's page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
     bot_list.show(ui.the_app(), user)
     if st.query_params.get("new"):
         bot_form.ask_new()
-        st.query_params.pop("new", "")  # once it is drawn: a run that is cut short before that asks again
+        st.query_params.pop("new", "")  # after drawing: a run interrupted earlier opens the form again
 close_dialog.show(user)
 exits_dialog.show(user)
 open_orders.show(user)

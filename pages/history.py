@@ -1,4 +1,4 @@
-"""Every trade: filters in the address, pages by cursor, and all of it as a file."""
+"""All trades: filters in the address, pages by cursor, and a CSV file."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""How things stand, at a glance: money, positions, what the last alerts came to, what wants attention, and
-the big switch."""
+"""The overview: money, positions, recent signals, what needs attention, and Stop all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it earned: in total, by day, by bot."""
+"""Performance: in total, by day, by bot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every account holds now, straight from its broker: by bot, and what no bot owns."""
+"""What every account holds, as reported by its broker: by bot, and outside the bots."""
 
 from __future__ import annotations
 

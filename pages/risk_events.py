@@ -1,4 +1,4 @@
-"""Limits that were passed: what fired, at what, what it did, and what to do now."""
+"""Risk events: which limit triggered, at what value, what it did, and what to do now."""
 
 from __future__ import annotations
 

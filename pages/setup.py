@@ -1,4 +1,4 @@
-"""Where trading is connected: broker accounts, the webhook's address, and the alerts that use it."""
+"""Setup: broker accounts, the webhook URL, and the alerts that use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every alert and what became of it, refused ones too; and the whole story of one."""
+"""Every alert and its outcome, refused ones included; and the full story of one."""
 
 from __future__ import annotations
 

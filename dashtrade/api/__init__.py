@@ -1,1 +1,1 @@
-"""The REST API: one blueprint per resource, and the few habits they share (`http.py`)."""
+"""The REST API: one blueprint per resource, and what they share (`http.py`)."""

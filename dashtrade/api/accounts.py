@@ -1,4 +1,4 @@
-"""Broker accounts: added, tested, changed, removed."""
+"""Broker accounts: add, test, change, remove."""
 
 from __future__ import annotations
 

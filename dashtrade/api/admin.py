@@ -1,4 +1,4 @@
-"""The installation, its people and everybody's trades, for admins; its settings, for superadmins."""
+"""The installation, its users and all trades, for admins; its settings, for superadmins."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def overview(user: User) -> dict[str, Any]:
     }
 
 
-# --- people -------------------------------------------------------------------------------------------------
+# --- users --------------------------------------------------------------------------------------------------
 
 
 class UserList(PageQuery):
@@ -66,7 +66,7 @@ class Confirmation(Body):
 
 
 def _views(found: list[User]) -> dict[int, dict[str, Any]]:
-    """By id, each with what tells that they trade real money behind a password alone."""
+    """By id; each user with how many accounts trade live with a password alone."""
     password_only = second_factor_policy.without(the_app(), [user.id for user in found])
     return {
         user.id: user_view(user)
@@ -181,7 +181,7 @@ def delete(user: User, given: Confirmation, user_id: int) -> dict[str, Any]:
     return {"id": user_id, "status": "deleted"}
 
 
-# --- everybody's trades -------------------------------------------------------------------------------------
+# --- all users' trades --------------------------------------------------------------------------------------
 
 
 class AllTradesFilter(Body):

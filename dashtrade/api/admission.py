@@ -1,9 +1,8 @@
-"""Which alerts are taken when there is no room for all of them: exits alone, so that no limit stands before
-the way out.
+"""Admission of alerts: beyond the rate or the storage limit only exits are accepted, as no limit may block
+an exit.
 
-The rate is looked at before the body: a flood costs little. What comes beyond it is still read where it is
-short, and an alert that leads a bot out of something passes by a bucket of its own, which entries cannot use
-up."""
+The rate is checked before the body is read, so a flood costs little. Beyond the rate, short bodies are
+still read, and exits pass by a rate limit of their own, which entries cannot use up."""
 
 from __future__ import annotations
 
@@ -17,13 +16,13 @@ from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
 
-# of the rate at once: at 20 a second one for each bot that a user may have, as when a bar closes
+# seconds' worth of the rate: at 20 a second, one alert for each bot a user may have, as when a bar closes
 BURST_SECONDS = 25
 EXITS_PASS = "Exits of your bots' positions still pass."
 
 
 def too_many(user: User) -> ApiError | None:
-    """Why only exits are taken of this user at this moment: they sent more than their rate."""
+    """The reason to accept only exits from this user now: they exceeded the rate."""
     rate = the_limits().alerts
     wait = rate.take(user.id)
     if not wait:
@@ -39,7 +38,7 @@ def too_many(user: User) -> ApiError | None:
 
 
 def no_room(app: App, user: User) -> Exception | None:
-    """Why only exits are taken of this user for now."""
+    """The reason to accept only exits from this user for now."""
     if app.disk.is_low():
         return ApiError(
             507,
@@ -61,7 +60,7 @@ def no_room(app: App, user: User) -> Exception | None:
 
 
 def no_storage(app: App, user: User) -> Refusal:
-    """Of what is not taken there is one line a minute in the audit log, and no more."""
+    """Refused alerts make at most one line a minute in the audit log."""
     app.notes.note("alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up")
     return quotas.full(quotas.room_of(app, user))
 

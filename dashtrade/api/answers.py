@@ -1,4 +1,4 @@
-"""What the API answers with, and the base of what it is sent."""
+"""Responses of the API, and the base of request bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Body(pydantic.BaseModel):
-    """What a request may hold. Unknown fields are refused: a misspelt one must not be passed over."""
+    """A request body or query. Unknown fields are refused, so that a misspelt one is not ignored."""
 
     model_config = pydantic.ConfigDict(extra="forbid", str_max_length=4000)
 

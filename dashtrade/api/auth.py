@@ -1,4 +1,4 @@
-"""Joining, signing in, and who one is."""
+"""Registration, sign-in, and the signed-in user."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
 
-@endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # who knows it can trade
+@endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # a webhook token allows trading
 def webhook_token(user: User) -> dict[str, Any]:
     """Your current webhook token, and when it was last used."""
     app = the_app()

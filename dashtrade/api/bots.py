@@ -1,4 +1,4 @@
-"""Bots: their settings, and what they own."""
+"""Bots: their settings and positions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dashtrade.services.trading import signal_story
 
 bp = Blueprint("bots", __name__, url_prefix="/api/v1")
 
-# Every setting of a bot, as people write it: the service reads it and says what is wrong.
+# Every setting of a bot as free input: the service parses it and reports errors.
 BotFields = pydantic.create_model(  # type: ignore[call-overload]
     "BotFields",
     __base__=Body,
@@ -107,8 +107,7 @@ def _maybe(number: Any) -> str | None:
 
 
 def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
-    """With what their positions are worth now; where no price is to be had, that is left open rather than
-    made up."""
+    """With the current value of their positions, or null where there is no price."""
     app = the_app()
     accounts = {account.id: account for account in accounts_of(app, user)}
     demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}

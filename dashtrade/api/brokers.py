@@ -1,4 +1,4 @@
-"""What each broker can and cannot do, and how to connect it."""
+"""What each broker supports, and how to connect it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the broker's books and ours differ, and closing everything."""
+"""Position mismatches, and closing everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error as an answer: what happened, where, and what to do."""
+"""Every error as a response: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("dashtrade.api")
 
 
 def handle_errors(flask: Flask) -> None:
-    """Whatever goes wrong, the answer is JSON that says what happened and what to do."""
+    """Every error becomes JSON that says what happened and what to do."""
     for kind, handler in HANDLERS.items():
         flask.register_error_handler(kind, handler)
 

@@ -1,4 +1,4 @@
-"""How an alert would be read, for whoever writes one."""
+"""How an alert would be read, for its author."""
 
 from __future__ import annotations
 

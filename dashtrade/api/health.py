@@ -1,4 +1,4 @@
-"""Whether everything is well, for monitors and for the dashboard."""
+"""Health, for monitors and the dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every endpoint shares: reading what was sent, saying what is wrong, and describing itself for OpenAPI.
+"""What all endpoints share: validation, errors, and the OpenAPI description.
 
 An endpoint is a function with a decorator; the decorator's arguments are its documentation and its
 validation."""
@@ -52,7 +52,7 @@ def the_limits() -> ReceiverLimits:
 
 
 def busy(what: str, wait: float) -> ApiError:
-    """Too many at once, or too many of one address."""
+    """Too many requests at once, or from one address."""
     seconds = max(round(wait), 1)
     return ApiError(
         429,
@@ -65,8 +65,7 @@ def busy(what: str, wait: float) -> ApiError:
 
 @contextmanager
 def password_turn() -> Iterator[None]:
-    """Checking a password takes a third of a second of a processor: not too many at once, and not too many of
-    one address."""
+    """Limits password checks, in parallel and per address: each takes a third of a second of CPU."""
     limits = the_limits()
     wait = limits.passwords_of.take(network_of(client_address()))
     with limits.passwords.turn() as on:
@@ -76,7 +75,7 @@ def password_turn() -> Iterator[None]:
 
 
 def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Response:
-    """Sent while it is read, and one at a time: whoever reads slowly keeps a thread for as long as it
+    """Streamed, with a limit on concurrent exports: a slow reader occupies a thread for as long as it
     takes."""
     held = ExitStack()
     if not held.enter_context(the_limits().exports.place(user.id)):
@@ -89,7 +88,7 @@ def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Respo
     answer = Response(
         sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"}
     )
-    answer.call_on_close(held.close)  # one that never began to be sent has nothing that ends
+    answer.call_on_close(held.close)  # if the response is never iterated, `sent` does not close
     return answer
 
 
@@ -105,8 +104,9 @@ def endpoint(
     status: int = 200,
     scopes: Collection[TokenScope] = (),
 ) -> Callable[[Callable[..., Any]], Any]:
-    """`open`: no sign-in. Else the user of the access token is the first argument; then path values, body and
-    query. `scopes`: the token needs one of them; left out, what the method and the permission come to."""
+    """`open`: no sign-in. Otherwise the user of the access token is the first argument, followed by path
+    values, body and query. `scopes`: the token needs one of them; by default derived from the method and
+    the permission."""
     allowed = frozenset(scopes) or _usual_scopes(method, needs)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,9 +159,9 @@ def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope
 
 WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
-STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # of what closes or pauses: it opens nothing
+STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # for closing and pausing, which open nothing
 
-# --- who, and what they sent --------------------------------------------------------------------------------
+# --- user and input -----------------------------------------------------------------------------------------
 
 
 def bearer() -> str | None:
@@ -170,7 +170,7 @@ def bearer() -> str | None:
 
 
 def known_user() -> Access | None:
-    """Whose access token came with the request, and what it may be used for."""
+    """The user of the request's access token; the token's scopes go to `g.access`."""
     token = bearer()
     return tokens.by_scoped_token(the_app(), token) if token else None
 
@@ -195,7 +195,7 @@ def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
 
 
 def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
-    """The token of this request has one of them, or 403."""
+    """Raises 403 unless the request's token has one of the scopes."""
     if not g.access.scopes & frozenset(scopes):
         note_refusal(user)
         if g.access.second_factor_due:
@@ -240,7 +240,7 @@ SCOPE = pydantic.Field(
 
 
 def tell_browsers(answer: Response) -> Response:
-    """With every answer: tokens stand in some of them, and what an API sends is no page."""
+    """Security headers on every response: some contain tokens, and no response is a page."""
     for name, value in DATA:
         answer.headers.setdefault(name, value)
     transport = strict_transport(request.scheme, request.host, the_app().settings.public_url)

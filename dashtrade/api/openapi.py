@@ -1,4 +1,4 @@
-"""The API's description, drawn from the endpoints themselves."""
+"""The OpenAPI description, generated from the endpoints."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _operation(known: Endpoint) -> dict[str, Any]:
         }
     if not known.open:
         operation["security"] = [{"token": []}]
-        operation["x-token-scopes"] = [scope for scope in TokenScope if scope in known.scopes]  # one of them
+        operation["x-token-scopes"] = [scope for scope in TokenScope if scope in known.scopes]  # any of them
     return operation
 
 
@@ -93,6 +93,6 @@ def _query_parameters(known: Endpoint) -> list[dict[str, Any]]:
 
 
 def _plain(shape: dict[str, Any]) -> dict[str, Any]:
-    """A query value is text: it cannot be null."""
+    """A query value is text and cannot be null."""
     choices = [choice for choice in shape.get("anyOf", []) if choice.get("type") != "null"]
     return choices[0] if len(choices) == 1 else shape

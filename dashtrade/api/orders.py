@@ -1,4 +1,4 @@
-"""Orders: listed, shown, cancelled, and what became of one that is unconfirmed."""
+"""Orders: list, show, cancel, and resolve those with unknown status."""
 
 from __future__ import annotations
 

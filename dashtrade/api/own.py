@@ -1,4 +1,4 @@
-"""A user's positions and bots for a program that has their webhook token, or an access token."""
+"""A user's positions and bots, for a program with their webhook token or an access token."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def _reader(app: App, token: str) -> User | None:
 
 
 def _own(user_id: int) -> User:
-    """The user named in the address, by their webhook token or an access token; anybody else finds nothing
-    there."""
+    """The user in the address, authenticated by their webhook token or an access token; for others the
+    address does not exist."""
     app = the_app()
     token = request.args.get("token") or bearer()
     user = (tokens.by_webhook_token(app, token) or _reader(app, token)) if token else None

@@ -1,4 +1,4 @@
-"""What bots made, how their user stands, and what limits did."""
+"""Performance of bots, current figures of the user, and risk events."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
 
 
 def _scope_of(user: User, query: PerformanceQuery) -> MoneyScope:
-    """A bot that is asked for by its number says by itself which account is meant."""
+    """A query for one bot implies the scope of the bot's account."""
     app = the_app()
     if query.scope is None and query.bot_id is not None:
         for bot in find_bots(app, user, [query.bot_id]):

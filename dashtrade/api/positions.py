@@ -1,4 +1,4 @@
-"""What each account holds."""
+"""The positions of each account."""
 
 from __future__ import annotations
 
@@ -70,8 +70,7 @@ def _maybe_iso(at: datetime | None) -> str | None:
 def _position(
     account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]
 ) -> dict[str, Any]:
-    """While the broker cannot be asked, what it said last is told as that, and nothing is reckoned from
-    it."""
+    """While the broker is unreachable, its last data is shown with its age and not used in calculations."""
     ours = sum((bot.position.quantity for bot in bots), Decimal(0))
     held = (
         None

@@ -1,4 +1,4 @@
-"""Protections, and the locks they put on."""
+"""Protections and their locks."""
 
 from __future__ import annotations
 

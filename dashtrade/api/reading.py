@@ -1,4 +1,4 @@
-"""Reading what was sent: bodies, queries, cursors and times, with an error at the field that is wrong."""
+"""Validation of input: bodies, queries, cursors and times. Errors name the invalid field."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGE, MOST = 50, 500
 
 
 def may_name(value: str | int) -> bool:
-    """Can it be asked for at all? Beyond this a database would refuse the question, not answer it."""
+    """Whether the database can look this value up. Others would raise an error there."""
     return value < MAX_ID if isinstance(value, int) else not _UNSTORABLE.search(value)
 
 
@@ -44,7 +44,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _refuse_unstorable(given: Any) -> None:
-    """NUL and half characters: one of the two databases takes neither."""
+    """NUL and lone surrogates: PostgreSQL or SQLite rejects them."""
     left = [given]
     while left:
         value = left.pop()
@@ -100,7 +100,7 @@ class PageQuery(Body):
 def page(
     items: list[Any], limit: int, cursor_of: Callable[[Any], str], view: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """One was asked for more than is shown: that tells whether there is a next page."""
+    """`items` has one more than `limit` if there is a next page."""
     shown = items[:limit]
     return {
         "items": [view(item) for item in shown],
@@ -139,7 +139,7 @@ def read_moment(text: str | None, where: str) -> datetime | None:
 
 
 def read_end(text: str | None, where: str) -> datetime | None:
-    """A moment; a day alone is meant to its end."""
+    """A time; a date alone means the end of that day."""
     moment = read_moment(text, where)
     return (
         moment + timedelta(days=1)

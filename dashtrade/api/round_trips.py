@@ -1,4 +1,4 @@
-"""Round trips: what each one made, from flat to flat, and why it ended."""
+"""Round trips: the result of each, from flat to flat, and why it ended."""
 
 from __future__ import annotations
 

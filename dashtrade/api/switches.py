@@ -1,4 +1,4 @@
-"""Stopping and resuming: a bot, an account, one's own trading, everybody's."""
+"""Stopping and resuming: a bot, an account, the user's trading, all users."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _now_stopped(user: User, given: SwitchChange) -> Stop:
 @endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
 def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
     """Set a switch: none, pause_entries, reduce_only or halt. Takes effect at once; exits always pass."""
-    if given.mode.weight < _now_stopped(user, given).weight:  # to let more pass than now is no stop
+    if given.mode.weight < _now_stopped(user, given).weight:  # a weaker mode resumes trading
         require_scope(user, [TokenScope.TRADE])
     if given.scope == "all" and not may(user.role, Permission.SWITCH_ALL):
         raise ApiError(

@@ -1,4 +1,4 @@
-"""Trades: by page, and as a file."""
+"""Trades: by page, and as a CSV file."""
 
 from __future__ import annotations
 

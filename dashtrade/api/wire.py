@@ -1,4 +1,4 @@
-"""What is wrong before a request reaches Flask (no valid HTTP, far too large) is answered in JSON too."""
+"""Requests that fail before they reach Flask (invalid HTTP, far too large) get JSON errors too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS = {
 
 
 def json_errors() -> None:
-    """Waitress writes such answers as plain text and has no setting for it."""
+    """Waitress writes these errors as plain text and has no setting for it."""
 
     def to_response(
         self: utilities.Error, ident: str | None = None

@@ -1,1 +1,1 @@
-"""The processes of an installation, and how they find, watch and tell one another."""
+"""The processes of an installation: start, supervision and communication."""

@@ -1,8 +1,7 @@
-"""No orphans: a child of the supervisor ends itself when the supervisor is gone, however that came about.
+"""No orphans: a child of the supervisor exits when the supervisor is gone, for whatever reason.
 
-A supervisor that is killed outright cannot stop its children. They would go on trading unwatched, and hold
-the ports that the next start needs; so each child calls `watch_parent()` first thing in its main function.
-"""
+A killed supervisor cannot stop its children. They would go on trading unwatched and hold the ports that
+the next start needs, so each child calls `watch_parent()` first in its main function."""
 
 from __future__ import annotations
 
@@ -17,8 +16,8 @@ GRACE = 20.0
 
 
 def watch_parent(interval: float = INTERVAL, grace: float = GRACE) -> bool:
-    """Starts the watch; says whether there is a supervisor to watch at all."""
-    # Taken away, so that a process which this one starts does not take the supervisor for its own parent.
+    """Starts the watch. Returns whether there is a supervisor to watch."""
+    # Removed, so that child processes do not take the supervisor for their own parent.
     parent = os.environ.pop(PARENT, "")
     if not parent.isdigit():
         return False
@@ -31,7 +30,7 @@ def watch_parent(interval: float = INTERVAL, grace: float = GRACE) -> bool:
 def _watch(parent: int, interval: float, grace: float) -> None:
     while os.getppid() == parent:
         time.sleep(interval)
-    # The way a stop asked for by a person goes too, so work in hand is finished; but only for so long.
+    # A regular stop, which finishes work in progress; forced after `grace` seconds.
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace)
     os._exit(1)

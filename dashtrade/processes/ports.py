@@ -1,5 +1,5 @@
-"""Is this port free, who holds it, does that process answer: for the supervisor and the doctor. Standard
-library only."""
+"""Ports: whether one is free, which process holds it, and whether it answers. For the supervisor and the
+doctor; standard library only."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class BusyPort(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """The process that listens on a port."""
+    """The process listening on a port."""
 
     pid: int
     command: str
 
 
 def require_free(host: str, port: int, setting: str, patience: float = 0.0) -> None:
-    """Raises BusyPort unless `port` can be listened on; waits up to `patience` seconds for it to come
-    free."""
+    """Raises BusyPort unless `port` can be listened on; waits up to `patience` seconds for the port to
+    become free."""
     deadline = time.monotonic() + patience
     while (error := _try_to_listen(host, port)) is not None:
         if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
@@ -41,7 +41,7 @@ def _try_to_listen(host: str, port: int) -> OSError | None:
     try:
         family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
-            # Without it the last connections of a DashTrade that was just stopped would count as busy.
+            # Otherwise recent connections of a DashTrade that has just stopped would count as busy.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(where)
             listener.listen(1)
@@ -54,7 +54,7 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         by = holder(port)
         if by and any(mark in by.command for mark in OUR_OWN):
-            # To kill that one would be no use: its supervisor starts it again.
+            # Killing this process would not help: its supervisor restarts it.
             return (
                 f"Port {port} is already in use by another DashTrade (process {by.pid}).\n  Use that "
                 f"one, stop it first, or choose other ports: {setting}={port % 65535 + 1}"
@@ -77,7 +77,7 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
 
 
 def holder(port: int) -> Holder | None:
-    """The process that listens on `port`, where /proc tells (Linux, one's own processes unless root)."""
+    """The process listening on `port`, found in /proc (Linux; only the user's own processes unless root)."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
         return None
@@ -89,7 +89,7 @@ def holder(port: int) -> Holder | None:
                 )
                 return Holder(pid=int(process.name), command=command[:120] or "name unknown")
         except OSError:
-            continue  # it ended meanwhile, or belongs to someone else
+            continue  # the process has ended, or belongs to another user
     return None
 
 
@@ -107,7 +107,7 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def answers(host: str, port: int, path: str, timeout: float = 2.0) -> bool:
-    """Whether `GET path` is answered with 200. By hand: an HTTP client would bring TLS and 5 MB into the
+    """Whether `GET path` returns 200. Uses a plain socket: an HTTP client would load TLS and 5 MB into the
     supervisor."""
     host = reachable(host)
     name = f"[{host}]" if ":" in host else host

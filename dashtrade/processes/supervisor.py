@@ -1,7 +1,7 @@
-"""Starts the processes, shows where they are, starts them again when they die, and stops them together.
+"""Starts the processes, prints their addresses, restarts them when they die, and stops them together.
 
-Standard library only, and nothing of the application: this process stands beside the others all day and stays
-small. What children print goes to a log file each; the console says only what a person should know."""
+Standard library only, and nothing of the application: this process runs all day and stays small. Each
+child's output goes to its own log file; the console shows only what a person should know."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BadHome(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A process to keep running, and how to ask whether it is well: at its port, or by a file that it writes
-    once it works."""
+    """A process to keep running, and its health check: a port, or a file that the process writes once
+    ready."""
 
     name: str
     command: tuple[str, ...]
@@ -44,7 +44,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorTimings:
-    """How long things may take, in seconds; tests use shorter ones."""
+    """Durations in seconds; tests use shorter ones."""
 
     first_delay: float = 0.5
     longest_delay: float = 30.0
@@ -57,8 +57,8 @@ class SupervisorTimings:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """The worker, which watches stops and carries signals out; the receiver; the dashboard. Each is kept
-    apart from the others."""
+    """The worker, which watches stops and executes signals; the receiver; the dashboard. They run as
+    separate processes so that one can fail alone."""
     python = sys.executable
     return (
         Service(
@@ -88,14 +88,14 @@ def say(text: str) -> None:
 
 
 class QuietLog(RotatingFileHandler):
-    """On a full disk it falls silent: a traceback for every line would bury the console, and help nobody."""
+    """Silent on a full disk, where a traceback per line would flood the console."""
 
     def handleError(self, record: LogRecord) -> None:
         pass
 
 
 class Child:
-    """One service's process, its log, and the back-off when it keeps dying."""
+    """One service's process, its log, and its restart back-off."""
 
     def __init__(self, service: Service, settings: Settings, pace: SupervisorTimings, wake: threading.Event):
         self.service, self._host, self._pace, self._wake = service, settings.host, pace, wake
@@ -122,8 +122,8 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # A group of its own: Ctrl-C in the terminal then reaches it once, through us, and not as a second
-            # signal.
+            # Its own process group: Ctrl-C in the terminal then reaches the child once, through the
+            # supervisor.
             process_group=0,
         )
         assert process.stdout is not None
@@ -139,7 +139,7 @@ class Child:
         self._wake.set()
 
     def check_health(self) -> bool:
-        """Asks until the first yes of this run; whether it is well is then taken from whether it runs."""
+        """Polls until the first success of this run; afterwards a running process counts as healthy."""
         if self.healthy_at is None and self._is_well():
             self.healthy_at, self._has_worked = time.monotonic(), True
         return self.healthy_at is not None
@@ -150,13 +150,13 @@ class Child:
         return self.service.ready_file.exists()
 
     def after_death(self) -> tuple[int, float]:
-        """Books the end of the process: its exit code, and how long to wait before the next start."""
+        """Records the exit: returns the exit code and the delay before the next start."""
         assert self.process is not None and self._reader is not None, "it was never started"
         code = self.process.wait()
         self._reader.join(timeout=1)
         now = time.monotonic()
         if code == EX_CONFIG and self._has_worked:
-            # the settings were right: what keeps it from starting now, such as a database away, will pass
+            # the settings have worked before, so the cause, such as an unreachable database, is temporary
             code = 1
         if self.healthy_at is not None and now - self.healthy_at >= self._pace.settled:
             self._delay = self._pace.first_delay
@@ -165,7 +165,7 @@ class Child:
         return code, delay
 
     def signal(self, number: int) -> None:
-        """To the process alone when it can still act on it; to its whole group when it is to be gone."""
+        """SIGKILL goes to the whole process group, other signals to the process alone."""
         if self.process is None or not self.running:
             return
         try:
@@ -182,7 +182,7 @@ class Child:
 
 
 class Supervisor:
-    """The loop: wait for news, start what is due, tell what ended, until told to stop."""
+    """The main loop: wait for events, start what is due, report exits, until stopped."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class Supervisor:
         self.stops = 0
 
     def stop(self, number: int = 0, frame: object = None) -> None:
-        """A signal handler; the second call in a row means now."""
+        """A signal handler; a second signal stops immediately."""
         self.stops += 1
         self._wake.set()
 
@@ -278,7 +278,7 @@ def up(
     wanted: tuple[Service, ...] | None = None,
     pace: SupervisorTimings = SupervisorTimings(),
 ) -> int:
-    """Runs DashTrade until it is told to stop, and returns the exit code."""
+    """Runs DashTrade until stopped, and returns the exit code."""
     wanted = wanted or services(settings)
     try:
         make_home(settings)
@@ -293,7 +293,7 @@ def up(
     children = [Child(service, settings, pace, wake) for service in wanted]
     supervisor = Supervisor(children, pace, wake, announce=lambda: announce(settings))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # nohup sets SIGHUP to be ignored, and means it.
+        # nohup ignores SIGHUP on purpose.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, supervisor.stop)
     with held:
@@ -303,7 +303,7 @@ def up(
 
 
 def make_home(settings: Settings) -> None:
-    """Makes the home and its logs folder, for their owner alone, and sees that files can be written there."""
+    """Creates the home and its logs folder, for their owner only, and checks that they are writable."""
     probe = settings.home / f".writable-{os.getpid()}"
     try:
         for folder in (settings.home, settings.logs):
@@ -318,7 +318,7 @@ def make_home(settings: Settings) -> None:
 
 
 def hold_home(settings: Settings) -> IO[str]:
-    """One DashTrade per home. The lock goes with this process, however it ends; its children do not inherit
+    """One DashTrade per home. The lock ends with this process, however it exits; children do not inherit
     it."""
     file = open(settings.home / "running.lock", "w")  # noqa: SIM115  it is held as long as this process lives
     try:
@@ -346,7 +346,7 @@ def announce(settings: Settings) -> None:
 
 
 def setup_link(root: Path) -> str:
-    """Asked of a short-lived process, so that the database's libraries never enter this one."""
+    """Runs in a short-lived process, so that the supervisor never loads the database libraries."""
     command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
     try:
         done = subprocess.run(

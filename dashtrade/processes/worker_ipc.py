@@ -1,13 +1,14 @@
-"""The worker's socket for the other processes of its machine: they pass it alerts, notify it of work, and are
-notified of outcomes.
+"""The worker's socket for the other processes on this machine: they pass alerts to the worker, notify it of
+work, and are notified of outcomes.
 
-On SQLite there is one writer at a time, mostly the worker: an alert passed to it becomes durable in the same
-commit as others, and is answered in a fraction of the time that two processes need to hand the database lock
-to and fro. Nothing depends on it. A process that gets no reply in time stores the alert itself, under the
-same id, and one that misses a notification finds the outcome in the database.
+SQLite has one writer at a time, mostly the worker. An alert passed to the worker is committed together with
+others, and is answered in a fraction of the time that two processes need to alternate on the database lock.
+Nothing depends on the socket: a process without a timely reply stores the alert itself under the same id,
+and a process that misses a notification finds the outcome in the database.
 
 The Unix socket is in the home folder, which only DashTrade's own user can open: no one else can reach the
-worker through it, or pose as the worker. Messages are JSON and are read into the expected records only."""
+worker through the socket, or pose as the worker. Messages are JSON, and only the expected records are read
+from them."""
 
 from __future__ import annotations
 
@@ -27,11 +28,11 @@ from typing import Any
 
 log = logging.getLogger("dashtrade.processes.worker_ipc")
 MAX_REMEMBERED = 5000
-ANSWER_SECONDS = 1.0  # for an alert that was handed over; then it is written down by its receiver
-RECONNECT_SECONDS = 0.5  # seconds between two tries to reach a worker
-UNRESPONSIVE_SECONDS = 5.0  # that a worker which did not answer is left alone
+ANSWER_SECONDS = 1.0  # for a reply to an alert; afterwards the receiver stores the alert itself
+RECONNECT_SECONDS = 0.5  # between two attempts to connect
+UNRESPONSIVE_SECONDS = 5.0  # pause after a missing reply
 MAX_FRAME_BYTES = 1024 * 1024
-MAX_ADDRESS_BYTES = 100  # characters that a Unix socket's address may have, less a few
+MAX_ADDRESS_BYTES = 100  # limit for a Unix socket's path, with a reserve
 _SIZE = struct.Struct("!I")
 
 
@@ -41,7 +42,7 @@ def _frame(message: Any) -> bytes:
 
 
 def _frames(sock: socket.socket) -> Iterator[bytes]:
-    """Until the other side is gone."""
+    """Yields messages until the connection ends."""
     with contextlib.suppress(OSError), sock.makefile("rb", 65536) as file:
         while len(head := file.read(_SIZE.size)) == _SIZE.size:
             size = _SIZE.unpack(head)[0]
@@ -55,8 +56,8 @@ def socket_file(home: Path) -> Path:
 
 
 def _listen_at(file: Path) -> socket.socket:
-    """Where the home's name is too long for a socket's, or its file system has none, it lies in a folder of
-    its own (0700), and the home holds a link to it."""
+    """Listen at `file`. If the path is too long for a socket, or the file system has none, the socket is
+    in a private folder (0700) and the home contains a link."""
     _remove(file)
     listening = socket.socket(socket.AF_UNIX)
     try:
@@ -99,9 +100,9 @@ class ClientConnection:
 
 
 class WorkerServer:
-    """The worker's end. `accept(connection, request_id, alert)` and `wake(lane)` are called from the server's
-    own threads; `outcome(owner, signal_id)` is the outcome of a signal whose sender waits, None while it is
-    being carried out."""
+    """The worker's end. The server's threads call `accept(connection, request_id, alert)` and
+    `wake(lane)`; `outcome(owner, signal_id)` returns the outcome of a signal whose sender waits, None
+    while in progress."""
 
     def __init__(
         self,
@@ -121,7 +122,7 @@ class WorkerServer:
         while True:
             try:
                 sock, _ = self._listening.accept()
-            except OSError:  # closed: the worker is ending
+            except OSError:  # closed: the worker is exiting
                 return
             threading.Thread(target=self._serve, args=(sock,), name="worker-client", daemon=True).start()
 
@@ -182,7 +183,7 @@ class _PendingReply:
 
 
 class WorkerClient:
-    """The receiver's and the dashboard's end: passes alerts, notifies of work, waits for outcomes."""
+    """The end of the receiver and the dashboard: passes alerts, notifies of work, waits for outcomes."""
 
     def __init__(self, home: Path) -> None:
         self._file = socket_file(home)
@@ -197,8 +198,8 @@ class WorkerClient:
     # --- calling --------------------------------------------------------------------------------------------
 
     def hand_over(self, alert: Any) -> Any | None:
-        """The worker's reply once the alert is durable; None without a reply: it may have been stored or
-        not."""
+        """The worker's reply once the alert is durable; None without a reply, when the alert may or may
+        not be stored."""
         answer = _PendingReply()
         with self._lock:
             self._last_request_id += 1
@@ -222,7 +223,7 @@ class WorkerClient:
             if sock is None:
                 return False
             sock.sendall(_frame(message))
-        except (OSError, ValueError):  # no worker, or one that is going
+        except (OSError, ValueError):  # no worker, or one that is exiting
             self._disconnect()
             return False
         return True
@@ -233,7 +234,7 @@ class WorkerClient:
             return None
         self._last_attempt = time.monotonic()
         sock = socket.socket(socket.AF_UNIX)
-        # For connecting and sending; reading blocks without a limit.
+        # For connecting and sending; reading blocks without a timeout.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 1, 0))
         try:
             sock.connect(os.path.realpath(self._file))
@@ -253,7 +254,7 @@ class WorkerClient:
             with contextlib.suppress(RuntimeError):
                 answer.done.release()
 
-    # --- hearing --------------------------------------------------------------------------------------------
+    # --- receiving ------------------------------------------------------------------------------------------
 
     def _listen(self, sock: socket.socket) -> None:
         for body in _frames(sock):
@@ -262,7 +263,7 @@ class WorkerClient:
                     answer = self._pending.get(request_id)
                     if answer is not None:
                         answer.value = value
-                        with contextlib.suppress(RuntimeError):  # given up at this moment: released already
+                        with contextlib.suppress(RuntimeError):  # the waiter has just given up
                             answer.done.release()
                 case ["change", signal_id, outcome]:
                     self.on_change(signal_id, outcome)
@@ -272,7 +273,7 @@ class WorkerClient:
         sock.close()
 
     def on_change(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
-        self._outcomes[signal_id] = outcome  # a waiter may come later
+        self._outcomes[signal_id] = outcome  # for a waiter that comes later
         while len(self._outcomes) > MAX_REMEMBERED:
             self._outcomes.popitem(last=False)
         event = self._waiters.get(signal_id)

@@ -1,1 +1,1 @@
-"""The process that carries signals on: `python -m dashtrade.worker`."""
+"""The process that executes signals: `python -m dashtrade.worker`."""

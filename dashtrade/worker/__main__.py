@@ -1,4 +1,4 @@
-"""`python -m dashtrade.worker`: the process, its signals and its end."""
+"""`python -m dashtrade.worker`: start, signal handlers and shutdown."""
 
 from __future__ import annotations
 

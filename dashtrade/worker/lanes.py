@@ -1,9 +1,8 @@
-"""Drives the lanes that have something to do.
+"""Drives the lanes that have work.
 
-One thread drives all lanes, step by step: the writes they come to at the same time go into one commit, and
-what may wait for a network waits in a pool of threads. (Threads that each run a lane were measured first:
-SQLite's driver lets go of Python's lock at every statement, and sixteen threads passing it around took three
-times as long as one.)"""
+One thread drives all lanes step by step: writes that are ready together go into one commit, and network
+calls wait in a pool of threads. (A thread per lane was measured first: SQLite's driver releases the GIL at
+every statement, and sixteen threads passing it around took three times as long as one.)"""
 
 from __future__ import annotations
 
@@ -29,9 +28,9 @@ log = logging.getLogger("dashtrade.worker")
 
 WRITES_PER_COMMIT = 4  # lanes' writes in one commit
 
-# network calls under way at once; of one account, so that a broker that hangs takes no more of them
+# concurrent network calls, in total and per account, so that a hanging broker blocks no other account
 CALLS, CALLS_PER_ACCOUNT = 64, 4
-STOP_SECONDS = 15.0  # seconds for what is under way, when told to end
+STOP_SECONDS = 15.0  # for steps in progress at shutdown
 
 
 class Lanes:
@@ -63,7 +62,7 @@ class Lanes:
         self._inbox.put(lambda: self._wake(lane))
 
     def accept(self, connection: ClientConnection, number: int, alert: Alert) -> None:
-        """Store an alert that another process passes on; the reply is sent once the alert is durable."""
+        """Store an alert from another process; the reply is sent once the alert is durable."""
         self._inbox.put(lambda: self._alerts.append((connection, number, alert)))
 
     def run_beside(self, steps: Workflow[None]) -> None:
@@ -72,7 +71,7 @@ class Lanes:
         self._inbox.put(lambda: None if self._stopping else self._begin(object(), steps))
 
     def stop(self) -> None:
-        """Finish the steps under way; what has not begun stays in the database."""
+        """Finish the steps in progress; work that has not begun stays in the database."""
         self._stopping = True
         self._inbox.put(lambda: None)
         self._thread.join(STOP_SECONDS)
@@ -93,7 +92,7 @@ class Lanes:
                 block = False
 
     def _accept(self) -> None:
-        """Store the alerts that were passed on, in one commit and first of all, as their senders wait."""
+        """Store the received alerts in one commit, before other writes, as their senders wait."""
         if not self._alerts:
             return
         alerts, self._alerts = self._alerts, []
@@ -176,7 +175,7 @@ class Lanes:
         self._inbox.put(deliver_result)
 
     def _commit(self) -> None:
-        """Commit pending writes of several lanes together; only a few at a time, as alerts wait meanwhile."""
+        """Commit pending writes of several lanes together; few at a time, as alerts wait meanwhile."""
         if not self._writes:
             return
         wanted, self._writes = self._writes[:WRITES_PER_COMMIT], self._writes[WRITES_PER_COMMIT:]

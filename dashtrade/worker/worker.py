@@ -51,26 +51,26 @@ from dashtrade.worker.lanes import Lanes
 
 log = logging.getLogger("dashtrade.worker")
 
-SCAN_EVERY_SECONDS, COLLECT_EVERY_SECONDS, WATCH_EVERY_SECONDS = 0.5, 0.25, 2.0  # seconds between two looks
+SCAN_EVERY_SECONDS, COLLECT_EVERY_SECONDS, WATCH_EVERY_SECONDS = 0.5, 0.25, 2.0
 
-COLLECT_ENDED_EVERY = 20  # at every twentieth look, orders that ended a moment ago: a fill may come late
+COLLECT_ENDED_EVERY = 20  # every 20th cycle polls orders that have just ended: a fill may come late
 
-# older orders are asked after at every sixth look, those we are told of at every twelfth
+# older orders are polled every 6th cycle, those of accounts with a stream every 12th
 YOUNG_ORDER, COLLECT_OLD_EVERY, COLLECT_STREAMED_EVERY = timedelta(seconds=3), 6, 12
 
-RECONCILE_EVERY_SECONDS = 1.0  # between two looks for accounts to compare with their venues
+RECONCILE_EVERY_SECONDS = 1.0  # checks for accounts due for reconciliation
 
-READINGS_EVERY_SECONDS = 1.0  # between two looks for accounts to read
+READINGS_EVERY_SECONDS = 1.0  # checks for accounts due for a reading
 
-DELIVER_EVERY_SECONDS = 5.0  # between two looks at what is to be delivered
-DISK_EVERY_SECONDS = 1.0  # between two looks at how much of it is free
+DELIVER_EVERY_SECONDS = 5.0
+DISK_EVERY_SECONDS = 1.0
 
-# between two tries to ask a broker that is away after its orders
+# back-off of polling orders at an unreachable broker
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=1), timedelta(seconds=15)
 
 
 class WorkerHost(Host):
-    """The process that carries signals out, and tells the others what came of them."""
+    """The process that executes signals and notifies the other processes of the outcomes."""
 
     def __init__(self, lanes: Lanes, server: WorkerServer, reconciler: Reconciler) -> None:
         self._lanes, self._server, self._reconciler = lanes, server, reconciler
@@ -94,7 +94,7 @@ class Worker:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self._worker_lock = contextlib.ExitStack()
         self._collect_count = 0
-        # accounts whose broker is away: until when it is not asked after orders
+        # accounts with an unreachable broker: when to poll their orders next
         self._retry_at: dict[int, datetime] = {}
         self._collectors, self._reconcilers, self._watchers = (
             AccountJobs("collect"),
@@ -111,7 +111,7 @@ class Worker:
         )
         self.streams = Streams(app.db, app.brokers.streaming, app.brokers.of, self._on_stream_report)
 
-    # --- life -----------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Resume unfinished work, then run. On SQLite there is one worker, so it frees all leases first."""
@@ -168,7 +168,7 @@ class Worker:
             self.engine.leases.release()
         self._worker_lock.close()
 
-    # --- the loops ------------------------------------------------------------------------------------------
+    # --- periodic jobs --------------------------------------------------------------------------------------
 
     def scan(self) -> None:
         """Wakes lanes with work: after a start, after writes of other processes, and when work is due."""
@@ -176,7 +176,7 @@ class Worker:
             self.lanes.wake(lane)
 
     def collect(self) -> None:
-        """Polls young orders often, as they are about to fill, and resting orders now and then."""
+        """Polls young orders often, as they are about to fill, and resting orders less often."""
         self._collect_count += 1
         with self.app.db.read() as conn:
             accounts = order_table.working_accounts(conn)
@@ -205,14 +205,14 @@ class Worker:
             self._retry_at[account_id] = self.app.clock.now() + backed_off(tries, FIRST_RETRY, LONGEST_RETRY)
         except DatabaseUnavailable as away:
             log.warning("account %s: its orders are asked after later: %s", account_id, away)
-        except Exception:  # one adapter's fault must not keep the other accounts from their fills
+        except Exception:  # one adapter's bug must not delay the fills of other accounts
             log.exception("account %s: its orders could not be asked after", account_id)
         else:
             self._retry_at.pop(account_id, None)
             self.engine.outages.recovered(account_id, "news of its orders")
 
     def _on_broker_recovered(self, account_id: int) -> None:
-        """The broker answers again: retry at once whatever was waiting for it."""
+        """The broker is reachable again: retry what was waiting for it at once."""
         self._retry_at.pop(account_id, None)
         self.engine.reconciler.recheck_soon(account_id)
 
@@ -220,7 +220,7 @@ class Worker:
         self.streams.refresh()
 
     def _on_stream_report(self, account_id: int, report: OrderReport) -> None:
-        """Hands the report to the lanes' thread: booking it on the stream's own thread would contend for the
+        """Passes the report to the lanes' thread: booking on the stream's own thread would contend for the
         GIL at every statement."""
         self.lanes.run_beside(self._book_stream_report(account_id, report))
 
@@ -238,8 +238,8 @@ class Worker:
                 self.lanes.wake(lane)
 
     def look(self) -> None:
-        """Accounts with local prices are checked on this thread; each other account by a job of its own, and
-        never by two at once."""
+        """Accounts with local prices are checked on this thread; each other account in its own job, never
+        twice at once."""
         for account, bots in self.watch.holders():
             if self.app.brokers.of(account).offers.local:
                 self._wake(self.watch.look_at(account, bots))
@@ -265,7 +265,7 @@ class Worker:
             self.engine.reconciler.reconcile(account_id)
         except DatabaseUnavailable as away:
             log.warning("account %s: it is compared later: %s", account_id, away)
-        # one account that cannot be compared must not keep the others from it; its gate stays closed
+        # one failing account must not block the others; its own gate stays closed
         except Exception:
             log.exception("account %s could not be compared with its broker", account_id)
 
@@ -303,7 +303,7 @@ class Worker:
 
 
 def _safely(job: Callable[[], None]) -> Callable[[], None]:
-    """Logs a failure of the job, so that the scheduler runs it again."""
+    """Logs a failure of the job, so that the scheduler keeps running it."""
 
     def run() -> None:
         try:
@@ -319,10 +319,10 @@ def _safely(job: Callable[[], None]) -> Callable[[], None]:
 
 @contextlib.contextmanager
 def _only_worker(home: Path) -> Iterator[None]:
-    """One worker per SQLite database. The operating system releases the lock however the process ends."""
+    """One worker per SQLite database. The operating system releases the lock when the process ends."""
     stop = threading.Event()
     with open(home / "worker.lock", "w") as file:
-        for _ in range(50):  # the one before may still be ending
+        for _ in range(50):  # the previous worker may still be exiting
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
