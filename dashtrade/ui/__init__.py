@@ -1,8 +1,8 @@
-"""The dashboard: `serve` is its process, `middleware` and `auth_routes` its sign-in, and this is what a page
-needs.
+"""The dashboard: `serve` is its process, `middleware` and `auth_routes` handle sign-in, and this module
+exports what pages need.
 
-A page opens with `user = ui.page("Bots", needs=Permission.TRADE)`, reads from the services, shows with the
-parts below, and acts by one call into the services, inside `with ui.trying()`."""
+A page opens with `user = ui.page("Bots", needs=Permission.TRADE)`, reads from the services, renders with
+the components below, and acts by one service call inside `with ui.trying()`."""
 
 from dashtrade.ui.kit import format
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, profit_curve, table

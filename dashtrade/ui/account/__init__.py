@@ -1,1 +1,1 @@
-"""One's own account: name, password, sessions, second factor, messages."""
+"""The user's account: name, password, sessions, second factor, messages."""

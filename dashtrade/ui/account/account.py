@@ -1,4 +1,4 @@
-"""The parts of the account page."""
+"""The sections of the account page."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dashtrade.ui.shell.downloads import MY_DATA
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, panel, the_app
 
-BROWSER = "UTC"  # what is stored for: read times by the browser's clock
+BROWSER = "UTC"  # stored value for: times in the browser's time zone
 
 
 def keep_demo(app: App, user: User) -> None:
-    """A demo's way to a real account: everything in it stays."""
+    """Turn the demo into a real account; everything in it stays."""
     with panel("Keep this as your account", key="keep_demo"), st.form("keep_form", border=False):
         st.caption(
             "Your bots, their history and your settings stay. Afterwards you sign in with this email and "
@@ -245,7 +245,7 @@ SCOPES = {
 
 
 def _scopes(scopes: Sequence[str]) -> str:
-    """As the list of tokens shows them."""
+    """For the list of tokens."""
     return "all scopes" if len(scopes) == len(TokenScope) else ", ".join(scopes)
 
 
@@ -281,7 +281,7 @@ def _new_token() -> None:
             st.code(token, language=None, wrap_lines=True)
 
 
-# --- data, the end ------------------------------------------------------------------------------------------
+# --- data export and deletion -------------------------------------------------------------------------------
 
 
 def data(user: User) -> None:

@@ -1,4 +1,4 @@
-"""What DashTrade told its user, page by page."""
+"""The user's messages, by page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MESSAGES = 8
 
 MARKS = {Level.ERROR: "dt-down", Level.WARNING: "dt-warn", Level.INFO: "dt-info"}
 
-PATHS = {Page.SETUP: "/connect"}  # of the others: their names
+PATHS = {Page.SETUP: "/connect"}  # other pages: their names
 
 
 def messages(app: App, user: User) -> None:
-    """What DashTrade told its user, here in the application."""
+    """The user's messages in the dashboard."""
     with panel("Messages", key="messages"):
         only = st.segmented_control(
             "Show",
@@ -79,7 +79,7 @@ def _line(user: User, message: Message) -> str:
 
 
 def _path(message: Message) -> str | None:
-    """Where the message leads: to its alert, else to the page on which something can be done."""
+    """Where the message links to: its alert, else the page to act on."""
     if message.signal_id is not None:
         return f"/signals?signal={message.signal_id}"
     return PATHS.get(message.page, f"/{message.page}") if message.page is not None else None

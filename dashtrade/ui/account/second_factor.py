@@ -1,4 +1,4 @@
-"""The second factor on the account page: scan, type a code, keep the recovery codes."""
+"""The second factor on the account page: scan, enter a code, save the recovery codes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _enable() -> None:
 
 
 def _kept(codes: list[str]) -> None:
-    """Shown once: what is stored is their hashes."""
+    """Shown once, as only their hashes are stored."""
     st.success(
         ("Two-factor sign-in is on. Other devices, and programs that had signed in, were signed out."),
         icon=":material/check:",
@@ -143,7 +143,8 @@ def _disable() -> None:
 
 
 def off_form(opened: str) -> None:
-    """`opened` names this asking: a tick that was set in one that was dismissed is not met again."""
+    """`opened` identifies this opening of the dialog, so that a tick from a dismissed one does not
+    reappear."""
     user, app = guard(), the_app()
     st.markdown("Afterwards your password alone signs you in, and the recovery codes no longer work.")
     live, fields = policy.live(app, user), Form(f"factor_off_{opened}")
@@ -167,7 +168,7 @@ def off_form(opened: str) -> None:
 
 
 def decline_tick(fields: Form, about: str) -> bool:
-    """Whoever trades real money without a second factor says so. `about`: what it is about, as a sentence."""
+    """The confirmation to trade live without a second factor. `about` is the subject, as a sentence."""
     st.warning(f"**{text(about)}** {WHY}", icon=":material/phonelink_lock:")
     slot = fields.at(
         "decline_second_factor",

@@ -1,1 +1,1 @@
-"""What admins see and do: the installation, its people, everybody's trades."""
+"""The admin page: the installation, its users, all trades."""

@@ -1,4 +1,4 @@
-"""The admin page's first part, how the installation does, and its last, what was done."""
+"""The admin page's first tab, the overview, and its last, the audit log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashtrade.ui.kit.format import count, moment
 from dashtrade.ui.shell.page import live, panel, the_app
 
 PAGE = 50
-# have numbers of their own, beside those of people
+# their ids are not user ids
 THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
 
 
@@ -110,7 +110,7 @@ def _figures(user: User) -> None:
     )
 
 
-# --- what was done ------------------------------------------------------------------------------------------
+# --- audit log ----------------------------------------------------------------------------------------------
 
 
 def deeds(app: App, user: User) -> None:
@@ -153,7 +153,7 @@ def _detail(row: AuditEntry) -> str:
 
 
 def _said(value: Any) -> str:
-    """A change is kept as [before, after]."""
+    """A change is stored as [before, after]."""
     match value:
         case [before, after]:
             return f"{before} → {after}"
@@ -171,7 +171,7 @@ def _name(number: int | None, who: dict[int, User]) -> str:
     return found.email if found else f"#{number}, deleted"
 
 
-# --- turning pages ------------------------------------------------------------------------------------------
+# --- paging -------------------------------------------------------------------------------------------------
 
 
 def cursor(name: str) -> int:
@@ -181,7 +181,7 @@ def cursor(name: str) -> int:
 
 
 def turn(found: list[Any], here: int, name: str, of: Any) -> None:
-    """One more than a page was asked for: that tells whether there is a next one."""
+    """`found` has one more than a page if there is a next page."""
     with st.container(horizontal=True, horizontal_alignment="right"):
         if here and st.button("First page", icon=":material/first_page:", key="first_page"):
             st.query_params.pop(name)

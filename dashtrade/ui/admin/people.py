@@ -1,5 +1,4 @@
-"""The people of an installation: invited, given roles, shut out, helped when they cannot get in, looked over
-the shoulder."""
+"""Users: invite, set roles, deactivate, help with sign-in, view their pages."""
 
 from __future__ import annotations
 
@@ -68,7 +67,7 @@ def show(app: App, user: User) -> None:
 
 
 def _handed_out(app: App, user: User) -> None:
-    """Invitations and password links that still work, to be revoked."""
+    """Valid invitations and password links, to be revoked."""
     rows = [
         Row(
             id=f"invitation-{i.id}",
@@ -141,7 +140,7 @@ def _row(app: App, user: User, who: User, password_only: Any) -> Row:
 
 
 def _factor(user: User, who: User, password_only: Any) -> Cell:
-    """`alone`: what tells that they trade real money behind a password alone."""
+    """`password_only`: how many accounts trade live with a password alone."""
     if password_only is None:
         return Cell(text="On" if who.second_factor else "–")
     said = f"{count(password_only.accounts, 'live account')} without"
@@ -156,7 +155,7 @@ def _factor(user: User, who: User, password_only: Any) -> Cell:
     )
 
 
-# --- one of them --------------------------------------------------------------------------------------------
+# --- one user -----------------------------------------------------------------------------------------------
 
 
 @st.dialog("Account", on_dismiss="rerun")

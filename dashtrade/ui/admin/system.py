@@ -1,5 +1,4 @@
-"""The machine: its health and pace, the switches of a superadmin, backups, versions, and the log as it is
-written."""
+"""The system: health and latency, settings of the installation, backups, versions, and the live log."""
 
 from __future__ import annotations
 
@@ -136,7 +135,7 @@ def _pace(app: App) -> None:
         table("pace_table", "Time from alert to fill", columns, rows)
 
 
-# --- switches -----------------------------------------------------------------------------------------------
+# --- settings -----------------------------------------------------------------------------------------------
 
 
 def _switch(app: App, user: User) -> None:

@@ -1,4 +1,4 @@
-"""Everybody's trades, for admins. It never counts rows, as the history of one user does not."""
+"""All users' trades, for admins. Never counts rows, like the history of one user."""
 
 from __future__ import annotations
 

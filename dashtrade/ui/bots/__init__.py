@@ -1,1 +1,1 @@
-"""Bots: the list, one bot's page, and the form that makes and changes one."""
+"""Bots: the list, one bot's page, and the form that creates and changes one."""

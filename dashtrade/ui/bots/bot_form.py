@@ -1,5 +1,5 @@
-"""Creating and changing a bot. The form reads what people write; what is allowed, the service says, which
-knows the broker as well."""
+"""Creating and changing a bot. The form parses input; the service, which also knows the broker, decides
+what is allowed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TIMEFRAMES = ["1 Min", "5 Min", "15 Min", "30 Min", "1 Hour", "4 Hour", "1 Day",
 
 
 def ask_new(like: Bot | None = None) -> None:
-    """`like`: a bot to begin from."""
+    """`like`: a bot to copy."""
     st.dialog("New bot", width="medium")(new_form)(like, secrets.token_hex(3))
 
 
@@ -45,7 +45,8 @@ def ask_change(bot: Bot) -> None:
 
 
 def new_form(like: Bot | None, opened: str) -> None:
-    """`opened` names this asking: what was typed into one that was dismissed is not met again."""
+    """`opened` identifies this opening of the dialog, so that input from a dismissed one does not
+    reappear."""
     accounts = {account.id: account for account in accounts_of(the_app(), guard()) if account.is_active}
     if not accounts:
         st.markdown("A bot needs a broker account, and you have none yet.")
@@ -76,7 +77,7 @@ def new_form(like: Bot | None, opened: str) -> None:
             if not scope.current(the_app(), guard()).covers(
                 made.account_id, money_of(accounts[made.account_id])
             ):
-                # else the new bot would not be seen
+                # otherwise the new bot would be hidden
                 scope.show(MoneyScope(money=money_of(accounts[made.account_id])))
             ready = f"{text(made.name)} is ready for its first alert."
             st.session_state["said"] = " ".join([ready, *map(text, unproven)])
@@ -137,7 +138,7 @@ def change_form(bot: Bot, opened: str) -> None:
 
 
 def _fields(form: Form, bot: Bot | None, account: Account | None, symbol: str) -> Read:
-    """The fields that can be changed later; returns what reads them."""
+    """The fields that can be changed later; returns a function that reads them."""
     size, kind = _size(form, bot)
     trade = section(
         form, [setting for setting in spec.of_group(Group.TRADE) if setting.name not in SIZE], bot
@@ -170,7 +171,7 @@ def _fields(form: Form, bot: Bot | None, account: Account | None, symbol: str) -
 
 
 def _size(form: Form, bot: Bot | None) -> tuple[str, str]:
-    """As it stands in the form; what is said of stop and target goes by it while it is typed."""
+    """The size as entered; the hints at stop and target follow it while typing."""
     left, right = st.columns(2)
     size = form.text(
         "position_size",
@@ -185,7 +186,7 @@ def _size(form: Form, bot: Bot | None) -> tuple[str, str]:
 
 
 def _stake(account: Account | None, symbol: str, kind: str, size: str) -> Stake:
-    """Prices and equity are those of our own paper market: a venue is not waited for while somebody types."""
+    """Prices and equity of the built-in paper market only: typing must not wait for a venue."""
     price = equity = None
     if account is not None and account.built_in:
         try:
@@ -193,14 +194,14 @@ def _stake(account: Account | None, symbol: str, kind: str, size: str) -> Stake:
             state = prices.state_of(the_app(), account) if "percent" in kind else None
             equity = None if state is None or isinstance(state, BrokerError) else state.equity
         except Malformed:
-            pass  # of the symbol, which is not typed to its end yet
+            pass  # the symbol is still being typed
     return Stake(
         kind=kind, size=exit_fields.readable(size, percent="percent" in kind), price=price, equity=equity
     )
 
 
 def _hours(form: Form, bot: Bot | None) -> Read:
-    """One window is what most have; more of them can be set by the API, and are left alone here."""
+    """Most bots have one window; more can be set by the API and are left unchanged here."""
     setting, windows = SPEC["windows"], bot.windows if bot else ()
     with st.expander(Group.HOURS, expanded=bool(windows)):
         zone = field(form, SPEC["time_zone"], bot, now=bot.time_zone if bot else "America/New_York")

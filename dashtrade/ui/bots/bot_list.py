@@ -1,4 +1,4 @@
-"""All of one's bots, live."""
+"""The user's bots, live."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _row(app: App, held: prices.BotHolding, last: tuple[str, str] | None, days: 
 
 
 def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[str, str]]:
-    """What became of the newest signal of each bot."""
+    """The status of the newest signal of each bot."""
     return {bot_id: status(outcome) for bot_id, outcome in last_outcomes(app, user, bot_ids).items()}
 
 

@@ -1,4 +1,4 @@
-"""One bot: its position and candles, what its signals came to, and what can be done with it."""
+"""One bot: its position and candles, the results of its signals, and its actions."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _held_at(bot: Bot) -> str:
 
 
 def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDay]:
-    """Of the money it trades with now."""
+    """The days of the kind of money that the bot trades now."""
     return portfolio_summary.bot_days(app, user, of_account(account) if account else None, bot_id=bot.id)
 
 
@@ -233,7 +233,7 @@ def _chart(user: User, bot_id: int) -> None:
 
 
 def _settings(app: App, user: User, bot: Bot) -> None:
-    """As they are, and every change since it was made."""
+    """The current settings, and every change since the bot was created."""
     with panel("Settings", key="bot_settings"):
         fact_list(_facts(app, user, bot))
         with st.expander("Change history"):
@@ -246,7 +246,7 @@ def _settings(app: App, user: User, bot: Bot) -> None:
 
 
 def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
-    """Every setting that is a bot's to have, and the others where they are set."""
+    """The settings always shown, and the others where set."""
     place = scope.whose(find_account(app, user, bot.account_id)) or "–"
     effects = {"daily_loss_limit": f" per {day_turn(user, app.clock.now())}"}
     settings = [

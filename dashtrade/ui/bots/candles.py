@@ -1,4 +1,4 @@
-"""A bot's chart: candles of its symbol, its fills, and the prices that matter to its position."""
+"""A bot's chart: candles of its symbol, its fills, and the price levels of its position."""
 
 from __future__ import annotations
 

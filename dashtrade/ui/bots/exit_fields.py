@@ -1,5 +1,4 @@
-"""The part of a bot's form that says how its positions are left: stop, target, break-even, at the end of the
-day."""
+"""The exits in a bot's form: stop, target, break-even, end of the day."""
 
 from __future__ import annotations
 
@@ -26,12 +25,12 @@ STOPS = {
 }
 LEVELS = ("stop_loss", "take_profit")
 AWAY = {"percent": "Stop, % from the entry", "trail_percent": "Trailing distance, %"}
-USUAL = "2"  # percent, once a stop is chosen
+USUAL = "2"  # percent; the default once a stop is chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stake:
-    """What one trade is about, as far as it is known while the form is filled in."""
+    """The size of one trade, as far as known while the form is filled in."""
 
     kind: str  # as in position_size_type
     size: Decimal | None
@@ -39,7 +38,7 @@ class Stake:
     equity: Decimal | None = None
 
     def share(self, away: Decimal, sign: int) -> str:
-        """`away` percent of one trade, in money; in words where the money is not known."""
+        """`away` percent of one trade, in money where known, else in words."""
         part = away / 100
         match self.kind, self.size:
             case _, None:
@@ -57,7 +56,7 @@ class Stake:
         return self._by_risk(sign)
 
     def _by_risk(self, sign: int) -> str:
-        """The size is what the stop loses, however far away it stands."""
+        """The size is the loss at the stop, at any distance."""
         if sign > 0 or self.size is None:
             return ""
         if self.kind == "risk_dollars":
@@ -98,7 +97,7 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
         "Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind")
     )
     away = ""
-    if kind:  # a number without a kind cannot be typed at all
+    if kind:  # without a kind there is no distance field
         begin = stop["percent"] if stop else USUAL
         away = form.text("stop_loss", AWAY[kind], right, value=begin, max_chars=20, live=True)
     target = form.text(
@@ -113,7 +112,7 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
     st.caption(_in_money(kind, away, target, stake))
 
     def read() -> dict[str, Any]:
-        """A stop that was chosen is kept or complained about, never left out."""
+        """A chosen stop is saved or refused, never dropped."""
         missing = "Enter a distance, or choose No stop."
         distance = form.number("stop_loss", away, percent=True, most=100, missing=missing) if kind else None
         profit = form.number("take_profit", target, percent=True)
@@ -127,7 +126,7 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
 
 
 def _in_money(kind: str, away: str, target: str, stake: Stake) -> str:
-    """What the fields mean, before anything is saved."""
+    """What the entered values mean, before anything is saved."""
     stop, profit = readable(away, percent=True), readable(target, percent=True)
     lines = []
     if not kind:
@@ -141,7 +140,7 @@ def _in_money(kind: str, away: str, target: str, stake: Stake) -> str:
 
 
 def readable(said: str, **more: Any) -> Decimal | None:
-    """What is being typed, if it is a number already."""
+    """The number being typed; None if incomplete."""
     try:
         found = read_input.number(said, "", "", **more)
     except Malformed:

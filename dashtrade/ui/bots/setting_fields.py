@@ -1,4 +1,4 @@
-"""The fields of a bot's form, drawn from what is declared of each setting."""
+"""The fields of a bot's form, generated from the declaration of each setting."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.time_zones import with_own, zone_label
 
-# taken along by the next button: only what a line below speaks of is read while it is typed
+# sent with the next button press: only fields with a live hint are read while typing
 STAGED: Any = "ignore"
 
-Read = Callable[[], dict[str, Any]]  # what is in the fields, as REST takes it
+Read = Callable[[], dict[str, Any]]  # reads the fields, in the form REST accepts
 
 
 def section(
     form: Form, settings: Iterable[SettingSpec], bot: Bot | None, *, help: dict[str, str] | None = None
 ) -> Read:
-    """Side by side in two columns, boxes to tick below them. `help`: what is to be said of one in the place
-    of the usual."""
+    """Two columns of fields, with checkboxes below. `help` replaces a setting's usual help text."""
     said, wanted = help or {}, list(settings)
     reads = {}
     boxes = [setting for setting in wanted if isinstance(setting.kind, Flag)]
@@ -49,7 +48,8 @@ def field(
     on_change: Any = STAGED,
     now: Any = None,
 ) -> Callable[[], Any]:
-    """Draws it and returns what reads it. `now`: what it begins with, in the place of the bot's own."""
+    """Draws the field and returns a function that reads it. `now`: the initial value instead of the bot's
+    own."""
     begin = now if now is not None else setting.shown(bot) if bot else setting.default
     about: dict[str, Any] = {"help": help or setting.help, "on_change": on_change}
     match setting.kind:
@@ -111,7 +111,7 @@ def _label(setting: SettingSpec, word: str) -> str:
 
 
 def number(form: Form, setting: SettingSpec, said: str, **more: Any) -> str | int | None:
-    """What was written, within the limits of the setting."""
+    """The entered number, within the limits of the setting."""
     kind = setting.kind
     assert isinstance(kind, Number | Span)
     limits: dict[str, Any] = {

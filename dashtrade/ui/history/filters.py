@@ -1,5 +1,5 @@
-"""The filters of the trade history, and where in the list one is. All of it stands in the address, so that a
-view can be kept."""
+"""The filters of the trade history and the position in the list. All of it is in the address, so that a
+view can be bookmarked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dashtrade.ui.kit.components import to_top
 from dashtrade.ui.kit.format import exit_said, zone
 
 PAGE = 50
-# as the address names them: what they are
+# title: name in the address
 VIEWS = {"Round trips": "trips", "Open": "open", "Fills": "fills"}
 _PLACE = ("before", "from_row")
 
@@ -30,13 +30,13 @@ class Filters:
     scope: MoneyScope
     symbols: tuple[Symbol, ...]
     bot_id: int | None
-    side: str | None  # long or short of a round trip, buy or sell of a fill
+    side: str | None  # long or short for a round trip, buy or sell for a fill
     reason: str | None
     since: datetime | None
     until: datetime | None
 
     def query(self) -> str:
-        """As the file's address names them."""
+        """As in the address of the CSV file."""
         named = {
             "symbols": ",".join(symbol.text for symbol in self.symbols),
             "scope": self.scope.text,
@@ -66,7 +66,7 @@ def view() -> str:
 def ask(
     user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope
 ) -> Filters:
-    """One row on a wide screen; two side by side on a phone."""
+    """One row on a wide screen; two columns on a phone."""
     traded = {symbol.short: symbol for symbol in every}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
         symbols = st.multiselect(
@@ -147,11 +147,11 @@ def _reason() -> str | None:
 
 
 def _start_of(user: User, day: Any) -> datetime | None:
-    """A day begins when it does where the user is."""
+    """The start of the day in the user's time zone."""
     return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
 
 
-# --- where in the list --------------------------------------------------------------------------------------
+# --- position in the list -----------------------------------------------------------------------------------
 
 
 def to_first_page() -> None:
@@ -160,7 +160,7 @@ def to_first_page() -> None:
 
 
 def skipped() -> int:
-    """How many rows stand on the pages before."""
+    """The number of rows on the pages before."""
     said = st.query_params.get("from_row", "")
     return (
         int(said)
@@ -170,8 +170,8 @@ def skipped() -> int:
 
 
 def turn(found: list[Any], cursor: str, total: int | None) -> None:
-    """The place in the list, and the way on. `found` is one longer than a page where more follows; `cursor`
-    is its last row's."""
+    """The position in the list, and the paging buttons. `found` has one more than a page if there is a
+    next page; `cursor` is its last row's."""
     before, more = skipped(), len(found) > PAGE
     with st.container(horizontal=True, vertical_alignment="center", key="pager"):
         last = before + min(len(found), PAGE)

@@ -1,5 +1,4 @@
-"""Round trips of the trade history: what they made in sum, each of them in a row, and one in all its
-figures."""
+"""Round trips of the trade history: totals, a row for each, and one in full detail."""
 
 from __future__ import annotations
 
@@ -142,11 +141,11 @@ def _exactly(number: Decimal | None) -> str:
     return "" if shown is None else plain(shown)
 
 
-# --- what they made in sum ----------------------------------------------------------------------------------
+# --- totals -------------------------------------------------------------------------------------------------
 
 
 def _totals(sums: list[TripTotals]) -> None:
-    """Each kind of money for itself."""
+    """Each kind of money separately."""
     for row in sums:
         currency, several = row.currency, len(sums) > 1
         which = f"{'Live' if row.live else 'Paper'} {row.currency}".strip() + ": " if several else ""
@@ -178,7 +177,7 @@ def _totals(sums: list[TripTotals]) -> None:
         )
 
 
-# --- sorting and the place in the list ----------------------------------------------------------------------
+# --- sorting and position in the list -----------------------------------------------------------------------
 
 
 def _sorted() -> tuple[str, bool]:
@@ -187,14 +186,14 @@ def _sorted() -> tuple[str, bool]:
 
 
 def _sort_by(chosen: str, sort: str, rising: bool) -> None:
-    """The same column again turns it round."""
+    """The same column again reverses the order."""
     st.query_params["sort"] = chosen
     st.query_params["order"] = "asc" if chosen == sort and not rising else "desc"
     trade_filters.to_first_page()
     st.rerun()
 
 
-# --- one of them --------------------------------------------------------------------------------------------
+# --- one round trip -----------------------------------------------------------------------------------------
 
 
 @st.dialog("Round trip")

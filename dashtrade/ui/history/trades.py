@@ -1,5 +1,4 @@
-"""The trade history: round trips, those that still run, and the fills they are made of. Pages by cursor,
-however many there are."""
+"""The trade history: round trips, open round trips, and fills. Paged by cursor, however many there are."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What every page is built of: components, formats, forms, live cells, charts."""
+"""The building blocks of pages: components, formats, forms, live cells, charts."""

@@ -1,4 +1,4 @@
-"""Plotly's charts in our colours. Imported only where a chart is drawn: Plotly costs memory."""
+"""Plotly charts in DashTrade's colours. Imported only where a chart is drawn, as Plotly costs memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CATEGORIES = [BLUE, GREEN, "#F5A524", "#B38CFF", RED, "#3FC8D8", "#8A94A6"]
 
 
 def template() -> go.layout.Template:
-    """One look for all, after the theme that the page is shown in."""
+    """One look for all charts, matching the page's theme."""
     light = getattr(st.context.theme, "type", None) == "light"
     text, line = ("#536072", "#E3E8EE") if light else ("#9AA5B5", "#1E252F")
     axis = {
@@ -50,7 +50,7 @@ def figure(height: int, **layout: Any) -> go.Figure:
 
 
 def _format(currency: str, digits: int = 0) -> str:
-    """Of an axis; a currency without a sign of its own is named above the chart."""
+    """The axis format; a currency without a sign is named above the chart."""
     return f"$,.{digits}f" if currency == "USD" else f",.{digits}f"
 
 
@@ -75,8 +75,8 @@ def profit_lines(
     *,
     dashed: tuple[str, Sequence[tuple[Any, float]]] = ("", ()),
 ) -> go.Figure:
-    """Profit summed up over time; the first of the series is the total, and stands out. `dashed` is what they
-    are held against."""
+    """Cumulative profit over time; the first series is the total and stands out. `dashed` is the
+    comparison."""
     made = figure(height, hovermode="x unified", yaxis_tickformat=_format(currency), showlegend=False)
     told = f"%{{y:{_format(currency, 2)}}}" + ("" if currency == "USD" else f" {currency}")
     for index, (name, points) in enumerate(series):
@@ -105,8 +105,8 @@ def profit_lines(
 
 
 def legend(names: Sequence[str], dashed: str = "") -> str:
-    """Plotly's own covers the chart on a phone; this one stands above it and takes the lines it needs. The
-    names are made safe by the caller."""
+    """Plotly's own legend covers the chart on a phone; this one is above the chart and wraps. The caller
+    escapes the names."""
     lines = [
         f'<li><i style="background:{CATEGORIES[index % len(CATEGORIES)]}"></i>{name}</li>'
         for index, name in enumerate(names)
@@ -116,7 +116,7 @@ def legend(names: Sequence[str], dashed: str = "") -> str:
 
 
 def grouped_bars(groups: Sequence[tuple[str, Any]], currency: str, height: int = 200) -> go.Figure:
-    """Profit by hour, by weekday: one bar each, in their own order."""
+    """Profit by hour or weekday: one bar each, in the given order."""
     made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
     values = [float(net) for _, net in groups]
     made.add_bar(

@@ -1,8 +1,8 @@
-"""What pages show things with: figures, tables, a curve. Real HTML that updates in place, drawn by small
-scripts of our own.
+"""Display components: figures, tables, a curve. HTML that updates in place, drawn by DashTrade's own small
+scripts.
 
-A table of Streamlit's is a canvas: a screen reader finds nothing in it. And its charts bring megabytes for a
-line. The texts in `data` are put into the page as text, never as markup."""
+Streamlit's tables are canvases, which screen readers cannot read, and its charts load megabytes for a
+line. The texts in `data` are inserted as text, never as markup."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def badge(words: str, tone: str) -> None:
-    """A word in the colour of what it means: up, down, warn, info or neither."""
+    """A word in the colour of its meaning: up, down, warn, info or neutral."""
     match tone:
         case "up":
             st.badge(words, color="green")
@@ -42,7 +42,7 @@ def badge(words: str, tone: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One figure. `tone` is up, down, warn or empty; `spark` a short row of numbers."""
+    """One figure. `tone` is up, down, warn or empty; `spark` is a short series of numbers."""
 
     label: str
     value: str
@@ -50,35 +50,35 @@ class Card:
     note: str = ""
     note_tone: str = ""
     spark: Sequence[float] = ()
-    live: str = ""  # the name under which its value is pushed
+    live: str = ""  # name of the live cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     label: str
     number: bool = False
-    wide_only: bool = False  # left out on a phone
-    sort: str = ""  # a click on it sorts by that
+    wide_only: bool = False  # hidden on a phone
+    sort: str = ""  # clicking the header sorts by this
 
 
 def fact_list(facts: Sequence[tuple[str, str]]) -> None:
-    """Names, and beside each what it is."""
+    """Names with their values."""
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in facts)
     st.html(f'<dl class="dt-facts">{rows}</dl>')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """`sub` is the small line below; `badge` puts the text into a coloured label; `spark` draws instead of
-    writing; `meter` adds a bar filled so many percent; `live` is the name under which the ticker pushes its
-    words (see cells.py); `hint` is told when pointed at."""
+    """`sub` is the small line below; `badge` shows the text as a coloured label; `spark` draws a line
+    instead of text; `meter` adds a bar filled to this percentage; `live` is the name of the live cell (see
+    live_cells.py); `hint` is the tooltip."""
 
     text: str = ""
     sub: str = ""
     tone: str = ""
     badge: bool = False
     spark: Sequence[float] = ()
-    flash: bool = False  # shows a change by a short glow
+    flash: bool = False  # flashes on a change
     meter: float | None = None
     live: str = ""
     hint: str = ""
@@ -88,9 +88,9 @@ class Cell:
 class Row:
     id: str
     cells: Sequence[Cell]
-    actions: Sequence[tuple[str, str]] = field(default=())  # (what it does, the button's words)
-    opens: bool = True  # in a table whose rows lead somewhere
-    kind: str = ""  # group: a line that stands over others
+    actions: Sequence[tuple[str, str]] = field(default=())  # (action, button text)
+    opens: bool = True  # in a table whose rows open something
+    kind: str = ""  # group: a heading for other rows
 
 
 @lru_cache(maxsize=1)
@@ -98,13 +98,13 @@ def _style() -> str:
     return (ASSETS / "parts.css").read_text(encoding="utf-8")
 
 
-# By the manager they are registered at: another run of Streamlit in the same process (a test's) has its own.
+# Per manager: another Streamlit run in the same process (a test) has its own.
 _made: WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = WeakKeyDictionary()
 
 
 def _component(name: str, html: str) -> Any:
-    """Registered once. Its script is a file: for one that is given as text, browsers would have to be allowed
-    to run text."""
+    """Registered once. The script is a file: an inline one would require a policy that allows inline
+    scripts."""
     manager = get_bidi_component_manager()
     made = _made.setdefault(manager, {})
     if (name, html) not in made:
@@ -122,8 +122,8 @@ def mounted(name: str, html: str) -> Any:
     made = _component(name, html)
 
     def mount(*, data: Any = None, **more: Any) -> Any:
-        # In a list: Streamlit looks for data frames in a bare dict, and loads pandas to do so (a second and
-        # 80 MB).
+        # In a list: Streamlit searches a bare dict for data frames and loads pandas to do so (a second and 80
+        # MB).
         return made(data=None if data is None else [data], **more)
 
     return mount
@@ -145,9 +145,9 @@ def table(
     stacked: bool = False,
     sorted_by: tuple[str, bool] = ("", False),
 ) -> tuple[str, str] | None:
-    """(row's id, what) once after a click: what is "open" for the row itself, or one of its actions; (a
-    column's name, "sort"). `stacked`: on a phone each row is a card, with the columns' labels beside its
-    figures."""
+    """Returns once after a click: (row's id, action), where the action is "open" for the row itself; or
+    (column's name, "sort"). `stacked`: on a phone each row is a card with the columns' labels beside the
+    values."""
     data = {
         "caption": caption,
         "opens": opens,
@@ -173,19 +173,19 @@ def table(
 
 
 def pulse(name: str, rev: str) -> None:
-    """Runs the part of the page it stands in again when something of the user's has changed since `rev`."""
+    """Reruns the enclosing part of the page when the user's data has changed since `rev`."""
     mounted("pulse", "<i hidden></i>")(
         key=f"pulse_{name}", data={"rev": rev}, height="content", on_rev_change=lambda: None
     )
 
 
 def to_top(turned: int) -> None:
-    """Scrolls the page up whenever the number has changed."""
+    """Scrolls to the top whenever the number has changed."""
     mounted("top", "<i hidden></i>")(key="to_top", data={"turned": turned}, height="content")
 
 
 def copy_line(key: str, name: str, text: str, *, shown: str = "") -> None:
-    """A line to copy. `shown` stands on the page in the place of what is copied; `name` says what that is."""
+    """Text to copy. `shown` is displayed instead of the copied text; `name` is its label."""
     html = (
         '<div class="copy"><code></code><button type="button">Copy</button><span role="status"></span></div>'
     )
@@ -195,7 +195,7 @@ def copy_line(key: str, name: str, text: str, *, shown: str = "") -> None:
 
 
 def go(to: str) -> None:
-    """Leave for another page of ours, which the browser asks for anew."""
+    """Open another page of the dashboard by a full browser navigation."""
     mounted("go", "<p>One moment …</p>")(key="go", data={"to": to}, height="content")
 
 
@@ -210,9 +210,9 @@ def lines(
     colour: str = "",
     currency: str = "USD",
 ) -> None:
-    """Lines over time, each of (milliseconds since 1970, value). With `zero` they are gains and losses, told
-    from nought. The unit is money or percent; without a colour the first line is green or red by how it
-    went."""
+    """Lines over time, with points of (milliseconds since 1970, value). With `zero` the values are gains
+    and losses around zero. The unit is money or percent; without a colour the first line is green for a
+    gain, red for a loss."""
     shown = [{"name": name, "points": [list(point) for point in points]} for name, points in series if points]
     data = {
         "label": label,
@@ -228,7 +228,7 @@ def lines(
 def profit_curve(
     key: str, days: Sequence[tuple[date, Decimal]], *, height: int = 220, currency: str = "USD"
 ) -> None:
-    """Net profit day by day, summed up from zero on the day before the first."""
+    """Net profit by day, cumulative from zero on the day before the first."""
     total, points = Decimal(0), []
     for day, net in days:
         total += net

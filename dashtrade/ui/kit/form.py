@@ -1,7 +1,7 @@
-"""A form whose complaints stand beside the field they are about, in the words that the form itself uses.
+"""A form that shows each error beside its field, in the form's own wording.
 
-Services name a field as the API does. A form says where each of them stands and what it is called there; what
-is wrong with one is then written below it, the field is marked, and the page is brought to it."""
+Services name fields as the API does. A form registers each field's place and label; an error is then
+written below the field, the field is marked, and the page scrolls to it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from dashtrade.ui.shell.page import the_app
 class Place:
     slot: Any
     label: str
-    hint: str  # instead of the API's, where that would speak of the API
+    hint: str  # replaces the API's hint, where that is about the API
 
 
 @dataclass(slots=True)
 class Form:
-    """`name` has letters, digits and _ alone: it becomes part of classes and keys."""
+    """`name` has only letters, digits and _, as it becomes part of CSS classes and keys."""
 
     name: str
     places: dict[str, Place] = field(default_factory=dict)
-    foot: Any = None  # for what is about no field: above the button, where one looks
+    foot: Any = None  # for errors about no field: above the button
 
     def at(self, where: str, label: str, column: Any = None, *, hint: str = "") -> Any:
-        """The place of a field; what is drawn in it is the field."""
+        """The container of a field; the field is drawn in it."""
         slot = (st if column is None else column).container(
             key=f"field_{self.name}_{where}".replace(".", "_")
         )
@@ -43,25 +43,25 @@ class Form:
         return slot
 
     def text(self, where: str, label: str, column: Any = None, *, hint: str = "", **more: Any) -> str:
-        """A text field; what is in it, without spaces around."""
+        """A text field; returns its stripped value."""
         slot = self.at(where, label, column, hint=hint)
         return (slot.text_input(label, key=self.key(where), **more) or "").strip()
 
     def key(self, where: str) -> str:
-        """For a field that is drawn by itself."""
+        """For a field that is drawn separately."""
         return f"{self.name}_{where}".replace(".", "_")
 
     def number(self, where: str, said: str, **more: Any) -> str | None:
-        """What was written there, as digits; see `written.number`."""
+        """The entered number, as digits; see `read_input.number`."""
         return read_input.number(said, where, self.places[where].label, **more)
 
     def complaints(self) -> None:
-        """Where what is wrong with the whole of it is to stand."""
+        """The place for errors about the whole form."""
         self.foot = st.container(key=f"foot_{self.name}")
 
     @contextlib.contextmanager
     def trying(self) -> Iterator[Attempt]:
-        """As `errors.trying`, with the reason at its field."""
+        """Like `errors.trying`, with the error at its field."""
         attempt = Attempt()
         try:
             yield attempt
@@ -88,7 +88,7 @@ class Form:
         )
 
     def _place(self, where: str) -> tuple[str, Place] | None:
-        """Also for a part of a field, such as stop_loss.percent or credentials.key."""
+        """Also matches a part of a field, such as stop_loss.percent or credentials.key."""
         for known, place in self.places.items():
             if where == known or where.startswith((f"{known}.", f"{known}[")) or where.endswith(f".{known}"):
                 return known, place

@@ -1,5 +1,4 @@
-"""Numbers, times and names as people read them: signs with colours, their own time zone, nothing that could
-be markup."""
+"""Numbers, times and names for display: signs with colours, the user's time zone, markup escaped."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from dashtrade.domain.values import plain
 MINUS = "−"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
-STATUS = {  # a signal's, a bot's or an order's status: (how it is said, tone)
+STATUS = {  # a signal's, bot's or order's status: (label, tone)
     "accepted": ("Working", "info"),
     "waiting": ("Working", "info"),
     "working": ("Working", "info"),
@@ -40,7 +39,7 @@ STATUS = {  # a signal's, a bot's or an order's status: (how it is said, tone)
 
 
 def text(raw: object) -> str:
-    """Somebody's words inside Markdown, as they are and nothing more."""
+    """User text escaped for Markdown."""
     return _MARKUP.sub(r"\\\1", " ".join(str(raw).split()))
 
 
@@ -49,7 +48,7 @@ def sentence(raw: str) -> str:
 
 
 def reason_words(user: User, why: Reason) -> str:
-    """With its moments in the user's time zone."""
+    """With times in the user's time zone."""
     return wording.words(why, zone(user))
 
 
@@ -57,7 +56,7 @@ def reason_sentence(user: User, why: Reason) -> str:
     return wording.sentence(why, zone(user))
 
 
-# the other currencies, and all coins, are named behind the number
+# other currencies, and all coins, are named after the number
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 
 
@@ -77,12 +76,12 @@ def _amount(number: Decimal, currency: str, plus: str) -> str:
 
 
 def around(currency: str) -> tuple[str, str]:
-    """What stands before and behind an amount of it."""
+    """What precedes and follows an amount."""
     return (SIGNS[currency], "") if currency in SIGNS else ("", f" {currency}")
 
 
 def rounded(number: Decimal, currency: str = "USD", *, plus: str = "+") -> str:
-    """An amount without its cents, where there is little room."""
+    """An amount without cents, for narrow places."""
     return re.sub(r"\.\d\d(?!\d)", "", _amount(number, currency, plus))
 
 
@@ -94,7 +93,7 @@ def percent(number: Decimal | float | None, *, sign: bool = False) -> str:
 
 
 def rate(share: Decimal | None) -> str:
-    """How many of a hundred were won."""
+    """A win rate in percent."""
     return "–" if share is None else f"{share:.1f}%"
 
 
@@ -105,7 +104,7 @@ def quantity(number: Decimal) -> str:
 
 
 def size(number: Decimal) -> str:
-    """Six significant digits at most: a table is read across. All of them stand in the cell's hint."""
+    """At most six significant digits, for tables; the cell's tooltip has all of them."""
     whole = abs(number) >= 100_000
     return quantity(
         number.quantize(Decimal(1)) if whole else round(number, 5 - number.adjusted()) if number else number
@@ -113,7 +112,7 @@ def size(number: Decimal) -> str:
 
 
 def price(number: Decimal | None) -> str:
-    """Two decimals for what costs dollars, more for what costs less."""
+    """Two decimals from one dollar up, more below."""
     if number is None:
         return "–"
     if abs(number) >= 1 or number == 0:
@@ -126,7 +125,7 @@ def tone(number: Decimal | None) -> str:
 
 
 def zone(user: User) -> ZoneInfo:
-    """The user's own; one who never chose (UTC) reads the times of the browser's clock."""
+    """The user's time zone; the browser's if the user has not chosen one (UTC)."""
     name = user.time_zone
     if name == "UTC":
         name = getattr(st.context, "timezone", None) or "UTC"
@@ -137,23 +136,23 @@ def zone(user: User) -> ZoneInfo:
 
 
 def zone_said(user: User) -> str:
-    """The zone that times are shown in, as its name says it."""
+    """The name of the time zone used for display."""
     return str(zone(user))
 
 
 def day_turn(user: User, now: datetime) -> str:
-    """Days of figures and daily limits are UTC days; when that is where the user is."""
+    """Figures and daily limits use UTC days; this says when one begins in the user's time zone."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     local = midnight.astimezone(zone(user))
     return "UTC day" if f"{local:%H:%M}" == "00:00" else f"UTC day, turns at {local:%H:%M} your time"
 
 
 def moment(user: User, at: datetime | None, *, seconds: bool = False) -> str:
-    """Today: the time alone. This year: without the year."""
+    """Today: only the time. This year: without the year."""
     if at is None:
         return "–"
     here = zone(user)
-    local, now = at.astimezone(here), datetime.now(UTC).astimezone(here)  # for display alone
+    local, now = at.astimezone(here), datetime.now(UTC).astimezone(here)  # for display only
     clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     if local.date() == now.date():
         return clock
@@ -178,7 +177,7 @@ def ago(now: datetime, at: datetime | None) -> str:
 
 
 def span(length: timedelta | None) -> str:
-    """How long, in the largest two units."""
+    """A duration in its two largest units."""
     if length is None:
         return "–"
     minutes = int(length.total_seconds() // 60)
@@ -210,7 +209,7 @@ def exit_said(code: str) -> str:
 
 
 def age(old: timedelta) -> str:
-    """Of a figure that is not of now. In tens of seconds, so that it does not flicker."""
+    """The age of a stale figure. In steps of ten seconds, so that it does not flicker."""
     seconds = int(old.total_seconds())
     return f"{seconds // 10 * 10} s old" if seconds < 60 else f"{span(old)} old"
 

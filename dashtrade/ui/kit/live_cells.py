@@ -1,5 +1,5 @@
-"""The live cells: their names, and the words in them. A page draws them once, the ticker pushes them; both
-ask here."""
+"""The live cells: their names and texts. Pages draw them once and the ticker pushes updates; both use this
+module."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def outside_mark(account: Account, position: BrokerPosition) -> Cell:
 
 
 def outside_profit(account: Account, position: BrokerPosition, outside: Decimal) -> Cell:
-    """Of what no bot owns. The broker's average price is that of the whole position, so it is an estimate
-    where bots hold some of it."""
+    """Profit of the quantity outside. The broker's average price is for the whole position, so this is an
+    estimate where bots own a part."""
     gain = None
     if position.mark is not None and position.average_price:
         gain = (position.mark - position.average_price) * outside
@@ -69,7 +69,7 @@ def outside_profit(account: Account, position: BrokerPosition, outside: Decimal)
 
 
 def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPosition]:
-    """What the broker holds of each asset: BTC/USD and BTC/EUR are both BTC."""
+    """The broker's holdings by asset: BTC/USD and BTC/EUR are both BTC."""
     found: dict[str, BrokerPosition] = {}
     for symbol, position in at_broker.items():
         first = found.get(asset_of(symbol))
@@ -82,7 +82,7 @@ def assets_of(at_broker: Mapping[Symbol, BrokerPosition]) -> dict[str, BrokerPos
 def outside_of(
     account: Account, held: Sequence[BotHolding], at_broker: Mapping[Symbol, BrokerPosition]
 ) -> list[tuple[BrokerPosition, Decimal]]:
-    """What the broker holds and no bot owns (negative: the bots' books say more than there is). By asset: a
+    """What the broker holds and no bot owns (negative: the bots' books exceed the broker's). By asset: a
     venue holds SOL, not SOL/USDT beside SOL/USDC."""
     ours: dict[str, Decimal] = {}
     theirs = assets_of(at_broker)
@@ -98,7 +98,7 @@ def outside_of(
 
 
 def of_user(app: App, user: User) -> dict[str, list[str]]:
-    """Every live cell of the user's as [text, tone, small text]."""
+    """All live cells of the user as [text, tone, small text]."""
     accounts = accounts_of(app, user)
     held = portfolio_summary.holdings(app, user, open_only=True)
     found: dict[str, list[str]] = {}
@@ -128,7 +128,7 @@ def of_user(app: App, user: User) -> dict[str, list[str]]:
 def _totals(
     accounts: Sequence[Account], states: Mapping[int, AccountState | BrokerError], held: Sequence[BotHolding]
 ) -> dict[str, list[str]]:
-    """Equity and open profit of every scope a tab may show, in each of its currencies."""
+    """Equity and open profit of every scope that a tab may show, in each currency."""
     found: dict[str, list[str]] = {}
     for scope in [*(MoneyScope(money=kind) for kind in MoneyKind), *map(of_account, accounts)]:
         own = covered(scope, accounts)

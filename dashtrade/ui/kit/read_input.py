@@ -1,5 +1,4 @@
-"""Numbers and times as people write them into a form: "5 000", "$5,000.50", "2 %". What can be read in two
-ways is refused."""
+"""Parses numbers and times as people write them: "5 000", "$5,000.50", "2 %". Ambiguous input is refused."""
 
 from __future__ import annotations
 
@@ -29,8 +28,8 @@ def number(
     whole: bool = False,
     percent: bool = False,
 ) -> str | None:
-    """Digits alone; None for an empty field, unless `missing` says what belongs there. `label` is the field's
-    name on the page."""
+    """Digits only; None for an empty field, unless `missing` says what belongs there. `label` is the
+    field's name on the page."""
     said = written.translate(_SPACES).strip()
     if not said:
         if missing:
@@ -82,7 +81,7 @@ def _range(above: int | None, least: int | None, most: int | None, whole: bool) 
 
 
 def clock(written: str, where: str, label: str, *, missing: str = "") -> str | None:
-    """A time of day, 15:55; "9.30" is read too."""
+    """A time of day such as 15:55; "9.30" is accepted too."""
     said = written.strip()
     if not said:
         if missing:

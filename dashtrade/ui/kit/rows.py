@@ -1,4 +1,4 @@
-"""Rows that more than one page shows: positions, signals, and a signal's story."""
+"""Rows used by several pages: positions, signals, and a signal's story."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
 
 
 def stop_cell(held: BotHolding) -> Cell:
-    """How much of the way from the entry to the stop, or to the risk limit, the price has gone."""
+    """How far the price has moved from the entry to the stop, or to the risk limit."""
     own, entry = held.bot.exits.stop if held.bot.exits else None, held.bot.position.average_price
     stop = own.price if own is not None else risk_limit_price(held.bot)
     if stop is None or entry is None:
@@ -136,7 +136,7 @@ def signal_rows(user: User, found: Sequence[Any], *, brief: bool = False) -> tup
 
 
 def what(row: Any) -> str:
-    """Buy AAPL; a signal nobody could read has neither an action nor a symbol."""
+    """Such as "Buy AAPL"; an unreadable alert has neither action nor symbol."""
     return f"{row.action.capitalize()} {row.symbol.short}" if row.symbol is not None else "Unreadable alert"
 
 
@@ -145,7 +145,7 @@ def _frame(row: Any) -> str:
 
 
 def story_lines(user: User, told: dict[str, Any]) -> None:
-    """What happened, step by step, to the millisecond."""
+    """The steps, with times to the millisecond."""
     from datetime import datetime
 
     lines = []
@@ -162,7 +162,7 @@ def story_lines(user: User, told: dict[str, Any]) -> None:
 
 
 def _folded(timeline: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """Checks that passed are one line; the one that did not is what the reader looks for."""
+    """Passed checks are folded into one line; a failed check gets its own."""
     found: list[tuple[str, str, str]] = []
     passed: list[str] = []
     for line in timeline:
@@ -181,7 +181,7 @@ def _folded(timeline: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 
 def exits_in_short(bot: Bot) -> tuple[str, str]:
-    """Stop and take-profits in one line, and who holds them."""
+    """Stop and take-profits in one line, and who manages them."""
     lines = list(exit_lines(bot.exits))
     holders = dict.fromkeys(holder_words(line) for line in lines)
     shown = [exit_words(line, bot.time_zone, price) for line in lines]

@@ -1,10 +1,10 @@
-"""Prices, profits and money pushed to open tabs, so that numbers move without a page being run again.
+"""Pushes prices, profits and balances to open tabs, so that numbers update without rerunning a page.
 
-A tab has one WebSocket. What changes is sent as `{"c": {name: [text, tone, small text]}, "rev": …}`: the
-names are those of live cells in the page's tables and cards, and the words are made here, by the functions
-the pages use. `rev` changes when anything else of the user's has (a signal, a fill, a switch): the parts of
-the page that show it then renew themselves, and only then. One look a second serves all tabs of a user; a tab
-that nobody sees is sent nothing."""
+Each tab has one WebSocket. Changes are sent as `{"c": {name: [text, tone, small text]}, "rev": …}`: the
+names are those of live cells in the page's tables and cards, and the texts come from the functions that
+the pages use. `rev` changes when any other data of the user has (a signal, a fill, a switch), and only
+then the parts of the page that show that data are rerun. One query a second serves all tabs of a user;
+hidden tabs receive nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from dashtrade.ui.shell.middleware import token_of
 from dashtrade.ui.shell.tabs import ENDED
 
 log = logging.getLogger("dashtrade.ui")
-# seconds between looks, between checks of the session, between complete messages
+# seconds between updates, between checks of the session, between complete messages
 EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0
 
 Cells = dict[str, list[str]]
@@ -48,7 +48,7 @@ class _TickerTab:
 
 @dataclass(slots=True, eq=False)
 class _Audience:
-    """All tabs of one user, and the task that looks for them."""
+    """All tabs of one user, and the task that updates them."""
 
     user: User
     tabs: list[_TickerTab] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Ticker:
         self._audiences: dict[int, _Audience] = {}
 
     async def endpoint(self, socket: WebSocket) -> None:
-        """The gate has let it in by its cookie and origin; whose it is, is asked here again, and every few
+        """The gate has checked cookie and origin; the session is checked again here, and every few
         seconds."""
         token = token_of(socket)
         await socket.accept()
@@ -79,7 +79,7 @@ class Ticker:
                 said = json.loads(await socket.receive_text())
                 tab.asleep = bool(said.get("asleep")) if isinstance(said, dict) else False
         except (WebSocketDisconnect, RuntimeError, ValueError, KeyError):
-            pass  # gone, or not one of ours
+            pass  # disconnected, or an invalid message
         finally:
             self._leave(audience, tab)
 
@@ -108,7 +108,7 @@ class Ticker:
             await asyncio.sleep(max(EVERY - (time.monotonic() - started), 0.2))
 
     async def _check(self, audience: _Audience) -> None:
-        """A session that was ended ends here too; each of them is asked once for all its tabs."""
+        """Close tabs whose session has ended; each session is checked once for all its tabs."""
         now = time.monotonic()
         due = {tab.token for tab in audience.tabs if now - tab.checked_at >= CHECK}
         for token in due:
@@ -129,17 +129,17 @@ class Ticker:
             return
         tab.sent, tab.rev = found, rev
         try:
-            # a tab that does not take it in must not hold up the others
+            # a slow tab must not hold up the others
             async with asyncio.timeout(EVERY * 3):
                 await tab.socket.send_text(
                     json.dumps({"c": changed, "rev": rev}, ensure_ascii=False, separators=(",", ":"))
                 )
-        except Exception:  # it is gone, in one of many ways
+        except Exception:  # disconnected, in whichever way
             self._leave(audience, tab)
 
 
 def look(app: App, user: User) -> tuple[Cells, str]:
-    """One snapshot: the live cells, and what tells whether anything else changed."""
+    """One snapshot: the live cells, and the revision of the user's other data."""
     prices.somebody_looks(app, user.id)
     rev = revision(app, user)
     return live_cells.of_user(app, user), rev

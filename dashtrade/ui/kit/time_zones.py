@@ -1,4 +1,4 @@
-"""Choosing a time zone: found by its city as people write it, and by its name in the database."""
+"""Choosing a time zone: searchable by city and by database name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def zones() -> tuple[str, ...]:
 
 
 def with_own(zone: str) -> list[str]:
-    """All of them, and the one that is set, should it have another name."""
+    """All time zones, and the current one if it has another name."""
     return [*zones(), *([zone] if zone not in zones() else [])]
 
 
 def zone_label(zone: str) -> str:
-    """`New York (America/New_York)`: a search for either finds it."""
+    """Such as `New York (America/New_York)`, so that a search finds either."""
     if zone in (UTC, "UTC"):
         return "UTC"
     return f"{zone.rpartition('/')[2].replace('_', ' ')} ({zone})"

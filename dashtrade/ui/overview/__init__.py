@@ -1,1 +1,1 @@
-"""The overview: how it stands, what needs attention, the first steps."""
+"""The overview: current figures, what needs attention, first steps."""

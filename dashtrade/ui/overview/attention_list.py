@@ -1,4 +1,4 @@
-"""What needs attention, in words, each with its way to where it is mended."""
+"""What needs attention, in words, each with a link to resolve it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dashtrade.ui.positions import mismatch_dialog
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard
 
-SHOWN = 4  # the worst come first
+SHOWN = 4  # most severe first
 TONES = {Level.ERROR: "down", Level.WARNING: "warn"}
 
 
@@ -65,7 +65,7 @@ def _act(app: App, item: AttentionItem, wanted: str | None) -> None:
 
 
 def link(item: AttentionItem) -> tuple[str, dict[str, str]]:
-    """The page, and what of it."""
+    """The page, and its query."""
     query: dict[str, str] = {}
     if item.kind is AttentionKind.BOT_STOPPED:
         query = {"bot": str(item.bot_id)}
@@ -77,7 +77,7 @@ def link(item: AttentionItem) -> tuple[str, dict[str, str]]:
 
 
 def words(user: User, item: AttentionItem) -> tuple[str, str]:
-    """What it is, and more of it."""
+    """The title and the details."""
     facts: Any = item.facts
     match item.kind:
         case AttentionKind.ORDER_STATUS_UNKNOWN:

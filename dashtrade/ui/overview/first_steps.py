@@ -1,4 +1,4 @@
-"""The way to the first fill, until it has been walked."""
+"""The first steps of a new user, up to the first fill."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dashtrade.ui.shell.page import live, the_app
 
 
 def show(app: App, user: User) -> None:
-    """For whoever has not walked it yet; a tab that has shown it shows its end, too."""
+    """Until all steps are done; a tab that has shown them also shows their completion."""
     if "first_steps" in st.session_state or not all(done for done, *_ in _steps(app, user)):
         st.session_state["first_steps"] = "shown"
         _way()
@@ -46,7 +46,7 @@ def _way(user: User) -> None:
 
 
 def _finished(app: App, user: User) -> None:
-    """How fast it was, and where it is told step by step."""
+    """How long the first fill took, with a link to its story."""
     filled = signal_service.signals(app, user, limit=1, status="filled")
     told = signal_story.story(app, user.id, filled[0].id) if filled else None
     if told is None:
@@ -60,7 +60,7 @@ def _finished(app: App, user: User) -> None:
 
 
 def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:
-    """(done, what, why). Fixed words: nothing a user wrote is in them."""
+    """(done, what, why). Fixed texts without user input."""
     bots = bots_of(app, user)
     traded = any(bot.total_trades or bot.position.quantity for bot in bots) or any_trade(app, user)
     return [

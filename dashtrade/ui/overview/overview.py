@@ -1,4 +1,4 @@
-"""The parts of the overview."""
+"""The sections of the overview."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.page import live, panel, the_app
 
-SHOWN = 30  # positions; the page of positions has them all
+SHOWN = 30  # positions; the Positions page has all of them
 
 
 @live
@@ -46,7 +46,7 @@ def board(user: User) -> None:
 
 
 def _figures(found: Summary, turn: str) -> None:
-    """Of the currency with the most going on; the others stand beside it, each by itself."""
+    """Of the most active currency; the other currencies are listed beside each figure."""
     main, risk, others = found.main, found.risk, found.by_currency[1:]
     key = f"{found.scope.text}:{main.currency}"
 

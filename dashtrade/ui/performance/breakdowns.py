@@ -30,7 +30,7 @@ def show(
     names: dict[int, str],
     currency: str,
 ) -> None:
-    """All of one currency."""
+    """The figures of one currency."""
     left, right = st.columns([1.25, 1], gap="small")
     with left:
         _by_bot(days, trips, names, currency)
@@ -124,7 +124,7 @@ def _by_symbol(trips: Sequence[performance_stats.Ended], currency: str) -> None:
 
 
 def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str) -> None:
-    """In the user's own time, by when a round trip ended."""
+    """In the user's time zone, by the end of the round trip."""
     from dashtrade.ui.kit.charts import grouped_bars
 
     if not trips:
@@ -153,7 +153,7 @@ def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str
 
 
 def _calendar(days: Sequence[tuple[date, Decimal]], currency: str) -> None:
-    """One month; the sign stands with the colour."""
+    """One month; signs as well as colours."""
     results = dict(days)
     months = sorted({(day.year, day.month) for day in results}, reverse=True)
     with panel(key="calendar_panel"):
@@ -185,7 +185,7 @@ def _calendar(days: Sequence[tuple[date, Decimal]], currency: str) -> None:
 def _day(day: date, month: int, results: dict[date, Decimal], most: Decimal, currency: str) -> str:
     net = results.get(day) if day.month == month else None
     shade = f"--share:{min(float(abs(net) / most), 1):.2f};" if net else ""
-    # There is no room for a coin's name in a day; the month's sum has it.
+    # A day has no room for a coin's name; the month's total has it.
     words = rounded(net, currency).removesuffix(f" {currency}") if net is not None else ""
     number = day.day if day.month == month else ""
     return (

@@ -1,4 +1,4 @@
-"""Performance: the figures, profit over time, day by day, and by whatever one asks. Realised, after fees."""
+"""Performance: figures, cumulative profit, daily results and breakdowns. Realised, after fees."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.page import empty, panel
 
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "all": "All"}
-MOST_LINES = 6  # bots in the chart; the table has all of them
-MOST_TRIPS = 20_000  # that are measured one by one
+MOST_LINES = 6  # bots in the chart; the table has all
+MOST_TRIPS = 20_000  # included in the statistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceData:
-    """What the page is about: the days (exact, and complete) and the latest closed round trips of a span, of
-    one scope in one currency."""
+    """The data of the page, for one scope, currency and span: the days (exact and complete) and the latest
+    closed round trips."""
 
     scope: MoneyScope
     currency: str
-    currencies: Sequence[str]  # all there are in the span
+    currencies: Sequence[str]  # all currencies in the span
     days: Sequence[BotDay]
     by_day: Sequence[tuple[date, Decimal]]
     trips: Sequence[performance_stats.Ended]
-    cut: bool  # there were more of them than are measured
-    base: Decimal | None  # the money at the start, as far as it is known
-    funded: Sequence[tuple[date, Decimal]]  # the days of the accounts whose money that is
+    cut: bool  # there were more round trips than are included
+    base: Decimal | None  # equity at the start, if known
+    funded: Sequence[tuple[date, Decimal]]  # the days of the accounts behind that equity
 
 
 def show(app: App, user: User) -> None:
@@ -71,8 +71,7 @@ def show(app: App, user: User) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    # Which currencies there are is known only once the days are read, and the choice stands above what is
-    # drawn of them.
+    # The currencies are known only after reading the days, but their select box is above the figures.
     place = st.container()
     seen = look(
         app,
@@ -249,7 +248,7 @@ def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
 
 
 def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], *, whole: bool) -> None:
-    # plotly costs memory, and is wanted only here
+    # plotly costs memory and is needed only here
     from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
 
     by_bot: dict[int, list[Any]] = {}
@@ -294,7 +293,7 @@ def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], 
 
 
 def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[date, float]]:
-    """What the same money would have made, bought on the first day and left alone."""
+    """The same money under buy and hold from the first day."""
     if not seen.base:
         return []
     days = [day for day, _ in _summed(seen.by_day)]
@@ -304,6 +303,6 @@ def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[dat
 
 
 def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:
-    """From zero on the day before the first, so that a first day's profit is seen as one."""
+    """Starts at zero on the day before the first, so that the first day's profit is visible."""
     sums = [(day, float(total)) for (day, _), total in zip(days, running_totals(days), strict=True)]
     return [(days[0][0] - timedelta(days=1), 0.0), *sums]

@@ -1,1 +1,1 @@
-"""Live positions and open orders, and the dialogs that act on them."""
+"""Open positions and orders, and the dialogs that act on them."""

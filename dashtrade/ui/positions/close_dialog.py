@@ -1,4 +1,4 @@
-"""Closing a position by hand, all of it or a part. The request gets its name when the question is asked, so
+"""Closing a position by hand, in whole or in part. The request id is created when the dialog opens, so
 that two clicks are one order."""
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard, the_app
 
-WAIT = 2.0  # seconds in which a market order usually has its fill
+WAIT = 2.0  # seconds within which a market order usually fills
 SHARES = ("25%", "50%", "75%")
 
 
 def ask(bot_id: int, *, part: bool = False) -> None:
-    """Asked at the next full run: a part of the page that renews itself would take the question away with
-    it."""
+    """Opens at the next full run: a part of the page that reruns itself would close the dialog."""
     st.session_state["closing"] = (bot_id, part, new_id(the_app().clock.now()))
     st.rerun()
 
 
 def show(user: User) -> None:
-    """At the end of a page from which positions can be closed."""
+    """Called at the end of pages with positions to close."""
     if "closing" in st.session_state:
         bot_id, part, request_id = st.session_state.pop("closing")
         with trying():
@@ -46,7 +45,7 @@ def _where(held: prices.BotHolding) -> str:
 
 
 def _kind(held: prices.BotHolding) -> str:
-    """Names the container of a dialog's button: the page's style makes those for real money red."""
+    """The container's name, by which the page's style colours live buttons red."""
     return "real_money" if prices.real_money(held.account) else "on_paper"
 
 

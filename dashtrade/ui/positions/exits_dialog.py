@@ -1,4 +1,4 @@
-"""Moving the stop and the target of what a bot owns."""
+"""Moving the stop and the target of a bot's position."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ask(bot_id: int) -> None:
 
 
 def show(user: User) -> None:
-    """At the end of a page from which exits can be moved."""
+    """Called at the end of pages with exits to move."""
     if "moving" in st.session_state:
         bot_id = st.session_state.pop("moving")
         with trying():
@@ -118,14 +118,14 @@ def _value_of(stop: StopLevel | None) -> str:
 
 
 def _read_stop(form: Form, kind: str, entered: str) -> str:
-    """A kind that was chosen has a number."""
+    """A chosen kind requires a number."""
     if kind == "None":
         return ""
     return form.number("stop_loss", entered, missing="Enter a price or distance, or choose None.") or ""
 
 
 def _number(level: Decimal) -> str:
-    """As a broker would take it: an average entry has digits without end."""
+    """Rounded to what brokers accept: an average entry has endless digits."""
     return price(level).replace(",", "")
 
 
@@ -137,7 +137,7 @@ def _given(
     target: str | None,
     targets: tuple[TargetLevel, ...],
 ) -> dict[str, Any]:
-    """What is different from the exits as they are."""
+    """The changes against the current exits."""
     given: dict[str, Any] = {}
     if (kind, stop) != (was, _value_of(before)):
         ways = {"At a price": {"stopPrice": stop}, "Trailing": {"trailAmount": stop}, "None": None}

@@ -1,5 +1,4 @@
-"""Where the broker's books and the bots' differ: said on the page of positions, and settled by the one who
-knows, its user."""
+"""Position mismatches: shown on the Positions page, and resolved there by the user."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ def short(drift: dict[str, Any]) -> str:
 
 
 def summary(drift: dict[str, Any]) -> str:
-    """In figures, without a judgement."""
+    """The figures only."""
     outside = Decimal(drift["outside"])
     kept = f", {quantity(outside)} are held outside DashTrade" if outside else ""
     return (
@@ -31,7 +30,7 @@ def summary(drift: dict[str, Any]) -> str:
 
 
 def notice(drift: dict[str, Any]) -> None:
-    """One line with its button; the question itself is asked at the next full run."""
+    """One line with a button; the dialog opens at the next full run."""
     frozen = drift["status"] == "frozen"
     with (
         st.container(border=True, key=f"drift_{drift['id']}"),
@@ -49,7 +48,7 @@ def notice(drift: dict[str, Any]) -> None:
 
 
 def show(user: User) -> None:
-    """At the end of the page on which drifts are noticed."""
+    """Called at the end of the page that lists mismatches."""
     if "drift" in st.session_state:
         drift_id = st.session_state.pop("drift")
         with trying():
@@ -131,7 +130,7 @@ def _details(drift: dict[str, Any]) -> tuple[int | None, str]:
     left, right = st.columns(2)
     bot_id = left.selectbox("Bot", list(names), format_func=names.__getitem__, key=f"drift_bot_{drift['id']}")
     all_new = not Decimal(drift["bots_quantity"]) + Decimal(drift["outside"])
-    # what it is booked at when nothing is said
+    # the booking price if none is entered
     guess = drift["average_price"] if all_new and drift["average_price"] else drift["mark"]
     typed = right.text_input(
         "Price",

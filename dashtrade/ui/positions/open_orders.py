@@ -1,5 +1,4 @@
-"""Orders that have not ended: what waits, at what price, how far from the market, where, and how it is
-cancelled."""
+"""Open orders: quantity, price, distance from the market, account, and cancelling."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ COLUMNS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
-    """An open order with what surrounds it."""
+    """An open order with its bot, account and price."""
 
     order: Order
     account: Account | None
@@ -59,14 +58,14 @@ class OpenOrder:
 
     @property
     def protects(self) -> bool:
-        """An exit that the broker holds for a position."""
+        """Whether the order is an exit placed at the broker for a position."""
         return self.order.parent_id is not None
 
 
 def of_user(
     app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None
 ) -> list[OpenOrder]:
-    """Live ones first, then the newest."""
+    """Live orders first, newest first."""
     found = service.open_orders(app, user, bot_id=bot_id)
     if not found:
         return []
@@ -81,17 +80,16 @@ def of_user(
     return sorted(waiting, key=lambda one: not one.is_live)
 
 
-# --- one order in words -------------------------------------------------------------------------------------
+# --- one order ----------------------------------------------------------------------------------------------
 
 
 def target(order: Order) -> Decimal | None:
-    """The price it waits for: a stop's trigger, else its limit."""
+    """The price the order waits for: a stop's trigger, else the limit."""
     return order.stop_price if order.stop_price is not None else order.limit_price
 
 
 def lines(found: Sequence[OpenOrder]) -> list[tuple[float, str]]:
-    """For a chart: (price, words). Exits that the broker holds are drawn as the position's own stop and
-    target."""
+    """For a chart: (price, text). Exits placed at the broker are drawn as the position's stop and target."""
     shown = [(target(one.order), one.order) for one in found if not one.protects]
     return [(float(at), f"{order.side} {quantity(order.remaining)}") for at, order in shown if at is not None]
 
@@ -110,7 +108,7 @@ def price_words(order: Order) -> tuple[str, str]:
 
 
 def distance_cell(app: App, one: OpenOrder) -> Cell:
-    """How far the market has to go for it."""
+    """The distance from the market price."""
     live, wanted = f"od{one.order.id}", target(one.order)
     mark, old = (
         prices.price_of(app, one.account, one.order.symbol)
@@ -183,7 +181,7 @@ def row(app: App, user: User, one: OpenOrder) -> Row:
 
 
 def show_list(app: App, user: User, *, bot_id: int | None = None, scope: MoneyScope | None = None) -> None:
-    """Nothing at all where no order waits."""
+    """Draws nothing without open orders."""
     found = of_user(app, user, bot_id=bot_id, scope=scope)
     if not found:
         return
@@ -204,14 +202,13 @@ def show_list(app: App, user: User, *, bot_id: int | None = None, scope: MoneySc
 
 
 def ask(order_ids: Sequence[str]) -> None:
-    """Asked at the next full run: a part of the page that renews itself would take the question away with
-    it."""
+    """Opens at the next full run: a part of the page that reruns itself would close the dialog."""
     st.session_state["cancelling"] = list(order_ids)
     st.rerun()
 
 
 def show(user: User) -> None:
-    """At the end of a page on which orders are listed."""
+    """Called at the end of pages with a list of orders."""
     if "cancelling" in st.session_state:
         wanted = st.session_state.pop("cancelling")
         found = [one for one in of_user(the_app(), user) if one.order.id in wanted]

@@ -1,5 +1,5 @@
-"""Live positions: each account's money and what it holds, as the broker said last, split into the bots' own
-and what is outside; and what waits to be filled."""
+"""Open positions: each account's money and holdings, as last reported by the broker, split into the bots'
+own and those outside; and open orders."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _account(
 
 
 def _silence(user: User, account: Account, one: ConnectionState) -> None:
-    """What is shown, while the broker does not answer."""
+    """The notice while the broker does not answer, with the age of its figures."""
     known = one.known
     if known.fresh or (known.read_at is None and known.failing_since is None):
         return
@@ -151,7 +151,7 @@ def _money(user: User, account: Account, known: Known, held: Sequence[BotHolding
 def _table(user: User, account: Account, held: Sequence[BotHolding], known: Known) -> None:
     at_broker = known.positions or {}
     outside = live_cells.outside_of(account, held, at_broker) if known.positions is not None else []
-    # fills since then are in our books alone: what seems to be missing there proves nothing
+    # later fills are only in the bots' books, so an apparent shortage proves nothing
     if not known.fresh:
         outside = [
             (position, quantity) for position, quantity in outside if not _is_missing(position, quantity)
@@ -190,7 +190,7 @@ def last_read(user: User, known: Known) -> str:
 
 
 def _is_missing(position: BrokerPosition, outside: Decimal) -> bool:
-    """The bots' books say more than the broker has."""
+    """Whether the bots' books show more than the broker has."""
     return abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
 
 
@@ -220,8 +220,8 @@ def _bot_row(held: BotHolding, theirs: BrokerPosition | None, known: bool) -> Ro
 
 
 def _outside_row(account: Account, position: BrokerPosition, outside: Decimal, *, old: str = "") -> Row:
-    """Bought by hand, by another program, or by a split; negative: the bots' books say more than the broker
-    has."""
+    """Bought by hand, by another program, or from a split; negative: the bots' books show more than the
+    broker has."""
     if _is_missing(position, outside):
         return Row(
             id=f"outside:{position.symbol.text}",

@@ -1,5 +1,5 @@
-"""Before everything is closed: what that is, account by account, with a tick at each, and a typed word where
-it is real money."""
+"""The dialog before everything is closed: the positions by account, a checkbox for each account, and a
+typed confirmation for live money."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from dashtrade.ui.shell.page import guard, the_app
 from dashtrade.ui.shell.trading_state import trading_state
 
 WORD = "FLATTEN"
-NAMED = 6  # symbols below an account's line
+NAMED = 6  # symbols listed per account
 
 
 def ask() -> None:
-    """Asked at the next full run, which closes the menu it is asked from."""
+    """Opens at the next full run, which also closes the menu."""
     st.session_state["flattening"] = secrets.token_hex(3)
     st.rerun()
 
@@ -67,7 +67,7 @@ def question(opened: str) -> None:
         sure = st.form_submit_button(
             f"Close {_counted(closing)}", type="primary", icon=":material/warning:", key="danger_flatten"
         )
-    # Outside of the form: of two buttons in it, Enter would choose one.
+    # Outside the form: with two buttons in a form, Enter would press one of them.
     if st.button("Cancel", key="flatten_no"):
         st.rerun()
     if sure:
@@ -75,7 +75,7 @@ def question(opened: str) -> None:
 
 
 def _accounts(app: App, user: User, held: Sequence[BotHolding]) -> list[Account]:
-    """Those with something to close, real money first."""
+    """Accounts with something to close, live ones first."""
     holding = {h.bot.account_id for h in held}
     return sorted(
         (account for account in accounts_of(app, user) if account.id in holding),
@@ -106,7 +106,7 @@ def _counted(held: Sequence[BotHolding]) -> str:
 
 
 def _sums(held: Sequence[BotHolding]) -> list[str]:
-    """What they are worth and how they stand, of each currency by itself."""
+    """Value and open profit, each currency separately."""
     by_currency: dict[str, list[BotHolding]] = defaultdict(list)
     for one in [h for h in held if h.bot.position.quantity]:
         by_currency[one.currency].append(one)

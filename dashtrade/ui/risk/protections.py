@@ -1,5 +1,5 @@
-"""Protections: which are set up, what they have locked, and unlocking it. The forms are drawn from the
-domain's own list."""
+"""Protections: which are set up, their locks, and unlocking. The forms are generated from the domain's
+list."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _settings(row: ProtectionRecord) -> str:
 
 
 def ask(user: User) -> None:
-    """At the end of the page, at the full run after the button."""
+    """Called at the end of the page, in the full run after the button."""
     if st.session_state.pop("adding_protection", False):
         _add()
 
@@ -182,7 +182,7 @@ def _add() -> None:
 
 
 def _setting(kind: str, one: dict[str, Any]) -> Any:
-    """None: left at its default."""
+    """None: left at the default."""
     label, key = one["description"].capitalize(), f"protection_{kind}_{one['name']}"
     if one["choices"]:
         return st.selectbox(label, one["choices"], index=one["choices"].index(one["default"]), key=key)

@@ -1,4 +1,4 @@
-"""Risk events, and what to do about each."""
+"""Risk events, and the next step for each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NAMES = {
 }
 PERCENT, MONEY = {"risk_limit"}, {"daily_loss"}
 GOOD = {"take_profit"}
-NOW = {  # what to do, while the bot is still stopped
+NOW = {  # next step, while the bot is still stopped
     "risk_limit": "Review the bot's trades, then resume the bot or raise its max loss.",
     "daily_loss": "Wait for the next day, or resume the bot now; the limit counts the whole day.",
 }
@@ -84,7 +84,7 @@ def _list(user: User, before: int | None) -> None:
 
 
 def _row(user: User, row: RiskEvent, bot: Bot | None, *, latest: bool) -> Row:
-    """Only a bot's latest event can still be waiting for its user."""
+    """Only a bot's latest event can still need its user."""
     waits = latest and bot is not None and not bot.is_active and row.kind in NOW
     now = NOW[row.kind] if waits else "–"
     return Row(

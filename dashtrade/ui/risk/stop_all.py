@@ -1,4 +1,4 @@
-"""The big switch, with what it will do said before it is pressed, and how far closing everything has come."""
+"""Stop all, with its effects shown before it is pressed, and the progress of closing everything."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TONES = {
 
 def button(app: App, user: User) -> None:
     state = trading_state(app, user)
-    asked = "flattening" in st.session_state  # under another name it is another menu, and closed
+    asked = "flattening" in st.session_state  # a new key makes a new menu, which is closed
     if state.stop is Stop.NONE:
         with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{asked}"):
             _choose(app, user)

@@ -1,4 +1,4 @@
-"""The dialogs of a broker account: add, new key, sign in, confirm real money, rename, reset, remove."""
+"""The dialogs of a broker account: add, replace key, sign in, enable live trading, rename, reset, remove."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def ask_to_add() -> None:
 
 
 def add_form(opened: str) -> None:
-    """`opened` names this asking: a key that was typed into one that was dismissed is not met again."""
+    """`opened` identifies this opening of the dialog, so that a key from a dismissed one does not
+    reappear."""
     user, titles = guard(), offered(the_app())
     title = st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or next(iter(titles))
     form = titles[title]
@@ -67,7 +68,7 @@ def add_form(opened: str) -> None:
         declines = without_factor(fields, user) if live else False
         fields.complaints()
         sent = st.form_submit_button(form.button if signs_in else add, type="primary")
-    step = f"{fields.name}_sent"  # its keys are in order; where a person signs in, a second step follows
+    step = f"{fields.name}_sent"  # keys are valid; a broker with its own sign-in has a second step
     if sent or not signs_in:
         st.session_state.pop(step, None)
     if sent:
@@ -118,7 +119,7 @@ def _save_new(
     )
     if form.choice.credentials and owned_accounts.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
-            connections.test(app, user, account_id)  # what it says stands with the account
+            connections.test(app, user, account_id)  # the result is stored with the account
     st.session_state["said"] = f"{text(label)} is added."
     st.rerun()
 
@@ -140,7 +141,7 @@ def key_form(account: Account, opened: str) -> None:
         callback = callback_field(fields, signs_in) if signs_in else ""
         fields.complaints()
         sent = st.form_submit_button(form.button if signs_in else "Save", type="primary")
-    step = f"{fields.name}_sent"  # its keys are in order; where a person signs in, a second step follows
+    step = f"{fields.name}_sent"  # keys are valid; a broker with its own sign-in has a second step
     if sent or not signs_in:
         st.session_state.pop(step, None)
     if sent:

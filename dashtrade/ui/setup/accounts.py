@@ -1,4 +1,4 @@
-"""Setup, broker accounts: add, test, give a new key, rename, reset, remove."""
+"""Setup, broker accounts: add, test, replace key, rename, reset, remove."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _account(app: App, user: User, account: Account, bots: int) -> None:
 
 
 def _without_factor(user: User, account: Account) -> None:
-    """It trades real money behind a password alone: as its owner chose, or before they were asked."""
+    """The account trades live with a password alone: its owner declined, or was not asked yet."""
     if account.second_factor_declined_at is not None:
         st.caption(
             ":orange[:material/lock_open:] Without two-factor sign-in, as you chose on "
@@ -87,7 +87,7 @@ def _without_factor(user: User, account: Account) -> None:
 
 
 def _signed_in(app: App, user: User, account: Account) -> None:
-    """Where a person has to sign in: why, and the way there."""
+    """For brokers that require a sign-in: why it is needed, and the button."""
     soon = app.brokers.sign_in_warning(account)
     if account.disabled_reason:
         st.error(text(reason_sentence(user, account.disabled_reason)))
@@ -104,14 +104,14 @@ def _signed_in(app: App, user: User, account: Account) -> None:
 
 @live(every=15)
 def _state(user: User, account_id: int, bots: int) -> None:
-    """What the broker said last, and how old that is."""
+    """The account's data as last reported by the broker, and its age."""
     app = the_app()
     account = find_account(app, user, account_id)
     if account is None:
         return
     one = connection_state.connection(app, account)
     state = one.known.state
-    if one.known.failing_since is not None and account.is_active:  # why a disabled one is, is said above
+    if one.known.failing_since is not None and account.is_active:  # a disabled account shows its reason above
         st.error(
             f"**No connection since {moment(user, one.known.failing_since)}.** "
             f"{text(connection_state.reason(one))} {last_answer(app, one.known)}"
@@ -161,7 +161,7 @@ def last_answer(app: App, known: prices.Known) -> str:
 
 
 def _title(app: App, account: Account) -> str:
-    if account.built_in:  # its badge says already that it is paper; both are too wide for a phone
+    if account.built_in:  # the badge already says paper; both are too wide for a phone
         return "Built in"
     kind = app.brokers.kind(account.broker)
     choice = kind.choice(account.options)

@@ -1,4 +1,4 @@
-"""The message to put into an alert, in the dialects people already use, made for one bot."""
+"""The alert message for one bot, in each supported format."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Build = Callable[[Bot, str], str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
     name: str
-    use: str  # when it is the right one
+    use: str  # when to use this format
     build: Build
-    asks_action: bool  # else the strategy says which
+    asks_action: bool  # otherwise the strategy supplies the action
 
 
 def _shown(message: dict[str, object]) -> str:
@@ -88,7 +88,7 @@ DIALECTS = (
     ),
     Dialect(name="Plain text", use="For any sender of a line of text.", build=_words, asks_action=True),
 )
-FILLED_IN = {  # what TradingView would put in, for a test
+FILLED_IN = {  # TradingView's substitutions, for a test
     "{{strategy.order.action}}": "buy",
     "{{strategy.market_position}}": "long",
     "{{strategy.prev_market_position}}": "flat",
@@ -99,7 +99,7 @@ FILLED_IN = {  # what TradingView would put in, for a test
 
 
 def message_to_try(bot: Bot, action: str, request_id: str) -> str:
-    """A real alert for this bot, named by the form it is sent from: sent twice, it is one."""
+    """A real alert for this bot, with the form's request id: two clicks are one alert."""
     return json.dumps(
         {
             "action": action,

@@ -1,5 +1,5 @@
-"""How any message is read, which bots would hear it, and what each of them would do with it now. Nothing is
-written or sent."""
+"""How a message is parsed, which bots would receive it, and what each would do now. Nothing is written or
+sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ UNITS = {
     SizeKind.RISK_DOLLARS: "dollars at risk at the stop",
     SizeKind.RISK_PERCENT: "% of the equity at risk at the stop",
 }
-Line = tuple[str, str, str]  # what, in words, tone
+Line = tuple[str, str, str]  # name, text, tone
 
 
 def show(app: App, user: User) -> None:
@@ -76,8 +76,7 @@ def show(app: App, user: User) -> None:
 
 
 def _filled_in(app: App, raw: str) -> str:
-    """TradingView's placeholders hold what they might hold; one that is not known to us stays, and is
-    complained about."""
+    """Fills TradingView's placeholders with examples; an unknown placeholder stays and is reported."""
     for placeholder, example in FILLED_IN.items():
         raw = raw.replace(placeholder, iso(app.clock.now()) if placeholder == "{{timenow}}" else example)
     return raw
@@ -91,7 +90,7 @@ def _story(lines: Sequence[Line]) -> None:
     st.html(f'<ol class="dt-story">{rows}</ol>')
 
 
-# --- the message itself -------------------------------------------------------------------------------------
+# --- the message --------------------------------------------------------------------------------------------
 
 
 def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
@@ -171,7 +170,7 @@ def _goes_to(user: User, runs: Sequence[DryRun] | Reason) -> Iterator[Line]:
         yield "Goes to", ", ".join(run.bot.name for run in runs), "up"
 
 
-# --- what would happen now ----------------------------------------------------------------------------------
+# --- dry run ------------------------------------------------------------------------------------------------
 
 
 def _now(user: User, signal: Signal, run: DryRun) -> None:
@@ -211,7 +210,7 @@ def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
 
 
 def order_said(step: Step, name: str) -> str:
-    """The order as it would go out, and about what it costs."""
+    """The order as it would be sent, and its approximate cost."""
     verb = "Buy" if step.side is OrderSide.BUY else "Sell"
     kind = step.type.replace("_", " ")
     at = f" at {price(step.limit_price)}" if step.limit_price is not None else ""
@@ -224,7 +223,7 @@ def order_said(step: Step, name: str) -> str:
 
 
 def _size(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
-    """Which size counts, and why."""
+    """Which size applies, and why."""
     own, bots = signal.size, size_said(run.bot.size)
     if signal.action in (Action.CLOSE, Action.REDUCE):
         yield (

@@ -1,4 +1,4 @@
-"""Setup, alerts: the message to copy for a bot, a test alert whose story runs on the page, and how any
+"""Setup, alerts: the message to copy for a bot, a test alert with its story on the page, and how any
 message is read."""
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         not real
         or st.text_input("Type the bot's name to confirm: this trades real money", key="sure") == bot.name
     )
-    # The alert is named when the form is drawn: pressed twice, it is one alert, and one order.
+    # The alert id is created with the form: two clicks are one alert and one order.
     request_id = st.session_state.setdefault("test_id", new_id(app.clock.now()))
     if st.button(
         "Send a test alert", type="primary", icon=":material/bolt:", key="send_test", disabled=not sure

@@ -1,4 +1,4 @@
-"""The fields of an account's form, drawn from what the broker's descriptor says it asks for."""
+"""The fields of an account's form, generated from the broker's descriptor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dashtrade.ui.shell.page import guard, the_app
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerForm:
-    """What is asked of a person for a choice of a broker."""
+    """The form for one choice of a broker."""
 
     broker: str
     kind: BrokerKind
@@ -31,12 +31,12 @@ class BrokerForm:
 
     @property
     def button(self) -> str:
-        """Of the first step, where a second one follows."""
+        """The first step's button, where a sign-in follows."""
         return f"Continue to {self.kind.name}'s sign-in"
 
 
 def offered(app: App) -> dict[str, BrokerForm]:
-    """By title: what an account may be added for. What nobody has proven is left to the API."""
+    """The choices by title. Unverified ones are available by the API only."""
     return {
         choice.title: BrokerForm(broker=broker, kind=kind, choice=choice)
         for broker, kind in app.brokers.kinds.items()
@@ -53,9 +53,8 @@ def form_of(app: App, account: Account) -> BrokerForm:
 
 
 def credentials(fields: forms.Form, choice: BrokerChoice) -> dict[str, str]:
-    """The fields of the choice, and what was in them when it was last sent. They stand in an `st.form`: a
-    field outside of one says nothing of what was typed when the keyboard leaves it for its own "Show
-    password"."""
+    """The credential fields, and their values when last sent. They must be in an `st.form`: a field
+    outside one loses its text when the keyboard moves on to "Show password"."""
     return {
         asked.name: fields.text(
             asked.name,
@@ -88,7 +87,7 @@ def real_money(fields: forms.Form) -> str:
 
 
 def without_factor(fields: forms.Form, user: User) -> bool:
-    """Asked beside the word for real money: who has no second factor says that they go on without."""
+    """Shown beside the live confirmation: a user without a second factor confirms going on without one."""
     return False if user.second_factor else decline_tick(fields, "You have no two-factor sign-in.")
 
 
@@ -104,8 +103,8 @@ def pasted_field(fields: forms.Form) -> str:
 def sign_in_link(
     name: str, user: User, form: BrokerForm, begin: Callable[[], str], account_id: int | None = None
 ) -> Callable[[], None]:
-    """The link, the same from run to run, as what comes back is matched to it. What is returned draws another
-    one if it was used."""
+    """The link is kept between runs, as the callback is matched to it. Returns a function that draws a new
+    link once the old one is used."""
     place, kept = st.empty(), f"{name}_link"
 
     def draw() -> None:
@@ -129,9 +128,8 @@ def signed_in_token(
     button: str,
     account_id: int | None = None,
 ) -> str | None:
-    """The second step: the broker's own sign-in, and the address it sends one back to. The code in that does
-    not live long, so it is exchanged as soon as it is pasted; what it brought is kept while the rest is not
-    in order."""
+    """The second step: the broker's own sign-in, and the callback address. Its code is short-lived, so it
+    is exchanged as soon as it is pasted; the token is kept until the rest of the form is valid."""
     app, user = the_app(), guard()
     about = {"broker": form.broker, "key": given["key"], "callback": callback}
     name = f"{fields.name}_{sha256(str(about))[:8]}"
@@ -165,7 +163,7 @@ def signed_in_token(
 
 
 def option_fields(fields: forms.Form, choice: BrokerChoice) -> Callable[[], dict[str, Any]]:
-    """The fields of the options that a form asks for; returns what reads them."""
+    """The fields of the form's options; returns a function that reads them."""
     asked = [option for option in choice.options if option.label]
     given = {option.name: _option(fields, option) for option in asked if not option.folded}
     if folded := [option for option in asked if option.folded]:

@@ -1,4 +1,4 @@
-"""Setup, the webhook: the address that alerts are sent to, and who may use it."""
+"""Setup, webhook: the URL that receives alerts, and its token."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def show(app: App, user: User) -> None:
 
 
 def address_line(app: App, token: str, key: str, *, shown: bool = False) -> None:
-    """Copied is always the address itself, whether its secret is shown or not."""
+    """Always copies the full URL, whether its token is shown or hidden."""
     url = f"{app.settings.public_url}/webhook?token="
     copy_line(key, "webhook URL", url + token, shown=url + (token if shown else "•" * 12))
 

@@ -1,1 +1,1 @@
-"""The dashboard's process, what stands before its pages, and the frame around them."""
+"""The dashboard's process, the middleware before its pages, and the frame around them."""

@@ -1,4 +1,4 @@
-"""The forms of signing in and joining, with what was wrong about what was sent."""
+"""The sign-in and registration forms, with their errors."""
 
 from __future__ import annotations
 

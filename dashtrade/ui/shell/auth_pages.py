@@ -1,5 +1,5 @@
-"""The pages outside Streamlit: signing in, the first account, joining by invitation. Plain HTML that works
-without a script; the one it has gives them the colours that were chosen in the dashboard."""
+"""The pages outside Streamlit: sign-in, the first account, joining by invitation. Plain HTML that works
+without scripts; its one script applies the theme chosen in the dashboard."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrong:
-    """What to say above the form: what happened, and what to do now."""
+    """The error above the form: what happened, and what to do."""
 
     message: str
     hint: str = ""
@@ -78,7 +78,7 @@ def form(
     note: str = "",
     aside: str = "",
 ) -> str:
-    """`note` and `aside` are our own HTML; everything else is escaped here."""
+    """`note` and `aside` are trusted HTML; everything else is escaped here."""
     said = ""
     if wrong is not None:
         said = (
@@ -126,7 +126,7 @@ def _field(field: Field) -> str:
 
 
 def notice(title: str, lead: str, body: str) -> str:
-    """A page without a form; `body` is our own HTML."""
+    """A page without a form; `body` is trusted HTML."""
     return page(title, f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{body}')
 
 

@@ -1,4 +1,4 @@
-"""What the sign-in reads of a request, and the cookies it sets."""
+"""Parsing of sign-in requests, and their cookies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashtrade.ui.shell.runtime import DEVICE_COOKIE, PREFIX, cookie_of
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """A form of ours: a few short fields. Longer than any of them can be is refused unread."""
+    """The fields of a sign-in form. A longer body than any form's is refused unread."""
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > MAX_FORM:
         raise ClientDisconnect
@@ -22,7 +22,7 @@ async def form_fields(request: Request) -> dict[str, str]:
                 (await request.body()).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20
             )
         )
-    except ValueError:  # more fields than that
+    except ValueError:  # too many fields
         raise ClientDisconnect from None
 
 

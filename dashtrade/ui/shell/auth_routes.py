@@ -1,5 +1,5 @@
-"""The ways in and out: the first account, joining, signing in, signing out. Each ends in a cookie that no
-script can read."""
+"""The routes for the first account, joining, signing in and signing out. Sign-in sets a cookie that
+scripts cannot read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Crowded(Exception):
-    """Too many at once, or too many of one address."""
+    """Too many requests at once, or from one address."""
 
     def __init__(self, what: str, wait: float) -> None:
         self.what, self.seconds = what, max(round(wait), 1)
@@ -80,15 +80,15 @@ class AuthRoutes:
     def guarded(
         self, answer_of: Callable[[Request, dict[str, str]], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Reads the form, and answers in words whatever happens."""
+        """Reads the form, and answers every error in words."""
 
         async def answered(request: Request) -> Response:
-            # asked for without an origin, as GET is: it must do no more than that
+            # HEAD has no origin check, like GET, and so must do no more
             if request.method == "HEAD":
                 request = Request({**request.scope, "method": "GET"}, request.receive)
             try:
                 sent = await form_fields(request) if request.method == "POST" else dict(request.query_params)
-                # NUL is nothing that PostgreSQL could look for.
+                # PostgreSQL rejects NUL.
                 given = {name: value.replace("\x00", "\ufffd") for name, value in sent.items()}
                 answer = await answer_of(request, given)
             except ClientDisconnect:
@@ -117,8 +117,7 @@ class AuthRoutes:
         self.app.notes.note(action, reason=place, address=address_of(request))
 
     async def _hashing(self, request: Request, work: Callable[[], T]) -> T:
-        """What checks or makes a password: few at once, so that those who guess keep no thread from the
-        others."""
+        """Limits hashing of passwords, so that guessing does not occupy the threads of other users."""
         network = network_of(address_of(request))
         wait = self.passwords_of.take(network)
         with self.waiting.place(network) as free:
@@ -126,7 +125,7 @@ class AuthRoutes:
                 raise Crowded("sign in", wait)
             return await run_in_threadpool(_in_turn, self.passwords, "sign in", work)
 
-    # --- in -------------------------------------------------------------------------------------------------
+    # --- sign in --------------------------------------------------------------------------------------------
 
     async def login(self, request: Request, given: dict[str, str]) -> Response:
         to = local_path(given.get("next", "/"))
@@ -160,7 +159,7 @@ class AuthRoutes:
         return await self._let_in(request, user.id, remember=remember, to=to)
 
     async def code(self, request: Request, given: dict[str, str]) -> Response:
-        """The second step, for those who switched it on."""
+        """The second step, for users with two-factor sign-in."""
         if request.method == "GET":
             return RedirectResponse("/auth/login", 303)
         ticket, to = given.get("ticket", ""), local_path(given.get("next", "/"))
@@ -203,8 +202,7 @@ class AuthRoutes:
         return await run_in_threadpool(sessions.find, self.app, token_of(request)) is not None
 
     async def demo(self, request: Request, given: dict[str, str]) -> Response:
-        """One click: an account with a week behind it. Whoever is signed in already goes to their own
-        pages."""
+        """One click: an account with a week of history. A signed-in user is redirected to their own pages."""
         if request.method == "GET" or await self._is_somebody(request):
             return RedirectResponse("/", 303)
         try:
@@ -254,14 +252,14 @@ class AuthRoutes:
         return HTMLResponse(reset_form(code, user.email, wrong), status)
 
     async def leave(self, request: Request, given: dict[str, str]) -> Response:
-        """Back from looking at somebody's pages to one's own."""
+        """Exit the view of another user's pages."""
         await run_in_threadpool(sessions.leave_view, self.app, token_of(request))
         return RedirectResponse("/admin?part=Users", 303)
 
-    # --- new people -----------------------------------------------------------------------------------------
+    # --- registration ---------------------------------------------------------------------------------------
 
     async def setup(self, request: Request, given: dict[str, str]) -> Response:
-        """The first account; the code comes with the link that is printed at the start."""
+        """The first account; its code is in the link printed at start."""
         if not await run_in_threadpool(users.is_empty, self.app):
             return RedirectResponse("/auth/login", 303)
         code = given.get("setup", "")
@@ -333,22 +331,22 @@ class AuthRoutes:
             )
         return await self._let_in(request, user.id, remember=False)
 
-    # --- out ------------------------------------------------------------------------------------------------
+    # --- sign out -------------------------------------------------------------------------------------------
 
     async def logout(self, request: Request, given: dict[str, str]) -> Response:
-        if request.method == "GET":  # a link must not sign anybody out
+        if request.method == "GET":  # a link must not sign the user out
             return RedirectResponse("/", 303)
         await run_in_threadpool(sessions.end, self.app, token_of(request), address_of(request))
         answer = RedirectResponse("/auth/login", 303)
         set_cookie(request, answer, COOKIE, "", 0)
-        # Not "cookies", which would take those of every name beside ours, and the one by which this device is
-        # known; not "storage", where nothing is kept but how the pages look.
+        # Not "cookies", which would also clear those of sibling host names, and the device cookie; not
+        # "storage", which holds only display preferences.
         answer.headers["clear-site-data"] = '"cache"'
         return answer
 
     async def alive(self, request: Request, given: dict[str, str]) -> Response:
-        """Asked by open tabs now and then: one whose session has ended goes to the form, though nobody
-        touches it; and one that had to give way to newer ones (409) learns why it is cut off."""
+        """Polled by open tabs: a tab without a session goes to the sign-in form, even if idle; a tab that
+        was closed to make room for newer ones (409) learns why."""
         user = await run_in_threadpool(sessions.find, self.app, token_of(request), present=False)
         if user is None:
             return Response(status_code=401)

@@ -1,5 +1,5 @@
-"""What has to be seen on every page: whose pages these are, that real accounts trade on paper, and how long a
-demo lasts."""
+"""Banners on every page: whose pages are viewed, that live accounts are simulated, and how long a demo
+lasts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How each account's connection stands, as its last answer tells: for the dots at the top of every page, and
-beside each account."""
+"""The state of each account's connection, from its last reading: for the header of every page, and beside
+each account."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dashtrade.services.accounts.prices import Known, real_money
 from dashtrade.services.operations import health
 from dashtrade.ui.kit.format import ago, moment, sentence
 
-LOST = timedelta(minutes=5)  # what was read longer ago says nothing any more
-PAPER_SHOWN = 4  # accounts at the top of a page; live ones are always there
+LOST = timedelta(minutes=5)  # older readings count as lost
+PAPER_SHOWN = 4  # accounts in the header; live ones are always shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ConnectionState:
 
 
 def connection(app: App, account: Account, *, silent: bool = False) -> ConnectionState:
-    """`silent`: no worker is at work, so that nobody trades, not even on paper."""
+    """`silent`: the worker is not running, so nothing trades, not even on paper."""
     known, now = prices.known_of(app, account), app.clock.now()
     if not account.is_active:
         tone, said, since = "down", "disabled", None
@@ -57,8 +57,7 @@ def worker_is_silent(app: App) -> bool:
 
 
 def shown(app: App, accounts: Sequence[Account]) -> tuple[list[ConnectionState], int]:
-    """Live accounts first, all of them; and how many paper ones are left out, none of which has anything to
-    say."""
+    """All live accounts first; and the number of paper accounts left out, which have nothing to report."""
     silent = worker_is_silent(app)
     found = [connection(app, account, silent=silent) for account in accounts]
     live = [one for one in found if real_money(one.account)]
@@ -74,7 +73,7 @@ def words(user: User, one: ConnectionState) -> str:
 
 
 def reason(one: ConnectionState) -> str:
-    """Why, in the broker's words or ours."""
+    """The reason, from the broker or DashTrade."""
     return sentence(one.known.error) if one.known.error else ""
 
 

@@ -1,8 +1,6 @@
-"""Files that are too large for a page: they are streamed by routes of our own, behind the gate as everything
-is.
+"""Large files, streamed by routes of their own behind the gate.
 
-One of a user at a time, and few in all; what reads the database for them ends when the browser goes away.
-"""
+One per user at a time, and few in total; the database query ends when the browser disconnects."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ from dashtrade.ui.shell.auth_pages import sentence
 from dashtrade.ui.shell.middleware import away, token_of
 
 MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
-MY_TRADES, MY_TRIPS = "/files/trades.csv", "/files/round-trips"  # below it: closed, open
+MY_TRADES, MY_TRIPS = "/files/trades.csv", "/files/round-trips"  # the address continues with closed or open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,7 @@ def routes(app: App) -> list[Route]:
 
 
 class DownloadRoute:
-    """One file's address."""
+    """The route of one file."""
 
     def __init__(
         self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places
@@ -91,7 +89,7 @@ class DownloadRoute:
                 file = await run_in_threadpool(self.make, self.app, user, request)
             except (Refusal, Malformed) as error:
                 return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
-            # while it is not known whether anything can be read: later the file just ends
+            # an error before the first piece; a later one truncates the file
             except DatabaseUnavailable:
                 return await away()(scope, receive, send)
             headers = {
@@ -142,7 +140,7 @@ def _my_trips(app: App, user: User, request: Request) -> File:
 
 
 def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
-    """The filters of one's own trades, as they stand in an address; days are told as moments."""
+    """The filters of the user's trades in an address; days become times."""
     bot = given.get("bot", "")
     return {
         "symbols": trade_files.symbols_of(given.get("symbols", "")),
@@ -162,7 +160,7 @@ def _all_trades(app: App, user: User, request: Request) -> File:
 
 
 def wanted(given: dict[str, str]) -> dict[str, Any]:
-    """The filters of everybody's trades, as they stand in an address."""
+    """The filters of all users' trades in an address."""
     number = given.get("of_user", "")
     return {
         "user_id": int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None,

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on a page is said in words: what happened, and what to do now. Never a traceback."""
+"""Errors on a page, in words: what happened, and what to do. Never a traceback."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def explained(error: Exception) -> str:
             return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
         case BrokerError():
             return f"**The broker refused.** {text(sentence(error.message))}"
-        case Malformed():  # the API's name of a field, as words
+        case Malformed():  # the API's field name, as words
             return (
                 f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
                 f"{text(error.hint)}"
@@ -41,7 +41,7 @@ def explained(error: Exception) -> str:
 
 
 def show_error(error: Exception) -> bool:
-    """For Streamlit: what no page has caught. True: we have shown it, do not."""
+    """Streamlit's handler for uncaught errors. Returning True suppresses Streamlit's own display."""
     if not isinstance(error, EXPECTED):
         log.error("a page failed with an unexpected error", exc_info=error)
     st.error(explained(error), icon=":material/error:")
@@ -55,8 +55,7 @@ class Attempt:
 
 @contextlib.contextmanager
 def trying() -> Iterator[Attempt]:
-    """Something the user asked for: when it is refused, the reason stands where they asked, and the page goes
-    on."""
+    """For a user's action: an error is shown in place, and the page goes on."""
     attempt = Attempt()
     try:
         yield attempt

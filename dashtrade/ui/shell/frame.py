@@ -1,9 +1,9 @@
-"""The frame that the pages stand in: Streamlit's index.html with our colours, style and script in it from the
-first byte on.
+"""The frame of every page: Streamlit's index.html with DashTrade's colours, style and script from the first
+byte.
 
-What a page brings along is drawn late (a white frame, then one that jumps), and is gone when the server is
-away, which is just when somebody has to say so. The policy is here too, because the script asks the receiver
-whether the engine is still up."""
+What a page loads itself is drawn late (a white flash, then a jump), and is missing when the server is
+unreachable, which is when the user must be told. The content security policy is here too, because the
+script asks the receiver whether the engine is still up."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ HEAD = (
     '<meta name="color-scheme" content="dark light"><style>html{background:light-dark(#fff,#0b0e11)}</style>'
     '<script src="/auth/theme.js"></script><script src="/auth/shell.js" data-engine="ENGINE" defer></script>'
 )
-# After Streamlit's own rules, which come into the head as the page is drawn: of two equal ones the later
-# holds.
+# After Streamlit's own rules, which are added to the head as the page is drawn: of two equal rules the later
+# one wins.
 STYLE = '<link rel="stylesheet" href="/auth/page.css">'
 NO_SCRIPT = "<noscript><p>DashTrade's pages need JavaScript. Your bots trade without it.</p></noscript>"
-# one that our pages do not use
+# unused by DashTrade's pages
 PRELOADED_FONT = re.compile(r'<link\s+rel="preload"[^>]*as="font"[^>]*>', re.DOTALL)
 
 
@@ -54,7 +54,7 @@ class Shell:
         )
 
     def routes(self) -> list[BaseRoute]:
-        """To be put after all others: a page's address is one word."""
+        """To be added after all other routes, as a page's address is one word."""
         files = [Route(path, _file(name)) for path, name in FILES.items()]
         return [*files, Route("/", self.index), Route("/{page}", self.index)]
 
@@ -67,9 +67,8 @@ class Shell:
         )
 
     def engine(self, conn: HTTPConnection) -> str:
-        """The receiver, as this browser reaches it: on the same machine as the dashboard unless it has an
-        address of its own. Empty where the request's host is no host: it goes into a header and into the
-        page."""
+        """The receiver's address for this browser: on the dashboard's host unless it has a public URL.
+        Empty for an invalid Host header, as the value goes into a header and into the page."""
         public = urlsplit(self.settings.public_url)
         if public.hostname not in LOCAL:
             return self.settings.public_url
@@ -77,8 +76,8 @@ class Shell:
         return f"{public.scheme}://{found.group(1)}:{self.settings.webhook_port}" if found else ""
 
     def policy(self, scope: Any) -> bytes:
-        """No script but our own origin's and the one inline script of Streamlit's page (by its hash). Beside
-        this origin nothing is asked but the receiver, for its health."""
+        """Scripts only from this origin, plus the one inline script of Streamlit's page (by its hash).
+        Requests only to this origin and to the receiver, for its health."""
         scripts = " ".join(f"'sha256-{found}'" for found in self.hashes)
         engine = urlsplit(self.engine(HTTPConnection(scope)))
         return (
@@ -90,9 +89,9 @@ class Shell:
 
 
 class PartScripts:
-    """The scripts of our pages' parts, at the addresses that Streamlit gives them. Streamlit itself would
-    send them only once this process has shown such a part, which another may have done, and let proxies keep
-    them beyond an update."""
+    """Serves the components' scripts at the addresses that Streamlit gives them. Streamlit would serve
+    them only after this process has drawn such a component, which another process may have done, and would
+    let proxies cache them beyond an update."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -109,8 +108,7 @@ class PartScripts:
 
 
 def inline_script_hashes(html: str) -> tuple[str, ...]:
-    """Streamlit's page has one inline script; which one depends on its version, so it is read and not
-    remembered."""
+    """Streamlit's page has one inline script that depends on the version, so its hash is computed."""
     scripts = re.findall(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", html, re.DOTALL)
     return tuple(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
 

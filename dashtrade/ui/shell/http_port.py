@@ -1,7 +1,8 @@
-"""The dashboard's port under strangers: uvicorn's protocols, with an end for what only takes up room.
+"""The dashboard's port against hostile clients: uvicorn's protocols, with limits on idle and slow
+connections.
 
-A request has to have arrived in full after some seconds, and an answer to be read; where connections run out,
-those that only wait make room, of the busiest address first."""
+A request has to arrive in full within some seconds, and its response has to be read. When connections run
+out, waiting ones are closed, those of the busiest address first."""
 
 from __future__ import annotations
 
@@ -19,12 +20,12 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from dashtrade.limits import room_for_connections
 
 log = logging.getLogger("dashtrade.ui")
-ARRIVAL_SECONDS = 10.0  # for a request to arrive in full, from the connection or its first byte on
-UNREAD_SECONDS = 30.0  # in which so many bytes of an answer that waits have to be read:
+ARRIVAL_SECONDS = 10.0  # for a whole request, from the connection or its first byte
+UNREAD_SECONDS = 30.0  # in which at least this much of a pending response must be read:
 LEAST_READ = 32 * 1024
 MOST_CONNECTIONS = 1000
-OTHER_DESCRIPTORS = 600  # those of Streamlit's sessions, the database's, the logs'
-BACKLOG = 128  # also how many are accepted before the first of them is looked at
+OTHER_DESCRIPTORS = 600  # for Streamlit's sessions, the database, the logs
+BACKLOG = 128  # also the number accepted in one go, before any is checked
 _ARRIVING = (h11.IDLE, h11.SEND_BODY)
 
 
@@ -33,7 +34,7 @@ def connection_limit() -> int:
 
 
 class _Reader:
-    """Mixed in: whoever does not read what is sent to them loses the connection."""
+    """A mixin that disconnects clients which do not read their response."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
@@ -42,7 +43,7 @@ class _Reader:
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
         line = transport.get_extra_info("socket")
-        # else a kernel's large buffer hides what is read slowly
+        # otherwise a large kernel buffer hides slow reading
         if line is not None and hasattr(socket, "TCP_NOTSENT_LOWAT"):
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 64 * 1024)
 
@@ -76,11 +77,11 @@ class _Reader:
 
 
 class Socket(_Reader, WebSocketsSansIOProtocol):
-    """A WebSocket. (Whether its browser is still there, uvicorn asks it by itself.)"""
+    """A WebSocket. uvicorn itself pings the browser."""
 
 
 class Line(_Reader, H11Protocol):
-    """One connection, and how long its request may be on its way."""
+    """One connection, with a time limit for its request."""
 
     most: int
     told_at = float("-inf")
@@ -92,7 +93,7 @@ class Line(_Reader, H11Protocol):
 
     @property
     def waits(self) -> bool:
-        """Nothing of it is being worked on, and no answer is on its way."""
+        """No request is being handled, and no response is pending."""
         idle = self.cycle is None or self.cycle.response_complete
         return (idle or self._arrival is not None) and not self.transport.get_write_buffer_size()
 
@@ -110,8 +111,8 @@ class Line(_Reader, H11Protocol):
             self._arrived()
 
     def send_400_response(self, msg: str) -> None:
-        """The request before the bad bytes may be about to be answered, or be answered: there is room for one
-        answer."""
+        """The request before the invalid bytes may have its response pending or in progress: only one
+        response fits."""
         if self.cycle is not None:
             self.cycle.disconnected = True
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
@@ -121,7 +122,7 @@ class Line(_Reader, H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY:  # of the next request, which came along with the last
+        if self.conn.their_state is h11.SEND_BODY:  # the next request, pipelined behind the last
             self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -162,6 +163,6 @@ class Line(_Reader, H11Protocol):
 
 
 def protocols() -> dict[str, Any]:
-    """What uvicorn is to be told."""
+    """Arguments for uvicorn."""
     Line.most = connection_limit()
     return {"http": Line, "ws": Socket, "backlog": BACKLOG}

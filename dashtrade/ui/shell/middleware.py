@@ -1,9 +1,9 @@
-"""What stands before the dashboard: which hosts, which headers, how much, and who.
+"""The middleware before the dashboard: allowed hosts, headers, size limits and sessions.
 
-Pure ASGI, because it has to see WebSockets as well as requests. Nobody without a session gets as far as
-Streamlit: with a sign-in kept in its session state alone, a client that presented another's session id was
-seen joining that session. And of Streamlit only what our pages use is there: it would keep in memory what
-anybody uploads."""
+Pure ASGI, as it has to handle WebSockets as well as requests. No request without a session reaches
+Streamlit: with sign-in kept in Streamlit's session state alone, a client that presented another's session
+id was seen joining that session. Only the Streamlit routes that the pages use are served: its upload route
+would keep any upload in memory."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE, PREFIX, cookie_of
 from dashtrade.ui.shell.tabs import ENDED, Tabs, turn_away
 
 PARTS = "/_stcore/bidi-components/"
-# host-config: without it a tab whose session has ended waits for ever instead of going to the form.
-# The scripts of our pages' parts: one of them takes such a tab there.
+# host-config: without it a tab whose session has ended waits forever instead of going to the sign-in form.
+# The components' scripts: one of them takes such a tab there.
 OPEN = ("/auth/", "/static/", "/_stcore/health", "/_stcore/host-config", PARTS)
 SERVED = re.compile(
     r"/[a-z_]*|/(static|media|auth|files)/.+|/_stcore/(health|host-config|stream|bidi-components/dashtrade\.[a-z_]+/[a-z_]+\.js)"
@@ -72,9 +72,8 @@ class Headers:
 
 
 class Proxy:
-    """Behind one reverse proxy: who asks and by which scheme is what that proxy says, which is the last entry
-    of each. Whoever comes by the dashboard's own name comes by its scheme, whatever a proxy says or leaves
-    out."""
+    """Behind one reverse proxy, client address and scheme are the last entries of that proxy's headers.
+    Requests to the dashboard's own host name have its scheme, whatever the proxy sends."""
 
     def __init__(self, app: Any, hops: int, own_address: str) -> None:
         self.app, self.hops, self.own_address = app, hops, own_address
@@ -98,7 +97,7 @@ class Proxy:
 
 
 class Gate:
-    """Known host, same origin, not too much, and a session; else nothing behind this is reached."""
+    """Requires a known host, the same origin, limited size, and a session."""
 
     def __init__(self, app: Any, trade: App, tabs: Tabs) -> None:
         self.app, self.trade, self.tabs = app, trade, {PAGES_SOCKET: tabs, PRICES_SOCKET: Tabs()}
@@ -127,10 +126,10 @@ class Gate:
         await self.app(scope, limited(receive, MAX_BODY), send)
 
     async def _socket(self, user: User | None, scope: Any, receive: Any, send: Any) -> None:
-        """Of a stranger (a tab whose session has ended) no socket gets any further than to hear that."""
+        """Without a session (a tab whose session has ended) the socket is closed with that reason."""
         if user is None:
             return await turn_away(scope, receive, send, ENDED)
-        # the third of these words is the session that Streamlit is to go on with
+        # the third subprotocol is the session that Streamlit should resume
         again = len(scope.get("subprotocols", ())) > 2
         await self.tabs[scope["path"]].serve(self.app, who(user), scope, receive, send, again=again)
 
@@ -162,19 +161,19 @@ class Gate:
 
 
 def who(user: User) -> tuple[int, str]:
-    """Whose tabs they are: those of an admin who looks at somebody's pages are not that user's."""
+    """The owner of the tabs: an admin viewing a user's pages is counted apart from that user."""
     return user.id, user.viewer
 
 
 def sign_in_address(scope: Any) -> str:
-    """The form, and where to go on from there."""
+    """The sign-in form, with the address to continue to."""
     query = scope.get("query_string", b"").decode("latin-1")
     wanted = local_path(scope["path"] + (f"?{query}" if query else ""))
     return "/auth/login" if wanted == "/" else f"/auth/login?{urlencode({'next': wanted})}"
 
 
 def local_path(wanted: str) -> str:
-    """A page of ours, or the first one: nobody is sent elsewhere by a link to the form."""
+    """A page of the dashboard, else the first page: a link to the form cannot redirect to another site."""
     page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", wanted)
     return wanted if page and len(wanted) <= LONGEST_NEXT else "/"
 
@@ -193,8 +192,8 @@ async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None
 
 
 def nowhere(scope: Any, conn: HTTPConnection) -> bool:
-    """An address below a page's, typed or out of date. Streamlit answers with its page, whose parts are then
-    looked for below that address: the screen stays empty for ever."""
+    """An address below a page's, mistyped or outdated. Streamlit would serve its page, whose assets are
+    then looked up below that address, and the screen stays empty."""
     visits = (
         scope["type"] == "http"
         and scope["method"] == "GET"
@@ -212,8 +211,8 @@ def token_of(conn: HTTPConnection) -> str | None:
 
 
 def own_cookies(scope: Any) -> Any:
-    """Over HTTPS only cookies that no other site can set are taken for ours, over HTTP only the plain ones.
-    The others are left out here, so that nothing behind this has to ask."""
+    """Over HTTPS only cookies with the __Host- prefix, which other sites cannot set, are accepted; over
+    HTTP only unprefixed ones. The others are removed here, so that no later code has to check."""
     wrong = {
         f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode()
         for name in (COOKIE, DEVICE_COOKIE)
@@ -229,8 +228,8 @@ def own_cookies(scope: Any) -> Any:
 
 
 def same_origin(conn: HTTPConnection) -> bool:
-    """Browsers name the page's origin with every POST and every WebSocket. What names none is no browser, and
-    no user of forms."""
+    """Browsers send the page's origin with every POST and every WebSocket. A request without one is not
+    from a browser."""
     scheme = conn.scope["scheme"].replace("ws", "http")
     said, _, host = conn.headers.get("origin", "").partition("://")
     return origin(said, host) == origin(scheme, conn.headers.get("host", ""))
@@ -256,7 +255,7 @@ ANOTHER_SITE = (
 
 
 def limited(receive: Any, most: int) -> Any:
-    """Cuts a body off at `most` bytes: the reader sees a client that went away."""
+    """Cuts a body off at `most` bytes: the application sees a disconnected client."""
     taken = 0
 
     async def counted() -> Any:
@@ -272,8 +271,8 @@ def limited(receive: Any, most: int) -> Any:
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """Names this dashboard answers to, and no others: what stands beside one of them may be somebody else's.
-    Addresses are answered to as well: only a name can be pointed at us by a stranger's DNS."""
+    """Host names of this dashboard, and no others: a sibling name may belong to someone else. IP addresses
+    are allowed too, as DNS rebinding needs a name."""
     public = (urlsplit(address).hostname or "" for address in (settings.public_url, settings.dashboard_url))
     return frozenset({"localhost", settings.host.lower(), socket.gethostname().lower(), *public} - {""})
 

@@ -1,4 +1,4 @@
-"""How every page opens: who is it, may they, and the line that says what state trading is in."""
+"""The start of every page: the user, their permission, and the status line of trading."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def the_app() -> Any:
 
 
 def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = False) -> User:
-    """The user, or nothing at all below this line. Says the page's title and the state of trading; over
-    `figures`, whose they are."""
+    """The user; without permission the page ends here. Shows the page's title and the status of trading;
+    with `figures`, also the scope."""
     user = guard(needs)
     title(name, user, figures=figures)
-    if said := st.session_state.pop("said", None):  # by what was done just before this run
+    if said := st.session_state.pop("said", None):  # from the action just before this run
         st.toast(said, icon=":material/check:")
     return user
 
@@ -59,9 +59,8 @@ def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = Fal
 def guard(
     needs: Permission = Permission.TRADE, *, present: bool = True, without_factor: bool = False
 ) -> User:
-    """Asked anew on every run, whichever way the page was come to. `without_factor`: also for whoever has to
-    set up their second factor before anything else, because it is the way there, or closes a position, or
-    stops a bot."""
+    """Checked on every run, however the page was reached. `without_factor`: also open to users who must
+    set up a second factor first, because the page leads there, closes a position, or stops a bot."""
     if not runtime.running():
         print(START, file=sys.stderr)
         st.error(START)
@@ -70,7 +69,7 @@ def guard(
     if user is None:
         _to_sign_in()
         st.stop()
-    # Another person's browser that goes on with this tab's session finds nothing of theirs in it.
+    # Another user in this tab's session must not find this user's data.
     if st.session_state.setdefault("_user_id", user.id) != user.id:
         st.session_state.clear()
         st.session_state["_user_id"] = user.id
@@ -94,8 +93,8 @@ def guard(
 
 
 def _second_factor_first() -> None:
-    """A part or a dialog of a page that was open when it became due: the whole page is run again, and is the
-    one where it is set up. Only a page that runs by itself, before Home.py ever did, has to say it."""
+    """A fragment or dialog that was open when the second factor became due reruns the whole page, which
+    shows the set-up page. The message is only for a page that runs before Home.py ever did."""
     running = get_script_run_ctx(suppress_warning=True)
     if running is not None and running.fragment_ids_this_run:
         st.rerun()
@@ -120,17 +119,17 @@ def title(name: str, user: User, *, figures: bool = False) -> None:
 
 
 def tab_title(name: str) -> None:
-    """What the tab, the history and a bookmark call the page."""
+    """The title in the tab, the history and bookmarks."""
     st.set_page_config(page_title=f"{name} · DashTrade")
 
 
 def actions() -> Any:
-    """`with ui.actions():` puts buttons at the right of the page's title."""
+    """`with ui.actions():` puts buttons to the right of the page's title."""
     return _title_row.get()
 
 
 def _status(user: User) -> Iterator[str]:
-    """Broker connections, where prices come from, what is switched off, who one is."""
+    """Broker connections, price sources, switches, and the user."""
     app = the_app()
     state = trading_state(app, user)
     if not state.accounts:
@@ -174,8 +173,8 @@ def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
 def live(
     draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False
 ) -> Any:
-    """A part that renews itself when something of the user's changes (the ticker tells it), and now and then
-    for "3 min ago". It asks who is looking each time: a fragment runs without the page above it."""
+    """A part that reruns when the user's data changes (the ticker signals it), and periodically for texts
+    such as "3 min ago". Checks the session each time: a fragment runs without the page above it."""
     if draw is None:
         return partial(live, every=every, without_factor=without_factor)
 
@@ -183,7 +182,7 @@ def live(
     def run(*given: Any, **more: Any) -> None:
         with turn():
             user = guard(present=False, without_factor=without_factor)
-            seen = revision(the_app(), user)  # before it is read: what changes meanwhile is not missed
+            seen = revision(the_app(), user)  # read before drawing, so that a change in between is not missed
             draw(user, *given, **more)
             pulse(
                 "_".join(
@@ -195,7 +194,7 @@ def live(
     return run
 
 
-@live(every=15)  # a dot that was green fades when nothing is heard any more
+@live(every=15)  # a green dot fades without news
 def _status_bar(user: User) -> None:
     st.html(f'<div class="dt-status" data-zone="{zone(user).key}">{"".join(_status(user))}</div>')
 
@@ -218,8 +217,7 @@ def empty(
     icon: str = "",
     key: str = "",
 ) -> bool:
-    """Nothing here yet: one sentence, and one button that leads on. True when a button without a page was
-    pressed."""
+    """An empty state: one sentence, and one button. True when a button without a page was pressed."""
     with st.container(
         border=True,
         horizontal_alignment="center",
@@ -241,6 +239,6 @@ def _to_sign_in() -> None:
 
 
 def foot() -> None:
-    """Light or dark, and the way out: a form of its own, which works when nothing else on the page does, and
-    the browser says where it comes from."""
+    """Theme and sign-out: a separate form, which works when nothing else on the page does, and sends the
+    browser's origin."""
     mounted("foot", _FOOT)(key="foot", height="content")

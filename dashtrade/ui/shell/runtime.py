@@ -1,5 +1,4 @@
-"""What every part of the dashboard stands on: the one App of this process, and who is looking at the page
-now."""
+"""Shared by the whole dashboard: the process's one App, and the current user."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import sessions
 
 COOKIE = "dashtrade_session"
-DEVICE_COOKIE = "dashtrade_device"  # opens nothing: says that its user signed in here before
-PREFIX = "__Host-"  # over HTTPS: no other site can set a cookie of such a name, be it a sibling's
+DEVICE_COOKIE = "dashtrade_device"  # grants nothing: marks a device on which its user has signed in
+PREFIX = "__Host-"  # over HTTPS: no other site, not even a sibling domain, can set such a cookie
 _app: App | None = None
 
 
 def use(app: App | None) -> None:
-    """Called once by the process that serves (and by tests)."""
+    """Called once by the serving process (and by tests)."""
     global _app
     _app = app
     if app is not None:
@@ -43,17 +42,17 @@ def session_token() -> str | None:
 
 
 def cookie_of(cookies: Mapping[str, str], name: str) -> str | None:
-    """With its prefix or without: the gate has left the one that counts."""
+    """With or without the prefix: the middleware has left only the valid one."""
     return cookies.get(PREFIX + name) or cookies.get(name)
 
 
 def _may_write() -> None:
-    """Asked before anything is written by whatever runs for a page: whoever looks at another's pages changes
-    nothing, whichever button they find; and a demo, which anybody may have, does not fill the disk."""
+    """Checked before each write from a page: an admin viewing another user's pages changes nothing,
+    whichever button they press; and a demo, which anyone can start, must not fill the disk."""
     from streamlit.runtime.scriptrunner import get_script_run_ctx
 
     if get_script_run_ctx(suppress_warning=True) is None:
-        return  # not a page: signing in and out, and leaving the view
+        return  # not a page: sign-in, sign-out, exiting the view
     user = current_user(present=False)
     if user is not None and user.viewer:
         raise Refusal(
@@ -72,7 +71,7 @@ def _may_write() -> None:
 
 
 class Budget:
-    """So many writes a day for each of those that are limited, in this process."""
+    """A daily number of writes for each limited user, in this process."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -90,14 +89,14 @@ _budget = Budget(2000)
 
 
 def address() -> str:
-    """Where the browser is, for the log of deeds."""
+    """The browser's address, for the audit log."""
     import streamlit as st
 
     found = st.context.ip_address
-    return found if isinstance(found, str) else ""  # none where nobody is connected, as in a page's test
+    return found if isinstance(found, str) else ""  # none without a connection, as in a page's test
 
 
 def current_user(*, present: bool = True) -> User | None:
-    """Asked of the database on every run and in every fragment: a session that was ended ends on the screen
-    too."""
+    """Read from the database on every run and in every fragment, so that an ended session also ends on
+    screen."""
     return sessions.find(the_app(), session_token(), present=present)

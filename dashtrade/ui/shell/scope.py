@@ -1,7 +1,6 @@
-"""The header's switch: Live | Paper | one account. Every figure below it is of what it says, and of nothing
-else.
+"""The header's switch: Live | Paper | one account. Every figure below it is of that scope only.
 
-The choice is kept in the address, so that a link carries it, in the tab, and with the user for the next
+The choice is kept in the address, so that links carry it, in the tab, and with the user for the next
 visit."""
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ _KEPT = "scope_of_tab"
 
 
 def current(app: App, user: User) -> MoneyScope:
-    """Of this tab; a part of the page that renews itself asks here too."""
+    """The scope of this tab; also for parts of the page that rerun themselves."""
     return _read(accounts_of(app, user), st.session_state.get(_KEPT) or user.scope)
 
 
 def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
     try:
         return service.read(accounts, written)
-    except Malformed:  # an account that is gone, or a hand-written address
+    except Malformed:  # a removed account, or an invalid address
         return service.default(accounts)
 
 
 def switch(app: App, user: User) -> None:
-    """Drawn where there is something to switch."""
+    """Drawn where there is a choice."""
     accounts = accounts_of(app, user)
     scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
     st.session_state[_KEPT] = scope.text
@@ -71,8 +70,7 @@ def switch(app: App, user: User) -> None:
             width=210,
         )
     if accounts:
-        # Sent again whenever the address changes, as a page that sets its own query does not know of this
-        # part of it.
+        # Sent again whenever the address changes, as a page that sets its own query would drop the scope.
         mounted("address", "<i hidden></i>")(
             key="address",
             data={"scope": scope.text, "query": str(st.query_params.to_dict())},
@@ -102,18 +100,18 @@ def show(scope: MoneyScope) -> None:
 
 
 def whose(account: Account | None) -> str:
-    """Which money and which account, for the small line of a row."""
+    """The money and account, for the small line of a row."""
     if account is None:
         return ""
     return f"LIVE · {account.label}" if money_of(account) is MoneyKind.LIVE else f"Paper · {account.label}"
 
 
 def kind(account: Account | None) -> str:
-    """Of a row: those with real money look like it."""
+    """The kind of a row: live rows are highlighted."""
     return "live" if money_of(account) is MoneyKind.LIVE else ""
 
 
 def badge(account: Account | None) -> None:
-    """On a page or in a dialog that is about one bot: what it trades with, not to be missed."""
+    """For pages and dialogs about one bot: what it trades with, in plain sight."""
     if account is not None:
         st.badge(text(whose(account)), color="orange" if money_of(account) is MoneyKind.LIVE else "gray")

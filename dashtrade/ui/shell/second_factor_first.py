@@ -1,5 +1,4 @@
-"""The only page of whoever has to set up a second factor before anything else: the way there, and the way out
-of positions."""
+"""The only page for users who must set up a second factor first: the set-up, and closing positions."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ def show() -> None:
     banners(app, user)
     st.title("Set up two-factor sign-in", anchor=False)
     st.space("small")
-    if said := st.session_state.pop("said", None):  # by what was closed just before this run
+    if said := st.session_state.pop("said", None):  # from the close just before this run
         st.toast(said, icon=":material/check:")
     with panel("Two-factor sign-in is required", key="factor_first"):
         st.markdown(

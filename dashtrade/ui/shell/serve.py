@@ -1,5 +1,5 @@
-"""`python -m dashtrade.ui.shell.serve`: the dashboard's process. Streamlit's pages and our own sign-in share
-one origin."""
+"""`python -m dashtrade.ui.shell.serve`: the dashboard's process. Streamlit's pages and DashTrade's sign-in
+share one origin."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dashtrade.processes.parent_watchdog import watch_parent
 from dashtrade.settings import EX_CONFIG, ROOT, BadSetting, Settings
 
 log = logging.getLogger("dashtrade.ui")
-LONGEST_STOP = 4  # seconds that open connections get after SIGTERM
+LONGEST_STOP = 4  # seconds for open connections after SIGTERM
 
 
 @contextlib.asynccontextmanager
 async def settled_heap(_: Any) -> AsyncIterator[None]:
-    """What is there after the start stays: later collections need not look at it. (Goes with
+    """Freeze objects that exist after the start, so that later collections skip them. (Goes with
     runner.postScriptGC = false.)"""
     gc.collect()
     gc.freeze()
@@ -69,9 +69,9 @@ def make_asgi(app: App) -> Any:
 
 
 def _run_home_first() -> None:
-    """After a start, Streamlit takes a folder called pages/ for its older kind of app until Home.py has run
-    once, and runs a page by itself. Every page guards itself, so this closes no hole; it gives that first
-    visitor the menu as well."""
+    """After a start, Streamlit treats the folder pages/ as its older kind of app until Home.py has run
+    once, and runs a page directly. Every page guards itself, so this is no hole; this setting gives that
+    first visitor the menu as well."""
     with contextlib.suppress(ImportError, AttributeError):
         from streamlit.runtime.pages_manager import PagesManager
 
@@ -79,7 +79,7 @@ def _run_home_first() -> None:
 
 
 def _one_log() -> None:
-    """Streamlit gives itself and uvicorn handlers of their own; ours is the one that leaves secrets out."""
+    """Remove the log handlers of Streamlit and uvicorn: DashTrade's own redacts secrets."""
     for name in ("streamlit", *logging.root.manager.loggerDict):
         if name.partition(".")[0] in ("streamlit", "uvicorn"):
             logger = logging.getLogger(name)
@@ -89,12 +89,12 @@ def _one_log() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Runs until SIGTERM or SIGINT."""
     import uvicorn
 
     from dashtrade.ui.shell import http_port
 
-    os.chdir(ROOT)  # Streamlit looks for .streamlit/config.toml there
+    os.chdir(ROOT)  # Streamlit reads .streamlit/config.toml there
     app = build_app(settings)
     app.connect()
     config = uvicorn.Config(

@@ -1,7 +1,8 @@
-"""What a browser sends to Streamlit is one of its messages, or its connection ends with one line in the log.
+"""Validates what a browser sends to Streamlit: an invalid message closes the connection with one line in
+the log.
 
-Streamlit itself writes a traceback for a text, and another for bytes that are no message of its own.
-"""
+Streamlit itself logs a traceback for a text message, and another for bytes that are not one of its
+messages."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from typing import Any
 
 log = logging.getLogger("dashtrade.ui")
 PAGES = "/_stcore/stream"
-NOT_TEXT, NO_MESSAGE = 1003, 1002  # why the connection is closed: of no kind, or of no form, that is taken
+NOT_TEXT, NO_MESSAGE = 1003, 1002  # close codes: wrong type, wrong format
 
 
 class Frames:
-    """Pure ASGI, behind the gate: who comes this far has a session."""
+    """Pure ASGI, behind the gate: only clients with a session get here."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

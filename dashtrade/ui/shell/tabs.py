@@ -1,4 +1,4 @@
-"""Open tabs are few: each costs a session of Streamlit's, with all that its page has drawn."""
+"""Limits open tabs: each costs a Streamlit session with all that its page has drawn."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 from dashtrade.limits import Rate
 
-# why a socket is closed: no session, too many tabs, too many at once
+# close codes: no session, too many tabs, too many at once
 ENDED, CROWDED, LATER = 4401, 4409, 1013
 
 
 class Tabs:
-    """The sockets of one address: so many of one user, whose oldest gives way to a new one, and so many in
-    all.
+    """The open sockets of one path, limited per user and in total. A user's new tab replaces their oldest
+    one.
 
-    A tab that had to go asks again by itself, and must not push out the next one in its turn: `again` finds a
-    place, or none."""
+    A tab that was closed for this reconnects by itself and must not close the next one in turn: with
+    `again` it only gets a free place."""
 
     def __init__(self, of_one: int = 10, in_all: int = 200, opened: Rate | None = None) -> None:
         self._of_one, self._in_all = of_one, in_all
         self._opened = opened or Rate(1.0, burst_seconds=30)
-        self._open: dict[Hashable, list[_SocketTab]] = {}  # of each user, the oldest first
+        self._open: dict[Hashable, list[_SocketTab]] = {}  # by user, oldest first
         self._closing: set[asyncio.Task[None]] = set()
 
     def full(self, user: Hashable) -> bool:
@@ -74,14 +74,14 @@ class _SocketTab:
             await self._send(message)
 
     async def close(self) -> None:
-        """The server tells the application that the browser has left."""
+        """The server tells the application that the browser has disconnected."""
         self._gone = True
-        with contextlib.suppress(Exception):  # it has left already
+        with contextlib.suppress(Exception):  # already disconnected
             await self._send({"type": "websocket.close", "code": CROWDED})
 
 
 async def turn_away(scope: Any, receive: Any, send: Any, code: int) -> None:
-    """Accepted first: a browser does not tell its page the reason of one that was not."""
+    """Accepted first: browsers do not report the reason of a rejected socket to the page."""
     await receive()
     wanted = scope.get("subprotocols") or [None]
     await send({"type": "websocket.accept", "subprotocol": wanted[0]})

@@ -1,5 +1,5 @@
-"""Whether a user's bots may trade now, in words: for the top of every page, and for what stops and resumes
-them."""
+"""Whether a user's bots may trade now, in words: for the header of every page, and for stopping and
+resuming."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TradingState:
     accounts: Sequence[Account]
     demo: bool
     stop: Stop
-    for_everybody: bool  # it is the switch over all users that stops them
+    for_everybody: bool  # stopped by the switch for all users
     text: str
     tone: str
 

@@ -1,5 +1,4 @@
-"""The list of signals with its filters in the address, and one signal's story with what can be done about its
-orders."""
+"""The list of signals with its filters in the address, and one signal's story with actions on its orders."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ def show(app: App, user: User) -> None:
         _list(app, user)
 
 
-# --- all of them --------------------------------------------------------------------------------------------
+# --- the list -----------------------------------------------------------------------------------------------
 
 
 def _list(app: App, user: User) -> None:
@@ -80,8 +79,8 @@ def _list(app: App, user: User) -> None:
 
 @live
 def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
-    """Pages by cursor: the hundredth is as quick as the first. The way back is kept, for there is no
-    counting."""
+    """Paged by cursor: page one hundred is as fast as the first. Previous cursors are kept, as rows are
+    not counted."""
     before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
     found = signal_service.signals(
         the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted
@@ -105,7 +104,7 @@ def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
         st.rerun()
 
 
-# --- one ----------------------------------------------------------------------------------------------------
+# --- one signal ---------------------------------------------------------------------------------------------
 
 
 def _one(app: App, user: User, signal_id: str) -> None:
@@ -138,7 +137,7 @@ def _one(app: App, user: User, signal_id: str) -> None:
 
 @st.dialog("Replay on paper", icon=":material/replay:")
 def _replay(signal_id: str, request_id: str) -> None:
-    """The request gets its name when the question is asked, so that two clicks are one."""
+    """The request id is created when the dialog opens, so that two clicks are one signal."""
     app, user = the_app(), guard()
     bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
     if not bots:
@@ -245,7 +244,7 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
 
 
 def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
-    """The one question only a person can answer: is the order at the broker, or is it not?"""
+    """Asks what only a person can find out: whether the broker has the order."""
     st.warning(
         "Order status unknown: DashTrade cannot tell whether the broker has this order "
         f"({text(plain_id(order))}). Check at your broker, then choose below. Until then no more orders "
