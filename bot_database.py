@@ -1,9 +1,8 @@
-"""The database: transactions, migrations, backup. SQLite by default, PostgreSQL by URL; the same promises on
-both.
+"""The database: transactions, migrations, backup. SQLite by default, PostgreSQL by URL; the same guarantees
+on both.
 
-What it is made of stands in `dashtrade/database/`: `engines`, `group_commit` (SQLite has one writer;
-PostgreSQL groups its commits by itself), `sqlite_files` for backups, `errors`. A write within a write is part
-of it."""
+Its parts are in `dashtrade/database/`: `engines`, `group_commit` (SQLite has one writer; PostgreSQL groups
+its commits itself), `sqlite_files` for backups, `errors`. A nested write joins the outer one."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ _LOST_RACE = {"40001", "40P01"}  # serialization failure, deadlock
 
 @contextlib.contextmanager
 def savepoint(conn: sa.Connection) -> Iterator[None]:
-    """Within a transaction: what is done inside is undone alone when it raises."""
+    """Within a transaction: an error rolls back only the block."""
     cursor, before = conn.connection.cursor(), len(conn.info.get(AFTER_COMMIT, ()))
     cursor.execute("SAVEPOINT part")
     try:
@@ -56,10 +55,9 @@ def savepoint(conn: sa.Connection) -> Iterator[None]:
 
 
 class Database:
-    """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a connection that only
-    reads.
+    """`write(fn)` runs fn(connection) in one durable transaction; `read()` gives a read-only connection.
 
-    `fn` must do nothing but use its connection: it may be run again."""
+    `fn` may be run again, so it must only use its connection."""
 
     def __init__(self, url: str) -> None:
         self.url = sa.make_url(url)
@@ -70,14 +68,14 @@ class Database:
             if self.is_sqlite
             else postgres_engine(self.url)
         )
-        self._inside = threading.local()  # .conn: the transaction this thread is in
+        self._inside = threading.local()  # .conn: this thread's transaction
         self.group = GroupWriter(self.engine, self._inside, in_memory=self._in_memory)
-        # may refuse, by raising: the dashboard's, for those who only look
+        # may refuse by raising: used by the dashboard for read-only sessions
         self.before_write: Callable[[], None] | None = None
 
     @property
     def file(self) -> Path | None:
-        """Where it is on a disk of this machine."""
+        """The database file on this machine, if any."""
         return (
             Path(self.url.database) if self.is_sqlite and not self._in_memory and self.url.database else None
         )
@@ -86,7 +84,7 @@ class Database:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One consistent view. Whatever is read may be old by the time it is used: decide inside `write`."""
+        """One consistent view. It may be outdated by the time it is used: decide inside `write`."""
         outer = getattr(self._inside, "conn", None)
         if outer is not None:
             yield outer
@@ -116,7 +114,7 @@ class Database:
         return self.write_unasked(fn)
 
     def write_unasked(self, fn: Callable[[sa.Connection], T]) -> T:
-        """As `write`, of what is no deed of anybody's: `before_write` has no say in it."""
+        """`write` without `before_write`, for changes that no user makes."""
         outer = getattr(self._inside, "conn", None)
         if outer is not None:
             return fn(outer)
@@ -129,7 +127,7 @@ class Database:
         return result
 
     def may_write(self) -> None:
-        """Raises where `before_write` refuses: asked by `write`, and before work is handed to another process
+        """Raises if `before_write` refuses: called by `write`, and before work is sent to another process
         that writes it."""
         if self.before_write is not None:
             self.before_write()
@@ -138,7 +136,7 @@ class Database:
         for attempt in range(RETRIES):
             try:
                 with self.engine.begin() as conn:
-                    take_after_commit(conn)  # of a try before this
+                    take_after_commit(conn)  # of an earlier attempt
                     self._inside.conn = conn
                     result = fn(conn)
                     after = take_after_commit(conn)
@@ -159,8 +157,8 @@ class Database:
         raise AssertionError("unreachable")
 
     def _forget_dead(self, error: Exception) -> None:
-        """Where one connection to PostgreSQL is lost, all are: else each would be found out by a request of
-        its own."""
+        """If one connection to PostgreSQL is lost, all are: drop them, or each would fail a request of its
+        own."""
         lost = isinstance(error, exc.DBAPIError) and (
             getattr(error.orig, "pgcode", None) or "57P01"
         ).startswith(("08", "57P"))
@@ -168,11 +166,10 @@ class Database:
             self.engine.dispose()
 
     def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[Work]:
-        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this
-        returns."""
+        """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
         return self.group.write_all(fns)
 
-    # --- life -----------------------------------------------------------------------------------------------
+    # --- lifecycle ------------------------------------------------------------------------------------------
 
     def ping(self) -> None:
         with self.read() as conn:
@@ -191,8 +188,8 @@ class Database:
             return conn.scalar(sa.text("SELECT version_num FROM alembic_version"))
 
     def migrate(self) -> bool:
-        """Bring the tables to this version, under a lock: of two that start at once, one migrates. True if
-        there was work."""
+        """Migrate the tables to this version, under a lock: of two processes starting at once, one migrates.
+        True if there was work."""
         if self.version() == newest_migration():
             return False
         with self.exclusive("migrating"):
@@ -212,8 +209,8 @@ class Database:
 
     @contextlib.contextmanager
     def exclusive(self, name: str, *, patience: float | None = None) -> Iterator[None]:
-        """One at a time among all processes on this database. No transaction is open meanwhile. NotMyTurn
-        after so many seconds of `patience`, where that is given."""
+        """Exclusive among all processes on this database. No transaction is open meanwhile. NotMyTurn after
+        `patience` seconds, if given."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
@@ -240,7 +237,7 @@ class Database:
                 try:
                     conn.execute(unlock, {"name": name})
                 except exc.DBAPIError:
-                    conn.invalidate()  # with the connection the lock is gone; what was done meanwhile stands
+                    conn.invalidate()  # the lock ends with the connection; completed work stays
 
     # --- backup ---------------------------------------------------------------------------------------------
 
@@ -253,8 +250,8 @@ class Database:
     def restore(
         self, path: Path, prepare: sqlite_files.Prepare = lambda incoming, replaced: None
     ) -> Path | None:
-        """Put a verified backup in the database's place; where what was there is kept beside it. Nothing may
-        be running. `prepare` is given the copy, before it is the database, and what it replaces."""
+        """Replace the database with a verified backup; the replaced files are kept beside it. Nothing may be
+        running. `prepare` receives the copy, before it becomes the database, and the path it replaces."""
         if not self.is_sqlite:
             raise PostgresHasItsOwnTools
         sqlite_files.check(path)
@@ -263,13 +260,12 @@ class Database:
 
 
 class PostgresHasItsOwnTools(Exception):
-    """Backup and restore of PostgreSQL are not ours to do."""
+    """DashTrade does not back up or restore PostgreSQL."""
 
     def __str__(self) -> str:
         return "This database is PostgreSQL: use its own tools, pg_dump to back up and pg_restore to restore."
 
 
 def newest_migration() -> str:
-    """The newest revision's id is its file's name, without asking Alembic (which costs a third of a
-    second)."""
+    """The newest revision's id is its file name; Alembic is not loaded (which costs a third of a second)."""
     return max(file.stem for file in (ROOT / "migrations" / "versions").glob("[0-9]*.py"))

@@ -1,1 +1,1 @@
-"""What `bot_database` is made of: engines, SQLite's group commit, backup files, and errors told apart."""
+"""The parts of `bot_database`: engines, SQLite's group commit, backup files, and error classification."""

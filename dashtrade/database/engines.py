@@ -1,4 +1,4 @@
-"""The engines of both databases: pools, waiting times, and what each connection is told at its start."""
+"""The engines of both databases: pools, time-outs, and connection settings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-BUSY_SECONDS = 1.0  # how long another process may keep SQLite's write lock before we say "try again"
-READER_CACHE_KB = 2000  # of each of many connections, few, as the system keeps the file for all
+BUSY_SECONDS = 1.0  # how long to wait for another process's SQLite write lock before "try again"
+READER_CACHE_KB = 2000  # small for each of many connections, as the OS caches the file for all
 
 
 def driver(conn: sa.Connection) -> Any:
-    """The library's own connection, for what SQLAlchemy has no words for."""
+    """The driver's own connection, for what SQLAlchemy does not offer."""
     return conn.connection.driver_connection
 
 
@@ -50,7 +50,7 @@ def postgres_engine(url: sa.URL) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where we say so
+    connection.isolation_level = None  # transactions start only with our own BEGIN
     cache = f"cache_size=-{READER_CACHE_KB}"
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", cache, "temp_store=MEMORY"):
         connection.execute(f"PRAGMA {pragma}")

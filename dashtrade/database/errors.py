@@ -1,4 +1,4 @@
-"""A database that cannot be used now, told apart from a statement that cannot be."""
+"""Tells an unavailable database from an invalid statement."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ AWAY = (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.Oper
 
 
 class DatabaseUnavailable(Exception):
-    """The database cannot be used now: locked, full or gone. Nothing was half done; the same call may be made
-    again."""
+    """The database cannot be used now: locked, full or gone. No partial change was made; the call may be
+    repeated."""
 
 
 def away(error: BaseException) -> DatabaseUnavailable:
@@ -21,5 +21,5 @@ def away(error: BaseException) -> DatabaseUnavailable:
 
 
 def is_bug(error: Exception) -> bool:
-    """SQLite's general error is a statement that cannot be, not a database that is away."""
+    """SQLite's general error means an invalid statement, not an unavailable database."""
     return getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR

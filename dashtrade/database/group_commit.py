@@ -1,8 +1,8 @@
-"""SQLite's one writer, shared: whoever finds it free carries out everything that waits, and commits it
+"""SQLite's single writer, shared: the first thread to get it executes all waiting work, and commits it
 together.
 
-A commit costs one wait for the disk however much it holds. Each piece of work stands in its own savepoint:
-one that fails undoes itself alone."""
+A commit costs one wait for the disk however much it holds. Each piece of work has its own savepoint: a
+failing one is rolled back alone."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dashtrade.tables.base import take_after_commit
 
 BUSY_BRIEFLY = 0.05
 _NEVER_LOCKED = (float("-inf"), float("-inf"))
-# SQLite's own waiting backs off to 100 ms, which is longer than most of what it waits for
+# SQLite's own waiting backs off to 100 ms, longer than most locks last
 BUSY_POLL = 0.00003
-GROUP = 64  # pieces of work in one commit
-GROUP_SECONDS = 0.006  # that a group may hold the lock before it commits
-WRITER_CACHE_KB = 16000  # of the one that writes, which touches every index
+GROUP = 64  # maximum pieces of work in one commit
+GROUP_SECONDS = 0.006  # how long a group may hold the lock before it commits
+WRITER_CACHE_KB = 16000  # for the single writer, which touches every index
 
 
 class Work:
@@ -39,25 +39,25 @@ class Work:
         self.fn, self.done = fn, False
         self.result: Any = None
         self.error: Exception | None = None
-        self.after: list[Callable[[], None]] = []  # to be done when it is durable
+        self.after: list[Callable[[], None]] = []  # callbacks after the commit
         self.gate = threading.Lock()
         self.gate.acquire()
 
 
 class GroupWriter:
-    """Safe to use from several threads. `inside.conn` is the transaction that a thread is in."""
+    """Safe to use from several threads. `inside.conn` is the thread's current transaction."""
 
     def __init__(self, engine: sa.Engine, inside: threading.local, *, in_memory: bool) -> None:
         self._engine, self._inside, self._in_memory = engine, inside, in_memory
         self._waiting: deque[Work] = deque()
         self._leading = threading.Lock()
         self._writer: sa.Connection | None = None
-        # since when the write lock is held by another process, and when that was last seen
+        # since when another process has held the write lock, and when that was last seen
         self._locked = _NEVER_LOCKED
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """The writer's turn, for a reader: in memory there is one connection for all."""
+        """The writer's turn, for a reader: an in-memory database has one connection for all."""
         self._leading.acquire()
         try:
             yield
@@ -65,22 +65,21 @@ class GroupWriter:
             self._hand_over()
 
     def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[Work]:
-        """Several pieces of work in one group (SQLite): each is durable, or tells its error, when this
-        returns."""
+        """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
         works = [Work(fn) for fn in fns]
         self._waiting.extend(works)
         if self._leading.acquire(blocking=False):
             self._lead(works[-1])
             return works
         for work in works:
-            work.gate.acquire()  # until a leader has done it, or hands the lead to us
+            work.gate.acquire()  # until a leader has done the work, or makes this thread the leader
             if not work.done:
                 self._lead(works[-1])
                 break
         return works
 
     def _lead(self, mine: Work) -> None:
-        """Carry out groups until our own work is done, then hand over to whoever waits."""
+        """Execute groups until our own work is done, then hand over to a waiting thread."""
         try:
             while not mine.done:
                 self._commit_group()
@@ -90,12 +89,12 @@ class GroupWriter:
     def _hand_over(self) -> None:
         while True:
             if self._waiting:
-                # still not done: it leads now, and the lead was never free in between
+                # its work is still pending: it leads now, without a gap
                 self._waiting[0].gate.release()
                 return
             self._leading.release()
             if not self._waiting or not self._leading.acquire(blocking=False):
-                return  # nobody came in that moment, or who came leads already
+                return  # nothing is waiting, or another thread leads already
 
     def _commit_group(self) -> None:
         group: list[Work] = []
@@ -109,7 +108,7 @@ class GroupWriter:
             finally:
                 self._inside.conn = None
             self.commit(raw)
-        # the disk, the lock, the file, an end of the process: nothing of the group is durable
+        # the disk, the lock, the file, or the process ending: nothing of the group is durable
         except BaseException as error:
             self.drop()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
@@ -132,9 +131,8 @@ class GroupWriter:
         raw.execute("COMMIT")
 
     def _begin(self, raw: sqlite3.Connection) -> None:
-        """Take SQLite's write lock, which another process may hold for a moment. Once it is held for longer,
-        it is tried only briefly until it is free again: else those who come meanwhile would wait for each
-        other's waiting."""
+        """Take SQLite's write lock, which another process may hold for a moment. After a long wait, it is
+        tried only briefly until it is free again: otherwise waiting threads would add up their waits."""
         now = time.monotonic()
         since, last = self._locked
         since = since if now - last < BUSY_SECONDS else now
@@ -152,7 +150,7 @@ class GroupWriter:
             time.sleep(BUSY_POLL)
 
     def _run_group(self, conn: sa.Connection, raw: Any, group: list[Work]) -> None:
-        """What waits, as long as it does not keep another process from the lock for too long."""
+        """Execute waiting work, without keeping other processes from the lock for too long."""
         end = time.perf_counter() + GROUP_SECONDS
         while self._waiting and len(group) < GROUP and (not group or time.perf_counter() < end):
             group.append(self._waiting.popleft())
@@ -164,7 +162,7 @@ class GroupWriter:
         try:
             work.result = work.fn(conn)
         except Exception as error:
-            if not raw.in_transaction:  # SQLite itself gave up the whole transaction (disk full, I/O error)
+            if not raw.in_transaction:  # SQLite rolled back the whole transaction (disk full, I/O error)
                 raise
             raw.execute("ROLLBACK TO work")
             take_after_commit(conn)
@@ -175,7 +173,7 @@ class GroupWriter:
 
     def connection(self) -> sa.Connection:
         if self._writer is None:
-            # we say BEGIN ourselves
+            # with our own BEGIN
             self._writer = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             for pragma in ("busy_timeout=0", f"cache_size=-{WRITER_CACHE_KB}"):
                 driver(self._writer).execute(f"PRAGMA {pragma}")

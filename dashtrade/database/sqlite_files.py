@@ -1,4 +1,4 @@
-"""SQLite's file, saved while everything runs and put back while nothing does; each copy is checked."""
+"""Backs up the SQLite file during operation and restores it while stopped; each copy is checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-Prepare = Callable[[Path, Path | None], None]  # is given the copy, and what it replaces
+Prepare = Callable[[Path, Path | None], None]  # called with the copy, and with the path it replaces
 
 
 def save(database: str, path: Path) -> None:
@@ -28,7 +28,7 @@ def save(database: str, path: Path) -> None:
 
 
 def put_back(path: Path, current: Path, prepare: Prepare) -> Path | None:
-    """`path` becomes the database `current`; where what was there is kept beside it."""
+    """Make `path` the database `current`; the replaced files are kept beside it."""
     kept = current.with_name(f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
     incoming = current.with_name(current.name + ".incoming")
     shutil.copyfile(path, incoming)
@@ -53,7 +53,7 @@ def put_back(path: Path, current: Path, prepare: Prepare) -> Path | None:
 
 
 def check(path: Path) -> None:
-    """Whole, undamaged, and one of ours; raises ValueError otherwise."""
+    """Complete, undamaged, and a DashTrade database; raises ValueError otherwise."""
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     try:

@@ -1,4 +1,4 @@
-"""Broker accounts (`user_api_keys`): who trades where, with which sealed credentials."""
+"""Broker accounts (`user_api_keys`), each with its sealed credentials."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def list_all(conn: sa.Connection, owner: int) -> list[Account]:
 
 
 def labels(conn: sa.Connection, owner: int) -> dict[int, str]:
-    """Of all accounts there ever were."""
+    """Of all accounts, removed ones too."""
     found = conn.execute(sa.select(accounts.c.id, accounts.c.label).where(accounts.c.user_id == owner))
     return {row.id: row.label for row in found}
 
@@ -108,7 +108,7 @@ def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> b
 
 
 def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
-    """For the worker: accounts at these brokers that may trade, the oldest first."""
+    """For the worker: accounts at these brokers that may trade, oldest first."""
     query = sa.select(*_COLUMNS).where(
         accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None)
     )
@@ -123,7 +123,7 @@ _ELSEWHERE = (
 
 
 def elsewhere(conn: sa.Connection) -> list[Account]:
-    """For the worker: accounts that may trade and are not of the built-in paper broker."""
+    """For the worker: accounts outside the built-in paper broker that may trade."""
     return [_account(row) for row in rows(conn, _ELSEWHERE)]  # type: ignore[misc]
 
 
@@ -142,8 +142,8 @@ _LOAD = sa.select(*_COLUMNS).where(accounts.c.id == p("account_id"))
 
 
 def load(conn: sa.Connection, account_id: int) -> Account:
-    """For the worker, which knows the account from a row of its owner's. Removed ones too: their orders live
-    on."""
+    """For the worker, which has the account's id from another row. Removed accounts too: their orders
+    remain."""
     account = _account(first(conn, _LOAD, {"account_id": account_id}))
     if account is None:
         raise LookupError(f"account {account_id} does not exist")
@@ -154,7 +154,7 @@ _HOLD = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_fo
 
 
 def lock_account(conn: sa.Connection, account_id: int) -> None:
-    """Only the lock, where there is more than one writer."""
+    """Only the lock; a no-op in SQLite, which has one writer."""
     if is_postgres(conn):
         run(conn, _HOLD, {"account_id": account_id})
 
@@ -170,7 +170,7 @@ _STATE = sa.select(
 
 
 def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> Reason:
-    """Why the account may not trade now; no reason when it may. `simulated`: what the caller was told when it
+    """Why the account may not trade now; no reason if it may. `simulated`: the value with which the caller
     chose the broker."""
     row = one(conn, _STATE, {"account_id": account_id})
     switched = simulated is not None and bool(row.simulated) is not simulated
@@ -178,7 +178,7 @@ def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = No
 
 
 def lock_live_accounts(conn: sa.Connection) -> None:
-    """Every live account's lock: nothing is decided on one until this transaction ends."""
+    """Lock every live account: nothing is decided on them until this transaction ends."""
     if is_postgres(conn):
         conn.execute(
             sa.select(accounts.c.id)
@@ -203,7 +203,7 @@ def sealed_sessions(conn: sa.Connection, *, after: int, limit: int) -> list[Any]
 
 
 def put_session(conn: sa.Connection, account_id: int, old: str | None, new: str) -> bool:
-    """Replace `old`; None replaces whatever there is."""
+    """Replace `old`; None replaces any value."""
     mine = (
         accounts.c.id == account_id
         if old is None

@@ -1,5 +1,4 @@
-"""What admins see of the whole installation, and what goes when a user goes: queries over everybody, so none
-takes an owner."""
+"""Queries over all users, for admins and for deleting a user; none takes an owner."""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ _HOLDING = sa.text("user_bot_configs.status != 'READY'")
 
 
 def _busy(wanted: Any) -> sa.Select[Any]:
-    """Bots on live accounts that own something or have an order out, with their owner's email."""
+    """Bots on live accounts with a position or an open order, with their owner's email."""
     b = bots.c
     query = sa.select(b.id, b.name, b.symbol, b.position_quantity.label("quantity"), users.c.email)
     query = query.join(accounts, accounts.c.id == b.account_id).join(users, users.c.id == b.user_id)
@@ -66,7 +65,7 @@ def busy_on_live(conn: sa.Connection) -> list[Any]:
 
 
 def busy_for_real(conn: sa.Connection, user_id: int) -> list[Any]:
-    """One user's."""
+    """For one user."""
     return list(conn.execute(_busy(bots.c.user_id == user_id)))
 
 
@@ -74,8 +73,8 @@ def busy_for_real(conn: sa.Connection, user_id: int) -> list[Any]:
 
 
 def live_without_factor(conn: sa.Connection, user_ids: Collection[int]) -> dict[int, Any]:
-    """Of these users, those without a second factor whose accounts may trade real money: how many accounts,
-    for how many they declined one, and since when."""
+    """Of these users, those without a second factor whose accounts may trade real money: number of accounts,
+    for how many they declined a second factor, and since when."""
     a = accounts.c
     found = sa.select(
         a.user_id,
@@ -92,7 +91,7 @@ _PEOPLE = sa.and_(users.c.demo_until.is_(None), users.c.removed_at.is_(None))
 
 
 def factors(conn: sa.Connection) -> Any:
-    """(people, with): how many there are, demos left out, and how many of them have a second factor."""
+    """(users, users with a second factor), demos excluded."""
     query = sa.select(
         sa.func.count().label("people"), sa.func.count(users.c.totp_secret).label("with_factor")
     )
@@ -100,7 +99,7 @@ def factors(conn: sa.Connection) -> Any:
 
 
 def people_by_factor(conn: sa.Connection, *, second_factor: bool) -> list[int]:
-    """Those who have a second factor, or those who have none; demos left out."""
+    """Users with a second factor, or those without; demos excluded."""
     has = users.c.totp_secret.is_not(None) if second_factor else users.c.totp_secret.is_(None)
     return list(conn.scalars(sa.select(users.c.id).where(_PEOPLE, has)))
 
@@ -109,7 +108,7 @@ def people_by_factor(conn: sa.Connection, *, second_factor: bool) -> list[int]:
 
 
 def figures(conn: sa.Connection, *, since_active: datetime, since_error: datetime) -> dict[str, int]:
-    """Counted now: people, who was here lately, demos, bots that run, and what went wrong in the last day."""
+    """Current counts: users, recently active users, demos, active bots, and errors of the last day."""
     here = sa.select(sa.func.count(sa.distinct(sessions.c.user_id))).where(sessions.c.seen_at > since_active)
     there = users.c.removed_at.is_(None)
     counts = {
@@ -137,7 +136,7 @@ def _count(table: sa.Table, *wanted: Any) -> Any:
 
 
 def by_day(conn: sa.Connection, since: date) -> list[Any]:
-    """(day, trades, volume) of everybody's bots; the volume as a rough number, for a chart."""
+    """(day, trades, volume) of all bots; the volume as an approximate number, for a chart."""
     p = performance.c
     query = sa.select(
         p.day, sa.func.sum(p.trades).label("trades"), sa.func.sum(sa.cast(p.volume, sa.Float)).label("volume")
@@ -146,7 +145,7 @@ def by_day(conn: sa.Connection, since: date) -> list[Any]:
 
 
 def by_symbol(conn: sa.Connection, since: date, limit: int) -> list[Any]:
-    """The symbols traded most: (symbol, trades, volume)."""
+    """The most traded symbols: (symbol, trades, volume)."""
     p = performance.c
     traded = sa.func.sum(p.trades).label("trades")
     query = sa.select(bots.c.symbol, traded, sa.func.sum(sa.cast(p.volume, sa.Float)).label("volume"))
@@ -155,13 +154,13 @@ def by_symbol(conn: sa.Connection, since: date, limit: int) -> list[Any]:
 
 
 _SENT = ("webhook", "api", "user", "replay")
-# the sender of alerts that a demo was given a past with: nobody waited for those
+# the sender of a demo's generated past alerts, which say nothing about latency
 HISTORY = "the demo's history"
 
 
 def latencies(conn: sa.Connection, limit: int) -> list[Any]:
-    """Of the newest decisions that were made at once: when the alert came, was decided, and its first fill
-    was booked."""
+    """Of the newest decisions without delay: when the alert arrived, was decided, and its first fill was
+    booked."""
     d = decisions.c
     newest = sa.select(d.id, d.signal_id, d.bot_id, d.received_at, d.decided_at).join(
         signals, signals.c.id == d.signal_id
@@ -215,7 +214,7 @@ ALL_CSV_COLUMNS = ("user_id", "email", *CSV_COLUMNS)
 def stream_all_trades(
     conn: sa.Connection, *, before: int | None = None, **wanted: Any
 ) -> Generator[tuple[Any, ...], None, None]:
-    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
+    """All trades (below the id `before`) as text, newest first, a few in memory at a time."""
     cells = [
         sa.cast(trades.c.user_id, sa.Text),
         escape_formula_column(users.c.email),
@@ -230,14 +229,13 @@ def stream_all_trades(
         yield from found
 
 
-# --- a user goes --------------------------------------------------------------------------------------------
+# --- deleting a user ----------------------------------------------------------------------------------------
 
 
 def remove_some(conn: sa.Connection, user_id: int, most: int) -> int:
-    """Of what is theirs, what nothing else refers to any more, at most so many rows. 0: there is nothing left
-    but the user.
+    """Delete at most this many of the user's rows that nothing else refers to. 0: only the user is left.
 
-    The log of deeds stays: it tells what was done, by whom is a number there."""
+    The audit log stays, with a number in place of the user."""
     own = sa.select(accounts.c.id).where(accounts.c.user_id == user_id)
     of_accounts = [
         table for table in metadata.sorted_tables if "account_id" in table.c and "user_id" not in table.c

@@ -1,4 +1,4 @@
-"""Attempts to sign in that were counted, and the devices on which somebody has signed in before."""
+"""Counted sign-in attempts, and the devices on which users have signed in before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dashtrade.tables.base import int_column, is_postgres, metadata, owner_colum
 attempts = sa.Table(
     "sign_in_attempts",
     metadata,
-    # of an account, an address or a device: whose, is not told by the table
+    # digest of an account, an address or a device, which the table does not reveal
     sa.Column("key_digest", sa.Text, primary_key=True),
     int_column("failed"),
     time_column("locked_until", nullable=True),
@@ -27,13 +27,13 @@ devices = sa.Table(
 )
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=1)
-# after the last attempt, and after the last wait
+# after the last attempt, and after the last lock
 FORGOTTEN, LOCK_FORGOTTEN = timedelta(hours=1), timedelta(hours=24)
 SYSTEM = {"locked_until", "reserve", "give_back", "forget", "tidy"}
 
 
 def locked_until(conn: sa.Connection, keys: list[str], now: datetime) -> datetime | None:
-    """Until when no attempt under any of these keys is allowed; None: it is now."""
+    """Until when attempts under any of these keys are locked; None: not locked."""
     a = attempts.c
     return conn.scalar(
         sa.select(sa.func.max(a.locked_until)).where(a.key_digest.in_(keys), a.locked_until > now)
@@ -41,11 +41,11 @@ def locked_until(conn: sa.Connection, keys: list[str], now: datetime) -> datetim
 
 
 def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datetime | None:
-    """Count an attempt under each key before it is looked at: of many at once only as many pass as are
-    allowed. Until when to wait, if one of the keys is locked; then nothing is counted. `wanted`: key ->
-    failures after which it is locked."""
+    """Count an attempt under each key before it is checked, so that of many at once only the allowed number
+    pass. Returns until when to wait, if a key is locked; then nothing is counted. `wanted`: key -> failures
+    after which it is locked."""
     a, insert = attempts.c, postgresql.insert if is_postgres(conn) else sqlite.insert
-    for key in sorted(wanted):  # always in this order: no two wait for each other
+    for key in sorted(wanted):  # a fixed order prevents deadlocks
         fresh = insert(attempts).values(key_digest=key, failed=0, locked_until=None, forget_at=now)
         conn.execute(fresh.on_conflict_do_nothing())
     rows = list(
@@ -70,7 +70,7 @@ def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datet
 
 
 def give_back(conn: sa.Connection, key: str, most: int) -> None:
-    """The reserved attempt was right: it does not count, and those before it do."""
+    """The reserved attempt succeeded: it does not count, and earlier ones still do."""
     a = attempts.c
     unlocked = sa.case((a.failed <= most, sa.null()), else_=a.locked_until)
     changed = sa.update(attempts).where(a.key_digest == key, a.failed > 0)
@@ -90,7 +90,7 @@ def tidy(conn: sa.Connection, now: datetime, devices_since: datetime) -> None:
 
 
 def put_device(conn: sa.Connection, owner: int, token_hash: str, now: datetime, most: int) -> None:
-    """Known from now on; of many only the ones seen last."""
+    """Remember the device; only the latest ones are kept."""
     mine = devices.c.user_id == owner
     if not conn.execute(
         sa.update(devices).where(mine, devices.c.token_hash == token_hash).values(seen_at=now)

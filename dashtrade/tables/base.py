@@ -1,4 +1,4 @@
-"""What all tables share: exact numbers and aware times on both databases."""
+"""Shared by all tables: exact numbers and aware times on both databases."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashtrade.domain.reasons import read_stored, stored
 from dashtrade.domain.symbols import Symbol
 
 Convert = Callable[[Any], Any]
-# full-width ones too
+# full-width forms too
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 to_json_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -33,12 +33,12 @@ AFTER_COMMIT = "after commit"
 
 
 def after_commit(conn: sa.Connection, work: Callable[[], None]) -> None:
-    """To be done once this transaction is durable, and not at all if it is undone. It must not raise."""
+    """Run once this transaction is committed, and not if it is rolled back. Must not raise."""
     conn.info.setdefault(AFTER_COMMIT, []).append(work)
 
 
 def take_after_commit(conn: sa.Connection, since: int = 0) -> list[Callable[[], None]]:
-    """What was put there by this transaction; `since`: only what came after that many."""
+    """Take the callbacks of this transaction; `since`: only those after that many."""
     waiting: list[Callable[[], None]] = conn.info.get(AFTER_COMMIT, [])
     conn.info[AFTER_COMMIT], taken = waiting[:since], waiting[since:]
     return taken
@@ -62,7 +62,8 @@ def _utc(moment: datetime) -> datetime:
 
 
 class ConvertedType(sa.TypeDecorator[Any]):
-    """A value kept in another form: `to_store` and `from_store` convert it, per database; None stays None."""
+    """A value stored in another form: `to_store` and `from_store` convert it, per database; None stays
+    None."""
 
     impl = sa.Text
     cache_ok = True
@@ -102,7 +103,7 @@ class ExactDecimal(ConvertedType):
 
 
 class ReasonText(ConvertedType):
-    """A reason as JSON text; a sentence of a record that is older than the codes stays one."""
+    """A reason as JSON text; a record older than the codes holds a sentence, which stays text."""
 
     cache_ok = True
 
@@ -150,7 +151,7 @@ class Instrument(ConvertedType):
 
 
 class Json(ConvertedType):
-    """Small documents that are shown and never searched: text on both, numbers in them as strings."""
+    """Small documents for display, never searched: text on both, numbers in them as strings."""
 
     cache_ok = True
 
@@ -163,13 +164,13 @@ class Json(ConvertedType):
         return json.loads
 
 
-BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
+BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite assigns ids only to an INTEGER key
 
 _symbols: dict[str, Symbol] = {}
 
 
 def symbol_of(text: str) -> Symbol:
-    """The symbol of a stored universal form; there are few, and they are read often."""
+    """The symbol of a stored universal form; cached, as there are few and they are read often."""
     found = _symbols.get(text)
     if found is None:
         found = _symbols[text] = Symbol.parse(text)
@@ -210,8 +211,8 @@ def int_column(name: str, *, nullable: bool = False) -> sa.Column[int]:
 
 
 def without_index(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """`+column`: compared, but not looked up by. Between an index on the owner and one on what is wanted,
-    SQLite may take the owner's, and walk through everything the owner ever had."""
+    """`+column`: compared without using its index. With an index on the owner and one on the wanted value,
+    SQLite may choose the owner's, and scan all of the owner's rows."""
     return sa.UnaryExpression(column, operator=sa.sql.operators.custom_op("+"), type_=column.type)
 
 
@@ -220,7 +221,7 @@ def is_postgres(conn: sa.Connection) -> bool:
 
 
 def insert_returning_id(conn: sa.Connection, statement: sa.Insert) -> int:
-    """Carry it out; the number that the new row was given."""
+    """Execute it and return the new row's id."""
     key = conn.execute(statement).inserted_primary_key
     assert key is not None
     number: int = key[0]
@@ -231,10 +232,10 @@ def insert_returning_id(conn: sa.Connection, statement: sa.Insert) -> int:
 
 
 def escape_formula(text: str) -> str:
-    """A cell that a spreadsheet would take for a formula gets an apostrophe."""
+    """Prefix a cell that a spreadsheet would take for a formula with an apostrophe."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def escape_formula_column(column: sa.Column[str]) -> Any:
-    """The same, written by the database."""
+    """The same, in SQL."""
     return sa.case((sa.func.substr(column, 1, 1).in_(FORMULA_STARTS), sa.literal("'") + column), else_=column)

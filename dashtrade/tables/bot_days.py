@@ -1,4 +1,4 @@
-"""What each bot made on each day (`bot_performance`)."""
+"""Each bot's results per day (`bot_performance`)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _PUT_DAY = {"sqlite": _put_day(sqlite.insert), "postgresql": _put_day(postgresql
 
 
 def put_day(conn: sa.Connection, bot: Bot) -> None:
-    """The day's row of the bot's performance, in step with the bot."""
+    """Write the day's row of the bot's performance, in step with the bot."""
     day = bot.last_day
     values = {name: getattr(day, name) for name in _DAY_RESULT}
     run(
@@ -69,8 +69,8 @@ def days(
     live: bool | None = None,
     account_id: int | None = None,
 ) -> list[Any]:
-    """What bots made, day by day, each with its account and symbol. `live`: those on live accounts, in
-    simulation mode too; or the others."""
+    """Bots' results by day, each with its account and symbol. `live`: those on live accounts, in simulation
+    mode too; or the others."""
     query = (
         sa.select(performance, bots.c.account_id, bots.c.symbol)
         .join(bots, bots.c.id == performance.c.bot_id)

@@ -1,4 +1,4 @@
-"""What bots own, as the engine reads and books it: positions, exits, profit and the day's counters."""
+"""Bots' positions, as the engine reads and books them: quantities, exits, profit and the day's counters."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _TOUCH = (
 
 
 def load(conn: sa.Connection, bot_id: int) -> Bot:
-    """The bot, deleted or not."""
+    """The bot, even if deleted."""
     row = first(conn, _LOAD, {"bot_id": bot_id})
     if row is None:
         raise LookupError(f"bot {bot_id} does not exist")
@@ -94,18 +94,18 @@ _ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
 _LIVING, _DELETED = (
     _ON_SYMBOL.where(bots.c.deleted_at.is_(None)),
     _ON_SYMBOL.where(DELETED_NOT_FLAT),
-)  # an index each
+)  # one index each
 
 
 def owned_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
-    """What each bot of the account owns of the symbol, deleted ones that are not flat yet too."""
+    """What each bot of the account owns of the symbol, including deleted bots that are not flat yet."""
     given = {"account_id": account_id, "symbol": symbol}
     found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
     return {row.id: row.position_quantity for row in found if row.position_quantity}
 
 
 def holding(conn: sa.Connection, *, after: int) -> list[Bot]:
-    """Bots that own something or have an order out, 500 at a time."""
+    """Bots with a position or an open order, 500 at a time."""
     return [bot_from_row(row) for row in rows(conn, _HOLDING, {"after": after})]
 
 
@@ -114,7 +114,7 @@ def _day_values(day: Day) -> dict[str, Any]:
 
 
 def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
-    """What fills have made of the bot: position, profit, counters, status, exits."""
+    """Store a bot after a booking: position, profit, counters, status, exits."""
     run(
         conn,
         _BOOK,
@@ -148,7 +148,7 @@ def split_position(
 
 
 def touch(conn: sa.Connection, bot: Bot) -> None:
-    """Its status, when it last heard and entered, and its day's counters."""
+    """Store its status, the times of its last signal and entry, and its day's counters."""
     run(
         conn,
         _TOUCH,

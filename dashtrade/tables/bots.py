@@ -35,7 +35,7 @@ from dashtrade.tables.base import (
 from dashtrade.tables.compiled_sql import rows
 from dashtrade.tables.exit_columns import ExitsJson
 
-DELETED_NOT_FLAT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # deleted, and not flat yet
+DELETED_NOT_FLAT = sa.text("deleted_at IS NOT NULL AND status != 'READY'")  # not flat yet
 
 bots = sa.Table(
     "user_bot_configs",
@@ -252,12 +252,12 @@ _PAGE = (
 _PAGE_OF_ACCOUNT = _PAGE.where(bots.c.account_id == p("account_id"))
 
 
-# paused by its user, as it is stored now and as it was before there were codes
+# paused by its user, as stored now and before there were codes
 _QUIET = ("", stored(Reason(Code.PAUSED_BY_USER)), "paused by its user")
 
 
 def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
-    """Bots that are paused, and not by their user; the latest first."""
+    """Bots that were paused, but not by their user; latest first."""
     mine = (bots.c.user_id == owner) & ~bots.c.is_active & bots.c.deleted_at.is_(None)
     query = (
         sa.select(bots)
@@ -272,7 +272,7 @@ def owning(conn: sa.Connection, owner: int) -> list[Bot]:
 
 
 def engaged(conn: sa.Connection, owner: int) -> list[Bot]:
-    """Those with a position, or with an order out for one."""
+    """Bots with a position, or with an open order for one."""
     return [bot_from_row(row) for row in rows(conn, _ENGAGED, {"owner": owner})]
 
 
@@ -294,13 +294,13 @@ _HEARING = (
 
 
 def listening_on(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
-    """The bots an alert for this symbol may be meant for."""
+    """The bots that an alert for this symbol may address."""
     return rows(conn, _HEARING, {"owner": owner, "symbol": symbol})
 
 
 def all_with_names(conn: sa.Connection, owner: int) -> list[Any]:
-    """Every bot's id, symbol, timeframe and name: to find the one an alert names, and to say which there
-    are."""
+    """Every bot's id, symbol, timeframe and name: to find the one an alert names, and to list them in an
+    error."""
     query = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
     return list(
         conn.execute(
@@ -310,7 +310,7 @@ def all_with_names(conn: sa.Connection, owner: int) -> list[Any]:
 
 
 def names(conn: sa.Connection, owner: int) -> dict[int, str]:
-    """Of all bots there ever were."""
+    """Of all bots, deleted ones too."""
     return {
         row.id: row.name
         for row in conn.execute(sa.select(bots.c.id, bots.c.name).where(bots.c.user_id == owner))
@@ -325,7 +325,7 @@ def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
 def change_settings(
     conn: sa.Connection, owner: int, bot_id: int, before: BotSettings, after: BotSettings, *, now: datetime
 ) -> bool:
-    """Only what differs, so that two who change two settings at once both get theirs."""
+    """Writes only what differs, so that two concurrent changes of different settings both succeed."""
     old = settings_columns(before)
     changed = {name: value for name, value in settings_columns(after).items() if value != old[name]}
     return change(conn, owner, bot_id, **changed, updated_at=now)
@@ -343,7 +343,7 @@ def pause_all(
 
 
 def pause_scope(conn: sa.Connection, *, scope: str, scope_id: int, reason: Reason, now: datetime) -> int:
-    """A halt: the bots stay stopped until each is resumed by hand. The caller has checked the scope."""
+    """A halt: the bots stay paused until each is resumed by hand. The caller has checked the scope."""
     column = {"user": bots.c.user_id, "account": bots.c.account_id, "bot": bots.c.id}.get(scope)
     wanted = bots.c.is_active if column is None else sa.and_(bots.c.is_active, column == scope_id)
     return conn.execute(

@@ -1,5 +1,5 @@
-"""Whether anything of a user's changed since it was last looked at: asked once a second for whoever watches,
-so it is cheap."""
+"""Detects changes of a user's data since the last look: queried once a second for each open page, so it is
+cheap."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ SYSTEM: set[str] = set()
 
 
 def of(conn: sa.Connection, owner: int) -> str:
-    """A mark of the present state: another one means that something changed."""
+    """A token of the present state: a different one means that something changed."""
     seen = tuple(tuple(map(tuple, rows(conn, query, {"owner": owner}))) for query in _ALL)
     return f"{hash(seen) & 0xFFFFFFFFFFFF:x}"

@@ -1,9 +1,9 @@
 """Named statements, executed on the driver itself.
 
 Measured on the signal's path (some forty statements an order): SQLAlchemy's own execution costs 15 to 50 µs a
-statement, most of it for generality that a fixed statement does not need; compiled once and handed to the
+statement, most of it for generality that a fixed statement does not need; compiled once and passed to the
 driver it costs 3 to 10. The statements stay SQLAlchemy's, one source for both databases; only module-level
-constants may be executed in this way, as each is compiled once and kept."""
+constants may be executed in this way, as each is compiled once and cached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Converter = Callable[[Any], Any] | None
 
 
 def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
-    """Our own types tell their conversion plainly; the others are asked as SQLAlchemy asks them."""
+    """Our own types have a plain conversion; others use SQLAlchemy's processor."""
     return (
         kind.to_store(dialect.name)
         if isinstance(kind, ConvertedType)
@@ -36,7 +36,7 @@ def _from_store(kind: Any, dialect: sa.Dialect, told: Any) -> Converter:
 
 
 class _Plan:
-    """A statement in one database's own words, with the conversions of its values."""
+    """A statement compiled for one database, with the conversions of its values."""
 
     __slots__ = ("binds", "defaults", "make", "names", "positional", "results", "text")
 
@@ -72,7 +72,7 @@ class _Plan:
         }
 
     def learn_results(self, conn: sa.Connection, statement: Any, cursor: Any) -> None:
-        """How its columns read, known once the driver has described them."""
+        """Learn how to convert its columns, once the driver has described them."""
         columns = (
             statement.selected_columns if isinstance(statement, sa.Select) else statement.exported_columns
         )
@@ -110,7 +110,7 @@ def _execute(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> t
 
 
 def _as_sqlalchemy(conn: sa.Connection, plan: _Plan, error: Exception) -> Exception:
-    """One family of errors, however a statement was executed."""
+    """Raise the same errors as SQLAlchemy's own execution."""
     family = conn.dialect.loaded_dbapi.Error
     return sa.exc.DBAPIError.instance(plan.text, None, error, family, dialect=conn.dialect)
 
@@ -144,7 +144,7 @@ def scalar(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None 
 
 
 def run(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = None) -> int:
-    """The number of rows it changed."""
+    """Execute; returns the number of changed rows."""
     cursor = _execute(conn, statement, given or {})[1]
     count = cursor.rowcount
     cursor.close()

@@ -1,4 +1,4 @@
-"""Decisions: one for each signal and bot, until it has come to something."""
+"""Decisions: one for each signal and bot, kept with its outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SYSTEM = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingDecision:
-    """A decision to be made, or made and not ended."""
+    """A decision that is to be made, or made and not ended."""
 
     id: int
     user_id: int
@@ -53,7 +53,7 @@ class PendingDecision:
 
     @property
     def ready_at(self) -> datetime:
-        """From when on it could be decided: an alert sent with a delay, or for the next open, is not late
+        """When it could be decided at the earliest: an alert with a delay, or for the next open, is not late
         before that."""
         return max(self.received_at, self.due_at or self.received_at)
 
@@ -70,7 +70,7 @@ _LANES_WAITING = (
 
 
 def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
-    """Lanes with a decision to make."""
+    """Lanes with a pending decision."""
     return [Lane(row.account_id, row.symbol) for row in rows(conn, _LANES_WAITING, {"now": now})]
 
 
@@ -94,8 +94,8 @@ _FIRST = (
 
 
 def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
-    """The next two in turn. One that is held (`held_until`) keeps its turn; one that was sent with a delay
-    has none until it is due."""
+    """The next two in order. A deferred one (`held_until`) keeps its place; a delayed one has none until it
+    is due."""
     found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
     return [PendingDecision(**row._asdict()) for row in found]
 
@@ -115,7 +115,7 @@ _DUE = (
 
 
 def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
-    """Those that could be decided now, in turn."""
+    """Those that could be decided now, in order."""
     found = rows(conn, _DUE, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
     return [PendingDecision(**row._asdict()) for row in found]
 
@@ -144,8 +144,7 @@ _WAITING_FOR_OPEN = (
 
 
 def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) -> list[Any]:
-    """Other entries of the task's bot that wait for the market to open: they are due when it does
-    (`wait_for_open`)."""
+    """Other entries of the task's bot that wait for the market to open; due at the open (`wait_for_open`)."""
     given = {
         "account_id": task.account_id,
         "symbol": task.symbol,
@@ -157,7 +156,7 @@ def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) 
 
 
 def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: Reason) -> None:
-    """It gives up its turn until then, and is known by the two times being one."""
+    """The decision gives up its place until the open; recognised by both times being equal."""
     defer(conn, decision_id, due_at=until, held_until=until, reason=reason)
 
 
@@ -195,7 +194,7 @@ def decided(
     now: datetime,
     ended: bool,
 ) -> bool:
-    """False, and nothing done, if it was decided already."""
+    """False, and no change, if it was decided already."""
     return (
         run(
             conn,
@@ -216,7 +215,7 @@ def decided(
 
 
 def defer(conn: sa.Connection, decision_id: int, **values: Any) -> None:
-    """It waits: for the orders that are cancelled first, or for a broker that cannot be asked now."""
+    """Defer it: until the orders that are cancelled first have ended, or the broker can be reached."""
     conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
 
 
@@ -234,8 +233,8 @@ def end_decision(
 
 
 def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
-    """How many could be decided by now, and since when the oldest of them could: one that its user delays
-    does not wait before it is due."""
+    """How many could be decided by now, and since when the oldest of them could; one that its user delays
+    does not count before it is due."""
     ready_at = sa.func.coalesce(
         decisions.c.due_at, decisions.c.received_at, type_=decisions.c.received_at.type
     )
@@ -262,8 +261,7 @@ _ENGAGED = sa.select(bots.c.id, bots.c.position_quantity).where(
 
 
 def engaged(conn: sa.Connection, owner: int, bot_ids: list[int]) -> list[Any]:
-    """Of these bots those that hold something, have an order out, or have an alert that waits to be
-    decided."""
+    """Of these bots, those with a position, an open order, or a pending decision."""
     return list(conn.execute(_ENGAGED, {"owner": owner, "bot_ids": bot_ids}))
 
 
@@ -286,12 +284,12 @@ _STATUSES = (
 
 
 def bot_statuses(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:
-    """What came of it for each bot, in short."""
+    """The outcome for each bot, in short."""
     return rows(conn, _STATUSES, {"owner": owner, "signal_id": signal_id})
 
 
 def last_outcomes(conn: sa.Connection, owner: int, bot_ids: list[int]) -> dict[int, str]:
-    """What each bot's newest signal came to: one look into the index for each."""
+    """The outcome of each bot's newest signal: one index look-up each."""
     found = {}
     for bot_id in bot_ids:
         row = first(conn, _LAST_OUTCOME, {"owner": owner, "bot_id": bot_id})
@@ -301,8 +299,8 @@ def last_outcomes(conn: sa.Connection, owner: int, bot_ids: list[int]) -> dict[i
 
 
 def recently_refused(conn: sa.Connection, owner: int, *, since: datetime, among: int = 2000) -> list[Any]:
-    """Of the owner's newest signals alone: a year of them is not walked through for a glance."""
-    first_id = f"{int(since.timestamp() * 1000):012x}"  # an id begins with its moment
+    """Among the owner's newest signals only, to avoid scanning a year of them for an overview."""
+    first_id = f"{int(since.timestamp() * 1000):012x}"  # an id begins with its time
     newest = (
         sa.select(signals.c.id)
         .where(signals.c.user_id == owner, signals.c.id > first_id)

@@ -1,4 +1,4 @@
-"""What is to be delivered of messages by channels: one row per message and channel."""
+"""Deliveries of messages by channels: one row per message and channel."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ deliveries = sa.Table(
 )
 
 SYSTEM = {"enqueue", "claim_due", "sent", "failed"}
-CLAIM_LIFE = timedelta(minutes=2)  # whoever claimed it and did not say how it went is taken for dead
+CLAIM_LIFE = timedelta(minutes=2)  # a claim without a result after this counts as abandoned
 CUT_SHORT = "the process ended while it was being sent"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A delivery that one process tries now. `tries` counts this one; it tells this claim from later ones."""
+    """A delivery that one process is attempting. `tries` includes this attempt; it identifies the claim."""
 
     id: int
     user_id: int
@@ -68,7 +68,7 @@ def enqueue(
 
 
 def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, limit: int) -> list[Claim]:
-    """The longest due first. No other process gets them until CLAIM_LIFE is over."""
+    """Claim deliveries, the longest due first. No other process gets them until CLAIM_LIFE is over."""
     d = deliveries.c
     due = d.channel.in_(channels) & (d.next_try_at <= now)
     conn.execute(
@@ -95,12 +95,12 @@ def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, 
 
 
 def sent(conn: sa.Connection, claim: Claim, *, now: datetime) -> bool:
-    """False: the claim was too old, and another process has it."""
+    """False: the claim expired, and another process has it."""
     return _end(conn, claim, state=DeliveryState.SENT, next_try_at=None, error="", ended_at=now)
 
 
 def failed(conn: sa.Connection, claim: Claim, error: str, *, now: datetime) -> bool:
-    """Tried again later, or given up. False as with `sent`."""
+    """Schedule a retry, or give up. False as with `sent`."""
     if claim.tries >= MOST_TRIES:
         return _end(
             conn, claim, state=DeliveryState.GIVEN_UP, next_try_at=None, error=error[:500], ended_at=now

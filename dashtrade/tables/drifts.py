@@ -1,5 +1,5 @@
-"""Where a venue's books differ from ours, what its user keeps there outside of the bots, and when an account
-was compared last."""
+"""Differences between the broker's positions and ours, the user's own holdings there, and when each account
+was last reconciled."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ SYSTEM = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """How comparing an account goes."""
+    """The state of an account's reconciliation."""
 
     account_id: int
     user_id: int
-    first_at: datetime | None = None  # since when it is compared
-    at: datetime | None = None  # the last time it could be, give or take a minute
+    first_at: datetime | None = None  # since when it is reconciled
+    at: datetime | None = None  # the last successful one, to the minute
     failing_since: datetime | None = None
     problem: str = ""
     told: bool = False
@@ -152,7 +152,7 @@ def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
 
 
 def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
-    """One that is unresolved."""
+    """Change an unresolved drift."""
     conn.execute(sa.update(drifts).where(drifts.c.id == drift_id, _UNRESOLVED).values(**values))
 
 
@@ -169,7 +169,7 @@ _OUTSIDE = sa.select(outside.c.quantity).where(
 
 
 def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal:
-    """Of the symbol's asset."""
+    """The user's own holdings of the symbol's asset."""
     row = first(conn, _OUTSIDE, {"account_id": account_id, "asset": asset_of(symbol)})
     return row.quantity if row else ZERO
 
@@ -204,7 +204,7 @@ def put_state(conn: sa.Connection, now_is: State) -> None:
 
 
 def owned(conn: sa.Connection, account_id: int) -> list[Any]:
-    """(id, symbol, quantity, cost, deleted) of the account's bots: those that live, and those that still own
+    """(id, symbol, quantity, cost, deleted) of the account's bots: active ones, and those that still own
     something."""
     b = bots.c
     lives = sa.or_(b.deleted_at.is_(None), sa.text("status != 'READY'"))
@@ -214,7 +214,7 @@ def owned(conn: sa.Connection, account_id: int) -> list[Any]:
     return list(conn.execute(query.order_by(b.id)))
 
 
-# --- for its user -------------------------------------------------------------------------------------------
+# --- for its owner ------------------------------------------------------------------------------------------
 
 
 def get(conn: sa.Connection, owner: int, drift_id: int) -> Drift | None:

@@ -1,4 +1,4 @@
-"""Columns that hold exits: typed in the program, small JSON documents in the database."""
+"""Columns that hold exits: typed in Python, small JSON documents in the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ExitsJson(ConvertedType):
 
 
 class OrderExitsJson(ConvertedType):
-    """The exits that an entry order brings."""
+    """The exits of an entry order."""
 
     cache_ok = True
 

@@ -1,4 +1,4 @@
-"""Everything of one user's, table by table, for them to take along: whatever opens something is left out."""
+"""All data of one user, table by table, for download: anything that grants access is left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SYSTEM: set[str] = set()
 AT_ONCE = 50  # rows in memory
 _ORDER = {"orders": ("created_at", "id"), "bot_performance": ("day", "bot_id")}  # elsewhere the primary key
 
-TABLES = {  # the file's name: the table
+TABLES = {  # file name: table
     "broker_accounts": "user_api_keys",
     "bots": "user_bot_configs",
     "signals": "signals",
@@ -61,8 +61,7 @@ def profile(conn: sa.Connection, owner: int) -> dict[str, Any]:
 
 
 def keys(name: str) -> tuple[sa.Column[Any], ...]:
-    """What a table is read by, oldest first, and goes on from where it stopped: an index has it in this
-    order."""
+    """The key to read a table by, oldest first, and to continue from: there is an index in this order."""
     table = metadata.tables[name]
     return (
         tuple(table.c[column] for column in _ORDER[name])
@@ -74,8 +73,8 @@ def keys(name: str) -> tuple[sa.Column[Any], ...]:
 def rows(
     conn: sa.Connection, owner: int, name: str, after: tuple[Any, ...] | None = None
 ) -> Generator[Any, None, None]:
-    """One table's rows behind the key `after`, few in memory at a time: a row may hold a long alert. Its key
-    stands at its end."""
+    """One table's rows after the key `after`, few in memory at a time: a row may hold a long alert. Its key
+    is at its end."""
     table, key = metadata.tables[name], keys(name)
     query = sa.select(*columns(name), *(column.label(f"key_{place}") for place, column in enumerate(key)))
     query = query.where(table.c.user_id == owner).order_by(*key)

@@ -1,4 +1,4 @@
-"""What was booked of orders: fills, and the lots that positions are made of."""
+"""Booked fills, and the lots that positions are made of."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ SYSTEM = {"add_fill", "add_lot", "held_lots", "known_fills", "put_lot", "split_l
 
 
 def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
-    """The executions that are booked, each with its fees in the quote currency and in the bought coin."""
+    """The booked executions, each with its fees in the quote currency and in the bought coin."""
     return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN, {"order_id": order_id})}
 
 
@@ -113,7 +113,7 @@ def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
 
 
 def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:
-    """The same money in another number of pieces. Its first quantity is told in the new pieces too."""
+    """The same cost for another number of shares. The original quantity is adjusted too."""
     row = conn.execute(sa.select(lots.c.quantity).where(lots.c.id == lot.id)).one()
     values = {
         "remaining": remaining,

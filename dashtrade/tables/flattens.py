@@ -1,4 +1,4 @@
-"""Closing everything of a bot, an account or a user: what was asked for, and how far each bot has come."""
+"""Flattening a bot, an account or a user: the requests, and each bot's progress."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def items_of(conn: sa.Connection, flatten_id: int) -> list[Any]:
 
 
 def put_item(conn: sa.Connection, seen: Any, **values: Any) -> bool:
-    """Unless another worker has carried it on meanwhile."""
+    """Unless another worker has advanced it meanwhile."""
     same = (items.c.id == seen.id) & (items.c.status == seen.status) & (items.c.tries == seen.tries)
     return conn.execute(sa.update(items).where(same).values(**values)).rowcount == 1
 

@@ -1,4 +1,4 @@
-"""Settings of the whole installation that its superadmins switch (`system_settings`)."""
+"""Installation-wide settings, changed by superadmins (`system_settings`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ system_settings = sa.Table(
     "system_settings", metadata, sa.Column("name", sa.Text, primary_key=True), text_column("value")
 )
 
-# a setting of the installation, and its value while everybody needs one
+# the setting, and its value while a second factor is required of everybody
 SECOND_FACTOR, REQUIRED = "second_factor", "required"
 
 

@@ -48,7 +48,7 @@ def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None
 
 
 def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
-    """Those that still work, the newest first, each with its maker's email."""
+    """Valid ones, newest first, each with its creator's email."""
     i = invitations.c
     query = sa.select(
         i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by")

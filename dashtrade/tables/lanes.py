@@ -1,6 +1,6 @@
-"""Lanes: whose turn it is to trade a symbol on an account.
+"""Lanes: which worker may trade a symbol on an account.
 
-One worker at a time, by a lease with a token that grows."""
+One worker at a time, by a lease with an increasing token."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _db_now(conn: sa.Connection) -> Any:
 
 
 def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
-    """Take the lane if nobody holds it: the new token, or None."""
+    """Claim the lane if it is free: the new token, or None."""
     now = _db_now(conn)
     mine = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
     free = sa.or_(lanes.c.owner == owner, lanes.c.expires < now)
@@ -77,13 +77,13 @@ def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None
         "token": 1,
         "expires": now + ttl,
     }
-    # two at once: the key lets one pass, the other tries again later
+    # of two at once the key lets one pass; the other tries again later
     conn.execute(sa.insert(lanes).values(**new))
     return 1
 
 
 def free_lanes(conn: sa.Connection) -> None:
-    """At the start of the only worker there can be (SQLite): whoever held lanes is gone."""
+    """At the start of the only possible worker (SQLite): earlier holders are gone."""
     conn.execute(sa.update(lanes).values(expires=0.0))
 
 
@@ -99,7 +99,7 @@ def release(conn: sa.Connection, owner: str) -> None:
 
 
 def record_heartbeat(conn: sa.Connection, owner: str) -> None:
-    """A worker is alive; those long gone are forgotten."""
+    """Record that a worker is alive; delete those long gone."""
     now = _db_now(conn)
     if not conn.execute(sa.update(workers).where(workers.c.owner == owner).values(seen=now)).rowcount:
         conn.execute(sa.delete(workers).where(workers.c.seen < now - 3600))
@@ -119,7 +119,7 @@ _HOLDS_LOCKED = _HOLDS.with_for_update()
 
 
 def holds(conn: sa.Connection, lane: Lane, token: int) -> bool:
-    """Is this still the lane's token? Locks the row, so that nobody takes the lane before this transaction
-    ends."""
+    """Is this still the lane's token? Locks the row, so that no worker claims the lane before this
+    transaction ends."""
     query = _HOLDS_LOCKED if is_postgres(conn) else _HOLDS
     return scalar(conn, query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token

@@ -1,4 +1,4 @@
-"""What users are told, and what is remembered of who did what."""
+"""Messages to users, and the audit log."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ audit = sa.Table(
     text_column("action"),
     sa.Column("detail", Json, nullable=True),
     text_column("address"),
-    # of what happened before in the same minute
+    # merges repeats within a minute into one row
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
 
@@ -67,7 +67,8 @@ _NOTIFY = sa.insert(outbox)
 def notify(
     conn: sa.Connection, user_id: int, notice: Notice, *, now: datetime, signal_id: str | None = None
 ) -> None:
-    """Written in the transaction that did what it tells of: told if, and only if, it happened."""
+    """Written in the transaction that it reports on, so that the message exists if and only if the change
+    does."""
     row = {
         "user_id": user_id,
         "created_at": now,
@@ -125,8 +126,7 @@ def _message(row: Any) -> Message:
 
 
 def unread(conn: sa.Connection, owner: int, *, among: int = 1000) -> Any:
-    """(count, newest) of the unread ones among the latest: a long history is not gone through for a
-    figure."""
+    """(count, newest) of the unread ones among the latest, without scanning a long history."""
     latest = (
         sa.select(outbox.c.id, outbox.c.read_at)
         .where(outbox.c.user_id == owner)
@@ -190,7 +190,7 @@ def record_often(
     detail: dict[str, Any],
     address: str,
 ) -> None:
-    """What may happen many times a minute: one row for all with this key, which says how many."""
+    """For actions that may occur many times a minute: one row per key, with a count."""
     row = {
         "at": now,
         "user_id": actor,
@@ -211,7 +211,7 @@ def record_often(
 
 
 def forget_name(conn: sa.Connection, user_id: int, email: str) -> None:
-    """A user who is gone: what was done stays, by and to a number, and their email goes from it."""
+    """For a deleted user: audit entries stay under the user's number, without the email."""
     about = sa.or_(audit.c.user_id == user_id, audit.c.subject_id == user_id)
     for row in list(
         conn.execute(sa.select(audit.c.id, audit.c.detail).where(about, audit.c.detail.is_not(None)))
@@ -229,7 +229,7 @@ def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int)
 
 
 def about_bot(conn: sa.Connection, owner: int, bot_id: int, *, limit: int) -> list[Any]:
-    """What the owner did to a bot, newest first."""
+    """The owner's actions on a bot, newest first."""
     mine = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & audit.c.action.like("bot %")
     return list(conn.execute(sa.select(audit).where(mine).order_by(audit.c.id.desc()).limit(limit)))
 

@@ -1,7 +1,6 @@
 """The highest nonce used under each exchange key: a row for each, for all processes on this database.
 
-A key is everybody's who put it in, so its row has no owner; the key itself is not in it, only a digest.
-"""
+Several users may enter the same key, so its row has no owner; it holds only a digest of the key."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ SYSTEM = {"take"}
 
 
 def take(conn: sa.Connection, key_digest: str, least: int) -> int:
-    """A number above every one that was given before, `least` or more."""
+    """A number above all previous ones, `least` or more."""
     insert: Any = postgresql.insert if is_postgres(conn) else sqlite.insert
     following = nonces.c.number + 1
     higher = sa.case((following > least, following), else_=least)

@@ -1,4 +1,4 @@
-"""The story of each order: a line for every change of its state."""
+"""Each order's history: a line for every change of its state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LOG = sa.insert(events)
 
 
 def log(conn: sa.Connection, lines: list[tuple[Order, datetime, str, Reason]]) -> None:
-    """(order, when, status, detail): one line per change of state, for the story."""
+    """(order, when, status, detail): one line per change of state."""
     run_many(
         conn,
         _LOG,

@@ -1,5 +1,5 @@
-"""Orders, as the worker reads and changes them. What happened to each stands in `order_events`, what its user
-is shown of them in `user_orders`."""
+"""Orders, as the worker reads and changes them. Their history is in `order_events`, the user's view in
+`user_orders`."""
 
 from __future__ import annotations
 
@@ -192,13 +192,13 @@ def load(conn: sa.Connection, order_id: str) -> Order:
 
 
 def find(conn: sa.Connection, account_id: int, order_id: str) -> Order | None:
-    """Whoever asks has the id from the account's venue, where others than we may place orders too."""
+    """By account too: the id comes from the broker, where others may place orders as well."""
     row = first(conn, _LOAD, {"order_id": order_id})
     return order_from_row(row) if row is not None and row.account_id == account_id else None
 
 
 def update(conn: sa.Connection, before: Order, after: Order) -> bool:
-    """From what it was to what it is; False, and nothing done, if it is not what we thought it was."""
+    """Update the order from its previous state; False, and no change, if it has another state by now."""
     return (
         run(
             conn,
@@ -237,7 +237,7 @@ _CUT = (
 
 
 def cut(conn: sa.Connection, order: Order) -> None:
-    """Only a part of what was decided is sent under this id; the rest is an order of its own."""
+    """Only a part of the decision is sent under this id; the rest is an order of its own."""
     run(
         conn,
         _CUT,
@@ -279,7 +279,7 @@ _SIGNAL_OF = sa.select(orders.c.signal_id).where(orders.c.id == p("order_id"))
 
 
 def legs_of(conn: sa.Connection, order_id: str) -> list[Order]:
-    """The exits that the venue holds for an entry, ended ones too. By way of its signal, which has an
+    """The exits that the broker holds for an entry, ended ones too. Found by its signal, which has an
     index."""
     signal_id = scalar(conn, _SIGNAL_OF, {"order_id": order_id})
     return [order_from_row(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
@@ -314,12 +314,12 @@ _BUSY = (
 
 
 def working_accounts(conn: sa.Connection) -> list[Any]:
-    """Accounts with orders at the venue, and when the newest of them was made."""
+    """Accounts with orders at the broker, and when the newest of them was created."""
     return rows(conn, _BUSY)
 
 
 def cancel_entries(conn: sa.Connection, *, scope: str, scope_id: int) -> int:
-    """Ask for every entry order in the scope to be taken back; the worker does it."""
+    """Mark every entry order in the scope for cancellation; the worker cancels them."""
     column = {"user": orders.c.user_id, "account": orders.c.account_id, "bot": orders.c.bot_id}.get(scope)
     wanted = sa.and_(IS_OPEN, orders.c.effect.in_([Effect.OPEN, Effect.ADD]))
     if column is not None:

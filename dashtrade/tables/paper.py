@@ -1,4 +1,4 @@
-"""The paper broker's own books: what a venue would keep, apart from what DashTrade knows of it."""
+"""The paper broker's own books: a broker's records, separate from DashTrade's."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def open_account(conn: sa.Connection, account_id: int, cash: Decimal) -> None:
 
 
 def open_for_live(conn: sa.Connection, cash: Decimal) -> None:
-    """Books for every live account that has none yet: simulation mode trades on them."""
+    """Open books for every live account that has none yet, as simulation mode trades on them."""
     live = metadata.tables["user_api_keys"]
     without = sa.select(live.c.id).where(
         live.c.mode == "live", live.c.id.not_in(sa.select(accounts.c.account_id))
@@ -158,8 +158,8 @@ def open_for_live(conn: sa.Connection, cash: Decimal) -> None:
 
 
 class TableBook:
-    """`PaperBook` on the tables, within one transaction. In PostgreSQL the account's row is locked by reading
-    its cash."""
+    """`PaperBook` on the tables, within one transaction. In PostgreSQL reading the cash locks the account's
+    row."""
 
     def __init__(self, conn: sa.Connection, account_id: int, *, writes: bool) -> None:
         self._conn, self._account = conn, account_id

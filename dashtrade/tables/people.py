@@ -1,4 +1,4 @@
-"""Users, and everything by which they are recognised."""
+"""Users, and how they are recognised."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ users = sa.Table(
     time_column("demo_until", nullable=True),
     text_column("demo_address", nullable=True),
     time_column("removed_at", nullable=True),
-    sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, in a row
+    sa.Column("wrong_codes", BigId, nullable=False, server_default="0"),  # of the second factor, consecutive
     text_column(
         "scope", nullable=True
-    ),  # whose figures the user looks at: live, paper, or an account's number
+    ),  # the scope of figures the user views: live, paper, or an account's number
     sa.Index(
         "ix_users_demo",
         "demo_until",
@@ -132,7 +132,7 @@ def by_id(conn: sa.Connection, user_id: int) -> User | None:
 
 
 def everyone(conn: sa.Connection, *, after: int = 0, limit: int = 100, named: str = "") -> list[User]:
-    """In the order they came; `named`: those whose name or email holds this text."""
+    """In order of creation; `named`: those whose name or email contains this text."""
     query = sa.select(*USER_COLUMNS).where(users.c.id > after, users.c.removed_at.is_(None))
     if named:
         query = query.where(
@@ -149,7 +149,7 @@ def change(conn: sa.Connection, owner: int, **values: Any) -> None:
 
 
 def lock_superadmins(conn: sa.Connection) -> list[int]:
-    """Who they are, and nobody changes it before this transaction ends."""
+    """Their ids, unchanged by others until this transaction ends."""
     query = sa.select(users.c.id).where(
         users.c.role == Role.SUPERADMIN, users.c.is_active, users.c.removed_at.is_(None)
     )
@@ -157,7 +157,7 @@ def lock_superadmins(conn: sa.Connection) -> list[int]:
 
 
 def admins(conn: sa.Connection) -> list[int]:
-    """Who is told of what concerns the whole installation."""
+    """The recipients of notices about the installation."""
     query = sa.select(users.c.id).where(
         users.c.role.in_([Role.ADMIN, Role.SUPERADMIN]), users.c.is_active, users.c.removed_at.is_(None)
     )
@@ -165,7 +165,7 @@ def admins(conn: sa.Connection) -> list[int]:
 
 
 def removed(conn: sa.Connection) -> list[int]:
-    """Users who are gone, and of whom something may still be there."""
+    """Deleted users of whom rows may be left."""
     return list(conn.scalars(sa.select(users.c.id).where(users.c.removed_at.is_not(None)).limit(1000)))
 
 
@@ -183,7 +183,7 @@ def demos_alive(conn: sa.Connection) -> int:
 
 
 def demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
-    """How many were begun from this address since then."""
+    """How many were created from this address since then."""
     query = (
         sa.select(sa.func.count())
         .select_from(users)

@@ -1,4 +1,4 @@
-"""Protections as their users set them up, and the locks they have put on."""
+"""Users' protections, and the locks they have set."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ locks = sa.Table(
 )
 
 SYSTEM = {"restrictions_on", "add_lock", "resets", "exits", "sent", "holdings"}
-MOST = 5000  # exits or orders that are looked at, the newest ones
+MOST = 5000  # number of newest exits or orders considered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """A protection that its user set up, over a bot, its account or its user."""
+    """A user's protection over a bot, its account or all of the user's bots."""
 
     id: int
     kind: str
@@ -96,7 +96,7 @@ class Watching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotRestrictions:
-    """All that stands over a bot."""
+    """All restrictions of a bot."""
 
     switches: tuple[Switch, ...]
     locks: tuple[ActiveLock, ...]
@@ -170,8 +170,7 @@ _OVER = sa.union_all(
 
 
 def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrictions:
-    """In one statement, as it is asked at every decision: the switches, the locks and the protections over
-    the bot."""
+    """The switches, locks and protections over the bot, in one statement, as it runs at every decision."""
     given = {
         "owner_id": bot.user_id,
         "account_id": bot.account_id,
@@ -215,8 +214,7 @@ def add_lock(conn: sa.Connection, **values: Any) -> int:
 def resets(
     conn: sa.Connection, protection_ids: list[int]
 ) -> dict[tuple[int, str, int, Symbol | None], datetime]:
-    """When each protection was last unlocked, for each thing that it had locked: what was before that no
-    longer counts."""
+    """When each protection was last unlocked, for each locked target: earlier events no longer count."""
     what = (locks.c.protection_id, locks.c.scope, locks.c.scope_id, locks.c.symbol)
     query = sa.select(*what, sa.func.max(locks.c.unlocked_at).label("at")).where(
         locks.c.protection_id.in_(protection_ids), locks.c.unlocked_at.is_not(None)
@@ -227,7 +225,7 @@ def resets(
 
 
 def _of(table: sa.Table, bot: Bot, scope: Scope) -> Any:
-    """The rows of that much of the bot's world."""
+    """The rows within that scope of the bot."""
     mine = table.c.user_id == bot.user_id
     if scope is Scope.ACCOUNT:
         return sa.and_(mine, table.c.account_id == bot.account_id)
@@ -243,7 +241,7 @@ _STOPPED = sa.or_(
 
 
 def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
-    """What was closed or reduced, oldest first; of many the newest."""
+    """Exits, oldest first; of many the newest."""
     query = (
         sa.select(
             trades.c.bot_id,
@@ -277,7 +275,7 @@ def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[
 
 def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:
     query = sa.select(orders.c.bot_id, orders.c.account_id, orders.c.created_at).where(
-        # exits held with an entry are one with it
+        # exits held with an entry count as one order with it
         _of(orders, bot, scope),
         orders.c.created_at > since,
         orders.c.parent_id.is_(None),
@@ -287,7 +285,7 @@ def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[S
 
 
 def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[OtherHolding]:
-    """What other bots own or are about to: one for each of them, quantities without their sign."""
+    """Positions and pending entries of other bots: one for each bot, quantities unsigned."""
     others = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.position_quantity).where(
         bots.c.user_id == bot.user_id, bots.c.id != bot.id, sa.text("user_bot_configs.status != 'READY'")
     )
@@ -350,7 +348,7 @@ def get_lock(conn: sa.Connection, owner: int, lock_id: int) -> Any | None:
 def list_locks(
     conn: sa.Connection, owner: int, *, before: int | None, limit: int, standing_at: datetime | None = None
 ) -> list[Any]:
-    """Newest first; with `standing_at` those alone that hold then."""
+    """Newest first; with `standing_at` only those active then."""
     query = sa.select(locks).where(locks.c.user_id == owner)
     if before is not None:
         query = query.where(locks.c.id < before)
@@ -370,7 +368,7 @@ def unlock(
     lock_id: int | None = None,
     protection_id: int | None = None,
 ) -> int:
-    """One lock, or all that a protection holds; how many held until now."""
+    """Remove one lock, or all of a protection; returns how many were active."""
     mine = (
         (locks.c.user_id == owner)
         & locks.c.unlocked_at.is_(None)

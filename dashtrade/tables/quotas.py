@@ -1,4 +1,4 @@
-"""How much of each thing a user has, and made lately: counted in the transaction that adds one more."""
+"""Counts what a user has, and recently created, in the transaction that adds one more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashtrade.tables.protections import protections
 from dashtrade.tables.tokens import SIGN_IN, api_tokens, webhook_tokens
 
 _NOW = sa.bindparam("now", type_=UtcTime)
-# the table, and which of its rows count: what was deleted or has ended does not
+# the table, and which rows count: deleted or ended ones do not
 _THERE: dict[str, tuple[sa.Table, Any]] = {
     "accounts": (accounts, accounts.c.deleted_at.is_(None)),
     "bots": (bots, bots.c.deleted_at.is_(None)),
@@ -34,14 +34,13 @@ SYSTEM: set[str] = set()
 
 
 def lock(conn: sa.Connection, owner: int) -> bool:
-    """Of those who count for this user, one at a time until its transaction ends; SQLite's one writer does
-    that by itself."""
+    """Serialise counting for this user until the transaction ends; SQLite has one writer anyway."""
     query = sa.select(users.c.id).where(users.c.id == owner).with_for_update(key_share=True)
     return conn.scalar(query) is not None
 
 
 def count(conn: sa.Connection, owner: int, kind: str, now: datetime) -> int:
-    """How many there are now."""
+    """The current number."""
     table, there = _THERE[kind]
     return (
         conn.scalar(
@@ -52,7 +51,7 @@ def count(conn: sa.Connection, owner: int, kind: str, now: datetime) -> int:
 
 
 def made(conn: sa.Connection, owner: int, kind: str, since: datetime | None = None) -> int:
-    """How many were made since then, or ever: deleted ones too."""
+    """How many were created since then, or ever: deleted ones too."""
     table = _THERE[kind][0]
     query = sa.select(sa.func.count()).select_from(table).where(table.c.user_id == owner)
     return conn.scalar(query if since is None else query.where(table.c.created_at > since)) or 0

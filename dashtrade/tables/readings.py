@@ -1,8 +1,8 @@
-"""What each broker said last of its account: money and positions, when it was read, and since when it cannot
-be.
+"""The latest reading of each broker account: balances and positions, their time, and since when the broker
+cannot be read.
 
-The worker reads, everybody else looks here: no page waits for a broker. The built-in paper broker has no row,
-as its books are in this database."""
+The worker reads the brokers and everything else uses this table: no page waits for a broker. The built-in
+paper broker has no row, as its books are in this database."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ SYSTEM = {"put", "watched", "busy", "everything"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountReading:
-    """One account as its broker told it last. While it cannot be read, money and positions stay those of
+    """One account as last read. While its broker cannot be read, balances and positions stay those of
     `read_at`."""
 
     account_id: int
     user_id: int
-    simulated: bool  # read from the paper broker that stands in for the account in simulation mode
+    simulated: bool  # read from the paper broker that replaces the account's in simulation mode
     read_at: datetime | None = None
     state: AccountState | None = None
     positions: tuple[BrokerPosition, ...] = ()
     error_code: str = ""  # the kind of failure; empty while the broker answers
     error: str = ""
     failing_since: datetime | None = None
-    tries: int = 0  # that failed, one after the other
-    changed_at: datetime  # when what is held, or whether the broker answers, was last another
+    tries: int = 0  # consecutive failures
+    changed_at: datetime  # when the holdings, or the broker's availability, last changed
 
 
 def money_of(state: AccountState) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def of_user(conn: sa.Connection, owner: int) -> dict[int, AccountReading]:
 
 
 def want(conn: sa.Connection, owner: int, now: datetime) -> int:
-    """Somebody looks at this user's accounts: for a while the worker reads them more often."""
+    """A page of this user is open: for a while the worker reads their accounts more often."""
     return conn.execute(sa.update(readings).where(readings.c.user_id == owner).values(wanted_at=now)).rowcount
 
 
@@ -144,7 +144,7 @@ def want(conn: sa.Connection, owner: int, now: datetime) -> int:
 
 
 def everything(conn: sa.Connection) -> dict[int, AccountReading]:
-    """What was known when the worker starts."""
+    """Everything stored, for the start of the worker."""
     return {row.account_id: _reading(row) for row in conn.execute(sa.select(readings))}
 
 
@@ -188,7 +188,7 @@ _WATCHED = sa.select(readings.c.account_id).where(
 
 
 def watched(conn: sa.Connection, now: datetime, lately: timedelta) -> set[int]:
-    """Accounts that somebody looks at."""
+    """Accounts with an open page."""
     return {row.account_id for row in rows(conn, _WATCHED, {"since": now - lately})}
 
 
@@ -203,5 +203,5 @@ _BUSY = (
 
 
 def busy(conn: sa.Connection) -> dict[int, tuple[Any, int]]:
-    """Accounts whose bots own something or have an order out; the mark is another one after a fill."""
+    """Accounts whose bots own something or have an open order; the mark changes with each fill."""
     return {row.account_id: (row.updated, row.bots) for row in rows(conn, _BUSY)}

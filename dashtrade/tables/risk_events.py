@@ -1,4 +1,4 @@
-"""What limits and protections did (`bot_risk_events`)."""
+"""Actions of limits and protections (`bot_risk_events`)."""
 
 from __future__ import annotations
 

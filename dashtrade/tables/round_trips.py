@@ -1,5 +1,4 @@
-"""Round trips as they are kept: written in the commit that books a fill, read by page, as a file and in
-sum."""
+"""Stored round trips: written in the commit that books a fill, read by page, as a file and in totals."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ trips = sa.Table(
     text_column("exit_signal_id", nullable=True),
     text_column("exit_reason"),
     bool_column("on_paper"),
-    # to sort and add up by
+    # for sorting and totals
     sa.Column("net_value", sa.Float, nullable=True),
     sa.Column("percent_value", sa.Float, nullable=True),
     int_column("held_seconds", nullable=True),
@@ -90,7 +89,7 @@ _CHANGING = (
 )
 _RANKS = ("net_value", "percent_value", "held_seconds")
 
-PRICE_STEP = Decimal("1E-8")  # to which an average price is told
+PRICE_STEP = Decimal("1E-8")  # precision of an average price
 
 SYSTEM = {"latest", "put", "split"}
 
@@ -127,7 +126,7 @@ def latest(conn: sa.Connection, order: Order) -> tuple[RoundTrip | None, str, st
 
 
 def ranks(trip: RoundTrip) -> dict[str, Any]:
-    """What closed trips are sorted by."""
+    """Sort keys of closed trips."""
     if trip.closed_at is None:
         return dict.fromkeys(_RANKS)
     percent = trip.percent
@@ -156,7 +155,7 @@ def put(conn: sa.Connection, trip: RoundTrip) -> None:
 
 
 def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:
-    """The position was split: what is held is `ratio` times as much, and cost the same."""
+    """The position was split: `ratio` times the quantity at the same cost."""
     held = conn.execute(sa.select(*_COLUMNS).where(trips.c.bot_id == bot_id, _IS_OPEN)).all()
     for row in held:
         changed = {
@@ -167,7 +166,7 @@ def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:
 
 
 def hand_over(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
-    """An open trip goes with its position."""
+    """An open trip moves with its position."""
     mine = sa.and_(trips.c.user_id == owner, trips.c.bot_id == bot_id, _IS_OPEN)
     conn.execute(sa.update(trips).where(mine).values(bot_id=heir_id))
 
@@ -186,12 +185,12 @@ _WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trips.c.on_paper)
 
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:
-    """`open` picks those that still run; then `since` and `until` are of their opening."""
+    """`open` selects open trips; then `since` and `until` apply to the opening time."""
     t = trips.c
     is_open = bool(wanted.get("open"))
     query = query.where(t.user_id == owner, _IS_OPEN if is_open else _IS_CLOSED)
     scope = wanted.get("scope")
-    if scope is not None:  # what was simulated on a live account is paper
+    if scope is not None:  # simulated trips of a live account count as paper
         query = query.where(_WITH_LIVE_MONEY if scope.money is MoneyKind.LIVE else ~_WITH_LIVE_MONEY)
         if scope.account_id is not None:
             query = query.where(t.account_id == scope.account_id)
@@ -220,7 +219,7 @@ def list_page(
     before: tuple[Any, int] | None = None,
     **wanted: Any,
 ) -> list[Any]:
-    """`before`: (the sorted value, id) of the last one of the page before. Each row has `live`, whether its
+    """`before`: (the sort value, id) of the previous page's last row. Each row has `live`, whether its
     account is."""
     column = trips.c.opened_at if wanted.get("open") else SORTS[sort]
     query = _filtered(sa.select(trips, _LIVE), owner, wanted)
@@ -245,8 +244,8 @@ def sort_value(row: Any, sort: str, *, is_open: bool) -> Any:
 
 
 def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
-    """Per kind of money, never across: (live, currency, count, wins, losses, net, won, lost, held) of those
-    that fit."""
+    """Per kind of money, never across: (live, currency, count, wins, losses, net, won, lost, held) of the
+    matching trips."""
     t, add = trips.c, sa.func.sum
     won = sa.case((t.net_value > 0, t.net_value), else_=0.0)
     lost = sa.case((t.net_value < 0, t.net_value), else_=0.0)
@@ -272,7 +271,7 @@ def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
     )
     i = inner.c
     live = sa.case((sa.and_(accounts.c.mode == "live", ~i.on_paper), 1), else_=0)
-    # PostgreSQL adds up to numeric
+    # PostgreSQL's sum is numeric
     whole = [sa.cast(add(i[name]), sa.BigInteger).label(name) for name in ("count", "wins", "losses", "held")]
     sums = [*whole, *(add(i[name]).label(name) for name in ("net", "won", "lost"))]
     query = sa.select(live.label("live"), i.currency, *sums).join(accounts, accounts.c.id == i.account_id)
@@ -280,7 +279,7 @@ def totals(conn: sa.Connection, owner: int, **wanted: Any) -> list[Any]:
 
 
 def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
-    """What was ever traded, by way of the index: one step for each symbol."""
+    """All symbols ever traded, from the index: one step for each symbol."""
     found: list[Symbol] = []
     for which in (_IS_CLOSED, _IS_OPEN):
         query = (
@@ -295,7 +294,7 @@ def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
 
 
 def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Ended]:
-    """What the latest closed trips made, oldest first: enough of each to measure by."""
+    """The results of the latest closed trips, oldest first, for statistics."""
     t = trips.c
     query = _filtered(
         sa.select(t.bot_id, t.account_id, t.symbol, t.closed_at, t.opened_at, t.realized, t.fees),
@@ -319,7 +318,7 @@ def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list
 def stream(
     conn: sa.Connection, owner: int, *, before: tuple[Any, int] | None = None, **wanted: Any
 ) -> Generator[tuple[Any, Any], None, None]:
-    """All that fit (below the key `before`), newest first, a few in memory at a time: (key, row)."""
+    """All matching trips (below the key `before`), newest first, a few in memory at a time: (key, row)."""
     when = trips.c.opened_at if wanted.get("open") else trips.c.closed_at
     query = _filtered(sa.select(trips, _LIVE), owner, wanted).order_by(when.desc(), trips.c.id.desc())
     if before is not None:

@@ -1,5 +1,4 @@
-"""What proves who somebody is when a password alone does not: the second factor, its recovery codes, one-time
-links."""
+"""Second factors, their recovery codes, and one-time links."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ reset_links = sa.Table(
     time_column("used_at", nullable=True),
 )
 
-LOCKED_AFTER = 50  # wrong codes in a row: then only a recovery code, or an admin
+LOCKED_AFTER = 50  # consecutive wrong codes; then only a recovery code, or an admin, helps
 
 SYSTEM = {
     "sealed_factors",
@@ -56,7 +55,7 @@ def factor(conn: sa.Connection, owner: int) -> str | None:
 
 
 def lock_factor(conn: sa.Connection, owner: int) -> bool:
-    """Is it on? Nobody switches it before this transaction ends."""
+    """Is it enabled? Nobody changes it before this transaction ends."""
     return (
         conn.scalar(sa.select(users.c.totp_secret).where(users.c.id == owner).with_for_update(key_share=True))
         is not None
@@ -70,8 +69,7 @@ def put_factor(conn: sa.Connection, owner: int, secret: str | None, step: int | 
 
 
 def use_step(conn: sa.Connection, owner: int, step: int) -> bool:
-    """A code works once, and none older than the last one used: of two who send it at once, one is told
-    so."""
+    """A code works once, and none older than the last one used: of two simultaneous uses one fails."""
     fresh = (users.c.id == owner) & sa.or_(users.c.totp_step.is_(None), users.c.totp_step < step)
     return conn.execute(sa.update(users).where(fresh).values(totp_step=step)).rowcount == 1
 
@@ -94,7 +92,8 @@ def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> 
 
 
 def count_code(conn: sa.Connection, owner: int) -> int:
-    """Before it is looked at: how many in a row have been wrong, this one among them until it was right."""
+    """Count an attempt before it is checked; returns the number of consecutive wrong codes, this one
+    included."""
     conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=users.c.wrong_codes + 1))
     return conn.scalar(sa.select(users.c.wrong_codes).where(users.c.id == owner)) or 0
 
@@ -104,7 +103,7 @@ def code_was_right(conn: sa.Connection, owner: int) -> None:
 
 
 def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
-    """These recovery codes, and no others."""
+    """Replace all recovery codes."""
     conn.execute(sa.delete(recovery_codes).where(recovery_codes.c.user_id == owner))
     if hashes:
         conn.execute(
@@ -131,13 +130,13 @@ def codes_left(conn: sa.Connection, owner: int) -> int:
     )
 
 
-# --- links by which a password is made anew -----------------------------------------------------------------
+# --- password reset links -----------------------------------------------------------------------------------
 
 
 def add_link(
     conn: sa.Connection, owner: int, *, code_hash: str, made_by: int, now: datetime, expires_at: datetime
 ) -> None:
-    """It ends the ones before it."""
+    """Earlier links become invalid."""
     conn.execute(sa.delete(reset_links).where(reset_links.c.user_id == owner))
     conn.execute(
         sa.insert(reset_links).values(
@@ -152,7 +151,7 @@ def add_link(
 
 
 def link(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
-    """Whose link this is and who made it, while it works."""
+    """The link's user and creator, while it is valid."""
     r = reset_links.c
     query = sa.select(r.user_id, r.made_by).where(
         r.code_hash == code_hash, r.used_at.is_(None), r.expires_at > now
@@ -161,8 +160,7 @@ def link(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
 
 
 def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
-    """Those that still work, the newest first, each with the emails of its user and its maker (None: the
-    machine)."""
+    """Valid ones, newest first, each with the emails of its user and its creator (None: the command line)."""
     r, maker = reset_links.c, users.alias("maker")
     query = sa.select(r.user_id, r.created_at, r.expires_at, users.c.email, maker.c.email.label("made_by"))
     query = query.join(users, users.c.id == r.user_id).outerjoin(maker, maker.c.id == r.made_by)
@@ -177,15 +175,15 @@ def drop_link(conn: sa.Connection, user_id: int) -> bool:
 
 
 def end_everything(conn: sa.Connection, now: datetime) -> None:
-    """Of everybody: sessions, API tokens, links, invitations. Nobody is signed in any more."""
+    """Delete all sessions, API tokens, links and invitations. Nobody stays signed in."""
     for gone in (sessions, reset_links, invitations):
         conn.execute(sa.delete(gone))
     conn.execute(sa.update(api_tokens).where(api_tokens.c.revoked_at.is_(None)).values(revoked_at=now))
 
 
 def end_handed_out(conn: sa.Connection, owner: int) -> int:
-    """The links for this user, and the links and invitations this user made: what proved a right before
-    proves it no more."""
+    """Delete the links for this user, and the links and invitations this user created, as their authority
+    ended."""
     r, i = reset_links.c, invitations.c
     unused = sa.or_(r.user_id == owner, r.made_by == owner) & r.used_at.is_(None)
     links = conn.execute(sa.delete(reset_links).where(unused)).rowcount

@@ -1,4 +1,4 @@
-"""Sessions of the dashboard: who is signed in, from where, until when."""
+"""Sessions of the dashboard: user, origin, expiry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sessions = sa.Table(
     text_column("device"),
     text_column("address"),
     bool_column("remember"),
-    int_column("viewing", nullable=True),  # an admin's: whose pages it shows, to look and not to act
+    int_column("viewing", nullable=True),  # the user whose pages an admin's session shows read-only
 )
 
 # --- sessions of the dashboard ------------------------------------------------------------------------------
@@ -71,26 +71,26 @@ def view_session(conn: sa.Connection, token_hash: str, user_id: int | None) -> N
 
 
 def list_sessions(conn: sa.Connection, owner: int, now: datetime) -> list[Any]:
-    """The latest used first."""
+    """Most recently used first."""
     query = sa.select(sessions).where(sessions.c.user_id == owner, sessions.c.expires_at > now)
     return list(conn.execute(query.order_by(sessions.c.seen_at.desc())))
 
 
 def remove_sessions(conn: sa.Connection, owner: int, *, keep: str = "") -> int:
-    """All of them, but the one with this hash."""
+    """All except the one with this hash."""
     return conn.execute(
         sa.delete(sessions).where(sessions.c.user_id == owner, sessions.c.token_hash != keep)
     ).rowcount
 
 
 def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
-    """By the beginning of its hash, under which it is listed."""
+    """By the prefix of its hash, as shown in the list."""
     mine = (sessions.c.user_id == owner) & (sa.func.substr(sessions.c.token_hash, 1, len(name)) == name)
     return conn.execute(sa.delete(sessions).where(mine)).rowcount == 1
 
 
 def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
-    """Only the newest stay."""
+    """Keep only the newest."""
     kept = (
         sa.select(sessions.c.token_hash)
         .where(sessions.c.user_id == owner)

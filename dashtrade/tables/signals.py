@@ -1,8 +1,8 @@
-"""Signals as they came in, one decision per signal and bot, and the lanes in which decisions are made.
+"""Received signals, one decision per signal and bot, and the lanes in which decisions are made.
 
-A lane is (account, symbol): everything in it happens one after another. A worker owns a lane by a lease; its
-number (`token`) grows with every change of hands, and every write of a worker names the number it holds: the
-writes of one that was stopped past its lease are refused."""
+A lane is (account, symbol): everything in it happens in sequence. A worker owns a lane by a lease; its number
+(`token`) increases with every change of owner, and every write of a worker carries its token: the writes of a
+worker that stalled past its lease are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dashtrade.tables.base import (
 )
 from dashtrade.tables.compiled_sql import first, one, run, run_many, scalar
 
-_RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")  # few among many, and looked for
+_RARE = sa.text("status IN ('working', 'attention', 'failed', 'refused')")  # few, and often queried
 
 RARE = frozenset({"working", "attention", "failed", "refused"})
 
@@ -53,7 +53,7 @@ signals = sa.Table(
     text_column("body_hash"),
     int_column("duplicate_count"),
     time_column("repeated_at", nullable=True),
-    sa.Column("reading", Json, nullable=True),  # the signal as it was read when it came
+    sa.Column("reading", Json, nullable=True),  # the signal as parsed on arrival
     text_column("raw", nullable=True),
     text_column("sender"),
     time_column("ended_at", nullable=True),
@@ -63,7 +63,7 @@ signals = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# spelled out: a partial index serves only what plainly implies it
+# spelled out: a partial index serves only a condition that plainly implies its own
 IS_WAITING = sa.text("decisions.status = 'waiting'")
 
 decisions = sa.Table(
@@ -117,7 +117,7 @@ SYSTEM = {"end_signal", "lock_signal", "lock_key", "stored"}
 
 
 def lock_key(conn: sa.Connection, key: str) -> None:
-    """Whoever asks about this key first is answered first; SQLite's one writer does that by itself."""
+    """Serialise requests with this key; SQLite has one writer anyway."""
     if is_postgres(conn):
         conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
 
@@ -128,7 +128,7 @@ def repeat_of(conn: sa.Connection, owner: int, key: str) -> Any | None:
 
 
 def room_for(conn: sa.Connection, owner: int, most: int) -> bool:
-    """Has the user fewer than so many?"""
+    """Does the user have fewer than this many?"""
     return (
         len(conn.execute(sa.select(signals.c.id).where(signals.c.user_id == owner).limit(most)).all()) < most
     )
@@ -150,7 +150,7 @@ def add(
     due_at: datetime | None = None,
     expires_at: datetime | None = None,
 ) -> None:
-    """The signal and one undecided decision for each bot: from here on it cannot be lost."""
+    """The signal and one pending decision for each bot, durable with this commit."""
     run(
         conn,
         _INSERT_SIGNAL,
@@ -191,7 +191,7 @@ _HOLD = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_u
 
 
 def lock_signal(conn: sa.Connection, signal_id: str) -> None:
-    """Only the lock, where there is more than one writer."""
+    """Only the lock; a no-op in SQLite, which has one writer."""
     if is_postgres(conn):
         run(conn, _HOLD, {"signal_id": signal_id})
 
@@ -213,7 +213,7 @@ _STORED = sa.select(signals.c.reading, signals.c.raw).where(signals.c.id == p("s
 
 
 def stored(conn: sa.Connection, signal_id: str) -> Any:
-    """Its `reading`, and its `raw` text; the first is missing in records that are older than it."""
+    """Its `reading`, and its `raw` text; records older than `reading` lack it."""
     return one(conn, _STORED, {"signal_id": signal_id})
 
 

@@ -1,9 +1,9 @@
-"""How much is stored of each user's alerts and of what came of them: a running count, kept in the
-transactions that store.
+"""Storage used by each user's alerts and their results: a running total, updated in the transactions that
+store.
 
-Counted are the texts, byte by byte, and what else an alert takes: a row of its own, and for each bot that
-hears it a decision with, at most, an order, its events, fills and trades. These are measured, and rounded up.
-Making room takes texts away, the oldest first; history stays."""
+Counted are the texts, byte by byte, and an alert's other rows: its own, and for each bot a decision with, at
+most, an order, its events, fills and trades. Their sizes are measured and rounded up. Making room deletes
+texts, oldest first; history stays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ stored = sa.Table(
     metadata,
     sa.Column("user_id", BigId, sa.ForeignKey("users.id"), primary_key=True, autoincrement=False),
     int_column("bytes"),
-    text_column("forgotten_to"),  # the signal up to which texts were taken away to make room
+    text_column("forgotten_to"),  # the signal up to which texts were deleted to make room
     time_column("told_at", nullable=True),
 )
 SYSTEM = {"nearly_full", "forget_old"}
@@ -48,7 +48,7 @@ _USED = sa.select(stored.c.bytes).where(stored.c.user_id == p("owner"))
 
 
 def add(conn: sa.Connection, owner: int, more: int) -> int:
-    """How much there is now. Of those who add for one user, one at a time until its transaction ends."""
+    """Add to the total and return it. Serialised per user until the transaction ends."""
     return scalar(
         conn, _ADD[conn.dialect.name], {"owner": owner, "more": more, "forgotten_to": "", "told_at": None}
     )
@@ -67,7 +67,7 @@ def _bytes_of(conn: sa.Connection) -> Any:
 
 
 def nearly_full(conn: sa.Connection, *, most: int, most_of_demo: int) -> list[Any]:
-    """Users who have stored more than that, with when they were told."""
+    """Users above that total, with the time of their last notice."""
     limit = sa.case((users.c.demo_until.is_not(None), most_of_demo), else_=most)
     query = sa.select(stored.c.user_id, stored.c.bytes, stored.c.told_at, users.c.demo_until).join(
         users, users.c.id == stored.c.user_id
@@ -90,7 +90,7 @@ def oldest_texts(conn: sa.Connection, owner: int, limit: int) -> list[str]:
 
 
 def forget_texts(conn: sa.Connection, owner: int, ids: list[str]) -> int:
-    """What became of these stays. How many bytes that were."""
+    """Delete these texts, keeping the outcomes. Returns the bytes freed."""
     mine = (signals.c.user_id == owner) & signals.c.id.in_(ids)
     freed = conn.scalar(sa.select(sa.func.coalesce(sa.func.sum(_bytes_of(conn)), 0)).where(mine)) or 0
     conn.execute(sa.update(signals).where(mine).values(raw=None))
@@ -104,7 +104,7 @@ def told(conn: sa.Connection, owner: int, now: datetime) -> None:
 
 
 def forget_old(conn: sa.Connection, older_than: datetime) -> int:
-    """Retention: what was sent is forgotten, what became of it is not. What still waits keeps its body."""
+    """Retention: delete old alert texts, keep the outcomes. Pending signals keep their body."""
     old = (signals.c.received_at < older_than) & signals.c.raw.is_not(None) & signals.c.ended_at.is_not(None)
     freed = list(
         conn.execute(
@@ -114,6 +114,6 @@ def forget_old(conn: sa.Connection, older_than: datetime) -> int:
         )
     )
     forgotten = conn.execute(sa.update(signals).where(old).values(raw=None)).rowcount
-    for row in sorted(freed, key=lambda row: row.user_id):  # one order of locks for everybody
+    for row in sorted(freed, key=lambda row: row.user_id):  # a fixed lock order prevents deadlocks
         add(conn, row.user_id, -int(row.bytes))
     return forgotten

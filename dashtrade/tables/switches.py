@@ -45,7 +45,7 @@ def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
 
 
 def list_switches(conn: sa.Connection, owner: int) -> list[Any]:
-    """The user's own, and the one for all."""
+    """The user's own, and the global one."""
     query = sa.select(switches).where(sa.or_(switches.c.user_id == owner, switches.c.scope == "all"))
     return list(conn.execute(query.order_by(switches.c.scope, switches.c.scope_id)))
 

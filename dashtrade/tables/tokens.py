@@ -1,4 +1,4 @@
-"""Tokens that users hand to machines: of the REST API, and of the webhook."""
+"""Tokens for programs: of the REST API, and of the webhook."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from dashtrade.tables.base import (
 from dashtrade.tables.compiled_sql import first
 from dashtrade.tables.people import USER_COLUMNS, user_of, users
 
-SIGN_IN = "sign-in"  # the name of an access token that signing in has made
+SIGN_IN = "sign-in"  # name of an access token created by signing in
 
-EVERY_SCOPE = " ".join(TokenScope)  # of an API token that was made before there were scopes, or by signing in
+EVERY_SCOPE = " ".join(TokenScope)  # of an API token from before there were scopes, or from signing in
 
 api_tokens = sa.Table(
     "api_tokens",
@@ -118,7 +118,7 @@ def revoke_api_tokens(conn: sa.Connection, owner: int, now: datetime, *, name: s
 
 
 def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> None:
-    """Of those with this name only those used last stay."""
+    """Of those with this name only the most recently used stay."""
     mine = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
     used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
     kept = list(
@@ -162,7 +162,7 @@ def used_webhook_token(conn: sa.Connection, token_id: int, now: datetime) -> Non
 
 
 def current_webhook_token(conn: sa.Connection, owner: int) -> Any | None:
-    """The newest one that is neither revoked nor running out."""
+    """The newest one that is neither revoked nor expiring."""
     t = webhook_tokens.c
     query = sa.select(webhook_tokens).where(
         t.user_id == owner, t.revoked_at.is_(None), t.expires_at.is_(None)
@@ -171,7 +171,7 @@ def current_webhook_token(conn: sa.Connection, owner: int) -> Any | None:
 
 
 def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until: datetime | None) -> int:
-    """Revoke the user's tokens now, or let them run out at `until` (never later than they already would)."""
+    """Revoke the user's tokens now, or let them expire at `until` (never later than before)."""
     t = webhook_tokens.c
     mine = (t.user_id == owner) & t.revoked_at.is_(None)
     if until is None:

@@ -1,4 +1,4 @@
-"""Trades (`bot_trades`): one for each order that filled, read by page, in sum and as a file."""
+"""Trades (`bot_trades`): one for each order that filled, read by page, in totals and as a file."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def ever_traded(conn: sa.Connection, account_id: int) -> bool:
 def put_trade(
     conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool
 ) -> None:
-    """One row per order that got a fill; it grows with its fills."""
+    """One row per filled order, updated with each fill."""
     now = {
         "quantity": order.filled_quantity,
         "price": order.average_price,
@@ -135,7 +135,7 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
     if wanted.get("symbols"):
         query = query.where(trades.c.symbol.in_(wanted["symbols"]))
     if wanted.get("status") == "partial":
-        # spelled out, for the index of these few
+        # spelled out, to use the partial index
         query = query.where(sa.text("bot_trades.status = 'partial'"))
     elif wanted.get("status"):
         query = query.where(trades.c.status == wanted["status"])
@@ -157,7 +157,7 @@ WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trades.c.on_paper)
 
 
 def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
-    """The trades made with this kind of money. Simulated trades of a live account are trades on paper."""
+    """The trades made with this kind of money. Simulated trades of a live account count as paper."""
     money = WITH_LIVE_MONEY if scope.money is MoneyKind.LIVE else ~WITH_LIVE_MONEY
     return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
 
@@ -170,8 +170,8 @@ def made_up(
     since: datetime | None,
     account_id: int | None = None,
 ) -> list[Any]:
-    """Simulated trades of live accounts. Only accounts with books of the paper broker are looked through:
-    mostly there are none."""
+    """Simulated trades of live accounts. Searches only accounts with paper books, of which there are usually
+    none."""
     books = metadata.tables["paper_accounts"]
     mine = (
         (accounts.c.user_id == owner)
@@ -223,7 +223,7 @@ CSV_COLUMNS = (
 
 
 def _currency(*, postgres: bool) -> Any:
-    """As `Symbol.currency` has it, from the symbol's universal form."""
+    """As `Symbol.currency`, from the symbol's universal form."""
     symbol = sa.type_coerce(trades.c.symbol, sa.Text)
     place = sa.func.strpos if postgres else sa.func.instr
     behind, before = (
@@ -234,15 +234,14 @@ def _currency(*, postgres: bool) -> Any:
 
 
 def csv_cells(*, postgres: bool) -> list[Any]:
-    """Each of CSV_COLUMNS as text, harmless in a spreadsheet. The database writes the text: it is the
-    quickest."""
+    """Each of CSV_COLUMNS as text, safe in a spreadsheet. Formatted in the database, as that is fastest."""
     if postgres:
         at: Any = sa.func.to_char(sa.func.timezone("UTC", trades.c.at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
     else:
         at = sa.func.strftime(
             "%Y-%m-%dT%H:%M:%fZ", sa.type_coerce(trades.c.at, sa.BigInteger) / 1000000.0, "unixepoch"
         )
-    # where numbers are text already, there is nothing to do
+    # stored as text already in SQLite
     as_text = sa.cast if postgres else sa.type_coerce
     cells: dict[str, Any] = {column.name: as_text(column, sa.Text) for column in trades.c}
     cells |= {
@@ -259,7 +258,7 @@ def csv_cells(*, postgres: bool) -> list[Any]:
 def stream_trades(
     conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any
 ) -> Generator[tuple[Any, ...], None, None]:
-    """All of them (below the id `before`) as text, newest first, a few in memory at a time."""
+    """All trades (below the id `before`) as text, newest first, a few in memory at a time."""
     query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(
         trades.c.id.desc()
     )

@@ -1,4 +1,4 @@
-"""A user's orders, as pages and REST list them; what the worker asks of orders stands in `orders`."""
+"""A user's orders, as pages and REST list them; the worker's queries are in `orders`."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ _STANDING = (
 
 
 def list_open(conn: sa.Connection, owner: int) -> list[Order]:
-    """Every order that has not ended, newest first. By account: what is open is in an index, however long the
-    history is."""
+    """Every order that has not ended, newest first. By account, as open orders have an index, however long
+    the history is."""
     return [order_from_row(row) for row in rows(conn, _STANDING, {"owner": owner})]
 
 
 def by_venue_number(
     conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime
 ) -> str | None:
-    """Which order of ours carries this number of the venue's, among the newer ones."""
+    """Our order with this broker number, among the newer ones."""
     mine = (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
     return conn.scalar(
         sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1)
