@@ -1,7 +1,7 @@
-"""The composition root: `build_app(settings)` puts everything together.
+"""The composition root: `build_app(settings)` assembles the application.
 
-A broker's adapter is loaded when it is first needed: nobody pays for a broker they do not use. Tests hand in
-their own `brokers`, `feed` and `clock` here, and nowhere else."""
+A broker's adapter is loaded on first use, so an unused broker costs nothing. Tests pass their own `brokers`,
+`feed` and `clock` here, and nowhere else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from encryption import BadKey, Vault, WrongKey, load_or_create_key
 
 
 class CannotStart(Exception):
-    """Something only a person can mend; the words say what and how."""
+    """A problem that only a person can fix; the message says what and how."""
 
 
 def build_app(
@@ -29,8 +29,8 @@ def build_app(
     feed: Feed | None = None,
     brokers: Mapping[str, BrokerKind] | None = None,
 ) -> App:
-    """Open everything; raises CannotStart or BadSetting with words for the user. Migrates the database if it
-    has to."""
+    """Open everything; raises CannotStart or BadSetting with a message for the user. Migrates the database if
+    necessary."""
     clock = clock or SystemClock()
     db = _open_database(settings)
     vault = _open_vault(settings, db)
@@ -67,7 +67,7 @@ def _open_database(settings: Settings) -> Database:
 
 
 def _open_vault(settings: Settings, db: Database) -> Vault:
-    """A key is only made up for a database that has nothing sealed yet."""
+    """A key is generated only for a database without sealed values."""
     try:
         if settings.encryption_keys:
             return Vault(settings.encryption_keys)

@@ -1,6 +1,6 @@
-"""The application as everything above it is given it: its parts, and nothing of what is done with them.
+"""The application as passed to the layers above it: its parts, without their use.
 
-`app.build_app` puts it together; services, worker, REST and pages take it as their first argument."""
+`app.build_app` assembles it; services, worker, REST and pages take it as their first argument."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from encryption import Vault
 
 T = TypeVar("T")
 
-OWNED_LATELY = timedelta(days=7)  # how old an order may be whose number at the broker is asked for
-POLL = 0.25  # seconds between two looks at a signal that is waited for
+OWNED_LATELY = timedelta(days=7)  # maximum age of an order that is matched by its broker number
+POLL = 0.25  # seconds between two checks of an awaited signal
 
 
 class PaperTables:
-    """The paper broker's store, on the database."""
+    """The paper broker's store, in the database."""
 
     def __init__(self, db: Database, account_id: int) -> None:
         self._db, self._account_id = db, account_id
@@ -60,7 +60,7 @@ class PaperTables:
 
 
 def broker_addresses(settings: Settings, kinds: Mapping[str, BrokerKind]) -> dict[str, str]:
-    """Those that were set, of any broker; raises BadSetting."""
+    """The custom addresses of all brokers; raises BadSetting."""
     known = [address for kind in kinds.values() for address in kind.addresses]
     found = {}
     for name, text in settings.addresses.items():
@@ -74,7 +74,7 @@ def broker_addresses(settings: Settings, kinds: Mapping[str, BrokerKind]) -> dic
 
 
 def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
-    """What an adapter may use of this application, for one account."""
+    """The parts of this application that an adapter may use, for one account."""
 
     def load_session() -> str:
         with app.db.read() as conn:
@@ -105,14 +105,14 @@ def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
 
 
 class Brokers:
-    """One adapter per account, made when first used and made anew when the account's credentials or options
+    """One adapter per account, created on first use and recreated when the account's credentials or options
     change."""
 
     def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
         self._app, self.kinds = app, kinds
         self._addresses = broker_addresses(app.settings, kinds)
         self._made: dict[int, tuple[object, Broker]] = {}
-        # in the place of live accounts, for simulation mode
+        # stand-ins for live accounts in simulation mode
         self._papers: dict[int, tuple[Feed, Broker]] = {}
         self._lock = threading.Lock()
 
@@ -126,7 +126,7 @@ class Brokers:
         return self.kinds[broker]
 
     def sign_in_warning(self, account: Account) -> str:
-        """Words for its user where a person has to sign in again soon; empty otherwise."""
+        """A message for its user when a new sign-in is due; else empty."""
         warning = self.venue(account).offers.sign_in_warning
         return warning() if warning is not None else ""
 
@@ -135,7 +135,7 @@ class Brokers:
         return ended is not None and ended()
 
     def address(self, setting: str) -> str | None:
-        """Where a broker is reached, if not at its own address."""
+        """A broker's address, if not its own."""
         return self._addresses.get(setting)
 
     @property
@@ -143,11 +143,11 @@ class Brokers:
         return [name for name, kind in self.kinds.items() if kind.streams]
 
     def of(self, account: Account) -> Broker:
-        """The venue's adapter; in simulation mode, for a live account, the paper broker in its place."""
+        """The account's adapter; in simulation mode, for a live account, its paper broker instead."""
         return self._simulated(account) if account.simulated else self.venue(account)
 
     def _simulated(self, account: Account) -> Broker:
-        """At the venue's own prices where it has them, with books of its own in our database."""
+        """A paper broker at the real broker's prices where available, with books in our database."""
         feed = self.feed(account)
         made = self._papers.get(account.id)
         if made is None or made[0] is not feed:
@@ -157,8 +157,7 @@ class Brokers:
         return made[1]
 
     def venue(self, account: Account) -> Broker:
-        """The adapter of the account's own venue, whatever the mode: to test a connection, and to ask for
-        prices."""
+        """The adapter of the account's own broker in any mode: for connection tests and prices."""
         stamp = (account.credentials, account.options)
         made = self._made.get(account.id)
         if made is not None and made[0] == stamp:
@@ -178,8 +177,7 @@ class Brokers:
         return self.of(account).capabilities
 
     def feed(self, account: Account) -> Feed:
-        """Where the prices for this account come from: the venue itself where it has them, else the demo
-        market."""
+        """The source of prices for this account: its broker if it offers prices, else the demo market."""
         return self.venue(account).offers.prices or self._app.feed
 
     def close(self) -> None:
@@ -188,7 +186,7 @@ class Brokers:
 
 
 class BesideWorker(Host):
-    """A process that takes signals in and leaves carrying them out to a worker."""
+    """A process that accepts signals and leaves their execution to a worker."""
 
     def __init__(self, worker: WorkerClient, *, has_writer: bool) -> None:
         self._worker, self._has_writer = worker, has_writer
@@ -220,17 +218,17 @@ class App:
     worker: WorkerClient | None = None
 
     def connect(self) -> None:
-        """For a process that takes signals in and leaves carrying them out to a worker: tell it, and hear
-        from it."""
+        """For a process that accepts signals and leaves their execution to a worker: connect to the
+        worker."""
         self.worker = WorkerClient(self.settings.home)
         self.engine.host = BesideWorker(self.worker, has_writer=self.db.is_sqlite)
 
     def wait(
         self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
     ) -> dict[str, Any] | None:
-        """Until the signal has come to something (or rests at the venue), at most so long; what it came to,
-        if the worker told. Being told only saves asking: the database knows, and is asked now and then as
-        well."""
+        """Wait until the signal has an outcome (or rests at the broker), within the time limit; returns the
+        outcome, if the worker reported it. The report only saves polling: the database is also checked at
+        intervals."""
         end = time.monotonic() + seconds
         event = self.worker.watch(signal_id) if self.worker is not None else threading.Event()
         if not fresh:
@@ -251,8 +249,8 @@ class App:
                 self.worker.forget(signal_id)
 
     def in_memory(self, clock: Clock) -> App:
-        """The same application over an empty database in memory, at a time of its own, with demo prices: to
-        live something through by the very rules that hold here."""
+        """The same application over an empty in-memory database, with its own clock and demo prices: runs a
+        simulation under the same rules."""
         db = Database("sqlite://")
         metadata.create_all(db.engine)
         return assembled(self.settings, db, clock, self.vault, demo_feed(clock), self.brokers.kinds)

@@ -1,11 +1,9 @@
-"""The disk that the database is on: a full one must not stand between a user and the way out of what they
-hold.
+"""Watches the database's disk: a full disk must not block exits.
 
-An exit takes some kilobytes, so little has to be kept back for it. While little is free, alerts that are no
-exits are refused. Where something else fills the disk further, the ballast is given up: a file beside the
-database that only holds its place, so that exits are decided, sent and booked. It is made again when there is
-room. Every process looks for itself, which takes microseconds; nothing is known of the disk of a PostgreSQL.
-"""
+An exit takes some kilobytes, so a small reserve is enough. While free space is low, alerts that are no exits
+are refused. If other programs fill the disk further, the ballast is deleted: a file beside the database that
+only reserves space, so that exits are decided, sent and booked. It is created again when there is room. Every
+process checks on its own, which takes microseconds; the disk of a PostgreSQL server is not checked."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ import shutil
 from pathlib import Path
 
 MB = 1024 * 1024
-LOW = 128 * MB  # free space below which only exits are taken
-# below which the ballast is given up; with it in hand there is still less than LOW, so nothing flaps
+LOW = 128 * MB  # free space below which only exits are accepted
+# below which the ballast is deleted; the freed space still stays below LOW, so nothing flaps
 LEAST = 16 * MB
 BALLAST = 64 * MB
 
@@ -27,14 +25,14 @@ class Disk:
         self.ballast = database.with_name(f"{database.name}.ballast") if database is not None else None
 
     def free(self) -> int | None:
-        """Bytes that can be written; None where that is not known."""
+        """Free bytes; None if unknown."""
         try:
             return shutil.disk_usage(self._folder).free if self._folder is not None else None
-        except OSError:  # the folder is gone: the database will say so
+        except OSError:  # the folder is gone: the database will report it
             return None
 
     def is_low(self) -> bool:
-        """Are only exits taken now? Gives the ballast up where next to nothing is left."""
+        """Are only exits accepted now? Deletes the ballast if almost no space is left."""
         free = self.free()
         if free is None or free >= LOW:
             return False
@@ -43,17 +41,17 @@ class Disk:
         return True
 
     def take_ballast(self) -> None:
-        """Unless it is there, or there is no room for it yet."""
+        """Create the ballast, if missing and there is room."""
         free = self.free()
         if self.ballast is None or free is None or self.ballast.exists() or free < LOW + BALLAST:
             return
         partial = self.ballast.with_name(f"{self.ballast.name}.partial")
         try:
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                block = os.urandom(MB)  # zeros take no space at all on some file systems
-                for _ in range(BALLAST // MB):  # written, as macOS knows no way to only reserve it
+                block = os.urandom(MB)  # zeros take no space on some file systems
+                for _ in range(BALLAST // MB):  # written out, as macOS has no way to only reserve space
                     file.write(block)
             os.replace(partial, self.ballast)
-        except OSError:  # filled by somebody else at this moment: at the next look
+        except OSError:  # filled by another program just now: retried at the next check
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)

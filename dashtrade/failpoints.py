@@ -1,13 +1,12 @@
-"""Named places where a test may end the process, as if the power went. Nothing but a test's own code arms
-one.
+"""Named places where a test may end the process, like a power failure. Only test code arms one.
 
-`arm("after_send", 3)` ends the process the third time it comes to `after_send`."""
+`arm("after_send", 3)` ends the process the third time it reaches `after_send`."""
 
 from __future__ import annotations
 
 import os
 
-CRASHED = 86  # the exit code by which a test knows that its failpoint was reached
+CRASHED = 86  # exit code of a process that was ended at a failpoint
 
 NAMES = (
     "before_accept_commit",
@@ -25,7 +24,7 @@ _armed, _left = "", 0
 
 
 def arm(name: str, count: int = 1) -> None:
-    """For tests and benches: no setting and no environment variable comes here."""
+    """For tests and benches only: no setting or environment variable arms a failpoint."""
     global _armed, _left
     if name and name not in NAMES:
         raise ValueError(f"there is no failpoint {name!r}")

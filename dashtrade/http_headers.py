@@ -1,5 +1,4 @@
-"""What browsers are told with every answer, and by which name and scheme they came: one rule for both
-ports."""
+"""Response headers for browsers, and the host name and scheme of a request: one rule for both ports."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit
 NEVER_KEPT = ("Cache-Control", "no-store")
 NOT_GUESSED = ("X-Content-Type-Options", "nosniff")
 YEAR = 31536000  # seconds
-# Of the REST API, whose answers are data: nothing in them is drawn, run, framed or kept.
+# Of the REST API, whose answers are data: they are not rendered, executed, framed or cached.
 DATA = (
     NEVER_KEPT,
     NOT_GUESSED,
@@ -19,7 +18,7 @@ _USUAL_PORT = {"http": ":80", "https": ":443"}
 
 
 def origin(scheme: str, host: str) -> str:
-    """As browsers write it: small letters, and no port where it is the scheme's own."""
+    """As browsers write it: lower case, without the scheme's default port."""
     return f"{scheme}://{host.lower().removesuffix(_USUAL_PORT.get(scheme, ' '))}"
 
 
@@ -29,14 +28,14 @@ def origin_of(address: str) -> str:
 
 
 def is_https(scheme: str, host: str, own_address: str) -> bool:
-    """Did the browser come over HTTPS? A proxy says so, or it came by the very name that is known to be
-    reached that way: with that name no proxy's header is needed, and none can say otherwise."""
+    """Did the browser use HTTPS? A proxy says so, or the request used the configured HTTPS host name: for
+    that name no proxy header is needed, and none can deny it."""
     return scheme == "https" or origin("https", host) == origin_of(own_address)
 
 
 def strict_transport(scheme: str, host: str, own_address: str) -> str | None:
-    """Strict-Transport-Security, for an answer over HTTPS. What lies below the name is included where it is
-    the name that was set for this; what lies below others, such as a machine's, is not ours to decide on."""
+    """Strict-Transport-Security, for an answer over HTTPS. Subdomains are included for the host name
+    configured for this; those of other names, such as a machine's, are not ours to decide on."""
     if not is_https(scheme, host, own_address):
         return None
     own = origin("https", host) == origin_of(own_address)

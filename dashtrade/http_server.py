@@ -1,9 +1,8 @@
-"""The receiver's HTTP server: waitress, with what keeps a stranger from taking it.
+"""The receiver's HTTP server: waitress, hardened against resource exhaustion.
 
-Waitress counts silence, not slowness, and refuses whoever comes when its connections are used up. Here a
-request has to have arrived in full after some seconds; where connections run out, those that only wait make
-room, of the busiest address first; whoever does not read an answer loses it; and alerts have threads that
-nothing else can take."""
+Waitress limits silence, not slowness, and refuses new connections when all are in use. Here a request must
+arrive in full within seconds; when connections run out, idle ones are closed, of the busiest address first;
+clients that do not read an answer are disconnected; and alerts have reserved threads."""
 
 from __future__ import annotations
 
@@ -26,14 +25,14 @@ from dashtrade.limits import room_for_connections
 
 log = logging.getLogger("dashtrade.http")
 
-ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte on
-IDLE_SECONDS = 10.0  # that a connection may stand without a request
-UNREAD_SECONDS = 20.0  # that an answer may lie here because nobody reads it
+ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte
+IDLE_SECONDS = 10.0  # for a connection without a request
+UNREAD_SECONDS = 20.0  # for an answer that the client does not read
 MOST_CONNECTIONS = 1000
-AT_ONCE = 100  # connections taken in at one turn of the loop
-QUEUE = 4096  # of those not yet taken in: who finds it full is not heard again for a second
-NO_LIMIT = 10**9  # of waitress's own kind, which shuts everybody out
-OTHER_DESCRIPTORS = 200  # the database's, the logs', the worker's
+AT_ONCE = 100  # connections accepted per turn of the loop
+QUEUE = 4096  # backlog; connections beyond it are retried by the client after a second
+NO_LIMIT = 10**9  # disables waitress's own limit, which refuses everybody
+OTHER_DESCRIPTORS = 200  # of the database, the logs and the worker
 ALERT_THREADS, OTHER_THREADS = 32, 24
 ALERTS = "/webhook"
 _TOKEN = re.compile(r"(?:^|&)token=([^&]*)")
@@ -44,11 +43,11 @@ def connection_limit() -> int:
 
 
 class Request(HTTPRequestParser):
-    path = ""  # also of what is no request: waitress itself asks for it when it is logged
+    path = ""  # of malformed requests too: waitress reads it for logging
 
 
 class Unreadable(ErrorTask):
-    """The answer to what is no request: it never reaches the application."""
+    """The answer to a malformed request, which never reaches the application."""
 
     def execute(self) -> None:
         self.response_headers.extend(DATA)
@@ -56,7 +55,7 @@ class Unreadable(ErrorTask):
 
 
 class LimitedChannel(HTTPChannel):
-    """One connection, which knows since when a request has been arriving on it."""
+    """One connection, with the time since when a request has been arriving."""
 
     error_task_class, parser_class = Unreadable, Request
     arriving_since: float | None = None
@@ -71,7 +70,7 @@ class LimitedChannel(HTTPChannel):
 
     @property
     def waits(self) -> bool:
-        """Nothing of it is being worked on, and no answer is on its way."""
+        """Nothing of it is being processed, and no answer is being sent."""
         return not self.requests and not self.total_outbufs_len
 
 
@@ -90,7 +89,7 @@ class Front(TcpWSGIServer):
         (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
 
     def handle_accept(self) -> None:
-        """All who wait to come in, up to a number: by one at each turn of the loop a crowd would hold up
+        """Accept all waiting connections, up to a number: one per turn of the loop would let a flood delay
         everybody else."""
         for _ in range(AT_ONCE):
             if len(self.active_channels) >= self._most:
@@ -117,8 +116,8 @@ class Front(TcpWSGIServer):
                 channel.handle_close()
 
     def _make_room(self) -> None:
-        """Of those that only wait, the oldest of the busiest address: what is answered at once is never
-        among them."""
+        """Close the oldest idle connection of the busiest address: requests answered at once are never
+        affected."""
         waiting = [channel for channel in self.active_channels.values() if channel.waits]
         if not waiting:
             return
@@ -138,7 +137,7 @@ class Front(TcpWSGIServer):
 
 
 class HttpServer:
-    """All listening sockets of one address, one loop, and the threads behind it."""
+    """All listening sockets, one loop, and its threads."""
 
     def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
         self._adj = Adjustments(
@@ -180,7 +179,7 @@ class HttpServer:
         wasyncore.loop(timeout=self._adj.asyncore_loop_timeout, map=self._map, use_poll=True)
 
     def close(self) -> None:
-        """No new request; what is under way ends."""
+        """Accept no new requests; running ones finish."""
         for front in self._fronts:
             front.accepting = False
         for threads in (self._alerts, self._others):
@@ -189,8 +188,8 @@ class HttpServer:
 
 
 class InTurn:
-    """What waits for a thread: each sender's requests in their order, and the senders in turn. A flood waits
-    for itself."""
+    """The queue for threads: each sender's requests in order, and the senders in turn, so that a flood only
+    delays itself."""
 
     def __init__(self) -> None:
         self._of: OrderedDict[str, deque[LimitedChannel]] = OrderedDict()
@@ -210,9 +209,9 @@ class InTurn:
 
 
 def _sender(task: LimitedChannel) -> str:
-    """By the token, as far as it can be seen from outside; else by the address."""
+    """The token, if visible in the request; else the address."""
     address = str(task.addr[0])
-    if not task.requests or task.requests[0].error:  # of what is no request nothing else is known
+    if not task.requests or task.requests[0].error:  # nothing else is known of a malformed request
         return address
     request = task.requests[0]
     token = _TOKEN.search(request.query)

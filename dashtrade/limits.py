@@ -1,4 +1,4 @@
-"""How much one user, one address, or everybody together may ask of this process at a time."""
+"""Rate and concurrency limits per user, per address, and for the whole process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 class Rate:
-    """A bucket for each key: so many a second in the long run, some seconds' worth at once. Bounded."""
+    """A token bucket per key: a rate per second, with a burst of some seconds' worth. Bounded in size."""
 
     def __init__(self, per_second: float, burst_seconds: float = 5, keys: int = 10_000) -> None:
         self.per_second, self.most, self._keys = per_second, max(per_second * burst_seconds, 1), keys
@@ -21,8 +21,8 @@ class Rate:
         self._lock = threading.Lock()
 
     def take(self, key: Hashable, cost: int = 1) -> float:
-        """0: go on. Else the seconds to wait. What costs more than is left goes on too, and is waited for
-        afterwards."""
+        """0: go on. Else the seconds to wait. A request that costs more than what is left passes, and the
+        debt delays the next."""
         now = time.monotonic()
         with self._lock:
             left, at = self._left.pop(key, (self.most, now))
@@ -34,7 +34,7 @@ class Rate:
 
 
 class Places:
-    """At most so many at once, and of one key so many. Who finds no place is told at once."""
+    """Limits concurrency, in total and per key. Refuses at once when full."""
 
     def __init__(self, in_all: int, of_one: int) -> None:
         self._in_all, self._of_one = in_all, of_one
@@ -58,7 +58,7 @@ class Places:
 
 
 class BoundedQueue:
-    """Work that is heavy: so many at once, and a short queue of those that wait for a moment."""
+    """Heavy work: limited concurrency with a short queue."""
 
     def __init__(self, at_once: int, queue: int, patience_seconds: float) -> None:
         self._turns, self._room = threading.Semaphore(at_once), threading.Semaphore(at_once + queue)
@@ -82,7 +82,7 @@ class BoundedQueue:
 
 
 def network_of(address: str) -> str:
-    """Whom a limit per address means: whoever has one IPv6 address has all of its /64."""
+    """The unit of limits per address: the owner of one IPv6 address has all of its /64."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -95,8 +95,8 @@ def network_of(address: str) -> str:
 
 
 def room_for_connections(most: int, others: int) -> int:
-    """As many as this process may have files open, which is raised where that is allowed; and no more than
-    are good for it."""
+    """The number of connections that the limit of open files allows, raised if possible, up to a useful
+    maximum."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + others
     if soft < wanted:
@@ -106,28 +106,27 @@ def room_for_connections(most: int, others: int) -> int:
 
 
 def exports() -> Places:
-    """Files that are written while they are sent: one of a user at a time, and few in all."""
+    """Files that are written while they are sent: one per user at a time, and few in total."""
     return Places(in_all=4, of_one=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverLimits:
-    """What the receiver gives away at a time."""
+    """The receiver's limits."""
 
-    alerts: Rate  # of one user
-    # Of one user, when there is no room for all of their alerts; each costs as many as the bots that it leads
-    # out of something.
-    # At once it lets go of all that a user can hold (`services/operations/quotas.py`), so no flood of entries
-    # stands before an exit.
+    alerts: Rate  # per user
+    # Per user, for exits when `alerts` is exhausted; each costs the number of bots that it exits. The burst
+    # covers everything a user can hold (`services/operations/quotas.py`), so no flood of entries blocks an
+    # exit.
     exits: Rate = field(default_factory=lambda: Rate(2.0, burst_seconds=250))
-    # Requests of one user that change something: each leaves a line in the audit log. What stops or closes
-    # has its own bucket.
+    # Changing requests per user: each adds a line to the audit log. Stopping and closing have their own
+    # bucket.
     changes: Rate = field(default_factory=lambda: Rate(1.0, burst_seconds=2000))
     stops: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=200))
     waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
     # Each is a hash that takes a third of a second.
     passwords: BoundedQueue = field(default_factory=lambda: BoundedQueue(2, 6, 2.0))
-    passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # of one address
+    passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # per address
     explaining: BoundedQueue = field(default_factory=lambda: BoundedQueue(1, 4, 1.0))
-    explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # of one address
+    explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # per address
     exports: Places = field(default_factory=exports)

@@ -1,4 +1,4 @@
-"""What one process at a time may do: a lock on a file, or one of PostgreSQL's; how long it is waited for."""
+"""Locks between processes: on a file, or in PostgreSQL; with a time limit."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class NotMyTurn(Exception):
-    """Another one holds it, for longer than was to be waited."""
+    """Another process kept the lock for longer than the time limit."""
 
 
 def flock(lock: IO[Any] | int, patience: float | None) -> None:
-    """Until the file is closed. NotMyTurn after so many seconds of `patience`, where that is given."""
+    """Until the file is closed. NotMyTurn after `patience` seconds, if given."""
     if patience is None:
         return fcntl.flock(lock, fcntl.LOCK_EX)
 
@@ -31,7 +31,7 @@ def flock(lock: IO[Any] | int, patience: float | None) -> None:
 
 
 def lock_postgres(conn: sa.Connection, name: str, patience: float | None) -> None:
-    import sqlalchemy as sa  # the supervising process stays without it
+    import sqlalchemy as sa  # imported here, as the supervising process does not load it
 
     if patience is None:
         conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})

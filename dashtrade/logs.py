@@ -1,9 +1,8 @@
-"""Log lines: one per change of state, with the ids that lead on. What proves who somebody is never stands
-there.
+"""Log lines: one per change of state, with the ids for further search, and without secrets.
 
-Nobody can empty the log by making the same thing happen again and again: what repeats within a minute is
-counted, and the number said once. A line is one line, whatever was in it, and what belongs to it (a
-traceback) stands indented below: no text of a stranger looks like a line of ours."""
+Repeating an event cannot fill the log: repeats within a minute are counted, and the number logged once. Each
+record is one line, whatever it contains, and a traceback is indented below it: no foreign text can pass for a
+log line of ours."""
 
 from __future__ import annotations
 
@@ -21,9 +20,9 @@ from typing import Any
 from dashtrade.redaction import redacted
 
 WINDOW_SECONDS = 60.0
-REMEMBERED = 4000  # lines and places, each
-LINES_OF_A_FAILURE = 10  # a minute's, of one kind from one place: the first with its traceback
-WARNINGS_OF_A_PLACE = 100  # a minute's, where each says something else
+REMEMBERED = 4000  # maximum number of lines and places, each
+LINES_OF_A_FAILURE = 10  # per minute, of one kind from one place: the first with its traceback
+WARNINGS_OF_A_PLACE = 100  # per minute, where the texts differ
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -32,7 +31,7 @@ def on_one_line(text: str) -> str:
 
 
 class Redacting(logging.Formatter):
-    """The last gate: whatever a line or a traceback holds, tokens and keys leave it."""
+    """The final filter: removes tokens and keys from a line or traceback."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = on_one_line(record.message)
@@ -45,7 +44,7 @@ class Redacting(logging.Formatter):
 
 @dataclass(slots=True, kw_only=True)
 class RepeatCount:
-    """How often something came within a window that began with its first time."""
+    """Number of repeats within a window that started with the first."""
 
     since: float
     record: logging.LogRecord
@@ -54,14 +53,14 @@ class RepeatCount:
 
 
 class Repeats:
-    """Counts what is the same, each for a window of its own."""
+    """Counts equal events, each in a window of its own."""
 
     def __init__(self, seconds: float, remembered: int) -> None:
         self._seconds, self._remembered = seconds, remembered
-        self._seen: OrderedDict[Hashable, RepeatCount] = OrderedDict()  # in the order in which they began
+        self._seen: OrderedDict[Hashable, RepeatCount] = OrderedDict()  # ordered by start
 
     def seen(self, key: Hashable, record: logging.LogRecord) -> RepeatCount:
-        """Once more. (Ask for `ended` ones before.)"""
+        """Count one more. (Take the `ended` ones first.)"""
         found = self._seen.get(key)
         if found is None:
             found = self._seen[key] = RepeatCount(since=record.created, record=record)
@@ -69,7 +68,7 @@ class Repeats:
         return found
 
     def ended(self, now: float) -> list[RepeatCount]:
-        """Those whose window is over, or for which there is no room, and of which something was hidden."""
+        """Windows that are over, or evicted, and in which something was hidden."""
         over = []
         while self._seen:
             oldest = next(iter(self._seen.values()))
@@ -80,15 +79,15 @@ class Repeats:
 
 
 class Collapsing(logging.StreamHandler):
-    """Writes what is new, and counts what is not. What was counted is said when its minute is over, by the
-    next line or by a timer."""
+    """Logs new events and counts repeats. The count is logged after the minute, with the next line or by a
+    timer."""
 
     def __init__(
         self, stream: Any = None, *, seconds: float = WINDOW_SECONDS, remembered: int = REMEMBERED
     ) -> None:
         super().__init__(stream)
         self._seconds = seconds
-        # Places are as many as the code has, words as many as strangers like: they must not push out places.
+        # Places are bounded by the code, texts are not: texts must not evict places.
         self._places, self._words = Repeats(seconds, remembered), Repeats(seconds, remembered)
         self._timer: threading.Timer | None = None
 
@@ -116,7 +115,7 @@ class Collapsing(logging.StreamHandler):
             self.tell(float("inf"))
 
     def _new(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        """The record, or the record without its traceback; None: it is counted."""
+        """The record, or the record without its traceback; None: only counted."""
         error = record.exc_info[1] if record.exc_info else None
         place = (record.name, record.levelno, record.pathname, record.lineno, type(error), _raised_at(error))
         words = (record.name, record.levelno, record.getMessage(), str(error) if error is not None else "")
@@ -148,7 +147,7 @@ def _without_traceback(record: logging.LogRecord, error: BaseException) -> loggi
 
 
 def _summary(one: RepeatCount, seconds: float) -> logging.LogRecord:
-    """As of the place where it happened, so that it is found beside it."""
+    """Attributed to the place of the events, so that it is found beside them."""
     told = copy.copy(one.record)
     words = one.record.getMessage()[:200].rstrip()
     told.msg, told.args = "… %s more of these in %g s: %s", (one.hidden, seconds, words)

@@ -1,8 +1,8 @@
-"""Numbers that rise from one request to the next, for exchanges that refuse any other: one source a key.
+"""Increasing numbers for exchanges that refuse any other order of requests: one source per key.
 
-The worker and the dashboard send under the same key, and may run on several machines whose clocks differ. The
-number is taken from a row of the database; and as a higher one may overtake a lower one on its way, a request
-has its turn until it is answered."""
+The worker and the dashboard use the same key, and may run on several machines whose clocks differ. The number
+comes from a row of the database; as a higher one may overtake a lower one on the network, a request holds the
+turn until it is answered."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dashtrade.locks import NotMyTurn
 from dashtrade.tables import nonces
 
 log = logging.getLogger("dashtrade.nonces")
-PATIENCE = 3.0  # seconds that a turn is waited for: another process's request may hang
-# At PostgreSQL a turn holds a connection, and an exchange that hangs must not take them all.
+PATIENCE = 3.0  # seconds to wait for a turn: another process's request may hang
+# In PostgreSQL a turn holds a connection, and a hanging exchange must not take them all.
 _MOST_TURNS = threading.BoundedSemaphore(16)
 
 
 class SharedNonces:
-    """The numbers of one key. Whoever does not get a turn in time goes without: its number is right, and if
-    another request overtakes it the exchange refuses it without looking at it."""
+    """The numbers of one key. A request without a turn in time is sent anyway: its number is valid, and if
+    another request overtakes it the exchange refuses it unprocessed."""
 
     def __init__(self, db: Database, exchange_and_key: str) -> None:
         self._db, self._digest = db, hashlib.sha256(exchange_and_key.encode()).hexdigest()[:32]

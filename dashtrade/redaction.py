@@ -1,9 +1,9 @@
-"""What proves who somebody is, found in a text and taken out of it: the last gate before a log file.
+"""Finds secrets in a text and removes them: the final filter before a log file.
 
-A secret is known by what stands before it (`token=`, `API-Sign:`, `"password": `) or by what it looks like
-(`usr_…`, a private key, the password in a database's address). Rather too much is hidden than too little;
-prices, ids and symbols stay. Every repeat in a pattern is bounded, or stops at a character that cannot be in
-front of it: no line takes longer than its length allows."""
+A secret is recognised by what precedes it (`token=`, `API-Sign:`, `"password": `) or by its form (`usr_…`, a
+private key, the password in a database URL). It hides too much rather than too little; prices, ids and
+symbols stay. Every repeat in a pattern is bounded, or stops at a character that cannot precede it, so
+matching time is linear."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 HIDDEN = "•••"
 
-# Parts of a name are enough: what stands before them (APCA-, OK-ACCESS-, client_) stays as it is.
+# Parts of a name are enough: any prefix (APCA-, OK-ACCESS-, client_) stays.
 _NAMES = r"""
     (?:passwords?|passwd|passphrase|passcode|pwd)(?![a-z])
     | secret(?!s\b)[\w-]{0,30} | token(?!s\b)[\w-]{0,30} | jwt | listenkey | (?:x|csrf|_)xsrf
@@ -51,7 +51,7 @@ _CODE = re.compile(
 _OWN = re.compile(r"(?i)((?<![a-z0-9_])(?:usr|dt)_)[A-Za-z0-9_-]{6,}|((?:usr|dt)_)[A-Za-z0-9_-]{24,}")
 _BEARER = re.compile(r"(?i)(\bbearer\s{1,3})(?=[^\s\"']{0,60}\d)[^\s\"',]{8,}")
 _JWT = re.compile(r"\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*")
-# SQLAlchemy reads a password up to the last @, slashes included; elsewhere a slash begins a path.
+# SQLAlchemy reads a password up to the last @, slashes included; elsewhere a slash starts a path.
 _ADDRESS = re.compile(
     r"""((?:postgres\w{0,9}|mysql|mariadb|redis|amqp)(?:\+\w{1,20})?://[^\s:/@]{0,200}:)[^\s"']{1,400}(?=@)
     | (://[^\s:/@]{0,200}:)[^\s/"']{1,400}(?=@)""",
@@ -64,7 +64,7 @@ _KEY_FILE = re.compile(
 
 
 def _without_value(found: re.Match[str]) -> str:
-    """What stands before the value, and its quotes, stay."""
+    """Keeps what precedes the value, and its quotes."""
     value, text = found[found.lastgroup or 0], found[0]
     quote = re.match(r"""\\{0,4}["']|""", value)[0]  # type: ignore[index]
     if quote and value == quote * 2:
@@ -81,7 +81,7 @@ _MARKS = """
     pass pwd secret token key signature -sign _sign sign' sign" auth cookie xsrf jwt payload digest -mac -pck
     -stamp bitopro code invitation setup ticket dashtrade_ access
 """
-# Each with words of which one is in every text that it changes: most lines hold none of them.
+# Each with words of which at least one is in every matching text, so that most lines skip the pattern.
 _RULES: tuple[tuple[list[str], re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (["-----begin"], _KEY_FILE, lambda found: f"({found[1].lower()} {HIDDEN})"),
     (["://"], _ADDRESS, _kept),

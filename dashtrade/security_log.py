@@ -1,9 +1,9 @@
-"""The security log: who came in and who did not, what was refused, made, given and taken away.
+"""The security log: sign-ins, failed attempts, refusals, and permissions granted and revoked.
 
-A file of its own. It holds what the audit log holds, trading left out, in one line each: `TIME INFO security
+A separate file with the entries of the audit log except trading, one line each: `TIME INFO security
 {"action": …}`. Several processes write to it (the receiver, the dashboard, the worker, commands): each line
-under a lock, and whoever finds the file full rotates it. Users are numbers here: who is deleted leaves no
-name behind."""
+under a lock, and any of them rotates the full file. Users are numbers here, so a deleted user's name does not
+remain."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from dashtrade.redaction import redacted
 
 FILE = "security.log"
 MOST_BYTES, FILES = 5_000_000, 8
-LINES_OF_ONE = 30  # a minute's, of the same deed by the same user and address; the others are counted
+LINES_OF_ONE = 30  # per minute, of the same action by the same user and address; further ones are counted
 LOCK_SECONDS = 0.5
-# Deeds of trading, by how their names begin: they are many, and stand in the audit log alone.
+# Prefixes of trading actions, which are many and only in the audit log.
 TRADING = (
     "bot ",
     "drift ",
@@ -38,7 +38,7 @@ TRADING = (
     "switch",
     "symbol ",
 )
-NAMES = frozenset({"account", "email", "from", "to"})  # in details, of users that a number stands for as well
+NAMES = frozenset({"account", "email", "from", "to"})  # details of users, who are also given as numbers
 _logger = logging.getLogger("dashtrade.security.file")
 _logger.propagate = False
 _logger.setLevel(logging.INFO)
@@ -54,7 +54,7 @@ def tell(
     address: str,
     detail: Mapping[str, Any] | None,
 ) -> None:
-    """One line; where no file was opened (a bench, a test), none."""
+    """Write one line; nothing if no file is open (a bench, a test)."""
     if action.startswith(TRADING):
         return
     hidden = NAMES if subject is not None else frozenset()
@@ -73,8 +73,7 @@ def keep_in(folder: Path) -> None:
 
 
 class SharedFile(logging.Handler):
-    """A file that several processes write to. None keeps it open, or goes on with one that was rotated
-    away."""
+    """A file that several processes write to. No process keeps it open, or continues with a rotated one."""
 
     def __init__(self, path: Path, most_bytes: int = MOST_BYTES, files: int = FILES) -> None:
         super().__init__()
@@ -108,14 +107,14 @@ class SharedFile(logging.Handler):
                     os.write(file, text)
                 finally:
                     os.close(file)
-        except OSError as error:  # a full disk keeps nobody from anything: the audit log has it too
+        except OSError as error:  # a full disk must not block the action: the audit log has it too
             log.warning("the security log cannot be written: %s", error.strerror)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         file = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            with suppress(NotMyTurn):  # who holds it may have been stopped, which must not stop the others
+            with suppress(NotMyTurn):  # a process stopped while holding the lock must not stop the others
                 flock(file, LOCK_SECONDS)
             yield
         finally:
@@ -132,7 +131,7 @@ class SharedFile(logging.Handler):
 
 
 def _line(record: logging.LogRecord, *, more: int = 0) -> str:
-    """Whatever a user wrote into it, JSON makes it a part of one line."""
+    """JSON, so that any user input stays within one line."""
     event = record.event | ({"more_in_60_s": more} if more else {})  # type: ignore[attr-defined]
     at = record.at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]  # type: ignore[attr-defined]
     text = json.dumps(event, default=str).replace("\x7f", "\\u007f")

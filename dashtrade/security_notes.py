@@ -1,7 +1,7 @@
-"""What the audit log says of those who did not get in or were refused: one line for a minute's worth of it.
+"""Audit entries about failed sign-ins and refusals: one line for a minute's worth.
 
-Whoever is refused waits for no write, and a stranger fills no table: a minute has few lines, each with a
-count."""
+A refusal does not wait for a write, and an attacker cannot fill the table: each minute has few lines, with
+counts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dashtrade.tables import messages as message_table
 
 log = logging.getLogger("dashtrade.security")
 WRITE_EVERY_SECONDS = 10.0
-LINES_A_MINUTE = 50  # of one kind and process; what comes beyond is counted in one line
+LINES_A_MINUTE = 50  # of one kind and process; further ones are counted in one line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +41,13 @@ class Note:
 
 
 class Notes:
-    """A flood of refusals must not become a flood of writes: they are counted, and written now and then."""
+    """Counts refusals and writes them at intervals, so that a flood of refusals is no flood of writes."""
 
     def __init__(self, db: Database, clock: Clock, write_every_seconds: float = WRITE_EVERY_SECONDS) -> None:
         self._db, self._clock = db, clock
         self._pending: Counter[Note] = Counter()
         self._minute: datetime | None = None
-        self._own: defaultdict[str, set[Note]] = defaultdict(set)  # by kind: what has a line in this minute
+        self._own: defaultdict[str, set[Note]] = defaultdict(set)  # by kind: notes with a line in this minute
         self._every, self._lock = write_every_seconds, threading.Lock()
         self._timer: threading.Timer | None = None
         self._closed = False
@@ -81,7 +81,7 @@ class Notes:
                 self._timer.start()
 
     def _counted_as(self, note: Note) -> Note:
-        """Itself; or, where many different ones come in one minute, one line for all of that kind."""
+        """The note itself; or, beyond the limit per minute, one common line for its kind."""
         if self._minute != note.minute:
             self._minute = note.minute
             self._own.clear()
@@ -124,5 +124,5 @@ class Notes:
 
         try:
             self._db.write_unasked(work)
-        except DatabaseUnavailable as away:  # the refusal itself stands
+        except DatabaseUnavailable as away:  # the refusal itself remains in effect
             log.warning("%s refusals are not in the audit log: %s", found.total(), away)

@@ -1,7 +1,6 @@
-"""What can be set from outside: read once, from the environment and a .env file, into one frozen record.
+"""External settings: read once, from the environment and a .env file, into one frozen record.
 
-Standard library only: the supervising process reads it, and that process is to stay small.
-"""
+Standard library only: the supervising process reads them, and must stay small."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ EX_CONFIG = 78
 
 
 class BadSetting(ValueError):
-    """A setting that cannot be used. `str()` of it says what is wrong and what to do."""
+    """An unusable setting. `str()` of it says what is wrong and what to do."""
 
     def __init__(self, name: str, message: str, hint: str):
         super().__init__(f"{name}: {message}\n  {hint}")
@@ -38,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings in force. Secrets are left out of its repr, so that a log line cannot carry them."""
+    """The settings in force. Secrets are excluded from its repr, so that no log line contains them."""
 
     home: Path
     database_url: str = field(repr=False)
@@ -54,7 +53,7 @@ class Settings:
     webhook_rate: int
     user_mb: int
     log_level: str
-    # of other programs, by the setting's name; a broker's descriptor says which of them it goes by
+    # of other services, by setting name; a broker's descriptor names those it uses
     addresses: Mapping[str, str] = field(repr=False)
 
     TABLE: ClassVar[tuple[Setting, ...]] = tuple(
@@ -102,7 +101,7 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, cwd: Path = ROOT) -> Settings:
-        """Reads `environ` and `cwd/.env`, of which the environment wins; relative paths start at `cwd`."""
+        """Reads `environ` and `cwd/.env`; the environment takes precedence; relative paths start at `cwd`."""
         given = _Given(values={**read_env_file(cwd / ".env"), **environ})
         given.refuse_near_misses(cls.TABLE)
         home = Path(os.path.abspath(cwd / Path(given.text("DASHTRADE_HOME", "data")).expanduser()))
@@ -141,7 +140,7 @@ class Settings:
 
     @property
     def key_file(self) -> Path:
-        """Where the key is kept when ENCRYPTION_KEY does not hold it."""
+        """The key's file, if ENCRYPTION_KEY does not hold the key."""
         return self.home / "encryption.key"
 
     @property
@@ -150,18 +149,17 @@ class Settings:
 
     @property
     def webhook_url(self) -> str:
-        """The receiver as this machine reaches it; `public_url` is how others do."""
+        """The receiver's URL from this machine; `public_url` is the one for others."""
         return address(self.host, self.webhook_port)
 
     @property
     def links_stay_here(self) -> bool:
-        """Do links to the dashboard lead nobody there who is at another machine?"""
+        """Do links to the dashboard work only on this machine?"""
         return on_this_machine(urlsplit(self.dashboard_url).hostname or "")
 
     @property
     def unencrypted(self) -> str:
-        """What is to be said where other machines may reach it, and nothing tells that they do so over HTTPS;
-        else empty."""
+        """A warning if other machines may reach it and HTTPS is not configured; else empty."""
         if on_this_machine(self.host) or self.proxy_hops or self.dashboard_url.startswith("https://"):
             return ""
         return (
@@ -172,7 +170,7 @@ class Settings:
 
     @property
     def database_label(self) -> str:
-        """The database's address without its password, for people to read."""
+        """The database's address without its password, for display."""
         parts = urlsplit(self.database_url)
         if not parts.password:
             return self.database_url
@@ -181,12 +179,12 @@ class Settings:
 
 
 def reachable(host: str) -> str:
-    """The address under which this machine reaches what listens on `host`."""
+    """The address at which this machine reaches a service that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def on_this_machine(host: str) -> bool:
-    """Is it reached from this machine alone?"""
+    """Reachable from this machine only?"""
     if host == "localhost":
         return True
     try:
@@ -201,7 +199,7 @@ def address(host: str, port: int) -> str:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """KEY=VALUE lines; quotes around a value and comments are taken off; nothing is expanded."""
+    """KEY=VALUE lines; quotes around a value and comments are removed; nothing is expanded."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
@@ -236,7 +234,7 @@ def _unquote(value: str, where: str, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What was given, by name; an empty value counts as not given."""
+    """The given settings, by name; an empty value counts as not given."""
 
     values: Mapping[str, str] = field(repr=False)
 
@@ -263,7 +261,7 @@ class _Given:
         )
 
     def addresses(self, table: tuple[Setting, ...]) -> Mapping[str, str]:
-        """Whatever is named as one and is no setting of this program."""
+        """Settings named like an address that are not settings of this program."""
         own = {row.name for row in table}
         return {
             name: text.strip()
@@ -272,11 +270,11 @@ class _Given:
         }
 
     def refuse_near_misses(self, table: tuple[Setting, ...]) -> None:
-        """A misspelt name would otherwise be passed over without a word."""
+        """A misspelt name would otherwise be ignored silently."""
         known = [row.name for row in table]
         for name in self.values:
             if name.startswith("DASHTRADE_") and name not in known:
-                from difflib import get_close_matches  # costs memory, and is wanted only here
+                from difflib import get_close_matches  # costs memory, and is needed only here
 
                 for meant in get_close_matches(name, known, n=1, cutoff=0.85):
                     raise BadSetting(name, "there is no such setting.", f"Did you mean {meant}?")
@@ -295,7 +293,7 @@ def _web_address(name: str, text: str) -> str:
     try:
         parts = urlsplit(text)
         there = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # of a port, or of brackets
+    except ValueError:  # invalid port or brackets
         there = False
     if not there or parts.query or parts.fragment or parts.username is not None:
         raise BadSetting(name, "this is not the address of a web server.", hint)
@@ -313,8 +311,8 @@ def _dashboard_url(text: str) -> str:
 
 
 def _over_tls(rest: str) -> str:
-    """To another machine TLS is asked for: what PostgreSQL's library does by itself is to go on in the clear
-    without it."""
+    """Connections to another machine must use TLS: by default PostgreSQL's library falls back to plain
+    text."""
     place, _, path = rest.rpartition("@")[2].partition("/")
     asked = parse_qs(path.partition("?")[2])
     named = place.partition("]")[0].strip("[") if place.startswith("[") else place.partition(":")[0]
@@ -338,7 +336,7 @@ def _database_url(text: str, cwd: Path, *, tls_chosen: bool) -> str:
         what = "it names no database, or a driver other than psycopg2."
     else:
         what = "it is not the address of a PostgreSQL or SQLite database."
-    # The text itself is not repeated: it may hold a password, and this message may end in a log.
+    # Without the value, which may hold a password, as this message may end up in a log.
     hint = (
         "Use postgresql://user:password@host:5432/name or sqlite:////folder/file.db, or leave it unset for "
         "SQLite."

@@ -1,1 +1,1 @@
-"""Where prices come from: one file per source, each implementing `ports.Feed`."""
+"""Price sources: one file each, implementing `ports.Feed`."""

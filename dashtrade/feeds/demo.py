@@ -35,7 +35,7 @@ _SECOND, _WEEK, _MONDAY = 1_000, 604_800, 345_600_000  # the epoch was a Thursda
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
-# What one costs in dollars, and how much it moves on an ordinary day, in percent.
+# Price in dollars, and typical daily move in percent.
 _STOCKS = {
     "AAPL": (230, 1.4),
     "MSFT": (430, 1.3),
@@ -136,8 +136,7 @@ _CASH = frozenset(
 
 
 class DemoFeed:
-    """Prices out of nothing, marked `demo` wherever they are shown. The clock may be any, a replayed one
-    too."""
+    """Generated prices, marked `demo` wherever they are shown. Works with any clock, also a replayed one."""
 
     demo = True
 
@@ -153,8 +152,8 @@ class DemoFeed:
         return Quote(symbol=symbol, bid=bid * track.step, ask=ask * track.step, at=moment, demo=True)
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
-        """Mid prices. The last candle is the one that `end` lies in, told as far as `end`, or the one that
-        `end` closes."""
+        """Mid prices. The last candle is the one that contains `end`, cut off at `end`, or the one that `end`
+        closes."""
         track, span, finish = _track(symbol), timeframe.seconds * _SECOND, (end - _EPOCH) // _MS
         anchor = _MONDAY if timeframe.seconds % _WEEK == 0 else 0
         last = anchor + (finish - 1 - anchor) // span * span
@@ -185,8 +184,8 @@ def _drawn(track: _Track, starts: range, finish: int) -> Iterator[Candle]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Track:
-    """What makes a symbol's path its own. Compared by identity, which makes it a quick key of the levels
-    remembered below."""
+    """The parameters of a symbol's path. Compared by identity, which makes it a fast key of the cached
+    levels."""
 
     seeds: tuple[int, ...]  # one per octave
     phase: int  # milliseconds, so that not every market turns at the same moment
@@ -196,11 +195,11 @@ class _Track:
     above: float
     step: Decimal
     lot: int  # decimals of a volume
-    daily: float  # what changes hands in a day
+    daily: float  # daily volume
 
     def book(self, level: int) -> tuple[int, int]:
-        """Bid and ask in price steps. Each operation grows with the level; no `exp`, whose last digit differs
-        by machine."""
+        """Bid and ask in price steps. Each operation increases with the level; no `exp`, whose last digit
+        differs by machine."""
         growth = 1.0 + level * self.gain
         growth *= growth
         growth *= growth
@@ -221,7 +220,7 @@ class _Track:
 @lru_cache(maxsize=4096)
 def _track(symbol: Symbol) -> _Track:
     for_cash = symbol.is_crypto and symbol.quote in _CASH and symbol.base not in _CASH
-    # else BTC/USDT and BTC/EUR would lose sight of BTC/USD
+    # otherwise BTC/USDT and BTC/EUR would diverge from BTC/USD
     text = f"CRYPTO:{symbol.base}/USD" if for_cash else symbol.text
     chance = hashlib.shake_128(text.encode()).digest(4 * (_TOP + 4))
     numbers = [int.from_bytes(chance[at : at + 4], "big") for at in range(0, len(chance), 4)]
@@ -234,7 +233,7 @@ def _track(symbol: Symbol) -> _Track:
         seeds=tuple(numbers[: _TOP + 1]),
         phase=numbers[-3] << 8,
         base=price,
-        # 0.0109: of a day's move, in 5 seconds; measured
+        # 0.0109: the part of a day's move within 5 seconds; measured
         gain=move / 100 * 0.0109 / (1 << _NOISE + _UNIT) / 16,
         below=(1 - half_spread) * 10**decimals,
         above=(1 + half_spread) * 10**decimals,
@@ -245,8 +244,8 @@ def _track(symbol: Symbol) -> _Track:
 
 
 def _character(symbol: Symbol, first: int, second: int) -> tuple[float, float, float]:
-    """The price in dollars, the daily move in percent, and the dollars that one of what it is paid in costs.
-    What is not known is made of two random numbers of 32 bits."""
+    """The price in dollars, the daily move in percent, and the quote currency's price in dollars. For unknown
+    symbols derived from two random numbers of 32 bits."""
     spread, pace = 1 + first / 2**32, second / 2**32
     if not symbol.is_crypto:
         unknown = (10 * spread * spread * spread * spread * spread, 1 + 2 * pace)
@@ -259,8 +258,7 @@ def _character(symbol: Symbol, first: int, second: int) -> tuple[float, float, f
 
 
 def _noise(seed: int, index: int) -> int:
-    """A random amount of 15 bits and a sign, always the same one for the same place (Wellons'
-    `lowbias32`)."""
+    """A random amount of 15 bits and a sign, always the same for the same place (Wellons' `lowbias32`)."""
     mixed = (seed + index * 0x9E3779B1) & _MASK
     mixed = ((mixed ^ mixed >> 16) * 0x7FEB352D) & _MASK
     mixed = ((mixed ^ mixed >> 15) * 0x846CA68B) & _MASK
@@ -269,8 +267,8 @@ def _noise(seed: int, index: int) -> int:
 
 @lru_cache(maxsize=1 << 15)
 def _level(track: _Track, octave: int, index: int) -> int:
-    """The path at a point of an octave's grid: that of the slower octave, or off the line between two of its
-    points."""
+    """The path at a point of an octave's grid: that of the slower octave, or offset from the line between two
+    of its points."""
     if octave == _TOP:
         return _noise(track.seeds[octave], index) << octave + _UNIT
     part, left = index & 3, _level(track, octave + 1, index >> 2)
@@ -290,8 +288,8 @@ def _level_at(track: _Track, moment: int) -> int:
 def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tuple[int, int]:
     """The lowest and the highest level of the nodes from `first` to `last`, and of the two given.
 
-    A day has 17,280 nodes, a month half a million: so it looks closer only where a stretch could still hold a
-    new extreme."""
+    A day has 17,280 nodes, a month half a million: so only stretches that could hold a new extreme are
+    refined."""
     if first > last:
         return low, high
     octave = 0
