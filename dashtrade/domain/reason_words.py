@@ -113,7 +113,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NONE: "",
     C.TEXT: lambda f: f["text"].strip().rstrip("."),
     C.ALL: "{reasons}",
-    # --- what the alert comes to for this position
+    # --- effect of the alert on this position
     C.TOO_OLD: "the alert is too old: it expired at {good_until}, {late} s ago",
     C.ALREADY_OWNED: "already {side} {quantity}; ignored. Send ADD to increase the position",
     C.ENTRY_WORKING: "an order to {side} {quantity} is still open; no second order is added",
@@ -320,7 +320,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     ),
     C.SIMULATION_SWITCHED: "simulation mode was switched at this moment: send the alert again",
     C.KEY_NOT_TESTED: "the account's new key has not passed a connection test yet",
-    # --- what became of an order
+    # --- outcome of an order
     C.RESTING: "open at the broker",
     C.BOUGHT: "bought {quantity} at {price}",
     C.SOLD: "sold {quantity} at {price}",
@@ -380,13 +380,13 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.DAILY_LIMIT_REACHED: lambda f: (
         f"the day's loss of {money(f['loss'])} reached the daily limit of {money(f['limit'])}"
     ),
-    # --- what limits, exits and protections did
+    # --- actions of limits, exits and protections
     C.POSITION_CLOSED: "position closed",
     C.POSITION_REDUCED: "position reduced",
     C.POSITION_SPLIT: "position split",
     C.BOT_CLOSED_AND_PAUSED: "position closed, bot paused",
     C.ENTRIES_LOCKED: _locked,
-    # --- nobody listens
+    # --- no matching bot
     C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",
     C.SEVERAL_TIMEFRAMES: "{symbol} has bots on several timeframes, and the alert names none",

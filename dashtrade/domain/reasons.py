@@ -23,7 +23,7 @@ class Code(StrEnum):
     TEXT = "text"  # free text of a broker, a person, or a record older than the codes
     ALL = "all"  # several at once
 
-    # --- what the alert comes to for this position
+    # --- effect of the alert on this position
     TOO_OLD = "too_old"
     ALREADY_OWNED = "already_owned"
     ENTRY_WORKING = "entry_working"
@@ -180,7 +180,7 @@ class Code(StrEnum):
     SIMULATION_SWITCHED = "simulation_switched"
     KEY_NOT_TESTED = "key_not_tested"
 
-    # --- what became of an order
+    # --- outcome of an order
     RESTING = "resting"
     BOUGHT = "bought"
     SOLD = "sold"
@@ -219,14 +219,14 @@ class Code(StrEnum):
     RISK_LIMIT_PASSED = "risk_limit_passed"
     DAILY_LIMIT_REACHED = "daily_limit_reached"
 
-    # --- what limits, exits and protections did
+    # --- actions of limits, exits and protections
     POSITION_CLOSED = "position_closed"
     POSITION_REDUCED = "position_reduced"
     POSITION_SPLIT = "position_split"
     BOT_CLOSED_AND_PAUSED = "bot_closed_and_paused"
     ENTRIES_LOCKED = "entries_locked"
 
-    # --- nobody listens
+    # --- no matching bot
     NO_BOT_ON_SYMBOL = "no_bot_on_symbol"
     NO_BOT_ON_TIMEFRAME = "no_bot_on_timeframe"
     SEVERAL_TIMEFRAMES = "several_timeframes"

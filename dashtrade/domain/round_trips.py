@@ -38,7 +38,7 @@ class ExitReason(StrEnum):
     BROKER_STOP_LOSS = "broker_stop_loss"
     BROKER_TAKE_PROFIT = "broker_take_profit"
     EXTERNAL = "external"  # done at the broker by hand, and assigned to the bot
-    RECOVERED = "recovered"  # an order of ours that was found at the broker but missing here
+    RECOVERED = "recovered"  # a DashTrade order found at the broker but missing here
 
 
 _STOPS = {

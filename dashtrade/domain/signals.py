@@ -47,7 +47,7 @@ class Origin(StrEnum):
     REPLAY = "replay"  # an alert repeated, on paper
     RISK = "risk"  # a limit that DashTrade enforces
     EXIT = "exit"  # a take-profit or stop-loss managed by DashTrade
-    ADOPTED = "adopted"  # an order of ours that was found at the broker but missing here
+    ADOPTED = "adopted"  # a DashTrade order found at the broker but missing here
     ADJUSTMENT = "adjustment"  # a manual trade at the broker, assigned to a bot by its user
 
 

@@ -67,7 +67,7 @@ CRYPTO_MARKETS = frozenset(
     ]
 )
 
-# USD before TUSD and BUSD: COINBASE:MNTUSD is MNT/USD, and a known coin decides by itself (BTCTUSD).
+# USD before TUSD and BUSD: COINBASE:MNTUSD is MNT/USD, and a known base coin settles it (BTCTUSD).
 QUOTE_COINS = (
     "FDUSD",
     "USDT",

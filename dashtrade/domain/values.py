@@ -144,7 +144,7 @@ def client_order_id(signal_id: str, bot_id: int, step: int, attempt: int = 0) ->
 
 
 def bot_of_order(client_order_id: str) -> int | None:
-    """The bot of the order; None if the id is not one of ours."""
+    """The bot of the order; None if the id is not DashTrade's."""
     named, check = client_order_id[:28], client_order_id[28:]
     ours = re.fullmatch("[0-9a-f]{32}", client_order_id) is not None and sha256(named)[:4] == check
     return int(named[12:20], 16) if ours else None

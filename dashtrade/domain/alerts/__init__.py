@@ -1,1 +1,1 @@
-"""Reading alerts: the dialects, their fields, and what came in."""
+"""Reading alerts: the dialects, their fields, and the body."""

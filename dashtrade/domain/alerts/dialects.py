@@ -1,9 +1,9 @@
-"""Reads what people's alerts already say: whoever moves here changes one URL, not every alert.
+"""Reads the alerts of other platforms, so that switching to DashTrade changes one URL, not every alert.
 
-Every dialect is the same few things under other names, so there is one table of names (`alert_fields._NAMES`)
-and one reader. It never guesses about money: what can be read in two ways, or not at all, is `Malformed`,
-with the field and what would be right. The one liberty is the way out: who wants to be flat afterwards
-closes, whatever sizes the template filled in."""
+All dialects have the same few fields under other names, so there is one table of names (`fields._NAMES`) and
+one reader. It never guesses about money: an ambiguous or unreadable field is `Malformed`, with the field and
+the correct form. The one exception is exits: an alert that wants a flat position closes it, whatever sizes
+the template filled in."""
 
 from __future__ import annotations
 
@@ -59,16 +59,16 @@ __all__ = ["ParsedAlert", "open_body", "parse", "read", "read_loss", "read_profi
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedAlert:
     signal: Signal
-    secret: str | None  # the body's own proof of who sent it
+    secret: str | None  # the secret in the body that authenticates the sender
     body: dict[str, Any]  # the fields as sent, without the secret; numbers are int or Decimal
-    canonical: str  # the same as text, equal for equal alerts: what tells a repeat from a new alert
+    canonical: str  # the same as text, equal for equal alerts: tells a repeat from a new alert
 
 
-# --- what is asked for --------------------------------------------------------------------------------------
+# --- action -------------------------------------------------------------------------------------------------
 
 
 def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
-    """The action, the one side it may touch, and the position wanted afterwards."""
+    """The action, the side it is limited to, and the position wanted afterwards."""
     words = fields.read("action", read_choice(ACTIONS))
     wanted = fields.read("wanted", read_choice(POSITIONS))
     sides = {
@@ -81,7 +81,7 @@ def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
     ]
     action, only = agreed(words) or (None, None)
     for path, side in sides.items():
-        if action in EXITS and side is not Side.FLAT:  # close + side: long is the long to close
+        if action in EXITS and side is not Side.FLAT:  # with close, the side names the position to close
             only = agreed([(words[0][0], only or side), (path, side)])
         else:
             wanted.append((path, side))
@@ -98,7 +98,7 @@ def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
 def _settle(
     action: Action | None, wanted: Side | None, prev: Side | None, grown: Decimal | None
 ) -> Action | None:
-    """What the words come to, given what is to be held afterwards; None where they contradict each other."""
+    """The resulting action, given the position wanted afterwards; None if they contradict each other."""
     match action, wanted:
         case (_, None) | (Action.CANCEL, _):
             return action
@@ -178,7 +178,7 @@ def _qualified(market: str | None, text: str, where: str) -> Symbol:
         try:
             return Symbol.parse(f"{market}:{text}", where)
         except Malformed:
-            pass  # the exchange is a broker's name, or the symbol of another market: the symbol decides
+            pass  # the exchange is a broker's name, or another market's: the symbol decides
     return Symbol.parse(text, where)
 
 
@@ -204,11 +204,11 @@ def _order(fields: Fields) -> dict[str, Any]:
     return {"order_type": kind or (implied if given else None), **prices}
 
 
-# --- the whole ----------------------------------------------------------------------------------------------
+# --- the body -----------------------------------------------------------------------------------------------
 
 
 def parse(raw: bytes) -> ParsedAlert:
-    """Read one body; `Malformed` says what is wrong with it, nothing else is raised."""
+    """Read one body; raises only `Malformed`, which says what is wrong."""
     return read(open_body(raw))
 
 
@@ -226,7 +226,7 @@ def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
 
 
 def read(opened: dict[str, Any] | str) -> ParsedAlert:
-    """The same for a body that is open already."""
+    """The same for a parsed body."""
     _refuse_placeholders(opened)
     sent = fields_of_text(opened) if isinstance(opened, str) else opened
     body = {key: value for key, value in sent.items() if not is_auth(key, value)}
@@ -244,8 +244,8 @@ def read(opened: dict[str, Any] | str) -> ParsedAlert:
 
 
 def _bot(fields: Fields) -> str | None:
-    """3Commas names its own bots in bot_uuid, and they are unknown here; a number there is the id of one of
-    ours."""
+    """3Commas names its own bots in bot_uuid, which are unknown here; a number there is the id of a DashTrade
+    bot."""
     ours = [(path, name) for path, name in fields.read("botuuid", read_label) if name.isdecimal()]
     return agreed(fields.read("bot", read_label) + ours)
 

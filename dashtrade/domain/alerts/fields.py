@@ -1,4 +1,4 @@
-"""The names that people give the same few things in their alerts, and how each kind of value is read."""
+"""The names used for fields in alerts, and how each kind of value is parsed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 Read = Callable[[object, str], T]
 MAX_LABEL = 200
 HUNDRED = Decimal(100)
-LIKE = 0.72  # how alike a word must be to be asked about: "sel" is, "hello" is no "sell"
+LIKE = 0.72  # minimum similarity for "did you mean": "sel" is like "sell", "hello" is not
 
-# In the order of preference; compared without case, "_", "-" and ".". Fields of `order` carry "order" in
-# front. A thing with one name only is not listed.
+# In order of preference; compared without case, "_", "-" and ".". Fields of `order` have the prefix "order".
+# Fields with only one name are not listed.
 _NAMES = {
     thing: tuple(names.split())
     for thing, names in {
@@ -92,7 +92,7 @@ POSITIONS = {
     "flat": Side.FLAT,
 }
 EXITS = (Action.CLOSE, Action.REDUCE)
-PERCENT = "percent"  # of the position on the way out, of the equity on the way in
+PERCENT = "percent"  # of the position in an exit, of the equity in an entry
 SIZE_KINDS: dict[str, str] = {
     "fixed_quantity": SizeKind.QUANTITY,
     "quantity": SizeKind.QUANTITY,
@@ -115,7 +115,7 @@ SIZE_KINDS: dict[str, str] = {
 ORDER_TYPES = {kind.value: kind for kind in OrderType}
 STOP_TYPES = {kind.value: kind for kind in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)}
 TIMES_IN_FORCE = {kind.value: kind for kind in TimeInForce}
-IMPLIED = {  # the prices an order brings say its type
+IMPLIED = {  # an order's type, if only its prices are given
     (): OrderType.MARKET,
     ("limit_price",): OrderType.LIMIT,
     ("stop_price",): OrderType.STOP,
@@ -131,7 +131,7 @@ NEEDS = {
     OrderType.TRAILING_STOP: "either trailAmount or trailPercent",
 }
 
-MARKS = {  # the names that give a dialect away
+MARKS = {  # names that identify a dialect
     "3commas": ("tvinstrument", "tvexchange", "botuuid", "maxlag", "triggerprice", "ordercurrencytype"),
     "strategy": ("marketposition", "positionafter", "orderaction", "ordercontracts"),
     "traderspost": ("sentiment", "quantitytype", "signalprice", "ticker"),
@@ -152,7 +152,7 @@ def contradiction(one: str, other: str) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What was sent, by bare name; each value with its path as written. A null counts as not sent."""
+    """The sent fields, by normalised name; each value with its path as written. A null counts as not sent."""
 
     named: dict[str, list[tuple[str, Any]]]
 
@@ -163,8 +163,8 @@ class Fields:
             if value is not None:
                 named.setdefault(_name_of(path), []).append((within + path, value))
         if "marketposition" in named and "positionsize" in named:
-            # Beside market_position it is TradingView's strategy.position_size: what is held, not what is
-            # ordered.
+            # Beside market_position it is TradingView's strategy.position_size: the resulting position, not
+            # the order's size.
             named.setdefault("positionafter", []).extend(named.pop("positionsize"))
         return cls(named)
 
@@ -181,7 +181,7 @@ class Fields:
         return agreed(self.read(thing, how))
 
     def refuse_unknown_exits(self) -> None:
-        """A stop under a name that nobody here knows would be left out without a word."""
+        """A stop under an unknown name would be ignored silently."""
         for name, found in self.named.items():
             for path, value in found:
                 if name not in _KNOWN and _EXIT_LIKE.fullmatch(name) and _is_something(value):
@@ -194,7 +194,7 @@ class Fields:
                     )
 
     def first(self, thing: str, how: Read[T]) -> T | None:
-        """Of names that may well differ (the bar's time and the alert's), though each has to be readable."""
+        """For names whose values may differ (the bar's time and the alert's), though each has to be valid."""
         return next((value for _, value in self.read(thing, how)), None)
 
 
@@ -208,7 +208,7 @@ def _flat(body: dict[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _is_something(value: object) -> bool:
-    """A number above 0, or fields: templates fill in 0 or nothing where there is no exit."""
+    """A positive number, or fields: templates fill in 0 or nothing where there is no exit."""
     if isinstance(value, dict | list):
         return bool(value)
     try:
@@ -232,7 +232,7 @@ def _name_of(path: str) -> str:
 
 
 def is_read(name: str) -> bool:
-    """May a field of the body with this name mean anything to the reader?"""
+    """Does the reader use a field of the body with this name?"""
     return name.lower() in ("strategy", "order") or _name_of(name) in _KNOWN
 
 
@@ -265,7 +265,7 @@ def read_label(value: object, where: str) -> str:
     hint = f"Send a text of 1 to {MAX_LABEL} characters, without line breaks."
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         raise Malformed(f"{where} is not a text", where=where, hint=hint)
-    text = plain(value) if isinstance(value, Decimal) else str(value)  # as it is kept, and read again
+    text = plain(value) if isinstance(value, Decimal) else str(value)  # as it is stored, and parsed again
     if CONTROL.search(text):
         raise Malformed(f"{where} holds a control character", where=where, hint=hint)
     if not text.strip() or len(text) > MAX_LABEL:

@@ -1,4 +1,4 @@
-"""Stops and targets, in the ways that alerts give them."""
+"""Stops and targets, in the notations of alerts."""
 
 from __future__ import annotations
 

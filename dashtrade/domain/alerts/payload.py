@@ -1,5 +1,4 @@
-"""What came in an alert, before anybody asks what it means: opened, searched for its secret, and told from
-others."""
+"""An alert's body before its interpretation: parsed, searched for its secret, and compared with others."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from typing import Any
 from dashtrade.domain.values import Malformed
 
 MAX_DEPTH = 32
-MOST_FIELDS, MOST_VALUES, MOST_TEXT = 200, 2000, 4000  # before anything is computed of them
+MOST_FIELDS, MOST_VALUES, MOST_TEXT = 200, 2000, 4000  # checked before any processing
 HIDDEN = "•••"
 
 _AUTH = ("token", "secret", "passphrase", "key")
-# `key` is also what some call an alert's id: only this form proves anybody
+# `key` is also used for an alert's id: only this form authenticates a sender
 _TOKEN = re.compile(r"usr_[\w\-]{6,}")
 WORD = re.compile(r"([A-Za-z][A-Za-z_]*)=(\S+)")
 _TEXT = re.compile(
@@ -37,7 +36,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def open_body(raw: bytes) -> dict[str, Any] | str:
-    """The JSON object or the text in it. What it says is not judged yet, so that its sender may be found
+    """Parse the JSON object or the text. The content is not checked yet, so that the sender is identified
     first."""
     try:
         text = raw.decode("utf-8-sig").strip()
@@ -97,7 +96,7 @@ def _json(text: str) -> dict[str, Any] | str:
 
 
 def _number(text: str) -> int | Decimal | float:
-    """Exact; what no number in an alert can be comes back as a float, for the walk that knows the field's
+    """Exact; a number no alert can contain becomes a float, for the later check that knows the field's
     name."""
     try:
         number = Decimal(text)
@@ -124,8 +123,7 @@ def shown(path: str) -> str:
 
 
 def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Every value in it, the names of fields too, with the path to it as it was sent (`shown` makes it fit to
-    be seen)."""
+    """Every value, and the names of fields, with the path as sent (`shown` makes it safe for display)."""
     if depth > MAX_DEPTH:
         raise Malformed("The body is nested too deep", where=shown(path), hint=f"At most {MAX_DEPTH} levels.")
     if isinstance(value, dict):
@@ -157,7 +155,7 @@ def is_auth(key: str, value: object) -> bool:
 
 
 def secrets_in(opened: dict[str, Any] | str | None) -> list[str]:
-    """What may be the secret that a user requires in the body: of that, the token is no proof."""
+    """Possible values of a body secret; the token is none of them."""
     pairs = _named_in(opened) if isinstance(opened, str) else list((opened or {}).items())
     return [value for key, value in pairs if bare(key) in _AUTH[1:] and isinstance(value, str)]
 
@@ -173,7 +171,7 @@ def secret_of(opened: dict[str, Any] | str) -> str | None:
 
 
 def redact(opened: dict[str, Any] | str) -> dict[str, Any] | str:
-    """For logs and pages: more is hidden than is accepted as proof."""
+    """For logs and pages: hides more than is accepted as a secret."""
     if isinstance(opened, dict):
         return {
             key: HIDDEN if bare(key) in _AUTH and value is not None else value
@@ -206,7 +204,7 @@ def fields_of_text(text: str) -> dict[str, Any]:
 
 
 def canonical_text(value: Any) -> str:
-    """JSON in one spelling, every number exactly as sent."""
+    """JSON in canonical form, every number exactly as sent."""
     if isinstance(value, dict):
         return (
             "{" + ",".join(f"{json.dumps(key)}:{canonical_text(value[key])}" for key in sorted(value)) + "}"

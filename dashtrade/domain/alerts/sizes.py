@@ -1,4 +1,4 @@
-"""How much, in the ways that alerts say it."""
+"""Sizes, in the notations of alerts."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read_size(fields: Fields, action: Action) -> Size | None:
 
 
 def unused_sizes(fields: Fields) -> list[str]:
-    """Templates fill sizes into an exit, often 0: harmless when all of it is closed anyway."""
+    """Templates fill sizes into an exit, often 0: harmless when the whole position is closed anyway."""
     notes = []
     for path, value in fields.get("size") + fields.get("dollars"):
         number = exact(without_sign(value), path)
@@ -88,7 +88,7 @@ def read_part(
             "it: close."
         )
         raise Malformed(f"{action} of a part needs a quantity", where=where, hint=hint)
-    # Rounded up: a venue rounds quantities down, and a third of 3 shares must come to 1.
+    # Rounded up: quantities are rounded down later, and a third of 3 shares must become 1.
     percent = (-grown / before * HUNDRED).quantize(Decimal("1e-10"), ROUND_UP)
     return Size(kind=SizeKind.POSITION_PERCENT, value=min(percent, HUNDRED))
 
@@ -96,8 +96,8 @@ def read_part(
 def read_entry(
     fields: Fields, size: Size | None, after: Decimal | None, closed: Decimal | None
 ) -> tuple[Size | None, str]:
-    """A turn's contracts close the old position too; DashTrade closes it by itself, so only what is opened
-    counts."""
+    """The contracts of a TradingView reversal include closing the old position; DashTrade closes it
+    separately, so only the opened part counts."""
     if size is None and after and "positionafter" in fields.named:
         return Size(kind=SizeKind.QUANTITY, value=after), ""
     if size and after and closed and size == Size(kind=SizeKind.QUANTITY, value=after + closed):

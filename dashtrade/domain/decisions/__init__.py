@@ -1,1 +1,1 @@
-"""From a signal to orders: what it means, how much, and whether it may be."""
+"""From a signal to orders: meaning, size, and permission."""

@@ -1,4 +1,4 @@
-"""The orders of a decision, one step each: how many, at what price, for how long, with which exits."""
+"""The orders of a decision, one step each: quantity, price, time in force, exits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ONE = Decimal(1)
 
 
 def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
-    """Out of what the bot owns: at market, unless the alert itself names a price for its exit."""
+    """Closes the bot's position: at market, unless the alert names a price for the exit."""
     owned = view.bot.position.quantity
     side = OrderSide.SELL if owned > 0 else OrderSide.BUY
     size = sized_by.size if sized_by else None
@@ -75,15 +75,15 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
 
 
 def _part_step(view: View) -> Decimal:
-    """Of a part of a position. A short position stays a whole number of shares, or nobody beside it could
-    leave; beside one, what is left has to be sold in whole shares, too."""
+    """Part of a position. A short position stays a whole number of shares, or other bots could not exit
+    beside it; next to a short position, the remainder must be sold in whole shares, too."""
     short = view.bot.position.quantity < 0 or (view.shared is not None and view.shared.short)
     whole = short and netting.wants_whole_shorts(view.bot.symbol, view.capabilities)
     return max(view.rules.quantity_step, ONE) if whole else view.rules.quantity_step
 
 
 def _outside_hours(signal: Signal, view: View) -> bool:
-    """It is to trade outside the regular hours, and that is what it is."""
+    """Is it to trade outside the regular hours, at a time outside them?"""
     wanted = signal.extended_hours or view.bot.order_defaults.extended_hours
     return (
         wanted and not view.market_open and not view.bot.symbol.is_crypto and view.capabilities.extended_hours
@@ -91,8 +91,8 @@ def _outside_hours(signal: Signal, view: View) -> bool:
 
 
 def _reaching(view: View, side: OrderSide) -> Decimal:
-    """A limit a hundredth past the market: there are no market orders outside the regular hours, and a way
-    out has to fill."""
+    """A limit 1 % beyond the market: there are no market orders outside the regular hours, and an exit has to
+    fill."""
     price = view.quote.price_for(side)
     return round_to(price + side.sign * price / 100, view.rules.price_step)
 
@@ -142,7 +142,8 @@ def opening_step(
 
 
 def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> Rules:
-    """What an entry may be: some venues take fractions of a share in day orders alone, and never short."""
+    """The rules for an entry: some brokers accept fractions of a share only in day orders, and never
+    short."""
     by_the_day = kind is OrderType.MARKET or _lasts(signal, view, kind, entry=True) is TimeInForce.DAY
     kinds = _fractions_by_the_day(view)
     if not kinds or (kind in kinds and by_the_day and side is OrderSide.BUY):
@@ -155,7 +156,7 @@ def _rules_for(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> 
 
 
 def _no_hours(signal: Signal, view: View, kind: OrderType) -> Reason:
-    """Why an entry cannot trade outside the regular hours, if it is to."""
+    """Why an entry cannot trade outside the regular hours, if requested."""
     can = view.capabilities
     wanted = signal.extended_hours or view.bot.order_defaults.extended_hours
     if not wanted or view.market_open or view.bot.symbol.is_crypto:
@@ -166,14 +167,14 @@ def _no_hours(signal: Signal, view: View, kind: OrderType) -> Reason:
 
 
 def _limit_rounded(signal: Signal, limit: Decimal | None) -> list[Reason]:
-    """The rounding done to a limit, before and after."""
+    """How a limit was rounded: before and after."""
     if limit is None or signal.limit_price is None or signal.limit_price == limit:
         return []
     return [reason(Code.LIMIT_ROUNDED, given=signal.limit_price, limit=limit)]
 
 
 def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
-    """The entry with its exits: at the broker where it can hold them, else managed by DashTrade."""
+    """The entry with its exits: at the broker where possible, else managed by DashTrade."""
     if plan.is_empty:
         return step
     can = view.capabilities
@@ -212,7 +213,7 @@ def _with_note(how: Reason, note: Reason) -> Reason:
 
 
 def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
-    """(what a piece is expected to cost, the limit to send)."""
+    """(expected price per unit, the limit to send)."""
     market = view.quote.price_for(side)
     if kind not in (OrderType.LIMIT, OrderType.STOP_LIMIT):
         return (signal.stop_price or market), None
@@ -250,7 +251,7 @@ def make_step(
     trails = kind is OrderType.TRAILING_STOP
     lasts = _lasts(signal, view, kind, entry=entry)
     if not entry and kind is OrderType.MARKET and lasts not in view.capabilities.times_in_force:
-        asked, lasts = lasts, _patience(view, kind)  # an exit passes; an entry is refused by the risk rules
+        asked, lasts = lasts, _patience(view, kind)  # an exit passes; the risk rules refuse an entry
         facts = {"broker": view.capabilities.name, "asked": str(asked), "sent": str(lasts)}
         notes = [*notes, reason(Code.OTHER_TIME_IN_FORCE, **facts)]
     waits = lasts is not TimeInForce.DAY and kind is not OrderType.MARKET
@@ -288,7 +289,7 @@ def _fractions_by_the_day(view: View) -> frozenset[OrderType]:
 
 
 def _patience(view: View, kind: OrderType) -> TimeInForce:
-    """A crypto market has no day; a resting order there stands until it is taken back."""
+    """A crypto market has no day; a resting order there stays until it is cancelled."""
     rests = kind is not OrderType.MARKET
     wanted = TimeInForce.GTC if view.bot.symbol.is_crypto and rests else TimeInForce.DAY
     return wanted if wanted in view.capabilities.times_in_force else TimeInForce.GTC

@@ -1,7 +1,6 @@
-"""decide(signal, view): from what was asked and what is so, to what is done and why. Pure.
+"""decide(signal, view): from a signal and the current state to actions and reasons. Pure.
 
-First what the signal means for this position (`_propose`), then whether it may (`risk.review`).
-"""
+First what the signal means for this position (`_propose`), then whether it is allowed (`risk.review`)."""
 
 from __future__ import annotations
 
@@ -25,8 +24,7 @@ from dashtrade.domain.values import ZERO, Side
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelFirst:
-    """Orders of this bot that stand in the way: cancel them, wait until they have ended, then decide
-    again."""
+    """Orders of this bot block the decision: cancel them, wait until they have ended, then decide again."""
 
     order_ids: tuple[str, ...]
     reason: Reason
@@ -34,7 +32,7 @@ class CancelFirst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """Not before: the bot acts on its entries with a delay, or another bot's way out is under way."""
+    """Wait: the bot delays its entries, or another bot's exit is in progress."""
 
     due_at: datetime
     reason: Reason = NO_REASON
@@ -42,7 +40,7 @@ class Delay:
 
 Decision = Approved | Refused | CancelFirst | Delay | Defer
 
-ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit stands in the way of this one's
+ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit blocks this bot's
 
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
@@ -62,8 +60,8 @@ def decide(signal: Signal, view: View) -> Decision:
 
 
 def superseded(signal: Signal, view: View) -> tuple[WaitingEntry, ...]:
-    """Entries that wait for the open, and that this later word takes the place of: a new direction, a close,
-    a cancel."""
+    """Entries that wait for the open, and that this later signal replaces: a new direction, a close, a
+    cancel."""
     if _too_old(view) or signal.action not in (Action.BUY, Action.SELL, Action.CLOSE, Action.CANCEL):
         return ()
     sides = {Action.BUY: Side.LONG, Action.SELL: Side.SHORT}
@@ -80,8 +78,8 @@ def _too_old(view: View) -> Refused | None:
 
 
 def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
-    """What is not filled yet, where the alert or the bot wants that out of the way. Exits at the venue stay:
-    they protect."""
+    """Unfilled orders to cancel, where the alert or the bot wants that. Exits at the broker stay, as
+    protection."""
     standing = _unfilled(view)
     asked = signal.cancel_first or (view.bot.order_defaults.cancel_first and signal.action in ENTRIES)
     return (
@@ -92,10 +90,10 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
 
 
 def _others_first(view: View, said: Approved | Refused | Defer) -> Decision:
-    """Orders of the account's other bots at the broker can stand in the way: it would refuse this one as a
-    wash trade, or lacks the shares that it holds for them. Their exits are taken back, and DashTrade manages
-    them instead. An exit passes whatever else stands there; only another bot's exit at market is waited
-    for."""
+    """Orders of the account's other bots at the broker can block this one: the broker would refuse it as a
+    wash trade, or lacks the shares that it reserves for them. Their exits are cancelled, and DashTrade
+    manages those instead. An exit passes regardless of other orders; it only waits for another bot's exit at
+    market."""
     if not isinstance(said, Approved) or not said.steps:
         return said
     if any(not step.effect.reduces for step in said.steps) and (
@@ -201,7 +199,7 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _why_none(signal: Signal, view: View) -> Reason:
-    """Why nothing of the position can be ordered."""
+    """Why no part of the position can be ordered."""
     owned, shared = view.bot.position.quantity, view.shared
     if signal.size is None and owned > 0 and shared is not None and shared.short:
         return reason(
@@ -254,7 +252,7 @@ def _cancel(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _break_even(view: View) -> Proposal | Refused | CancelFirst:
-    """The stop goes to the entry price. Where the venue holds it, DashTrade manages the exits from then
+    """Move the stop to the entry price. Where the broker holds it, DashTrade manages the exits from then
     on."""
     bot, price = view.bot, view.bot.position.average_price
     if price is None:
@@ -273,13 +271,12 @@ def _break_even(view: View) -> Proposal | Refused | CancelFirst:
 
 
 def _unfilled(view: View) -> list[Order]:
-    """What is not filled yet. Exits at the venue end with their own entry and are otherwise left where they
-    protect."""
+    """Unfilled orders. Exits at the broker end with their own entry and otherwise stay as protection."""
     return [order for order in view.working if order.parent_id is None]
 
 
 def _missing(view: View) -> Reason:
-    """What the broker lacks of what the bot owns, where their books differ."""
+    """The part of the bot's position that the broker lacks, where their books differ."""
     owned, drift = view.bot.position.quantity, view.drift
     if drift is None or drift.left_for(owned) >= abs(owned):
         return NO_REASON
@@ -295,14 +292,14 @@ def _missing(view: View) -> Reason:
 
 
 def _no_further(exits: tuple[Step, ...], view: View) -> Proposal | Refused:
-    """What the broker still has is closed; nothing is opened on top of what it lacks."""
+    """Close what the broker still has, and open nothing on top of what it lacks."""
     if exits[0].quantity > 0:
         return Proposal(exits=exits, entry=None, done=_missing(view))
     return Refused(reason=_missing(view))
 
 
 def _is_dust(view: View) -> bool:
-    """Less than the venue takes in one order, as a fee paid in the bought coin leaves behind."""
+    """Less than the broker's minimum order, such as the remainder after a fee in the bought coin."""
     return ZERO < abs(view.bot.position.quantity) < max(view.rules.min_quantity, view.rules.quantity_step)
 
 

@@ -1,7 +1,7 @@
-"""Several bots on one account that the broker nets: what an order of one bot does to what the account holds.
+"""Several bots on one account that the broker nets: how an order of one bot changes the account's position.
 Pure.
 
-One bot is long 14, another short 10, and the account holds +4. Each bot may leave at any time, whatever the
+One bot is long 14, another short 10, and the account holds +4. Each bot may exit at any time, whatever the
 others hold: an order that would take the account from long to short is split at zero, as brokers refuse it in
 one piece."""
 
@@ -18,16 +18,16 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to
 
 ONE = Decimal(1)
-APART = 10  # between the numbers of a decision's steps: what one of them is split into comes in between
+APART = 10  # between the numbers of a decision's steps, leaving room for the parts of a split step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What the account holds of a symbol by our books, and what of it is not this bot's."""
+    """What the account holds of a symbol by our books, and which part is not this bot's."""
 
-    # All bots, what its user keeps outside of them, and a difference that is known and not resolved.
+    # All bots, the user's own holdings, and a known, unresolved difference.
     net: Decimal
-    others: tuple[Decimal, ...] = ()  # what each other bot owns, and what is kept outside; signed
+    others: tuple[Decimal, ...] = ()  # of each other bot, and the user's own holdings; signed
 
     @property
     def short(self) -> bool:
@@ -36,7 +36,7 @@ class Shared:
 
     @property
     def fraction(self) -> Decimal:
-        """A fraction of a share that one of the others owns; 0 if none does."""
+        """The fraction of a share that another holder owns; 0 if none does."""
         return next((quantity for quantity in self.others if quantity % 1), ZERO)
 
 
@@ -45,13 +45,13 @@ def wants_whole_shorts(symbol: Symbol, can: Capabilities) -> bool:
 
 
 def closing_part(quantity: Decimal, side: OrderSide, net: Decimal) -> Decimal:
-    """How much of an order of that side takes the account nearer to zero; the rest opens the other way."""
+    """How much of an order of that side reduces the account's position; the rest opens the other side."""
     return min(quantity, max(-side.sign * net, ZERO))
 
 
 def sendable(quantity: Decimal, side: OrderSide, net: Decimal, symbol: Symbol, can: Capabilities) -> Decimal:
-    """Of an exit that leaves the account short, what is short has to be in whole shares where the broker
-    wants them."""
+    """Of an exit that leaves the account short, the short part is in whole shares where the broker requires
+    them."""
     if side is OrderSide.BUY or not wants_whole_shorts(symbol, can):
         return quantity
     closing = closing_part(quantity, side, net)
@@ -59,23 +59,22 @@ def sendable(quantity: Decimal, side: OrderSide, net: Decimal, symbol: Symbol, c
 
 
 def opens(side: OrderSide, net: Decimal) -> bool:
-    """Does an order of that side take the account further from zero, all of it?"""
+    """Does the whole order increase the account's position?"""
     return net * side.sign >= 0
 
 
 def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order, Order | None]:
-    """The order as it may be sent now, and the rest of it, which is sent once the first part is filled.
+    """The order that may be sent now, and the rest of it, which is sent once the first part is filled.
 
-    The rest is held against what the account holds by then. Exits that a broker would hold with the order are
-    managed by DashTrade instead: a broker takes them with an order that opens a position, and with nothing
-    else."""
+    The rest is checked against the account's holdings by then. Exits that a broker would hold with the order
+    are managed by DashTrade instead: a broker accepts them only with an order that opens a position."""
     closing = closing_part(order.quantity, order.side, net)
     rest = sendable(order.quantity, order.side, net, order.symbol, can) - closing
     if can.crosses_zero or order.symbol.is_crypto or not closing or not rest:
         return replace(order, quantity=closing + rest) if closing + rest > 0 else order, None
     exits = order.exits and replace(order.exits, held_by=None)
     share = closing / order.quantity
-    part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # the rest of it is what closes
+    part = Effect.REDUCE if order.effect is Effect.CLOSE else order.effect  # its rest is the closing order
     first = replace(
         order, quantity=closing, effect=part, final=False, exits=exits, reserve=order.reserve * share
     )
@@ -97,9 +96,9 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
 def in_the_way(
     orders: Iterable[Order], quantity: Decimal, side: OrderSide, net: Decimal | None, can: Capabilities
 ) -> list[Order]:
-    """Orders of other bots at the broker beside which an order of that side would be refused: those of the
-    other side where the broker calls that a wash trade, and those of the same side that hold the shares it is
-    to close."""
+    """Orders of other bots at the broker that would make it refuse an order of that side: those of the other
+    side where the broker calls that a wash trade, and those of the same side that reserve the shares to
+    close."""
     at_broker = [order for order in orders if order.status is OrderStatus.WORKING]
     against = [order for order in at_broker if order.side is not side and not can.opposite_orders]
     if net is None:
@@ -119,10 +118,10 @@ def cannot_be_left(
     rules: Rules,
     can: Capabilities,
 ) -> Reason:
-    """Why what an entry buys or sells short could not be given up again beside what the others own.
+    """Why a position from this entry could not be closed beside the others' positions.
 
-    While others are short, selling a long position takes the account short, and brokers sell short in whole
-    shares alone."""
+    While others are short, selling a long position takes the account short, and brokers sell only whole
+    shares short."""
     facts: dict[str, Fact] = {"symbol": symbol.short, "broker": can.name}
     if side is OrderSide.SELL and wants_whole_shorts(symbol, can) and shared.fraction:
         return reason(Code.FRACTION_BESIDE_SHORT, quantity=shared.fraction, **facts)

@@ -1,4 +1,4 @@
-"""What a decision proposes, and what it may come to. (`Approved` is made by risk alone, and stands there.)"""
+"""Proposals and outcomes of a decision. (`Approved` is only created by `risk`, and defined there.)"""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Check:
     name: str
     ok: bool
     reason: Reason
-    fired: tuple[ProtectionLock, ...] = ()  # the protections that said no
+    fired: tuple[ProtectionLock, ...] = ()  # the protections that blocked it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Nothing is sent, and why. A skip (already long) is a refusal too."""
+    """Nothing is sent, and why. A skipped signal (already long) counts as refused too."""
 
     reason: Reason
     counterfactual: Reason = NO_REASON
@@ -30,8 +30,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defer:
-    """Not now: decided anew at that time. An entry gives up its turn until then, so that nothing waits behind
-    it."""
+    """Not now: decided again at that time. An entry gives up its place until then, so that nothing waits
+    behind it."""
 
     until: datetime
     reason: Reason
@@ -40,9 +40,9 @@ class Defer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What the signal comes to before risk has spoken: reductions first, then at most one entry."""
+    """The signal's orders before the risk rules: reductions first, then at most one entry."""
 
     exits: tuple[Step, ...]
     entry: Step | None
-    done: Reason = NO_REASON  # already carried out (orders cancelled), with nothing left to send
-    new_exits: ExitState | None = None  # the position's exits from now on, where they change
+    done: Reason = NO_REASON  # already done (orders cancelled), with nothing left to send
+    new_exits: ExitState | None = None  # the position's new exits, if they change

@@ -1,8 +1,7 @@
-"""What stands between a wish and an order. Only `review` makes an `Approved`, and only an `Approved` makes an
-order.
+"""The risk rules. Only `review` creates an `Approved`, and only an `Approved` becomes an order.
 
 Every rule is a function (entry, view) -> Check; a failed check carries its numbers. Rules apply to entries
-alone: giving up risk is never refused."""
+only: reducing risk is never refused."""
 
 from __future__ import annotations
 
@@ -26,19 +25,19 @@ from dashtrade.domain.values import ZERO, OrderSide
 
 _KEY = object()
 
-SOON = timedelta(seconds=1)  # clocks differ: a market whose time has come may be closed a moment longer
+SOON = timedelta(seconds=1)  # clocks differ: the market may open a moment late
 
-ASK_AGAIN = timedelta(minutes=1)  # whether a market has opened, where nobody can say when it will
+ASK_AGAIN = timedelta(minutes=1)  # whether a market has opened, if its opening time is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
-    """What may be sent. Cannot be made but by `review`."""
+    """What may be sent. Created only by `review`."""
 
     steps: tuple[Step, ...]
     checks: tuple[Check, ...]
     reason: Reason = NO_REASON
-    new_exits: ExitState | None = None  # the position's exits from now on, where they change
+    new_exits: ExitState | None = None  # the position's new exits, if they change
     key: object = None
 
     def __post_init__(self) -> None:
@@ -47,7 +46,7 @@ class Approved:
 
 
 def review(proposal: Proposal, view: View) -> Approved | Refused | Defer:
-    """Exits pass. An entry passes when every rule does; if one fails, the exits before it still go out."""
+    """Exits pass. An entry passes when every rule does; if one fails, the exits before it are still sent."""
     entry = proposal.entry
     checks = tuple(rule(entry, view) for rule in RULES) if entry else ()
     failed = next((check for check in checks if not check.ok), None)
@@ -55,7 +54,7 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Defer:
     if wait is not None and not view.account_problem:
         return wait
     if failed and proposal.exits and all(check.ok or _waits(check, view) for check in checks):
-        # the way out is queued for the open, and the entry follows its fill as in any change of sides
+        # the exit is queued for the open, and the entry follows its fill as in any reversal
         failed = None
     steps = proposal.exits + ((entry,) if entry and not failed else ())
     if view.account_problem:
@@ -68,8 +67,8 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Defer:
 
 
 def _wait(proposal: Proposal, failed: Check | None, view: View) -> Defer | Refused | None:
-    """At a closed market: an exit waits where the broker would not take it; an entry waits where its bot says
-    so."""
+    """While the market is closed: an exit waits where the broker would not accept it; an entry waits if its
+    bot is set to."""
     name, opens = view.bot.symbol.short, view.opens_at
     if proposal.exits and not view.capabilities.queues_when_closed:
         if opens is None:
@@ -87,12 +86,12 @@ def _wait(proposal: Proposal, failed: Check | None, view: View) -> Defer | Refus
 
 
 def _waits(check: Check, view: View) -> bool:
-    """Is the closed market all that stands in the way, and may that be waited out?"""
+    """Is the closed market the only failed rule, and may the entry wait for the open?"""
     return check.name == _MARKET and view.bot.when_closed is WhenClosed.WAIT and view.opens_at is not None
 
 
 def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> Reason:
-    """Asked again at the moment of sending: what was paused meanwhile stops at once. No reason: it may go."""
+    """Checked again just before sending, so that a pause takes effect at once. No reason: it may be sent."""
     if not bot.is_active or bot.deleted_at:
         return Reason(Code.PAUSED_BEFORE_SENDING)
     on = next((switch for switch in switches if switch.stop is not Stop.NONE), None)
@@ -102,7 +101,7 @@ def entry_still_allowed(bot: Bot, switches: tuple[Switch, ...]) -> Reason:
 
 
 def counterfactual_of(step: Step | None) -> Reason:
-    """For a refusal: what would have been ordered."""
+    """The order that would have been placed, for a refusal."""
     if step is None:
         return NO_REASON
     limit: dict[str, Fact] = {} if step.limit_price is None else {"limit": step.limit_price}
@@ -137,7 +136,7 @@ def _switches(entry: Step, view: View) -> Check:
 
 _MARKET = "market"
 
-_ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for everybody
+_ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for all users
 
 
 def _seen(guard: Guard, entry: Step, view: View) -> ProtectionInputs:
@@ -233,7 +232,7 @@ def _max_position(entry: Step, view: View) -> Check:
 
 
 def day_result(bot: Bot, day: Day, mark: Decimal) -> Decimal:
-    """What the day made so far: realised less fees, and what is open."""
+    """The day's profit so far: realised less fees, plus unrealised."""
     return day.realized - day.fees + bot.position.unrealized(mark)
 
 
@@ -248,13 +247,14 @@ def _daily_loss(entry: Step, view: View) -> Check:
 
 
 def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
-    """Unrealised loss in percent of what the position cost; 0 when it is not losing."""
+    """Unrealised loss in percent of the position's cost; 0 without a loss."""
     cost = abs(bot.position.cost)
     return max(-bot.position.unrealized(mark), ZERO) / cost * 100 if cost else ZERO
 
 
 def risk_limit_price(bot: Bot) -> Decimal | None:
-    """Where the risk limit would close the position and pause the bot; None without a limit or a position."""
+    """The price at which the risk limit would close the position and pause the bot; None without a limit or a
+    position."""
     entry, limit = bot.position.average_price, bot.risk_limit_percent
     return (
         entry - bot.position.side.sign * entry * limit / 100
@@ -278,7 +278,7 @@ def _risk_limit(entry: Step, view: View) -> Check:
 
 def _buying_power(entry: Step, view: View) -> Check:
     need = entry.quantity * entry.price
-    # a flip closes first
+    # a reversal closes first
     freed = abs(view.bot.position.quantity) * view.quote.mid if entry.effect is Effect.OPEN else ZERO
     have = view.account.buying_power - view.reserved + freed
     ok = need <= have

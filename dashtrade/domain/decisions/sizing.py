@@ -1,4 +1,4 @@
-"""How many to buy: from what the bot or the alert says, the price and the venue's steps."""
+"""Order quantities: from the size of the bot or the alert, the price and the broker's steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizedQuantity:
-    """A quantity the broker takes, and how it came about."""
+    """A quantity the broker accepts, and its derivation."""
 
     quantity: Decimal
     how: Reason
@@ -23,7 +23,7 @@ class SizedQuantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRefused:
-    """No quantity can be made of it; the reason is a result, not an error."""
+    """No valid quantity; the reason is a result, not an error."""
 
     reason: Reason
 
@@ -86,8 +86,8 @@ def _wanted(
 def exit_quantity(
     size: Size | None, *, owned: Decimal, price: Decimal, rules: Rules, part_step: Decimal | None = None
 ) -> SizedQuantity:
-    """How much of what the bot owns to give up: all of it, or a part that is never more than it owns.
-    `part_step`: what a part is rounded down to, where that is coarser than the venue's own step."""
+    """How much of the bot's position to exit: all of it, or a part that never exceeds it. `part_step`: the
+    step a part is rounded down to, where coarser than the broker's own."""
     if size is None:
         return _all_of(owned, rules)
     match size.kind:
@@ -105,12 +105,12 @@ def exit_quantity(
 
 
 def _short(wanted: Decimal, quantity: Decimal) -> Decimal:
-    """What was wanted before it was cut to the broker's steps, to twelve digits."""
+    """The requested quantity before rounding to the broker's steps, to twelve digits."""
     return wanted if wanted == quantity else wanted.quantize(Decimal("1e-12"), ROUND_DOWN)
 
 
 def _all_of(owned: Decimal, rules: Rules, asked: Decimal | None = None) -> SizedQuantity:
-    """As much as the broker takes: a fee paid in the bought coin may leave a rest finer than its steps."""
+    """As much as the broker accepts: a fee in the bought coin may leave a remainder finer than its steps."""
     whole = floor_to(owned, rules.quantity_step)
     more: dict[str, Fact] = {"asked": asked} if asked is not None else {}
     if whole in (owned, ZERO):
@@ -126,5 +126,5 @@ def _of(size: Size) -> dict[str, Fact]:
 
 
 def reserve_for(quantity: Decimal, price: Decimal) -> Decimal:
-    """The money an order may need until the venue counts it itself."""
+    """The buying power an order may need until the broker counts it."""
     return quantity * price if quantity > 0 else ZERO

@@ -1,4 +1,4 @@
-"""One order to be, as a decision proposes it and risk approves it."""
+"""A planned order, as a decision proposes it and risk approves it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One order to be. A later step waits until the one before is filled."""
+    """A planned order. A later step waits until the previous one is filled."""
 
     side: OrderSide
     effect: Effect
     quantity: Decimal
     type: OrderType
-    price: Decimal  # what it is expected to cost a piece
+    price: Decimal  # expected price per unit
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     trail_amount: Decimal | None = None
@@ -27,4 +27,4 @@ class Step:
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
     exits: OrderExits | None = None  # of an entry
-    how: Reason = NO_REASON  # how its size, price and exits came about
+    how: Reason = NO_REASON  # derivation of its size, price and exits

@@ -1,4 +1,4 @@
-"""All a decision may look at."""
+"""The input of a decision."""
 
 from __future__ import annotations
 
@@ -28,36 +28,36 @@ class WaitingEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """All a decision may look at. Taken at one moment, under the lock of the account."""
+    """All data a decision may use. Taken at one moment, under the lock of the account."""
 
     bot: Bot
-    working: tuple[Order, ...]  # this bot's own, not ended
-    reserved: Decimal  # money of the account's orders that the venue may not count yet
+    working: tuple[Order, ...]  # this bot's open orders
+    reserved: Decimal  # buying power for the account's orders that the broker may not count yet
     day: Day
     switches: tuple[Switch, ...]
     account_problem: Reason  # why the account may not trade
     received_at: datetime
     now: datetime
-    expires_at: datetime | None  # after this the signal is too old to act upon
-    cancelled_count: int  # orders this very signal has already cancelled
+    expires_at: datetime | None  # after this the signal has expired
+    cancelled_count: int  # orders already cancelled for this signal
     quote: Quote
     account: AccountState
     rules: Rules
     capabilities: Capabilities
     market_open: bool
-    on_paper: bool = False  # the built-in paper broker carries it out
+    on_paper: bool = False  # the built-in paper broker executes it
     sole_bot_on_symbol: bool = True  # no other bot of the account trades this symbol
     others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
-    # what the account holds of it, at a broker whose positions are netted; None: it does not matter
+    # the account's holdings, at a broker that nets positions; None: irrelevant
     shared: Shared | None = None
-    drift: Drift | None = None  # where the venue's books differ from ours, not yet resolved by its user
-    opens_at: datetime | None = None  # of a closed market, where the venue tells
+    drift: Drift | None = None  # a difference from the broker's books that its user has not resolved yet
+    opens_at: datetime | None = None  # of a closed market, if known
     waiting: tuple[WaitingEntry, ...] = ()
     locks: tuple[ActiveLock, ...] = ()
     guards: tuple[Guard, ...] = ()
 
     @property
     def stop(self) -> Switch | None:
-        """The strongest switch that is on."""
+        """The strongest active switch."""
         on = [switch for switch in self.switches if switch.stop is not Stop.NONE]
         return max(on, key=lambda switch: switch.stop.weight, default=None)

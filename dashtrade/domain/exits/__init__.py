@@ -1,1 +1,1 @@
-"""How positions are left: plans, what is kept of them, and what a broker may hold."""
+"""Exits of positions: plans, their state, and what a broker may hold."""

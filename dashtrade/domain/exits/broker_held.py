@@ -1,5 +1,5 @@
-"""May the venue itself hold an entry's exits? Where it may they work while DashTrade is off; what it cannot
-hold, DashTrade keeps."""
+"""Can the broker hold an entry's exits? If so they work while DashTrade is off; DashTrade manages the
+rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, given, ro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What decides whether its exits can stand at the venue."""
+    """What determines whether the broker can hold the exits."""
 
     symbol: Symbol
     side: OrderSide
@@ -27,21 +27,20 @@ class Entry:
     price_step: Decimal
     time_in_force: TimeInForce
     extended_hours: bool
-    opens: bool  # it adds to nothing that is held already
+    opens: bool  # it adds to no existing position
     sole_bot_on_symbol: bool  # no other bot of the account trades the symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Exits as the venue is to hold them: as prices, and the time in force that keeps them past the day's
-    close."""
+    """Exits for the broker: as prices, with a time in force that keeps them past the day's close."""
 
     plan: ExitPlan
     time_in_force: TimeInForce
 
 
 def exits_broker_can_hold(plan: ExitPlan, entry: Entry, can: Capabilities) -> Held | Reason:
-    """How the broker holds them, or why it does not (no reason: there is nothing to say)."""
+    """How the broker holds them, or why not (without a reason: nothing to report)."""
     if not can.native_bracket or not (plan.take_profits or plan.stop_loss):
         return NO_REASON
     code = next(_hindrances(plan, entry, can), None)
@@ -92,7 +91,7 @@ def is_held_by_broker(exits: OrderExits | None) -> bool:
 
 
 def leg_prices(exits: OrderExits | None) -> dict[str, Decimal | None]:
-    """As an order request takes them; nothing where DashTrade manages the exits."""
+    """Fields of an order request; empty where DashTrade manages the exits."""
     if exits is None or exits.held_by is None:
         return {}
     plan, stop = exits.plan, exits.plan.stop_loss

@@ -1,4 +1,4 @@
-"""What exits were asked for, by an alert or by the bot's own settings, before the entry is filled."""
+"""The exits requested by an alert or by the bot's own settings, before the entry is filled."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderExits:
-    """The exits an entry order brings: they become levels once it is filled."""
+    """The exits of an entry order: they become levels once it is filled."""
 
     plan: ExitPlan
     held_by: str | None = None  # the broker that holds them as orders; None: DashTrade manages them
-    price_step: Decimal = ZERO  # of the symbol; 0: not known, levels stay as they are computed
+    price_step: Decimal = ZERO  # of the symbol; 0: unknown, levels stay unrounded
 
 
 def plan_for(signal: Signal, default: ExitPlan) -> ExitPlan:
-    """The alert's exits, part by part; the bot's where the alert names none."""
+    """The alert's exits, part by part; the bot's where the alert has none."""
     return ExitPlan(
         take_profits=signal.take_profits or default.take_profits,
         stop_loss=signal.stop_loss or default.stop_loss,
@@ -33,7 +33,7 @@ def plan_for(signal: Signal, default: ExitPlan) -> ExitPlan:
 
 
 def misplaced(plan: ExitPlan, price: Decimal, side: Side) -> Reason:
-    """Why an exit cannot stand at that entry price: it would be reached at once, or never."""
+    """Why an exit is invalid at that entry price: it would be reached at once, or never."""
     for name, target, sign in [("take-profit", t, side.sign) for t in plan.take_profits] + (
         [("stop-loss", plan.stop_loss, -side.sign)] if plan.stop_loss else []
     ):
@@ -47,7 +47,7 @@ def misplaced(plan: ExitPlan, price: Decimal, side: Side) -> Reason:
 
 
 def price_of(target: Target, entry: Decimal, sign: int) -> Decimal:
-    """`sign` is the direction from the entry price in which it lies."""
+    """`sign`: its direction from the entry price."""
     if target.price is not None:
         return target.price
     distance = target.amount if target.amount is not None else entry * (target.percent or ZERO) / HUNDRED

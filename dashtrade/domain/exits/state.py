@@ -1,7 +1,7 @@
 """The exits of an open position: levels that the watch compares with the market.
 
 Every change is a function from one `ExitState` to the next. Levels are rounded to the symbol's price step,
-away from the market: an exit is never reached earlier than it was asked for."""
+away from the market: an exit never triggers earlier than requested."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dashtrade.domain.reasons import Reason
 from dashtrade.domain.signals import ExitPlan
 from dashtrade.domain.values import ZERO, OrderSide
 
-# until an exit that was refused goes again
+# before a refused exit is sent again
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
 RETRY_AFTER_THESE = timedelta(hours=6)
-NOTIFY_AFTER_TRIES = 3  # refusals in a row until the user is told that the position stands without it
-UNFILLED_AFTER = timedelta(seconds=60)  # until the user is told of a stop-limit that was not filled
+NOTIFY_AFTER_TRIES = 3  # consecutive refusals before the user is notified
+UNFILLED_AFTER = timedelta(seconds=60)  # before the user is notified of an unfilled stop-limit
 
 
 class ExitKind(StrEnum):
@@ -55,11 +55,11 @@ class TargetLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggeredExit:
-    """An exit whose level was reached: it is asked for again until its part of the position is closed."""
+    """An exit whose level was reached: retried until its part of the position is closed."""
 
     kind: ExitKind
     price: Decimal
-    quantity: Decimal | None  # still to close; None: all of the position
+    quantity: Decimal | None  # still to close; None: the whole position
     limit: Decimal | None
     signal_id: str
     tries: int
@@ -73,15 +73,15 @@ class TriggeredExit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitState:
-    """All exits of one bot's position. False where there is none."""
+    """All exits of one bot's position. Falsy without exits."""
 
     stop: StopLevel | None = None
     take_profits: tuple[TargetLevel, ...] = ()
-    size: Decimal | None = None  # the position as it was entered, of which the shares are
+    size: Decimal | None = None  # the position as entered, which shares refer to
     break_even: bool = False  # after the first take-profit step the stop moves to the entry price
-    until: datetime | None = None  # when all of the position is closed
+    until: datetime | None = None  # when the whole position is closed
     held_by: str | None = None  # the broker whose orders hold stop and take-profit; None: DashTrade watches
-    lost: Reason | None = None  # why the broker holds one of them no longer, until the other is cancelled too
+    lost: Reason | None = None  # why the broker no longer holds one of them, until the other is cancelled too
     triggered: TriggeredExit | None = None
     price_step: Decimal = ZERO
 
@@ -95,12 +95,12 @@ class Trigger:
 
     kind: ExitKind
     price: Decimal
-    quantity: Decimal | None  # None: all of the position
+    quantity: Decimal | None  # None: the whole position
     limit: Decimal | None
-    remaining: ExitState  # what stands beside it
+    remaining: ExitState  # the other exits
 
 
-# --- from the plan to levels --------------------------------------------------------------------------------
+# --- from plan to levels ------------------------------------------------------------------------------------
 
 
 def after_fill(
@@ -112,11 +112,11 @@ def after_fill(
     at: datetime,
     time_zone: str,
 ) -> ExitState | None:
-    """Once a fill is booked: none when flat; the entry's own exits, priced from the average entry."""
+    """The exits after a booked fill: none when flat; an entry's own exits, priced from the average entry."""
     if position.average_price is None:
         return None
     if asked is None or position.quantity * side.sign < 0 or (state and state.triggered):
-        return state  # an exit under way is not forgotten
+        return state  # a triggered exit must not be lost
     return price_exits(asked.plan, position, at, time_zone, asked.price_step)
 
 
@@ -133,7 +133,7 @@ def price_exits(
         for target in plan.take_profits
     )
     if targets and sum(target.share_percent or 0 for target in targets) == HUNDRED:
-        # the last takes what rounding has left, too
+        # the last one also takes the rounding remainder
         targets = (*targets[:-1], replace(targets[-1], share_percent=None))
     ends = [at + plan.close_after] if plan.close_after else []
     ends += [_next(plan.close_at, at, time_zone)] if plan.close_at else []
@@ -161,7 +161,7 @@ def _price_stop(plan: ExitPlan, entry: Decimal, sign: int, price_step: Decimal) 
 
 
 def round_away(price: Decimal, direction: int, step: Decimal) -> Decimal:
-    """To the step, in the direction in which the level lies from the market; never to zero."""
+    """Round to the step, away from the market; never to zero."""
     if step <= 0:
         return price
     rounding = ROUND_CEILING if direction > 0 else ROUND_FLOOR
@@ -178,7 +178,7 @@ def _next(wanted: time, after: datetime, time_zone: str) -> datetime:
 
 
 def at_break_even(state: ExitState, position: Position) -> ExitState:
-    """The stop at the entry price, unless it is better already. A trailing stop goes on trailing."""
+    """Move the stop to the entry price, unless it is better already. A trailing stop keeps trailing."""
     entry, sign = position.average_price or ZERO, position.side.sign
     wanted = round_away(entry, -sign, state.price_step)
     if state.stop is None:
@@ -194,24 +194,24 @@ def advance_trailing_stop(state: ExitState, mark: Decimal, sign: int) -> ExitSta
     if stop is None or stop.trail is None or stop.best is None or (mark - stop.best) * sign <= 0:
         return state
     price = round_away(mark - sign * stop.trail, -sign, state.price_step)
-    if (price - stop.price) * sign < 0:  # it was moved to break-even, and is nearer than the trail
+    if (price - stop.price) * sign < 0:  # it was moved to break-even, and is closer than the trail
         price = stop.price
     return replace(state, stop=replace(stop, best=mark, price=price))
 
 
 def trail_from(stop: StopLevel, price: Decimal, sign: int, price_step: Decimal) -> StopLevel:
-    """The same trailing stop, beginning at a price other than the entry's."""
+    """The same trailing stop, starting from another price."""
     assert stop.trail is not None, "it trails"
     return replace(stop, best=price, price=round_away(price - sign * stop.trail, -sign, price_step))
 
 
 def released(state: ExitState) -> ExitState:
-    """The broker holds them no longer: from here on DashTrade manages them."""
+    """The broker no longer holds them: DashTrade manages them from now on."""
     return replace(state, held_by=None, lost=None)
 
 
 def after_split(state: ExitState | None, ratio: Decimal, sign: int) -> ExitState | None:
-    """The same exits after a split: there are `ratio` times as many shares, at a `ratio`th of the price."""
+    """The same exits after a split: `ratio` times the quantity at a `ratio`th of the price."""
     if state is None:
         return None
 
@@ -251,7 +251,7 @@ def after_split(state: ExitState | None, ratio: Decimal, sign: int) -> ExitState
 
 
 def done(state: ExitState, position: Position, kind: ExitKind) -> ExitState:
-    """An exit has closed its part; where the bot asks for it, the stop moves to the entry price."""
+    """An exit has closed its part; if configured, the stop moves to the entry price."""
     rest = replace(state, triggered=None)
     if kind is ExitKind.TAKE_PROFIT and rest.break_even:
         rest = at_break_even(replace(rest, break_even=False), position)
@@ -262,7 +262,7 @@ def done(state: ExitState, position: Position, kind: ExitKind) -> ExitState:
 
 
 def levels(state: ExitState, sign: int) -> Iterator[tuple[Decimal, int, ExitKind]]:
-    """(price, on which side of the market it has to lie, what it is)."""
+    """(price, its side of the market, kind of exit)."""
     for target in state.take_profits:
         yield target.price, sign, ExitKind.TAKE_PROFIT
     if state.stop is not None:
@@ -270,7 +270,7 @@ def levels(state: ExitState, sign: int) -> Iterator[tuple[Decimal, int, ExitKind
 
 
 def find_trigger(state: ExitState, mark: Decimal, position: Position, now: datetime) -> Trigger | None:
-    """The first exit that is reached. What the broker holds, the broker triggers; a time limit is always
+    """The first exit that is reached. Exits at the broker are triggered there; a time limit is always
     DashTrade's."""
     sign = position.side.sign
     if state.until is not None and now >= state.until:
@@ -296,7 +296,7 @@ def find_trigger(state: ExitState, mark: Decimal, position: Position, now: datet
 
 
 def overtakes(trigger: Trigger | None, state: ExitState) -> bool:
-    """A stop or a time limit does not wait for a take-profit step that is under way."""
+    """A stop or a time limit does not wait for a triggered take-profit step."""
     return (
         trigger is not None
         and trigger.kind is not ExitKind.TAKE_PROFIT
@@ -306,7 +306,7 @@ def overtakes(trigger: Trigger | None, state: ExitState) -> bool:
 
 
 def _part(target: TargetLevel, state: ExitState, position: Position) -> Decimal | None:
-    """How much of the position one step closes; None: all of it. Shares are of the position as entered."""
+    """How much of the position one step closes; None: all of it. Shares refer to the position as entered."""
     held = abs(position.quantity)
     if target.quantity:
         part = target.quantity

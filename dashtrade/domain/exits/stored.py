@@ -1,5 +1,5 @@
-"""Exits as JSON documents, numbers as strings: what the columns `bots.exits`, `bots.exit_plan` and
-`orders.exits` hold. Names in them stay, as older rows have them."""
+"""Exits as JSON documents, numbers as strings: the format of the columns `bots.exits`, `bots.exit_plan` and
+`orders.exits`. Their names must not change, as older rows use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exits for people: one line each, as facts, and the sentence made of them."""
+"""Exits for display: one line each, as facts, and the sentence made of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DASHTRADE = "DashTrade"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitLine:
-    """One exit as it stands."""
+    """One exit in its current state."""
 
     kind: ExitKind
     price: Decimal | None = None
@@ -26,7 +26,7 @@ class ExitLine:
     trailing: bool = False
     break_even: bool = False
     until: datetime | None = None
-    tries: int = 0  # of an exit that was triggered and is under way
+    tries: int = 0  # of a triggered exit
     held_by: str = DASHTRADE  # or the broker's name
 
 
@@ -59,7 +59,7 @@ def exit_lines(state: ExitState | None) -> Iterator[ExitLine]:
 
 
 def exit_words(line: ExitLine, time_zone: str = "UTC", number: Callable[[Decimal], str] = plain) -> str:
-    """`number` writes a price: as it is for programs, rounded for a page."""
+    """`number` formats a price: exact for programs, rounded for a page."""
     at = "" if line.price is None else f" at {number(line.price)}"
     if line.tries:
         again = f", try {line.tries}" if line.tries > 1 else ""
@@ -76,7 +76,7 @@ def exit_words(line: ExitLine, time_zone: str = "UTC", number: Callable[[Decimal
 
 
 def holder_words(line: ExitLine) -> str:
-    """Who holds it: DashTrade's exits work while DashTrade runs, a broker's by themselves."""
+    """Who manages it: DashTrade's exits only work while DashTrade runs, a broker's always."""
     if line.held_by == DASHTRADE:
         return "managed by DashTrade while it runs"
     return f"placed at {line.held_by}"

@@ -1,4 +1,4 @@
-"""What fills make of the bot that owns their order: lots, position, profit, round trips, exits, the day."""
+"""What fills change on their order's bot: lots, position, profit, round trips, exits, the day."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from dashtrade.domain.values import ZERO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What a fill is booked against."""
+    """The state that a fill is booked against."""
 
     bot: Bot
     lots: Sequence[Lot]  # of its position, oldest first
-    trip: RoundTrip | None  # the latest; None where a new one begins anyway
+    trip: RoundTrip | None  # the latest; None if a new one begins anyway
     origin: str  # of the order's signal
-    key: str | None  # under which that signal came
-    exits_held: bool  # the broker holds the exits that the order brought
+    key: str | None  # the signal's key from its sender
+    exits_held: bool  # the broker holds the exits of the order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedFill:
     fill: BrokerFill
-    opened: Decimal  # signed quantity of the lot it opens; 0: none
+    opened: Decimal  # signed quantity of the new lot; 0: none
     realized: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedFills:
-    """All that is to be stored."""
+    """Everything to store."""
 
     bot: Bot
     fills: tuple[BookedFill, ...]
-    lots: tuple[Lot, ...]  # those that were closed or reduced, as they are now
-    trips: tuple[RoundTrip, ...]  # those that began or changed
+    lots: tuple[Lot, ...]  # closed or reduced lots, after booking
+    trips: tuple[RoundTrip, ...]  # new or changed trips
     realized: Decimal
     fees: Decimal
-    first: bool  # nothing of the order was filled before
+    first: bool  # the order's first fill
     notice: OrderFilled
 
 
@@ -57,7 +57,7 @@ def book_fills(
     touched: dict[int, Lot] = {}
     booked: list[tuple[Position, BrokerFill, Booking]] = []
     for fill in fills:
-        # fills of one order are on one side: none closes a lot that another of them opened
+        # fills of one order have one side: none closes a lot that another of them opened
         one = book(position, [lot for lot in lots.values() if lot.remaining], after.side, fill)
         changed = {lot.id: lot for lot in one.closed}
         lots, touched = lots | changed, touched | changed
@@ -117,7 +117,7 @@ def _bot_after(
 
 
 def resting_status(position: Position) -> str:
-    """Of a bot without an order under way."""
+    """The status of a bot without a working order."""
     return "FILLED" if position.quantity else "READY"
 
 

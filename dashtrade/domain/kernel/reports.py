@@ -1,4 +1,4 @@
-"""What a broker's report makes of an order."""
+"""Applies a broker's report to an order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dashtrade.domain.values import ZERO, plain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
-    """The order as it is after the report, and the fills that are not booked yet."""
+    """The order after the report, and its unbooked fills."""
 
     order: Order
     fills: tuple[BrokerFill, ...]
@@ -24,7 +24,7 @@ class Reported:
 
     @property
     def reason(self) -> Reason:
-        """What the order's story says of it."""
+        """The reason in the order's history."""
         if self.order.reason or not self.fills:
             return self.order.reason
         average = self.order.average_price
@@ -33,7 +33,7 @@ class Reported:
 
 
 def reported(order: Order, report: OrderReport, booked: Mapping[str, Fees], now: datetime) -> Reported:
-    """`booked` are the fees of the order's executions that are booked already, by their ids."""
+    """`booked`: the fees of the order's booked executions, by id."""
     fills: tuple[BrokerFill, ...] = ()
     if may_fill(order, report):
         fees = sum((fee for fee, _ in booked.values()), ZERO), sum((fee for _, fee in booked.values()), ZERO)
@@ -43,7 +43,7 @@ def reported(order: Order, report: OrderReport, booked: Mapping[str, Fees], now:
 
 
 def is_news(order: Order, report: OrderReport, now: datetime) -> bool:
-    """May booking it change the order as it is now?"""
+    """Could booking it change the order?"""
     return may_fill(order, report) or _news(_after(order, report, (), now)) != _news(order)
 
 
@@ -63,9 +63,9 @@ def _after(order: Order, report: OrderReport, new: tuple[BrokerFill, ...], now: 
     if filled >= order.quantity:
         status = OrderStatus.FILLED
     elif status in ENDED and not _complete(status, report, filled):
-        status = OrderStatus.WORKING  # the broker is done, its fills are still on their way
+        status = OrderStatus.WORKING  # the broker is done, but its fills are not reported yet
     if status is not order.status and status not in TRANSITIONS[order.status]:
-        status = order.status  # an old report must not undo what is known since
+        status = order.status  # an old report must not undo newer knowledge
     ended = status not in (OrderStatus.WORKING, order.status)
     return replace(
         order,
@@ -81,6 +81,6 @@ def _after(order: Order, report: OrderReport, new: tuple[BrokerFill, ...], now: 
 
 
 def _complete(status: OrderStatus, report: OrderReport, filled: Decimal) -> bool:
-    """Filled for less than was asked for can be right (brokers round); filled, or canceled half-way, without
-    the fills cannot."""
+    """Filled for less than requested can be right (brokers round); filled, or cancelled half-way, without the
+    fills cannot."""
     return filled >= report.filled_quantity and (filled > 0 or status is not OrderStatus.FILLED)

@@ -1,4 +1,4 @@
-"""What an order's state means for its decision, and what the decisions of a signal mean for the signal."""
+"""Derives a decision's status from its orders, and a signal's status from its decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
 from dashtrade.domain.values import ZERO, OrderSide
 
 ENDED = frozenset({"filled", "refused", "failed"})
-# of a decision: to be made, or made with orders whose outcome is awaited (not resting)
+# of a decision: to be made, or made with orders still without an outcome (and not resting)
 UNDER_WAY = ("waiting", "sending")
 _WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
 
@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(order: Order) -> Outcome | None:
-    """Of the decision that made the order; None: it says nothing yet."""
+    """The status of the decision that made the order; None: no change yet."""
     match order.status:
         case OrderStatus.ATTENTION:
             return Outcome("attention", order.reason)
@@ -39,18 +39,18 @@ def outcome_of(order: Order) -> Outcome | None:
 
 
 def most_pressing(decisions: Iterable[Outcome]) -> Outcome:
-    """What the signal comes to, of several bots' decisions."""
+    """The signal's status, from several bots' decisions."""
     foremost = min(decisions, key=lambda one: _WORST_FIRST.index(one.status))
     return Outcome("accepted", NO_REASON) if foremost.status in UNDER_WAY else foremost
 
 
 def is_part(order: Order) -> bool:
-    """It was split at zero, or crossed for a part: others belong to the same step."""
+    """The order was split at zero or partly crossed: other orders belong to the same step."""
     return bool(order.step % APART) and order.status is OrderStatus.FILLED
 
 
 def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
-    """With the parts before it as the one order it was decided as."""
+    """The order together with the earlier parts, as the one order that was decided."""
     parts = [
         one
         for one in of_signal
@@ -64,12 +64,12 @@ def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
 
 
 def stops_its_flip(order: Order) -> bool:
-    """A reversal whose closing order did not go through does not open anything."""
+    """A reversal whose closing order failed must not open the new position."""
     return not order.final and not order.is_open and order.status is not OrderStatus.FILLED
 
 
 def dropped_steps(order: Order, of_signal: Iterable[Order], now: datetime) -> list[tuple[Order, Order]]:
-    """(a later step as it was, as it is now)."""
+    """(a later step before, the step after)."""
     why = Reason(Code.STEP_BEFORE_ENDED, {"status": str(order.status)})
     return [
         (later, replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now))

@@ -1,3 +1,3 @@
-"""What DashTrade tells its users: one small record per kind, with the facts as values and no sentence.
+"""DashTrade's notices to users: one small record per kind, with the facts as values and no sentence.
 
-A notice is stored as its kind and its facts; its title and text are made by `wording` when it is read."""
+A notice is stored as its kind and its facts; `wording` makes its title and text on display."""

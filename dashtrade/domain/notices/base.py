@@ -1,4 +1,4 @@
-"""What every notice has: a kind, a level, and the page where its user can do something about it."""
+"""Common to all notices: a kind, a level, and the page where the user can act on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 
 class Page(StrEnum):
-    """Where something can be seen or done about a notice."""
+    """A page to view or act on the subject of a notice."""
 
     ACCOUNT = "account"
     BOTS = "bots"
@@ -28,7 +28,7 @@ class Page(StrEnum):
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing a user is told. Symbols are in their universal form; `bot` and `account` are names."""
+    """One message to a user. Symbols are in their universal form; `bot` and `account` are names."""
 
     kind: ClassVar[str]
     level: ClassVar[Level]

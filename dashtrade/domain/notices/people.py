@@ -54,7 +54,7 @@ class DemoStarted(Notice):
 
 @dataclass(frozen=True)
 class PasswordLinkCreated(Notice):
-    """`by`: the admin's email; None: with the command line."""
+    """`by`: the admin's email; None: the command line."""
 
     kind, level, page = "password_link_created", Level.WARNING, Page.ACCOUNT
     by: str | None
@@ -67,7 +67,7 @@ class PasswordChanged(Notice):
 
 @dataclass(frozen=True)
 class PasswordChangedTokensValid(Notice):
-    """API tokens by name, and the webhook token, that the old password may have created."""
+    """API tokens by name, and the webhook token, that may have been created with the old password."""
 
     kind, level, page = "password_changed_tokens_valid", Level.WARNING, Page.ACCOUNT
     api_tokens: tuple[str, ...]
@@ -89,7 +89,7 @@ class AccountReactivated(Notice):
 
 @dataclass(frozen=True)
 class SecondFactorRemoved(Notice):
-    """`by` as with a password link."""
+    """`by` as in PasswordLinkCreated."""
 
     kind, level, page = "second_factor_removed", Level.WARNING, Page.ACCOUNT
     by: str | None
@@ -110,14 +110,14 @@ class WrongCodes(Notice):
 
 @dataclass(frozen=True)
 class SecondFactorRequired(Notice):
-    """To those who have none."""
+    """To users without a second factor."""
 
     kind, level, page = "second_factor_required", Level.WARNING, Page.ACCOUNT
 
 
 @dataclass(frozen=True)
 class SecondFactorStays(Notice):
-    """It became required, and its user has one."""
+    """A second factor became required, and the user already has one."""
 
     kind, level, page = "second_factor_stays", Level.INFO, Page.ACCOUNT
 

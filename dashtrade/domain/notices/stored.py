@@ -1,6 +1,6 @@
-"""Notices as they are stored, and as they are read.
+"""Notices as stored, and as read.
 
-What is stored has to stay readable: a kind keeps its name, and a fact its name and type."""
+Stored notices must stay readable: a kind keeps its name, and a fact its name and type."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ KINDS: dict[str, type[Notice]] = {
 
 @dataclass(frozen=True)
 class Message:
-    """A notice on its way to its user. One from before kinds were stored has none, and its words as they were
-    `written`."""
+    """A notice for its user. A message from before kinds were stored has none, but its text as `written`."""
 
     id: int
     at: datetime
@@ -45,7 +44,7 @@ class Message:
 
     @property
     def facts(self) -> dict[str, JsonValue] | None:
-        """In the form of today, however it was stored."""
+        """In the current format, however it was stored."""
         return facts_of(self.notice) if self.notice is not None else None
 
     @property
@@ -66,7 +65,7 @@ def notice_of(kind: str, facts: JsonValue) -> Notice:
 
 
 def _without_sentences(kind: str, facts: JsonValue) -> JsonValue:
-    """Exits were stored as sentences at first; the notice is read without them."""
+    """Exits were first stored as sentences; these are left out of the notice."""
     if kind != ExitsTakenOver.kind or not isinstance(facts, dict):
         return facts
     sentences = any(isinstance(line, str) for line in facts.get("exits", ()))

@@ -24,7 +24,7 @@ class AlertFailed(Notice):
 
 @dataclass(frozen=True)
 class ExitWaitsForBroker(Notice):
-    """It waits as long as it takes; an entry is given up."""
+    """An exit waits without limit, unlike an entry."""
 
     kind, level, page = "exit_waits_for_broker", Level.ERROR, Page.SIGNALS
     symbol: str
@@ -42,7 +42,7 @@ class EntryWaitsForMarket(Notice):
 
 @dataclass(frozen=True)
 class CloseWaitsForMarket(Notice):
-    """`retry_at`: when it is tried next, which is not the opening where that is unknown."""
+    """`retry_at`: the next attempt, which is not the opening if that is unknown."""
 
     kind, level, page = "close_waits_for_market", Level.WARNING, Page.SIGNALS
     bot: str
@@ -52,7 +52,7 @@ class CloseWaitsForMarket(Notice):
 
 @dataclass(frozen=True)
 class OrderFilled(Notice):
-    """`realized`: of what it reduced; None for an entry."""
+    """`realized`: of the part it reduced; None for an entry."""
 
     kind, level, page = "order_filled", Level.INFO, Page.HISTORY
     bot: str
@@ -84,7 +84,7 @@ class OrderUnconfirmed(Notice):
 
 @dataclass(frozen=True)
 class OrderCancelledForExit(Notice):
-    """The broker takes no two opposite orders of one account."""
+    """The broker accepts no two opposite orders of one account."""
 
     kind, level, page = "order_cancelled_for_exit", Level.WARNING, Page.SIGNALS
     bot: str
@@ -97,7 +97,7 @@ class OrderCancelledForExit(Notice):
 
 @dataclass(frozen=True)
 class OrderRecovered(Notice):
-    """It carries a bot's id and was not on record, as after a restored backup."""
+    """The order carries a bot's id but was missing here, as after a restored backup."""
 
     kind, level, page = "order_recovered", Level.WARNING, Page.HISTORY
     bot: str
@@ -131,8 +131,8 @@ class BotStopped(Notice):
 
 @dataclass(frozen=True)
 class EntriesLocked(Notice):
-    """By a kind of protection. `locked_symbol`: where one symbol alone is locked; `until` None: until its
-    user unlocks it."""
+    """By a kind of protection. `locked_symbol`: set if only one symbol is locked; `until` None: until
+    unlocked by its user."""
 
     kind, level, page = "entries_locked", Level.WARNING, Page.RISK_EVENTS
     bot: str
@@ -175,7 +175,7 @@ class StopLimitUnfilled(Notice):
 
 @dataclass(frozen=True)
 class ExitsTakenOver(Notice):
-    """The broker held them, and does not any more."""
+    """The broker no longer holds them."""
 
     kind, level, page = "exits_taken_over", Level.WARNING, Page.POSITIONS
     bot: str
@@ -198,8 +198,8 @@ class PositionSplit(Notice):
 
 @dataclass(frozen=True)
 class PositionMismatch(Notice):
-    """What the bots own, what is kept outside of them, and what the broker reports. `ratio`: where the
-    difference looks like a split."""
+    """The positions of the bots, of the user, and at the broker. `ratio`: set if the difference looks like a
+    split."""
 
     kind, level, page = "position_mismatch", Level.WARNING, Page.POSITIONS
     account: str
@@ -220,7 +220,7 @@ class MismatchGone(Notice):
 
 @dataclass(frozen=True)
 class MismatchAssigned(Notice):
-    """Its user gave the difference to a bot, which now owns `position`."""
+    """The user assigned the difference to a bot, which now owns `position`."""
 
     kind, level, page = "mismatch_assigned", Level.INFO, Page.POSITIONS
     bot: str

@@ -1,4 +1,4 @@
-"""The words of every kind of notice: the one place that makes them."""
+"""The title and text of every kind of notice, made only here."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from dashtrade.domain.wording import in_zone
 
 
 def words(notice: Notice, zone: tzinfo) -> Words:
-    """With its moments in the reader's zone."""
+    """With times in the reader's zone."""
     return wording_base.words(in_zone(notice, zone))

@@ -1,4 +1,4 @@
-"""From a notice to its title and text: what the words of all kinds share.
+"""From a notice to its title and text: helpers for all kinds.
 
 A title says what happened; a text says to what, what it means, and what to do."""
 

@@ -1,8 +1,8 @@
-"""Protections: what locks entries after something went wrong, or before it does. One file each; this is the
-list of them.
+"""Protections: locks on entries after something went wrong, or to prevent it. One file each; this is their
+list.
 
 A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protection_checks`); the API,
-the pages and the documentation are drawn from this list."""
+the pages and the documentation are generated from this list."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ KINDS: dict[str, type[Protection]] = {
         MarketClosed,
     )
 }
-# hold for everybody; one that a user sets replaces its default
+# hold for all users; a user's own replaces the default
 ALWAYS: tuple[Protection, ...] = (MarketClosed(), StalePrice())
 
 
 def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
-    """A protection as somebody sent it; raises Malformed, with a hint, for what cannot be."""
+    """Parse a protection; raises Malformed with a hint."""
     made = KINDS.get(kind)
     if made is None:
         close = get_close_matches(kind, KINDS, 1)

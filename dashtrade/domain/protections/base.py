@@ -1,8 +1,8 @@
-"""What all protections share: what they are shown, what they may answer, and how their settings are read.
+"""Shared by all protections: their inputs, their results, and how their settings are read.
 
-A protection looks at an entry and at what has happened (`Seen`), and answers None or a `Lock`. It is a pure
-function of these, so that a backtest asks the very same code. Nobody asks it about an exit: giving up risk is
-never stopped."""
+A protection checks an entry against past events (`ProtectionInputs`) and returns None or a `Lock`. It is a
+pure function of these, so that a backtest runs the same code. Exits are not checked: reducing risk is never
+stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Scope(StrEnum):
 
 
 class Needs(StrEnum):
-    """What has to be read before a protection can judge; what none of them needs is not read."""
+    """The data a protection needs; data that none needs is not read."""
 
     EXITS = "exits"
     ORDERS = "orders"
@@ -41,7 +41,7 @@ class Needs(StrEnum):
 
 
 class LockTarget(StrEnum):
-    """What a lock holds back: everything in the protection's scope, or there only one symbol or one bot."""
+    """What a lock blocks: everything in the protection's scope, or only one symbol or one bot there."""
 
     SCOPE = "scope"
     SYMBOL = "symbol"
@@ -50,19 +50,19 @@ class LockTarget(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastExit:
-    """An order that closed or reduced a position, and what it made after its fee."""
+    """An order that closed or reduced a position, and its profit after its fee."""
 
     bot_id: int
     account_id: int
     symbol: Symbol
     at: datetime
     made: Decimal
-    stopped: bool  # a stop-loss or a limit on losses did it
+    stopped: bool  # by a stop-loss or a loss limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """An order that was decided, an entry or not."""
+    """A decided order, entry or exit."""
 
     bot_id: int
     account_id: int
@@ -71,7 +71,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherHolding:
-    """What another bot owns, or is about to by an entry under way. Quantities without their sign."""
+    """The position or pending entry of another bot. Quantities are unsigned."""
 
     bot_id: int
     account_id: int
@@ -81,14 +81,14 @@ class OtherHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionInputs:
-    """What has happened within a protection's scope, up to this moment and since its last unlocking."""
+    """Events within a protection's scope, up to now and since its last unlocking."""
 
     now: datetime
     bot_id: int
     symbol: Symbol
     quote: Quote
     equity: Decimal
-    owned: Decimal  # by the entry's own bot once the exits before the entry are done; without its sign
+    owned: Decimal  # by the entry's own bot after the exits before the entry; unsigned
     market_open: bool = True
     opens_at: datetime | None = None
     exits: tuple[PastExit, ...] = ()  # oldest first
@@ -98,12 +98,12 @@ class ProtectionInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:
-    """Entries stop: until a time, or until somebody unlocks them (None). One that ends now stops this one
+    """Entries are blocked until a time, or until unlocked by hand (None). A lock that ends now blocks this
     entry only."""
 
     reason: Reason
     until: datetime | None
-    limit: Decimal = ZERO  # what was set, and what was found, in the protection's own measure
+    limit: Decimal = ZERO  # the setting and the measured value, in the protection's own unit
     actual: Decimal = ZERO
     target: LockTarget = LockTarget.SCOPE
 
@@ -123,9 +123,9 @@ class Protection(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """A protection at its post: whose trading it watches, and what has happened there."""
+    """An active protection: whose trading it watches, and the events there."""
 
-    id: int  # 0: one that nobody set up, as it holds for everybody
+    id: int  # 0: a default, which holds for all users
     scope: Scope
     scope_id: int
     rule: Protection
@@ -136,7 +136,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionLock:
-    """A protection that said no."""
+    """A protection that blocked an entry."""
 
     guard: Guard
     lock: Lock
@@ -144,7 +144,7 @@ class ProtectionLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveLock:
-    """A lock that holds now."""
+    """A lock that is active now."""
 
     id: int
     protection_id: int
@@ -187,7 +187,7 @@ def counting(exits: tuple[PastExit, ...], counts: str) -> tuple[PastExit, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingRule:
-    """How one setting is read, and told to people."""
+    """How one setting is parsed and described."""
 
     words: str
     of: tuple[str, ...] = ()  # one of these words
@@ -246,8 +246,7 @@ def chosen(default: str, of: tuple[str, ...], words: str) -> Any:
 
 
 def locking(default: int | None, *, least: int = 1) -> Any:
-    """How long entries stay locked. From 0 where only the entry itself need be refused, the next one being
-    judged anew."""
+    """How long entries stay locked. 0, where allowed, refuses only the current entry."""
     words = "lock for (minutes)" + ("; 0: refuse this entry only" if least == 0 else "")
     return counted(default, least, MONTH, words, empty="until unlocked")
 
@@ -257,7 +256,7 @@ def settings_of(made: type) -> dict[str, SettingRule]:
 
 
 def read_settings(made: type[T], given: Mapping[str, Any]) -> T:
-    """The protection with these settings; raises Malformed, with a hint, for what cannot be."""
+    """The protection with these settings; raises Malformed with a hint."""
     known = settings_of(made)
     kind: str = made.kind  # type: ignore[attr-defined]
     values = {}
@@ -275,6 +274,6 @@ def read_settings(made: type[T], given: Mapping[str, Any]) -> T:
 
 
 def written_settings(protection: Any) -> dict[str, Any]:
-    """As they are stored and shown: numbers that are not whole as text."""
+    """As stored and shown: numbers that are not whole as text."""
     values = {one.name: getattr(protection, one.name) for one in fields(protection)}
     return {name: plain(value) if isinstance(value, Decimal) else value for name, value in values.items()}

@@ -1,5 +1,5 @@
-"""After a stop (or any exit) no entry for a while: the market that just stopped you out is the same a minute
-later."""
+"""No entry for a while after a stop (or any exit): a minute later the market is still the one that hit the
+stop."""
 
 from __future__ import annotations
 

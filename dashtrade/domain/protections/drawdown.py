@@ -1,4 +1,4 @@
-"""A fall from the best point that is too deep: stop and look, before it gets deeper."""
+"""After too deep a fall from the peak, trading stops for a review before the loss grows."""
 
 from __future__ import annotations
 

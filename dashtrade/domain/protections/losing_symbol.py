@@ -1,4 +1,4 @@
-"""A symbol that keeps losing is left alone for a while, and the others trade on."""
+"""A symbol that keeps losing is locked for a while; the others trade on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""At a closed market an order would lie in wait for the first price of the next session, whatever that is."""
+"""While the market is closed an order would wait for the first price of the next session, whatever that
+is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An alert that fires on every tick empties an account by fees alone."""
+"""An alert that fires on every tick drains an account through fees alone."""
 
 from __future__ import annotations
 

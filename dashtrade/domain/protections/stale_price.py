@@ -1,4 +1,4 @@
-"""A price that is old is no price: what an entry at market would cost is then not known."""
+"""With an old price, the cost of an entry at market is unknown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, cou
 from dashtrade.domain.reasons import Code, reason
 from dashtrade.domain.values import OrderType
 
-NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these say themselves what they may cost
+NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these limit their cost themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Between a low bid and a high ask a market order pays for the whole gap."""
+"""With a wide spread a market order pays for the whole gap between bid and ask."""
 
 from __future__ import annotations
 
