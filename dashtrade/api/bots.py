@@ -40,7 +40,7 @@ BotFields = pydantic.create_model(  # type: ignore[call-overload]
 
 
 class ExitChanges(Body):
-    """What is not given stays as it is; null removes it. In the words of an alert: `{"stop_loss":
+    """Fields left out stay as they are; null removes. Same format as in an alert: `{"stop_loss":
     {"stopPrice": "95"}}`."""
 
     stop_loss: Any = None

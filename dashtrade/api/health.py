@@ -20,9 +20,9 @@ log = logging.getLogger("dashtrade.webhook")
 
 @bp.get("/health")
 def health() -> Response:
-    """Is everything well? 503 when the database or the worker is not. Any page may read it: the dashboard's
-    own asks here whether the engine still works when the dashboard does not answer. How much waits is told to
-    those who may see the system."""
+    """503 when the database or the worker is down. Open to any web page: the dashboard's pages ask here
+    whether the engine still runs when the dashboard does not answer. Only users who may see the system get
+    the number of waiting signals."""
     app = the_app()
     body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     try:

@@ -151,8 +151,8 @@ class EquityQuery(OfScope):
 
 @endpoint(bp, "GET", "/performance/equity", query=EquityQuery)
 def equity_lines(user: User, query: EquityQuery) -> dict[str, Any]:
-    """The equity at the end of each UTC day on which the bots made something, worked back from that of now;
-    each currency by itself. No points where it is not known."""
+    """The equity at the end of each UTC day with profit or loss, worked back from the current equity; each
+    currency separately. No points where the equity is unknown."""
     app = the_app()
     found, lines = equity.equity_lines(app, user, scope.of_user(app, user, query.scope), days=query.days)
     return {

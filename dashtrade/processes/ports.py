@@ -16,7 +16,7 @@ OUR_OWN = ("webhook_server.py", "dashtrade.ui.shell.serve")
 
 
 class BusyPort(Exception):
-    """A port that cannot be listened on. `str()` of it says why, and what to do."""
+    """A port that cannot be listened on. `str()` says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

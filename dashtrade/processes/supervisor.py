@@ -26,7 +26,7 @@ from dashtrade.settings import EX_CONFIG, ROOT, Settings
 
 
 class BadHome(Exception):
-    """A home folder that cannot be used. `str()` of it says why, and what to do."""
+    """A home folder that cannot be used. `str()` says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

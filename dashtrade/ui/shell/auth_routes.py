@@ -69,7 +69,7 @@ async def _icon(request: Request) -> Response:
 class AuthRoutes:
     def __init__(self, app: App, tabs: Tabs) -> None:
         self.app, self.tabs = app, tabs
-        # Each is a hash that takes a third of a second.
+        # Each hash takes a third of a second.
         self.passwords, self.passwords_of, self.waiting = (
             BoundedQueue(2, 6, 2.0),
             Rate(0.5, burst_seconds=40),
