@@ -79,7 +79,7 @@ T = TypeVar("T")
 
 def given(value: T | None, what: str) -> T:
     """A value that a rule has already required, such as the limit price of a limit order: its absence is a
-    bug of ours."""
+    bug."""
     if value is None:
         raise AssertionError(f"there is no {what} where there has to be one")
     return value

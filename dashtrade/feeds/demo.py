@@ -1,5 +1,4 @@
-"""Made-up prices that need no network and no key, for demo accounts, for tests and for a first evening with
-DashTrade.
+"""Generated prices that need no network and no key, for demo accounts, tests and first trials.
 
 A price is a pure function of symbol and time: every process and machine sees the same market, before and
 after a restart, and a candle says what the quotes said. That holds to the last digit because the path is

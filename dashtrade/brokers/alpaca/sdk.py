@@ -1,7 +1,7 @@
-"""alpaca-py, as far as DashTrade lets it: three clients without retries and with time-outs, and how their
-errors are read.
+"""alpaca-py as DashTrade uses it: three clients without retries and with time-outs, and the reading of their
+errors.
 
-The library is imported inside the functions: 120 MB that only an Alpaca account is to cost.
+The library is imported inside the functions, so that only an Alpaca account costs its 120 MB.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ class Placing:
         self, request: OrderRequest, quantity: Decimal, price: Decimal, limit: Decimal, rules: Rules
     ) -> Decimal:
         """A limit that the free balance covers: the exchange reserves limit x quantity and a fee, although
-        the order costs less. If the balance does not even cover the price, that is the limit, and the
-        exchange refuses in its own words."""
+        the order costs less. If the balance does not even cover the price, the price is the limit, and
+        the exchange refuses the order in its own words."""
         if request.side is not OrderSide.BUY or not self.venue.reserved_fee:
             return limit
         try:
