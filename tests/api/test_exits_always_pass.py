@@ -87,7 +87,7 @@ def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why
     flooded(trader)
     said = trader.alert({"action": action, "symbol": symbol})
     assert said.status_code == 429 and said.json["error"] == "too_many_alerts" and said.headers["Retry-After"]
-    assert "not taken" in said.json["message"] and "Exits" in said.json["hint"]
+    assert "refused" in said.json["message"] and "Exits" in said.json["hint"]
 
 
 def test_the_way_out_of_an_entry_that_waits_passes_too(trader: Trader) -> None:

@@ -134,7 +134,10 @@ def shown(tab: Any, words: str, seconds: float = 12) -> Any:
 
 
 def press(tab: Any, name: str) -> None:
-    tab.get_by_role("button", name=name, exact=True).first.click()
+    """While a dialog is open, nothing outside of it can be pressed."""
+    dialog = tab.get_by_role("dialog")
+    place = dialog if dialog.count() else tab
+    place.get_by_role("button", name=name, exact=True).first.click()
 
 
 def add_user(app: App, email: str = "ann@example.com", name: str = "Ann", role: Role = Role.STANDARD) -> User:

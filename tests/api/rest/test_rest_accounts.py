@@ -79,7 +79,7 @@ def test_an_account_that_cannot_be_is_refused_with_a_hint(
 def test_a_paper_account_starts_over_and_keeps_its_history(trader: Trader):
     bot = trader.bot()
     trader.trades("buy")
-    told(trader.call("POST", f"/accounts/{trader.paper}/reset"), 409, "owns")
+    told(trader.call("POST", f"/accounts/{trader.paper}/reset"), 409, "still has a position")
     told(trader.call("DELETE", f"/accounts/{trader.paper}"), 409, "bots")
     trader.trades("close")
     history = trader.get("/trades")

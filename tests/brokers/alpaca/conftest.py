@@ -16,8 +16,8 @@ def simulator() -> Iterator[AlpacaSimulator]:
         yield sim
 
 
-@pytest.fixture(name="desk")
-def desk_of(sim: AlpacaSimulator) -> Iterator[AlpacaHarness]:
+@pytest.fixture(name="harness")
+def harness_of(sim: AlpacaSimulator) -> Iterator[AlpacaHarness]:
     harness = AlpacaHarness(sim)
     yield harness
     harness.broker.close()

@@ -91,7 +91,7 @@ def test_the_end_is_warned_of_days_before():
         and "24 hours" in said[6]
         and "less than 2 hours" in said[6.99]
     )
-    assert "has ended" in said[7] and all("Sign in" in words for words in said.values() if words)
+    assert "has expired" in said[7] and all("Sign in" in words for words in said.values() if words)
 
 
 def test_the_address_to_sign_in_at_names_key_and_callback():
