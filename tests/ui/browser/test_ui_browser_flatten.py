@@ -83,7 +83,7 @@ def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any
     shown(tab, "from the alert")
     box.fill("hello world")
     box.press("Control+Enter")
-    shown(tab, "is not known")
+    shown(tab, "is unknown")
     assert "Did you mean" not in tab.locator("[data-testid=stMain]").inner_text()
 
 
