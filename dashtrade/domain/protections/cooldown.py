@@ -37,7 +37,7 @@ class Cooldown:
     per: str = chosen(
         "bot",
         ("bot", "symbol", "scope"),
-        "applies to: the bot that exited, all bots on its symbol, or the whole scope",
+        "locks the bot that exited, all bots on its symbol, or the whole scope",
     )
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

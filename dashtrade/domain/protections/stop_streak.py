@@ -38,7 +38,7 @@ class StopStreak:
     lock_minutes: int | None = locking(60)
     counts: str = chosen("stops", ("stops", "losses"), "what counts: losing stops, or all losing exits")
     per: str = chosen(
-        "scope", ("bot", "symbol", "scope"), "applies to: each bot, each symbol, or the whole scope"
+        "scope", ("bot", "symbol", "scope"), "counts and locks per bot, per symbol, or for the whole scope"
     )
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:

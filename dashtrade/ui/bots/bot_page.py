@@ -91,8 +91,8 @@ def show(app: App, user: User, bot_id: int) -> None:
 
 def _size(bot: Bot) -> str:
     kinds = {
-        "dollars": f"${plain_number(bot)} a trade",
-        "quantity": f"{plain_number(bot)} a trade",
+        "dollars": f"${plain_number(bot)} per trade",
+        "quantity": f"{plain_number(bot)} per trade",
         "percent_of_equity": f"{plain_number(bot)}% of equity per trade",
         "risk_dollars": f"${plain_number(bot)} at risk per trade",
         "risk_percent": f"{plain_number(bot)}% of equity at risk per trade",
@@ -165,8 +165,7 @@ def _now(user: User, bot_id: int) -> None:
                 value=signed(net, currency),
                 tone=tone(net),
                 note=(
-                    f"{money(fees, currency)} fees deducted, "
-                    f"{count(sum(day.trades for day in days), 'trade')}"
+                    f"after {money(fees, currency)} fees, {count(sum(day.trades for day in days), 'trade')}"
                 ),
             ),
             Card(

@@ -53,7 +53,7 @@ def _columns(*, is_open: bool) -> list[Column]:
         Column(label="P&L", number=True, sort="pnl"),
         Column(label="%", number=True, wide_only=True, sort="percent"),
         Column(label="Held", number=True, wide_only=True, sort="duration"),
-        Column(label="Exit reason", wide_only=True),
+        Column(label="Reason", wide_only=True),
         Column(label="Closed", number=True, sort="closed"),
     ]
 

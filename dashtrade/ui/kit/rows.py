@@ -60,7 +60,7 @@ def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
         Column(label="Entry", number=True, wide_only=True),
         Column(label="Price", number=True, wide_only=True),
         Column(label="P&L", number=True),
-        Column(label="Stop distance", wide_only=True),
+        Column(label="To stop", wide_only=True),
     ]
     return columns, [
         Row(

@@ -31,7 +31,7 @@ def show(
     currency: str,
 ) -> None:
     """The figures of one currency."""
-    left, right = st.columns([1.25, 1], gap="small")
+    left, right = st.columns([1.5, 1], gap="small")
     with left:
         _by_bot(days, trips, names, currency)
         _by_symbol(trips, currency)

@@ -25,7 +25,7 @@ COLUMNS = [
     Column(label="Bot", wide_only=True),
     Column(label="Limit", number=True, wide_only=True),
     Column(label="Actual", number=True, wide_only=True),
-    Column(label="Action"),
+    Column(label="Action", wide_only=True),
     Column(label="Next step", wide_only=True),
     Column(label="Time", number=True),
 ]
