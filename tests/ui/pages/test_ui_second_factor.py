@@ -132,7 +132,7 @@ def test_everything_is_closed_from_there(app: App, boss: Trader, trader: Trader,
 
     tab = dialog(script)
     tab.button(key="danger_flatten").click().run()
-    assert not tab.exception and flatten.latest(app, trader.user, limit=1)[0]["total"] == 1
+    assert not tab.exception and len(flatten.latest(app, trader.user, limit=1)[0].items) == 1
 
 
 def test_one_position_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
