@@ -204,7 +204,7 @@ def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(home: Home,
     labels = [
         cell.get_attribute("data-label") for cell in row.locator("td[data-label]").all() if cell.is_visible()
     ]
-    assert {"Side", "Size", "Entry", "Price", "Profit", "Exits"} <= set(labels)
+    assert {"Side", "Size", "Entry", "Price", "P&L", "Exits"} <= set(labels)
     assert row.get_by_text("Short").is_visible()
     boxes = [
         button.bounding_box()
