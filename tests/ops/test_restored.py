@@ -163,7 +163,7 @@ def test_where_nothing_can_be_compared_that_is_said(
         assert cli.main(["migrate"]) == 0
     app = restored(app, file)
     assert trades(app, token)
-    assert "is not known" in capsys.readouterr().out
+    assert "are unknown: webhook tokens" in capsys.readouterr().out
     app.close()
 
 
