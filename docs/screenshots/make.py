@@ -1,7 +1,7 @@
-"""Makes the pictures in this folder anew: `python docs/screenshots/make.py`. Needs Playwright and Chromium.
+"""Makes the pictures in this folder: `python docs/screenshots/make.py`. Needs Playwright and Chromium.
 
-Everything in them is real: a month is lived through by the engine itself, on demo prices and with a clock
-that is moved on; then the two processes are started on that database, and a browser goes through the pages.
+Everything in them is real: the engine trades a month on demo prices under a clock that is moved on; then the
+processes start on that database, and a browser visits the pages.
 """
 
 from __future__ import annotations

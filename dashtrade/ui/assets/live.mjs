@@ -39,7 +39,7 @@ export function subscribe(heard) {
 
 // Streamlit sends what happens at the same moment as one message, which can renew one part of the page alone: so they take turns.
 // And none begins while a page is being run: its browser side takes the end of that run and the beginning of the part's for one,
-// throws away what the run has just drawn as out of date (a dialog, where "Make a bot" had opened it), and can break over it.
+// throws away what the run has just drawn as out of date (a dialog, where "Create bot" had opened it), and can break over it.
 const GAP = 150;
 let turn = Promise.resolve();
 
