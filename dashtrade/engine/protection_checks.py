@@ -17,11 +17,11 @@ from dashtrade.domain.decisions.outcomes import Check, Defer
 from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
 from dashtrade.domain.protections import Guard, LockTarget, Needs, ProtectionLock, Scope
-from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, numbers_of, reason
+from dashtrade.domain.reasons import Code, Fact, Reason, numbers_of, reason
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
-from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.settlement import refuse_undecided
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
@@ -237,17 +237,6 @@ def supersede(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datet
     """A later signal replaces entries that were waiting for the open."""
     why = Reason(Code.SUPERSEDED)
     for one in waiting:
-        if decision_table.decided(
-            conn,
-            one.decision_id,
-            status="refused",
-            reason=why,
-            counterfactual=NO_REASON,
-            checks=None,
-            numbers=None,
-            now=now,
-            ended=True,
-        ):
-            end_signal(
-                conn, one.signal_id, sole_recipient=one.sole_recipient, status="refused", reason=why, now=now
-            )
+        refuse_undecided(
+            conn, one.decision_id, one.signal_id, sole_recipient=one.sole_recipient, reason=why, now=now
+        )

@@ -17,7 +17,7 @@ from dashtrade.domain.kernel.settlement import (
     stops_its_flip,
 )
 from dashtrade.domain.orders import Order
-from dashtrade.domain.reasons import Reason
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import order_events
 from dashtrade.tables import orders as order_table
@@ -42,6 +42,32 @@ def end_signal(
         all_decisions = decision_table.decisions_of(conn, signal_id)
         status, reason = most_pressing(Outcome(one.status, one.reason) for one in all_decisions)
     table.end_signal(conn, signal_id, status=status, reason=reason, ended=now if status in ENDED else None)
+
+
+def refuse_undecided(
+    conn: sa.Connection,
+    decision_id: int,
+    signal_id: str,
+    *,
+    sole_recipient: bool,
+    reason: Reason,
+    now: datetime,
+) -> bool:
+    """End a decision that was never made. False: it was decided meanwhile."""
+    if not decision_table.decided(
+        conn,
+        decision_id,
+        status="refused",
+        reason=reason,
+        counterfactual=NO_REASON,
+        checks=None,
+        numbers=None,
+        now=now,
+        ended=True,
+    ):
+        return False
+    end_signal(conn, signal_id, sole_recipient=sole_recipient, status="refused", reason=reason, now=now)
+    return True
 
 
 def settle(conn: sa.Connection, order: Order, now: datetime) -> None:

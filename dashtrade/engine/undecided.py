@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, Reason, reason, told
 from dashtrade.domain.signals import Action
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.reconcile import NotReconciled
-from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.settlement import refuse_undecided
 from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
@@ -43,33 +43,17 @@ class Undecided:
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            if decision_table.decided(
-                conn,
-                task.id,
-                status="refused",
-                reason=why,
-                counterfactual=NO_REASON,
-                checks=None,
-                numbers=None,
-                now=now,
-                ended=True,
-            ):
-                end_signal(
+            refused = refuse_undecided(
+                conn, task.id, task.signal_id, sole_recipient=task.sole_recipient, reason=why, now=now
+            )
+            if refused and tell:
+                message_table.notify(
                     conn,
-                    task.signal_id,
-                    sole_recipient=task.sole_recipient,
-                    status="refused",
-                    reason=why,
+                    task.user_id,
+                    AlertFailed(symbol=task.symbol.text, reason=why),
                     now=now,
+                    signal_id=task.signal_id,
                 )
-                if tell:
-                    message_table.notify(
-                        conn,
-                        task.user_id,
-                        AlertFailed(symbol=task.symbol.text, reason=why),
-                        now=now,
-                        signal_id=task.signal_id,
-                    )
 
         yield Write(work)
         self._changed(task.signal_id)
