@@ -105,7 +105,7 @@ def test_orders_are_listed_filtered_and_taken_back(
         trader.get(f"/orders/{ids[0]}")["status"] == "canceled"
         and trader.get(f"/bots/{bot}")["status"] == "READY"
     )
-    told(trader.call("POST", f"/orders/{ids[0]}/cancel"), 409, "canceled already")
+    told(trader.call("POST", f"/orders/{ids[0]}/cancel"), 409, "already canceled")
     told(
         trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "not_placed"}), 409, "needs no decision"
     )

@@ -83,12 +83,12 @@ def test_candles_are_the_last_ones_before_the_end_oldest_first(harness: AlpacaHa
 
 
 def test_a_quote_with_one_side_missing_is_no_quote():
-    with pytest.raises(Malformed, match="nobody sells"):
+    with pytest.raises(Malformed, match="no ask for AAPL"):
         wire.quote_of(AAPL, {"bp": 1.5, "ap": 0, "t": "2026-10-12T12:00:00Z"})
 
 
 def test_a_price_that_is_not_there_is_unavailable(harness: AlpacaHarness):
-    with pytest.raises(Unavailable, match="no price of NOPE"):
+    with pytest.raises(Unavailable, match="no current price of NOPE"):
         harness.broker.quote(Symbol.parse("NOPE"))
 
 
