@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
+from dashtrade.domain.symbols import Symbol
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import audit
 from dashtrade.services.people.audit import AuditEntry
@@ -18,6 +21,7 @@ from dashtrade.ui.shell.page import live, panel, the_app
 PAGE = 50
 # their ids are not user ids
 THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
+TRADED = (Column(label="Trades", number=True), Column(label="Volume", number=True))
 
 
 def overview(app: App, user: User) -> None:
@@ -25,54 +29,43 @@ def overview(app: App, user: User) -> None:
     found = service.overview(app)
     left, right = st.columns([1.6, 1], gap="small")
     with left, panel(f"Volume by day, last {service.DAYS} days", key="by_day"):
-        if found["days"]:
-            lines(
-                "volume",
-                "Volume in dollars",
-                [("Volume", [(milliseconds(day), volume) for day, _, volume in found["days"]])],
-                height=190,
-                colour="blue",
-            )
-            columns = [
-                Column(label="Day"),
-                Column(label="Trades", number=True),
-                Column(label="Volume", number=True),
-            ]
-            rows = [
-                Row(
-                    id=day.isoformat(),
-                    cells=[
-                        Cell(text=f"{day.day} {day:%b}"),
-                        Cell(text=f"{trades:,}"),
-                        Cell(text=f"${volume:,.0f}"),
-                    ],
-                )
-                for day, trades, volume in reversed(found["days"][-7:])
-            ]
-            table("days", "Trades and volume by day, newest first", columns, rows)
-        else:
-            st.caption("No trades yet. Days with trades appear here.")
+        _volume_by_day(found["days"])
     with right, panel("Most traded", key="by_symbol"):
-        if found["symbols"]:
-            columns = [
-                Column(label="Symbol"),
-                Column(label="Trades", number=True),
-                Column(label="Volume", number=True),
-            ]
-            rows = [
-                Row(
-                    id=symbol.text,
-                    cells=[
-                        Cell(text=symbol.short, sub=symbol.text if symbol.text != symbol.short else ""),
-                        Cell(text=f"{trades:,}"),
-                        Cell(text=f"${volume:,.0f}"),
-                    ],
-                )
-                for symbol, trades, volume in found["symbols"]
-            ]
-            table("symbols", "Most traded symbols", columns, rows)
-        else:
-            st.caption("No trades yet.")
+        _most_traded(found["symbols"])
+
+
+def _volume_by_day(days: Sequence[tuple[date, int, float]]) -> None:
+    if not days:
+        st.caption("No trades yet. Days with trades appear here.")
+        return
+    points = [(milliseconds(day), volume) for day, _, volume in days]
+    lines("volume", "Volume in dollars", [("Volume", points)], height=190, colour="blue")
+    rows = [
+        Row(id=day.isoformat(), cells=[Cell(text=f"{day.day} {day:%b}"), *_traded(trades, volume)])
+        for day, trades, volume in reversed(days[-7:])
+    ]
+    table("days", "Trades and volume by day, newest first", [Column(label="Day"), *TRADED], rows)
+
+
+def _most_traded(symbols: Sequence[tuple[Symbol, int, float]]) -> None:
+    if not symbols:
+        st.caption("No trades yet.")
+        return
+    rows = [
+        Row(
+            id=symbol.text,
+            cells=[
+                Cell(text=symbol.short, sub=symbol.text if symbol.text != symbol.short else ""),
+                *_traded(trades, volume),
+            ],
+        )
+        for symbol, trades, volume in symbols
+    ]
+    table("symbols", "Most traded symbols", [Column(label="Symbol"), *TRADED], rows)
+
+
+def _traded(trades: int, volume: float) -> list[Cell]:
+    return [Cell(text=f"{trades:,}"), Cell(text=f"${volume:,.0f}")]
 
 
 @live(every=10)

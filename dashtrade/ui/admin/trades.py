@@ -5,12 +5,14 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people import admin as admin_service
 from dashtrade.services.trading import trades as trade_service
+from dashtrade.services.trading.trades import TradeOfUser
 from dashtrade.ui.admin.admin import PAGE, cursor, turn
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, quantity, signed, tone
@@ -31,27 +33,9 @@ COLUMNS = [
 def show(app: App, user: User) -> None:
     before = cursor("trades_before")
     first, second, third, fourth = st.columns([1, 1.6, 0.9, 1.1], gap="small", vertical_alignment="bottom")
-    symbol = first.text_input(
-        "Symbol", key="of_symbol", placeholder="Any", bind="query-params", max_chars=40, on_change=_first_page
-    )
-    email = second.text_input(
-        "User",
-        key="of_email",
-        placeholder="Full email address",
-        bind="query-params",
-        max_chars=254,
-        on_change=_first_page,
-    )
-    side = third.selectbox(
-        "Side",
-        ["", "buy", "sell"],
-        format_func=lambda key: key.capitalize() or "Both",
-        key="of_side",
-        bind="query-params",
-        on_change=_first_page,
-    )
+    symbol, email, side = _symbol(first), _email(second), _side(third)
     try:
-        given = {"symbol": symbol or "", "action": side or "", "of_user": _number(app, user, email or "")}
+        given = {"symbol": symbol, "action": side, "of_user": _number(app, user, email)}
         filters = wanted(given)
     except Malformed as error:
         st.error(explained(error))
@@ -64,26 +48,60 @@ def show(app: App, user: User) -> None:
         if not found:
             st.caption("No trades match." if any(given.values()) else "No trades yet.")
             return
-        rows = [
-            Row(
-                id=str(t.id),
-                cells=[
-                    Cell(
-                        text=f"{t.action.capitalize()} {t.symbol.short}",
-                        sub=t.email,
-                        tone="up" if t.action == "buy" else "down",
-                    ),
-                    Cell(text=quantity(t.quantity)),
-                    Cell(text=price(t.price)),
-                    Cell(text=money(t.notional)),
-                    Cell(text=signed(t.realized_pnl) if t.realized_pnl else "–", tone=tone(t.realized_pnl)),
-                    Cell(text=moment(user, t.at, seconds=True)),
-                ],
-            )
-            for t in found[:PAGE]
-        ]
+        rows = [_row(user, trade) for trade in found[:PAGE]]
         table("all_trades", "All users' trades, newest first", COLUMNS, rows)
     turn(found, before, "trades_before", lambda trade: trade.id)
+
+
+def _symbol(column: DeltaGenerator) -> str:
+    entered = column.text_input(
+        "Symbol", key="of_symbol", placeholder="Any", bind="query-params", max_chars=40, on_change=_first_page
+    )
+    return entered or ""
+
+
+def _email(column: DeltaGenerator) -> str:
+    entered = column.text_input(
+        "User",
+        key="of_email",
+        placeholder="Full email address",
+        bind="query-params",
+        max_chars=254,
+        on_change=_first_page,
+    )
+    return entered or ""
+
+
+def _side(column: DeltaGenerator) -> str:
+    chosen = column.selectbox(
+        "Side",
+        ["", "buy", "sell"],
+        format_func=lambda key: key.capitalize() or "Both",
+        key="of_side",
+        bind="query-params",
+        on_change=_first_page,
+    )
+    return chosen or ""
+
+
+def _row(user: User, trade: TradeOfUser) -> Row:
+    return Row(
+        id=str(trade.id),
+        cells=[
+            Cell(
+                text=f"{trade.action.capitalize()} {trade.symbol.short}",
+                sub=trade.email,
+                tone="up" if trade.action == "buy" else "down",
+            ),
+            Cell(text=quantity(trade.quantity)),
+            Cell(text=price(trade.price)),
+            Cell(text=money(trade.notional)),
+            Cell(
+                text=signed(trade.realized_pnl) if trade.realized_pnl else "–", tone=tone(trade.realized_pnl)
+            ),
+            Cell(text=moment(user, trade.at, seconds=True)),
+        ],
+    )
 
 
 def _number(app: App, user: User, email: str) -> str:

@@ -4,6 +4,7 @@ what is allowed."""
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -202,7 +203,7 @@ def _stake(account: Account | None, symbol: str, kind: str, size: str) -> Stake:
 
 def _hours(form: Form, bot: Bot | None) -> Read:
     """Most bots have one window; more can be set by the API and are left unchanged here."""
-    setting, windows = SPEC["windows"], bot.windows if bot else ()
+    windows = bot.windows if bot else ()
     with st.expander(Group.HOURS, expanded=bool(windows)):
         zone = field(form, SPEC["time_zone"], bot, now=bot.time_zone if bot else "America/New_York")
         if len(windows) > 1:
@@ -210,50 +211,44 @@ def _hours(form: Form, bot: Bot | None) -> Read:
                 f"This bot has {len(windows)} trading windows set through the API. They are not changed here."
             )
             return lambda: {"time_zone": zone()}
-        first = setting.shown(bot)[0] if bot and windows else None
-        on = st.checkbox(
-            "Open positions only within these hours",
-            value=first is not None,
-            on_change=STAGED,
-            key=form.key("hours"),
-        )
-        days = form.at("windows", setting.label).pills(
-            "Days",
-            list(DAYS),
-            selection_mode="multi",
-            default=first["days"] if first else list(DAYS[:5]),
-            format_func=DAY_NAMES.__getitem__,
-            on_change=STAGED,
-            key=form.key("windows"),
-        )
-        left, right = st.columns(2)
-        since, until = (
-            form.text(
-                where,
-                label,
-                column,
-                value=str(first[label.lower()]) if first else usual,
-                max_chars=5,
-                on_change=STAGED,
-            )
-            for where, label, column, usual in (
-                ("since", "From", left, "09:30"),
-                ("until", "To", right, "16:00"),
-            )
-        )
+        window = _window(form, SPEC["windows"].shown(bot)[0] if bot and windows else None)
+    return lambda: {"windows": window(), "time_zone": zone()}
 
-    def read() -> dict[str, Any]:
+
+def _window(form: Form, now: dict[str, Any] | None) -> Callable[[], list[dict[str, Any]]]:
+    """The one window, or none if unticked."""
+    on = st.checkbox(
+        "Open positions only within these hours",
+        value=now is not None,
+        on_change=STAGED,
+        key=form.key("hours"),
+    )
+    days = form.at("windows", SPEC["windows"].label).pills(
+        "Days",
+        list(DAYS),
+        selection_mode="multi",
+        default=now["days"] if now else list(DAYS[:5]),
+        format_func=DAY_NAMES.__getitem__,
+        on_change=STAGED,
+        key=form.key("windows"),
+    )
+    left, right = st.columns(2)
+    since = _clock(form, "since", "From", left, value=str(now["from"]) if now else "09:30")
+    until = _clock(form, "until", "To", right, value=str(now["to"]) if now else "16:00")
+
+    def read() -> list[dict[str, Any]]:
         if not on:
-            return {"windows": [], "time_zone": zone()}
+            return []
         if not days:
             raise Malformed(
                 "No days are chosen", where="windows", hint="Choose at least one, or untick the hours."
             )
-        missing = "Enter a time such as 09:30, or untick the hours."
-        hours = {
-            "from": read_input.clock(since, "since", "From", missing=missing),
-            "to": read_input.clock(until, "until", "To", missing=missing),
-        }
-        return {"windows": [{"days": list(days), **hours}], "time_zone": zone()}
+        return [{"days": list(days), "from": since(), "to": until()}]
 
     return read
+
+
+def _clock(form: Form, where: str, label: str, column: Any, *, value: str) -> Callable[[], str | None]:
+    entered = form.text(where, label, column, value=value, max_chars=5, on_change=STAGED)
+    missing = "Enter a time such as 09:30, or untick the hours."
+    return lambda: read_input.clock(entered, where, label, missing=missing)
