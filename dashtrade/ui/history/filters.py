@@ -67,49 +67,20 @@ def ask(
     user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope
 ) -> Filters:
     """One row on a wide screen; two columns on a phone."""
-    traded = {symbol.short: symbol for symbol in every}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="filters"):
-        symbols = st.multiselect(
-            "Symbols",
-            list(traded),
-            placeholder="All symbols",
-            key="symbols",
-            bind="query-params",
-            filter_mode="contains",
-            width=205,
-            on_change=to_first_page,
-        )
-        bot = st.selectbox(
-            "Bot",
-            ["", *map(str, names)],
-            format_func=lambda key: names[int(key)] if key else "All bots",
-            key="of_bot",
-            bind="query-params",
-            width=150,
-            on_change=to_first_page,
-        )
+        symbols = _symbols(every)
+        bot_id = _bot(names)
         side = _side(shown)
         reason = _reason() if shown == "trips" else ""
-        since, until = (
-            st.date_input(
-                label,
-                value=None,
-                key=key,
-                bind="query-params",
-                format="YYYY-MM-DD",
-                width=140,
-                on_change=to_first_page,
-            )
-            for label, key in (("From", "since"), ("To", "until"))
-        )
+        since, until = _day("From", "since"), _day("To", "until")
         found = Filters(
             scope=scope,
-            symbols=tuple(traded[name] for name in symbols if name in traded),
-            bot_id=int(bot) if bot else None,
+            symbols=symbols,
+            bot_id=bot_id,
             side=side or None,
             reason=reason or None,
-            since=_start_of(user, since),
-            until=_start_of(user, until + timedelta(days=1)) if isinstance(until, date) else None,
+            since=_start_of(user, since) if since else None,
+            until=_start_of(user, until + timedelta(days=1)) if until else None,
         )
         st.link_button(
             "CSV",
@@ -119,6 +90,34 @@ def ask(
             help="All rows that match the filters, not only this page. Times in the file are UTC.",
         )
     return found
+
+
+def _symbols(every: Sequence[Symbol]) -> tuple[Symbol, ...]:
+    traded = {symbol.short: symbol for symbol in every}
+    chosen = st.multiselect(
+        "Symbols",
+        list(traded),
+        placeholder="All symbols",
+        key="symbols",
+        bind="query-params",
+        filter_mode="contains",
+        width=205,
+        on_change=to_first_page,
+    )
+    return tuple(traded[name] for name in chosen if name in traded)
+
+
+def _bot(names: dict[int, str]) -> int | None:
+    chosen = st.selectbox(
+        "Bot",
+        ["", *map(str, names)],
+        format_func=lambda key: names[int(key)] if key else "All bots",
+        key="of_bot",
+        bind="query-params",
+        width=150,
+        on_change=to_first_page,
+    )
+    return int(chosen) if chosen else None
 
 
 def _side(shown: str) -> str | None:
@@ -146,9 +145,22 @@ def _reason() -> str | None:
     )
 
 
-def _start_of(user: User, day: Any) -> datetime | None:
+def _day(label: str, key: str) -> date | None:
+    chosen = st.date_input(
+        label,
+        value=None,
+        key=key,
+        bind="query-params",
+        format="YYYY-MM-DD",
+        width=140,
+        on_change=to_first_page,
+    )
+    return chosen if isinstance(chosen, date) else None
+
+
+def _start_of(user: User, day: date) -> datetime:
     """The start of the day in the user's time zone."""
-    return datetime.combine(day, time(), tzinfo=zone(user)) if isinstance(day, date) else None
+    return datetime.combine(day, time(), tzinfo=zone(user))
 
 
 # --- position in the list -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.attention import attention
 from dashtrade.services.trading.equity import equity_line, held_instead
-from dashtrade.services.trading.portfolio_summary import Figures, Summary
+from dashtrade.services.trading.portfolio_summary import Figures, Risk, Summary
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
 from dashtrade.ui.kit.rows import position_rows, signal_rows
@@ -23,6 +23,7 @@ from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.page import live, panel, the_app
 
+RISK_TONES = ((80, "down"), (50, "warn"))  # from this percentage of the limit on
 SHOWN = 30  # positions; the Positions page has all of them
 
 
@@ -47,61 +48,87 @@ def board(user: User) -> None:
 
 def _figures(found: Summary, turn: str) -> None:
     """Of the most active currency; the other currencies are listed beside each figure."""
-    main, risk, others = found.main, found.risk, found.by_currency[1:]
-    key = f"{found.scope.text}:{main.currency}"
-
-    def beside(value: Callable[[Figures], str]) -> str:
-        return "".join(f"; {value(other)}" for other in others)
-
     cards(
         "figures",
         [
-            Card(
-                label="Equity",
-                value=money(main.equity, main.currency),
-                note=_whose(found) + beside(lambda one: money(one.equity, one.currency)),
-                note_tone="warn" if found.away else "",
-                live=f"equity:{key}",
-                spark=[float(point.equity) for point in equity_line(main, main.days, the_app().clock.now())],
-            ),
-            Card(
-                label="Unrealised P&L",
-                value=signed(main.open_profit, main.currency),
-                tone=tone(main.open_profit),
-                live=f"open:{key}",
-                note=count(sum(one.positions for one in found.by_currency), "open position")
-                + beside(lambda one: signed(one.open_profit, one.currency)),
-            ),
-            Card(
-                label="Realised P&L today",
-                value=signed(main.today, main.currency),
-                tone=tone(main.today),
-                note=(
-                    f"{count(sum(one.trades_today for one in found.by_currency), 'filled order')}"
-                    f"{beside(lambda one: signed(one.today, one.currency))}; {turn}"
-                ),
-            ),
-            Card(
-                label="Win rate, 30 days",
-                value=rate(main.win_rate),
-                note=f"{main.wins} round trips won, {main.losses} lost"
-                + beside(lambda one: f"{one.currency} {rate(one.win_rate)}"),
-            ),
-            Card(
-                label="Drawdown",
-                value=percent(main.drawdown) if main.drawdown is not None else "–",
-                tone=tone(main.drawdown),
-                note=f"max. in 30 days {percent(main.deepest)}"
-                if main.deepest is not None
-                else _unmeasured(found),
-            ),
-            Card(
-                label="Risk used today",
-                value=f"{risk.percent:.0f}%" if risk else "–",
-                note=f"of {risk.name}'s daily limit; {turn}" if risk else "no daily loss limit set",
-                tone="down" if risk and risk.percent >= 80 else "warn" if risk and risk.percent >= 50 else "",
-            ),
+            _equity_card(found),
+            _unrealised_card(found),
+            _today_card(found, turn),
+            _win_rate_card(found),
+            _drawdown_card(found),
+            _risk_card(found.risk, turn),
         ],
+    )
+
+
+def _others(found: Summary, value: Callable[[Figures], str]) -> str:
+    return "".join(f"; {value(other)}" for other in found.by_currency[1:])
+
+
+def _equity_card(found: Summary) -> Card:
+    main = found.main
+    line = equity_line(main, main.days, the_app().clock.now())
+    return Card(
+        label="Equity",
+        value=money(main.equity, main.currency),
+        note=_whose(found) + _others(found, lambda one: money(one.equity, one.currency)),
+        note_tone="warn" if found.away else "",
+        live=f"equity:{found.scope.text}:{main.currency}",
+        spark=[float(point.equity) for point in line],
+    )
+
+
+def _unrealised_card(found: Summary) -> Card:
+    main, positions = found.main, sum(one.positions for one in found.by_currency)
+    return Card(
+        label="Unrealised P&L",
+        value=signed(main.open_profit, main.currency),
+        tone=tone(main.open_profit),
+        live=f"open:{found.scope.text}:{main.currency}",
+        note=count(positions, "open position")
+        + _others(found, lambda one: signed(one.open_profit, one.currency)),
+    )
+
+
+def _today_card(found: Summary, turn: str) -> Card:
+    main, orders = found.main, sum(one.trades_today for one in found.by_currency)
+    others = _others(found, lambda one: signed(one.today, one.currency))
+    return Card(
+        label="Realised P&L today",
+        value=signed(main.today, main.currency),
+        tone=tone(main.today),
+        note=f"{count(orders, 'filled order')}{others}; {turn}",
+    )
+
+
+def _win_rate_card(found: Summary) -> Card:
+    main = found.main
+    return Card(
+        label="Win rate, 30 days",
+        value=rate(main.win_rate),
+        note=f"{main.wins} round trips won, {main.losses} lost"
+        + _others(found, lambda one: f"{one.currency} {rate(one.win_rate)}"),
+    )
+
+
+def _drawdown_card(found: Summary) -> Card:
+    now, deepest = found.main.drawdown, found.main.deepest
+    return Card(
+        label="Drawdown",
+        value=percent(now) if now is not None else "–",
+        tone=tone(now),
+        note=f"max. in 30 days {percent(deepest)}" if deepest is not None else _unmeasured(found),
+    )
+
+
+def _risk_card(risk: Risk | None, turn: str) -> Card:
+    if risk is None:
+        return Card(label="Risk used today", value="–", note="no daily loss limit set")
+    return Card(
+        label="Risk used today",
+        value=f"{risk.percent:.0f}%",
+        note=f"of {risk.name}'s daily limit; {turn}",
+        tone=next((name for least, name in RISK_TONES if risk.percent >= least), ""),
     )
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from html import escape
-from typing import Any
 
 import streamlit as st
 
@@ -51,7 +50,27 @@ class PerformanceData:
 
 def show(app: App, user: User) -> None:
     chosen_scope = scope.current(app, user)
-    names, mine = bot_names(app, user), bot_names(app, user, chosen_scope)
+    names = bot_names(app, user)
+    days, bot_id = _span_and_bot(bot_names(app, user, chosen_scope))
+    # The currencies are known only after reading the days, but their select box is above the figures.
+    place = st.container()
+    seen = look(app, user, chosen_scope, days=days, bot_id=bot_id, currency=st.session_state.get("currency"))
+    if not seen.days:
+        _nothing(app, user, chosen_scope)
+        return
+    if len(seen.currencies) > 1:
+        with place:
+            st.session_state["currency"] = seen.currency
+            st.segmented_control(
+                "Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed"
+            )
+    _figures(seen)
+    _charts(app, user, seen, names, whole=bot_id is None)
+    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
+
+
+def _span_and_bot(mine: dict[int, str]) -> tuple[int | None, int | None]:
+    """The number of days, and the bot; None is all."""
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
     chosen = left.segmented_control(
         "Period",
@@ -71,39 +90,21 @@ def show(app: App, user: User) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    # The currencies are known only after reading the days, but their select box is above the figures.
-    place = st.container()
-    seen = look(
-        app,
-        user,
-        chosen_scope,
-        days=None if chosen == "all" else int(chosen or 30),
-        bot_id=int(bot) if bot else None,
-        currency=st.session_state.get("currency"),
-    )
-    if not seen.days:
-        if not any_trade(app, user):
-            empty(
-                "No results yet. This page fills with your bots' first trades.",
-                "See your bots",
-                to="pages/bots.py",
-                icon=":material/smart_toy:",
-            )
-        else:
-            st.info(
-                f"No trades with {chosen_scope.money} money in this period. Choose a longer one, or "
-                "another scope above."
-            )
+    return None if chosen == "all" else int(chosen or 30), int(bot) if bot else None
+
+
+def _nothing(app: App, user: User, of: MoneyScope) -> None:
+    if any_trade(app, user):
+        st.info(
+            f"No trades with {of.money} money in this period. Choose a longer one, or another scope above."
+        )
         return
-    if len(seen.currencies) > 1:
-        with place:
-            st.session_state["currency"] = seen.currency
-            st.segmented_control(
-                "Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed"
-            )
-    _figures(seen)
-    _charts(app, user, seen, names, whole=not bot)
-    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
+    empty(
+        "No results yet. This page fills with your bots' first trades.",
+        "See your bots",
+        to="pages/bots.py",
+        icon=":material/smart_toy:",
+    )
 
 
 def look(
@@ -150,88 +151,89 @@ def _base(
 
 def _figures(seen: PerformanceData) -> None:
     found = performance_stats.measure(seen.trips)
-    net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
-    wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
-    daily = performance_stats.returns(seen.funded, seen.base) if seen.base is not None else []
-    deepest = (
-        min((share for _, share in performance_stats.underwater(seen.funded, seen.base)), default=None)
-        if seen.base
-        else None
-    )
-    fall = _deepest_fall(seen.by_day)
-    best_day = max(seen.by_day, key=lambda one: one[1])
-    worst_day = min(seen.by_day, key=lambda one: one[1])
-    cards(
-        "totals",
-        [
-            Card(
-                label="P&L after fees",
-                value=signed(net, seen.currency),
-                tone=tone(net),
-                note=f"{money(fees, seen.currency)} in fees",
-            ),
-            Card(
-                label="Win rate",
-                value=rate(performance_stats.win_rate(wins, losses)),
-                note=f"{wins:,} round trips won, {losses:,} lost",
-            ),
-            Card(label="Profit factor", value=_ratio(found.profit_factor), note="gross profit / gross loss"),
-            Card(
-                label="Expectancy",
-                value=signed(found.expectancy, seen.currency),
-                tone=tone(found.expectancy),
-                note=(
-                    f"won {signed(found.average_win, seen.currency)}, lost "
-                    f"{signed(found.average_loss, seen.currency)}"
-                ),
-            ),
-            Card(
-                label="Sharpe",
-                value=_ratio(performance_stats.sharpe(daily)),
-                note="annualised, from daily returns" if daily else "with all bots only",
-            ),
-            Card(
-                label="Sortino",
-                value=_ratio(performance_stats.sortino(daily)),
-                note="downside risk only" if daily else "with all bots only",
-            ),
-            Card(
-                label="Max drawdown",
-                value=signed(fall, seen.currency),
-                tone=tone(fall),
-                note=f"{percent(deepest)} of the equity" if deepest is not None else "from the peak",
-            ),
-            Card(
-                label="Best day",
-                value=signed(best_day[1], seen.currency),
-                tone=tone(best_day[1]),
-                note=f"worst {signed(worst_day[1], seen.currency)}",
-            ),
-            Card(
-                label="Best trade",
-                value=signed(found.best.net, seen.currency) if found.best else "–",
-                tone=tone(found.best.net) if found.best else "",
-                note=found.best.symbol.short if found.best else "",
-            ),
-            Card(
-                label="Worst trade",
-                value=signed(found.worst.net, seen.currency) if found.worst else "–",
-                tone=tone(found.worst.net) if found.worst else "",
-                note=found.worst.symbol.short if found.worst else "",
-            ),
-            Card(label="Avg. holding time", value=span(found.held), note=count(found.count, "round trip")),
-            Card(
-                label="Volume",
-                value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
-                note=count(sum(row.trades for row in seen.days), "filled order"),
-            ),
-        ],
-    )
+    cards("totals", [*_profit_cards(seen, found), *_risk_cards(seen), *_trade_cards(seen, found)])
     if seen.cut:
         st.caption(
             f"Figures per round trip and the breakdowns below use the latest {MOST_TRIPS:,} round trips; "
             "P&L, fees and daily figures use all."
         )
+
+
+def _profit_cards(seen: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+    net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
+    wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
+    won, lost = signed(found.average_win, seen.currency), signed(found.average_loss, seen.currency)
+    return [
+        Card(
+            label="P&L after fees",
+            value=signed(net, seen.currency),
+            tone=tone(net),
+            note=f"{money(fees, seen.currency)} in fees",
+        ),
+        Card(
+            label="Win rate",
+            value=rate(performance_stats.win_rate(wins, losses)),
+            note=f"{wins:,} round trips won, {losses:,} lost",
+        ),
+        Card(label="Profit factor", value=_ratio(found.profit_factor), note="gross profit / gross loss"),
+        Card(
+            label="Expectancy",
+            value=signed(found.expectancy, seen.currency),
+            tone=tone(found.expectancy),
+            note=f"won {won}, lost {lost}",
+        ),
+    ]
+
+
+def _risk_cards(seen: PerformanceData) -> list[Card]:
+    daily = performance_stats.returns(seen.funded, seen.base) if seen.base is not None else []
+    underwater = performance_stats.underwater(seen.funded, seen.base) if seen.base else []
+    deepest = min((share for _, share in underwater), default=None)
+    fall = _deepest_fall(seen.by_day)
+    return [
+        Card(
+            label="Sharpe",
+            value=_ratio(performance_stats.sharpe(daily)),
+            note="annualised, from daily returns" if daily else "with all bots only",
+        ),
+        Card(
+            label="Sortino",
+            value=_ratio(performance_stats.sortino(daily)),
+            note="downside risk only" if daily else "with all bots only",
+        ),
+        Card(
+            label="Max drawdown",
+            value=signed(fall, seen.currency),
+            tone=tone(fall),
+            note=f"{percent(deepest)} of the equity" if deepest is not None else "from the peak",
+        ),
+    ]
+
+
+def _trade_cards(seen: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+    nets = [net for _, net in seen.by_day]
+    return [
+        Card(
+            label="Best day",
+            value=signed(max(nets), seen.currency),
+            tone=tone(max(nets)),
+            note=f"worst {signed(min(nets), seen.currency)}",
+        ),
+        _trip_card("Best trade", found.best, seen.currency),
+        _trip_card("Worst trade", found.worst, seen.currency),
+        Card(label="Avg. holding time", value=span(found.held), note=count(found.count, "round trip")),
+        Card(
+            label="Volume",
+            value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
+            note=count(sum(row.trades for row in seen.days), "filled order"),
+        ),
+    ]
+
+
+def _trip_card(label: str, trip: performance_stats.Ended | None, currency: str) -> Card:
+    if trip is None:
+        return Card(label=label, value="–")
+    return Card(label=label, value=signed(trip.net, currency), tone=tone(trip.net), note=trip.symbol.short)
 
 
 def _ratio(number: float | None) -> str:
@@ -251,16 +253,7 @@ def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], 
     # plotly costs memory and is needed only here
     from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
 
-    by_bot: dict[int, list[Any]] = {}
-    for row in seen.days:
-        by_bot.setdefault(row.bot_id, []).append(row)
-    series = [("P&L", _summed(seen.by_day))]
-    if len(by_bot) > 1:
-        ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((r.net for r in item[1]), ZERO)))
-        series += [
-            (escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own)))
-            for bot_id, own in ranked[:MOST_LINES]
-        ]
+    series = [("P&L", _summed(seen.by_day)), *_by_bot(seen.days, names)]
     held = _held_instead(app, user, seen) if whole else []
     with panel("Cumulative P&L", key="profit_panel"):
         st.html(legend([name for name, _ in series], "Buy & hold" if held else ""))
@@ -277,19 +270,34 @@ def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], 
         )
     if seen.base:
         with right, panel("Underwater", key="underwater_panel"):
-            points = [
-                [milliseconds(day), share]
-                for day, share in performance_stats.underwater(seen.funded, seen.base)
-            ]
-            lines(
-                "underwater",
-                "Underwater",
-                [("Underwater", points)],
-                height=240,
-                zero=True,
-                unit="percent",
-                colour="red",
-            )
+            _underwater(seen.funded, seen.base)
+
+
+def _by_bot(days: Sequence[BotDay], names: dict[int, str]) -> list[tuple[str, list[tuple[date, float]]]]:
+    """The bots with the largest results, where there are several."""
+    by_bot: dict[int, list[BotDay]] = {}
+    for row in days:
+        by_bot.setdefault(row.bot_id, []).append(row)
+    if len(by_bot) < 2:
+        return []
+    ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((row.net for row in item[1]), ZERO)))
+    return [
+        (escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own)))
+        for bot_id, own in ranked[:MOST_LINES]
+    ]
+
+
+def _underwater(funded: Sequence[tuple[date, Decimal]], base: Decimal) -> None:
+    points = [[milliseconds(day), share] for day, share in performance_stats.underwater(funded, base)]
+    lines(
+        "underwater",
+        "Underwater",
+        [("Underwater", points)],
+        height=240,
+        zero=True,
+        unit="percent",
+        colour="red",
+    )
 
 
 def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[date, float]]:
