@@ -40,49 +40,21 @@ def show(user: User) -> None:
 
 
 def exits_form(held: prices.BotHolding) -> None:
-    bot, exits = held.bot, held.bot.exits or ExitState()
-    entry = bot.position.average_price
-    scope.badge(held.account)
-    st.markdown(
-        f"{text(bot.name)} is {bot.position.side} **{quantity(abs(bot.position.quantity))} "
-        f"{text(bot.symbol.short)}**, entry {price(entry)}, price {price(held.mark)}."
-    )
-    for line in exits_in_words(bot.exits, bot.time_zone):
-        st.caption(text(line))
+    bot, entry = held.bot, held.bot.position.average_price
+    exits = bot.exits or ExitState()
+    _position(held)
     was = _kind_of(exits.stop)
-    kind = st.segmented_control("Stop", KINDS, default=was, required=True, key=f"stop_kind_{bot.id}")
+    kind = st.segmented_control("Stop", KINDS, default=was, required=True, key=f"stop_kind_{bot.id}") or was
     form = Form(f"exits_{bot.id}")
-    stop = _stop(form, kind or was, exits.stop)
-    targets = exits.take_profits
-    many = len(targets) > 1
-    target = (
-        ""
-        if many
-        else form.text(
-            "take_profit",
-            "Target",
-            value=_number(targets[0].price) if targets else "",
-            placeholder="None",
-            max_chars=40,
-        )
-    )
-    if many:
-        st.caption(
-            f"The position has {len(targets)} targets; they stay as they are. Change them with the REST API."
-        )
+    stop = _stop(form, kind, exits.stop)
+    target = _target(form, exits.take_profits)
     form.complaints()
-    with st.container(horizontal=True):
-        save = st.button("Save", type="primary", key=f"move_yes_{bot.id}")
-        even = entry is not None and st.button(
-            "Stop to break-even",
-            key=f"move_even_{bot.id}",
-            help=f"Moves the stop to the entry price, {price(entry)}.",
-        )
+    save, even = _buttons(bot.id, entry)
     if not (save or even):
         return
     with form.trying() as attempt:
-        profit = None if many else form.number("take_profit", target) or ""
-        given = _given(kind or was, was, _read_stop(form, kind or was, stop), exits.stop, profit, targets)
+        profit = None if target is None else form.number("take_profit", target) or ""
+        given = _given(kind, was, _read_stop(form, kind, stop), exits.stop, profit, exits.take_profits)
         if not (given or even):
             raise Malformed("stop and target are unchanged", hint="Change the stop or the target first.")
         service.change(
@@ -91,6 +63,29 @@ def exits_form(held: prices.BotHolding) -> None:
     if attempt.ok:
         st.session_state["said"] = f"{text(bot.name)}: stop and target saved."
         st.rerun()
+
+
+def _position(held: prices.BotHolding) -> None:
+    bot, position = held.bot, held.bot.position
+    scope.badge(held.account)
+    st.markdown(
+        f"{text(bot.name)} is {position.side} **{quantity(abs(position.quantity))} "
+        f"{text(bot.symbol.short)}**, entry {price(position.average_price)}, price {price(held.mark)}."
+    )
+    for line in exits_in_words(bot.exits, bot.time_zone):
+        st.caption(text(line))
+
+
+def _buttons(bot_id: int, entry: Decimal | None) -> tuple[bool, bool]:
+    """Whether Save, and whether Stop to break-even was pressed."""
+    with st.container(horizontal=True):
+        save = st.button("Save", type="primary", key=f"move_yes_{bot_id}")
+        even = entry is not None and st.button(
+            "Stop to break-even",
+            key=f"move_even_{bot_id}",
+            help=f"Moves the stop to the entry price, {price(entry)}.",
+        )
+    return save, even
 
 
 def _kind_of(stop: StopLevel | None) -> str:
@@ -115,6 +110,17 @@ def _stop(form: Form, kind: str, stop: StopLevel | None) -> str:
 
 def _value_of(stop: StopLevel | None) -> str:
     return "" if stop is None else _number(stop.price if stop.trail is None else stop.trail)
+
+
+def _target(form: Form, targets: tuple[TargetLevel, ...]) -> str | None:
+    """None with several targets, which cannot be changed here."""
+    if len(targets) > 1:
+        st.caption(
+            f"The position has {len(targets)} targets; they stay as they are. Change them with the REST API."
+        )
+        return None
+    value = _number(targets[0].price) if targets else ""
+    return form.text("take_profit", "Target", value=value, placeholder="None", max_chars=40)
 
 
 def _read_stop(form: Form, kind: str, entered: str) -> str:

@@ -12,6 +12,7 @@ from dashtrade.domain.people import User
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.owned import any_engaged, bot_names, holding_bots
 from dashtrade.services.trading import flatten
+from dashtrade.services.trading.flatten import Flattening, FlattenItem
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import count, quantity, reason_sentence
 from dashtrade.ui.risk import flatten_dialog
@@ -45,6 +46,12 @@ TONES = {
     "closing": ("Closing", "info"),
     "waiting": ("Retrying", "warn"),
 }
+COLUMNS = (
+    Column(label="Position"),
+    Column(label="Size", number=True),
+    Column(label="State"),
+    Column(label="Reason", wide_only=True),
+)
 
 
 def button(app: App, user: User) -> None:
@@ -119,44 +126,14 @@ def progress(app: App, user: User) -> None:
         return
     if row.ended_at is not None and app.clock.now() - row.ended_at > SHOWN_FOR:
         return
-    names = bot_names(app, user)
-    said = f"{row.done} of {len(row.items)} closed"
-    with panel(
-        "Closing everything"
-        if row.ended_at is None
-        else "Everything is closed"
-        if row.done == len(row.items)
-        else "Not everything could be closed",
-        key="flatten_panel",
-    ):
-        st.progress(row.done / len(row.items), text=said)
-        rows = [
-            Row(
-                id=str(item.bot_id),
-                cells=[
-                    Cell(text=item.symbol.short, sub=names.get(item.bot_id, "Deleted bot")),
-                    Cell(text=quantity(abs(item.quantity))),
-                    Cell(
-                        text=TONES.get(item.status, (item.status.capitalize(), "mute"))[0],
-                        tone=TONES.get(item.status, ("", "mute"))[1],
-                        badge=True,
-                    ),
-                    Cell(text=reason_sentence(user, item.reason)),
-                ],
-            )
-            for item in row.items[:50]
-        ]
-        columns = [
-            Column(label="Position"),
-            Column(label="Size", number=True),
-            Column(label="State"),
-            Column(label="Reason", wide_only=True),
-        ]
+    with panel(_title(row), key="flatten_panel"):
+        st.progress(row.done / len(row.items), text=f"{row.done} of {len(row.items)} closed")
+        names = bot_names(app, user)
         clicked = table(
             "flatten_items",
             "Positions that are being closed",
-            columns,
-            rows,
+            COLUMNS,
+            [_item_row(user, item, names) for item in row.items[:50]],
             opens=not user.second_factor_due,
         )
         if any(item.status == "stuck" for item in row.items):
@@ -166,3 +143,22 @@ def progress(app: App, user: User) -> None:
             )
     if clicked:
         st.switch_page("pages/bots.py", query_params={"bot": clicked[0]})
+
+
+def _title(row: Flattening) -> str:
+    if row.ended_at is None:
+        return "Closing everything"
+    return "Everything is closed" if row.done == len(row.items) else "Not everything could be closed"
+
+
+def _item_row(user: User, item: FlattenItem, names: dict[int, str]) -> Row:
+    words, tone = TONES.get(item.status, (item.status.capitalize(), "mute"))
+    return Row(
+        id=str(item.bot_id),
+        cells=[
+            Cell(text=item.symbol.short, sub=names.get(item.bot_id, "Deleted bot")),
+            Cell(text=quantity(abs(item.quantity))),
+            Cell(text=words, tone=tone, badge=True),
+            Cell(text=reason_sentence(user, item.reason)),
+        ],
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import BrokerChoice
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts import owned as owned_accounts
@@ -36,91 +39,103 @@ def ask_to_add() -> None:
     st.dialog("Add account", width="medium")(add_form)(secrets.token_hex(3))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NewAccount:
+    """What the form for a new account was last sent with."""
+
+    form: BrokerForm
+    mode: str
+    label: str
+    credentials: dict[str, str]
+    options: dict[str, Any]
+    chosen: Callable[[], dict[str, Any]]  # options that are read, and may be wrong
+    acknowledge: str
+    declines: bool
+
+    def read(self) -> dict[str, Any]:
+        """As the service takes it."""
+        return {
+            "broker": self.form.broker,
+            "mode": self.mode,
+            "credentials": self.credentials,
+            "options": self.options | self.chosen(),
+            "acknowledge": self.acknowledge,
+            "decline_second_factor": self.declines,
+        }
+
+
 def add_form(opened: str) -> None:
     """`opened` identifies this opening of the dialog, so that a key from a dismissed one does not
     reappear."""
     user, titles = guard(), offered(the_app())
     title = st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or next(iter(titles))
     form = titles[title]
-    choice, signs_in = form.choice, form.kind.sign_in
-    st.caption(choice.guide)
-    mode = (
-        st.radio(
-            "Money",
-            choice.modes,
-            format_func=MODES.__getitem__,
-            key=f"add_mode_{opened}_{title}",
-            horizontal=True,
-        )
-        or choice.modes[0]
-    )
-    live = mode == "live"
-    add = "Add live account" if live else "Add account"
+    st.caption(form.choice.guide)
+    mode = _mode(form.choice, f"add_mode_{opened}_{title}")
+    button = "Add live account" if mode == "live" else "Add account"
     fields = Fields(f"add_{opened}_{list(titles).index(title)}_{mode}")
-    options: dict[str, Any] = dict(choice.fixed)
     with st.form(fields.name, border=False):
-        label = fields.text("label", "Name", placeholder=title, max_chars=80)
-        given = credentials(fields, choice)
-        if signs_in:
-            options["callback"] = callback_field(fields, signs_in)
-        chosen = option_fields(fields, choice)
-        word = real_money(fields) if live else ""
-        declines = without_factor(fields, user) if live else False
+        new = _account_fields(fields, form, mode)
         fields.complaints()
-        sent = st.form_submit_button(form.button if signs_in else add, type="primary")
-    step = f"{fields.name}_sent"  # keys are valid; a broker with its own sign-in has a second step
-    if sent or not signs_in:
+        sent = st.form_submit_button(form.button if form.kind.sign_in else button, type="primary")
+    if not _sent_validly(
+        fields, form, sent, lambda: account_service.check_new_account(the_app(), user, **new.read())
+    ):
+        return
+    if form.kind.sign_in:
+        token = signed_in_token(fields, form, new.credentials, new.options["callback"], button)
+        if token is None:
+            return
+        new = replace(new, credentials={**new.credentials, "token": token})
+    with fields.trying():
+        _save_new(new)
+
+
+def _mode(choice: BrokerChoice, key: str) -> str:
+    chosen = st.radio("Money", choice.modes, format_func=MODES.__getitem__, key=key, horizontal=True)
+    return chosen or choice.modes[0]
+
+
+def _account_fields(fields: Fields, form: BrokerForm, mode: str) -> _NewAccount:
+    choice, live = form.choice, mode == "live"
+    label = fields.text("label", "Name", placeholder=choice.title, max_chars=80)
+    given = credentials(fields, choice)
+    options: dict[str, Any] = dict(choice.fixed)
+    if form.kind.sign_in:
+        options["callback"] = callback_field(fields, form.kind.sign_in)
+    return _NewAccount(
+        form=form,
+        mode=mode,
+        label=label or choice.title,
+        credentials=given,
+        options=options,
+        chosen=option_fields(fields, choice),
+        acknowledge=real_money(fields) if live else "",
+        declines=without_factor(fields, guard()) if live else False,
+    )
+
+
+def _sent_validly(fields: Fields, form: BrokerForm, sent: bool, check: Callable[[], None]) -> bool:
+    """A broker with its own sign-in has a second step: what was sent stays valid for it over the runs that
+    follow."""
+    step = f"{fields.name}_sent"
+    if sent or not form.kind.sign_in:
         st.session_state.pop(step, None)
     if sent:
         with fields.trying() as attempt:
-            account_service.check_new_account(
-                the_app(),
-                user,
-                broker=form.broker,
-                mode=mode,
-                credentials=given,
-                options=options | chosen(),
-                acknowledge=word,
-                decline_second_factor=declines,
-            )
+            check()
         if attempt.ok:
             st.session_state[step] = True
-    if not st.session_state.get(step):
-        return
-    if signs_in:
-        token = signed_in_token(fields, form, given, options["callback"], add)
-        if token is None:
-            return
-        given |= {"token": token}
-    with fields.trying():
-        _save_new(form, mode, label or title, given, options | chosen(), word, declines)
+    return bool(st.session_state.get(step))
 
 
-def _save_new(
-    form: BrokerForm,
-    mode: str,
-    label: str,
-    given: dict[str, str],
-    options: dict[str, Any],
-    word: str,
-    declines: bool,
-) -> None:
+def _save_new(new: _NewAccount) -> None:
     app, user = the_app(), guard()
-    account_id = account_service.add_account(
-        app,
-        user,
-        broker=form.broker,
-        mode=mode,
-        label=label,
-        credentials=given,
-        options=options,
-        acknowledge=word,
-        decline_second_factor=declines,
-    )
-    if form.choice.credentials and owned_accounts.account_of(app, user, account_id).is_active:
+    account_id = account_service.add_account(app, user, label=new.label, **new.read())
+    if new.form.choice.credentials and owned_accounts.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # the result is stored with the account
-    st.session_state["said"] = f"{text(label)} is added."
+    st.session_state["said"] = f"{text(new.label)} is added."
     st.rerun()
 
 
@@ -141,15 +156,9 @@ def key_form(account: Account, opened: str) -> None:
         callback = callback_field(fields, signs_in) if signs_in else ""
         fields.complaints()
         sent = st.form_submit_button(form.button if signs_in else "Save", type="primary")
-    step = f"{fields.name}_sent"  # keys are valid; a broker with its own sign-in has a second step
-    if sent or not signs_in:
-        st.session_state.pop(step, None)
-    if sent:
-        with fields.trying() as attempt:
-            form.kind.check(given, {**account.options, "mode": account.mode})
-        if attempt.ok:
-            st.session_state[step] = True
-    if not st.session_state.get(step):
+    if not _sent_validly(
+        fields, form, sent, lambda: form.kind.check(given, {**account.options, "mode": account.mode})
+    ):
         return
     changes: dict[str, Any] = {}
     if signs_in:
