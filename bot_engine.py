@@ -39,7 +39,9 @@ from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotReconciled, Reconciler
+from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
+from dashtrade.engine.unconfirmed import UnconfirmedOrders
 from dashtrade.engine.undecided import EXITS, Undecided
 from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
 from dashtrade.failpoints import failpoint
@@ -75,6 +77,7 @@ class Engine:
         self.leases = Leases(db, owner)
         self.snapshots = Snapshots(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
+        self.unconfirmed = UnconfirmedOrders(clock, self.sender)
         self.outages = Outages(clock)
         self.reconciler = Reconciler(
             db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
@@ -194,7 +197,7 @@ class Engine:
         after = order
         match order.status:
             case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
-                after = yield from self.sender.resolve(order, lane, token)
+                after = yield from self.unconfirmed.look_up(order, lane, token)
             case OrderStatus.CREATED if not any(_must_precede(other, order) for other in orders):
                 if self._must_wait(order.account_id, order.symbol):
                     return False
@@ -230,11 +233,9 @@ class Engine:
             decided = yield from self._decide_with(
                 self._make_broker(account), task, account, lane, token, fresh, without_price
             )
-        except Rejected as error:
-            yield from self._undecided.give_up(task, lane, token, told(error.message))
-            return None
-        except BadCredentials as error:
-            yield from self.sender.disable_account(task.account_id, task.user_id, told(error.message))
+        except (Rejected, BadCredentials) as error:
+            if isinstance(error, BadCredentials):
+                yield from disable_account(self.clock, task.account_id, task.user_id, told(error.message))
             yield from self._undecided.give_up(task, lane, token, told(error.message))
             return None
         except BrokerError as error:
@@ -324,10 +325,8 @@ class Engine:
         """Book reports on the account's working and recently ended orders; returns the lanes in which
         something changed."""
         with self.db.read() as conn:
-            account, orders = (
-                account_table.load(conn, account_id),
-                order_table.open_in_account(conn, account_id),
-            )
+            account = account_table.load(conn, account_id)
+            orders = order_table.open_in_account(conn, account_id)
         if account.problem:
             return []  # a refused key is not tried again until its user has changed it
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
@@ -337,7 +336,7 @@ class Engine:
         try:
             reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
-            run_sync(self.db, self.sender.disable_account(account_id, account.user_id, told(error.message)))
+            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
             return []
         # entries before their exits
         for report in sorted(
@@ -351,7 +350,7 @@ class Engine:
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
-                and run_sync(self.db, self.sender.look_up_again(order)).status is not order.status
+                and run_sync(self.db, self.unconfirmed.look_up_again(order)).status is not order.status
             ):
                 moved.add(Lane(account_id, order.symbol))
                 self.host.changed(order.signal_id)

@@ -42,6 +42,7 @@ from dashtrade.engine.lanes import Leases
 from dashtrade.engine.mismatches import MismatchFinding
 from dashtrade.engine.order_recovery import OrderRecovery
 from dashtrade.engine.outages import Outages, backed_off
+from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
@@ -157,7 +158,7 @@ class Reconciler:
                 before = self._expected(account)
             found = broker.positions()
         except BadCredentials as error:
-            run_sync(self.db, self._sender.disable_account(account_id, account.user_id, told(error.message)))
+            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
         except BrokerError as error:
             self._record_failure(account, error)
         else:

@@ -1,6 +1,7 @@
-"""Sends orders to a broker: once. An unconfirmed order is looked up, and never sent again while in doubt.
+"""Sends orders to a broker: once. An unconfirmed order is never sent again while in doubt.
 
-`order_requests` builds what is sent, `order_states` stores the outcome."""
+`order_requests` builds what is sent, `order_states` stores the outcome, `unconfirmed` looks up what may have
+arrived."""
 
 from __future__ import annotations
 
@@ -8,7 +9,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,13 +16,11 @@ from bot_database import Database, DatabaseUnavailable, savepoint
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import entry_still_allowed
 from dashtrade.domain.kernel.reports import is_news
-from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
     Broker,
     BrokerError,
-    Capabilities,
     Clock,
     NotHeld,
     OrderReport,
@@ -37,12 +35,11 @@ from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.order_requests import held_by_our_books, part_to_send, request_of
 from dashtrade.engine.order_states import OrderStates
+from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import switches as switch_table
 from dashtrade.tables.lanes import Lane
@@ -50,8 +47,6 @@ from dashtrade.tables.lanes import Lane
 log = logging.getLogger("dashtrade.orders")
 
 MAX_SENDS = 6
-MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
-LOOK_UP_AGAIN_AFTER = timedelta(seconds=1)
 # fills arrive up to this long after a cancellation; reconciliation finds later ones
 LATE_FILLS_WITHIN = timedelta(seconds=60)
 _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
@@ -134,7 +129,7 @@ class Sender:
                 return (yield from self.states.unconfirmed(order, told(error.message), error.after))
             return (yield from self._retry_later(order, error))
         except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
+            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
             what_follows = self.states.unconfirmed if again else self.states.refused
             return (yield from what_follows(order, told(error.message)))
         except Unknown as error:
@@ -254,86 +249,7 @@ class Sender:
             if account_id in (None, order.account_id)
         ]
 
-    # --- unconfirmed orders ---------------------------------------------------------------------------------
-
-    def resolve(self, order: Order, lane: Lane, token: int) -> Workflow[Order]:
-        """Look up an unconfirmed order; wait out the broker's lag and look again; resend only where provably
-        safe."""
-        now = self.clock.now()
-        changes: dict[str, Any]
-        try:
-            broker = self.broker_of(order.account_id)
-            report = yield Call(lambda: broker.find(order.ref))
-            if report is not None:
-                return (yield from self.book(order, report))
-            return (yield from self._not_found(order, lane, token, broker.capabilities, now))
-        except (Unavailable, RetryLater) as error:
-            changes = {
-                "reason": told(error.message),
-                "due_at": now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER),
-            }
-        except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
-            return (
-                yield from self.states.needs_attention(
-                    order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
-                )
-            )
-        except (LaneLost, DatabaseUnavailable):
-            raise
-        except Exception as error:
-            log.exception("look-up of %s failed unexpectedly", order.id)
-            why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-            changes = {"reason": why, "due_at": now + 5 * LOOK_UP_AGAIN_AFTER}
-        return (yield from self.states.change(order, lane, token, status=OrderStatus.UNKNOWN, **changes))
-
-    def _not_found(
-        self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
-    ) -> Workflow[Order]:
-        believed_at = (order.sent_at or order.created_at) + can.settle
-        if now < believed_at:
-            return (
-                yield from self.states.change(
-                    order,
-                    lane,
-                    token,
-                    status=OrderStatus.UNKNOWN,
-                    reason=Reason(Code.LOOKED_UP_AGAIN),
-                    due_at=believed_at,
-                )
-            )
-        if not (can.client_ids and can.refuses_repeats):
-            return (
-                yield from self.states.needs_attention(
-                    order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
-                )
-            )
-        if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
-            return (
-                yield from self.states.needs_attention(
-                    order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
-                )
-            )
-        failpoint("before_resend")
-        again = yield from self.states.change(
-            order,
-            lane,
-            token,
-            status=OrderStatus.SUBMITTING,
-            reason=NO_REASON,
-            due_at=None,
-            sends=order.sends + 1,
-            sent_at=now,
-        )
-        return (yield from self.send(again, again=True)) if again.status is OrderStatus.SUBMITTING else again
-
-    def look_up_again(self, order: Order) -> Workflow[Order]:
-        """An order that needs attention may still turn up at the broker."""
-        try:
-            report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
-        except (Unavailable, RetryLater, BadCredentials):
-            return order
-        return (yield from self.book(order, report)) if report is not None else order
+    # --- cancelling -----------------------------------------------------------------------------------------
 
     def cancel(self, order: Order, lane: Lane, token: int) -> Workflow[None]:
         """Request a cancellation; the broker's next report tells whether it succeeded."""
@@ -353,7 +269,7 @@ class Sender:
         except (Unavailable, RetryLater, Rejected, Unknown) as error:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
-            yield from self.disable_account(order.account_id, order.user_id, told(error.message))
+            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
         yield Write(lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER))
 
     def _cancel_again_at(
@@ -375,23 +291,3 @@ class Sender:
                 lambda conn: self.states.move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
             )
         )
-
-    def disable_account(self, account_id: int, user_id: int, why: Reason) -> Workflow[None]:
-        """A key was refused: disable the account, pause its bots, notify its user once, stop calling the
-        broker."""
-        now = self.clock.now()
-
-        def work(conn: sa.Connection) -> None:
-            account_table.lock_account(conn, account_id)
-            account = account_table.load(conn, account_id)
-            if not account.is_active:
-                return
-            account_table.change(conn, user_id, account_id, is_active=False, disabled_reason=why)
-            paused = bot_table.pause_all(
-                conn, user_id, reason=Reason(Code.KEY_REFUSED), now=now, account_id=account_id
-            )
-            message_table.notify(
-                conn, user_id, KeyRefused(account=account.label, reason=why, paused_bots=paused), now=now
-            )
-
-        yield Write(work)

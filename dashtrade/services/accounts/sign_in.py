@@ -20,6 +20,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
 from dashtrade.domain.reasons import Reason, told
 from dashtrade.domain.values import Malformed, sha256
+from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.workflow import run_sync
 from dashtrade.services.accounts import connections
 from dashtrade.services.accounts.owned import account_of
@@ -152,7 +153,7 @@ def remind(app: App) -> None:
     for account in accounts:
         why = told(app.brokers.sign_in_warning(account))
         if app.brokers.sign_in_has_ended(account):
-            run_sync(app.db, app.engine.sender.disable_account(account.id, account.user_id, why))
+            run_sync(app.db, disable_account(app.clock, account.id, account.user_id, why))
         elif why:
             _tell(app, account, why)
 

@@ -1,0 +1,112 @@
+"""Unconfirmed orders: they may be at the broker or not. Each is looked up by its id, and sent again only
+where a repeat is provably safe; a person is asked about the rest."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot_database import DatabaseUnavailable
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.engine.lanes import LaneLost
+from dashtrade.engine.refused_keys import disable_account
+from dashtrade.engine.sending import MAX_SENDS, Sender
+from dashtrade.engine.workflow import Call, Workflow
+from dashtrade.failpoints import failpoint
+from dashtrade.tables.lanes import Lane
+
+log = logging.getLogger("dashtrade.orders")
+
+MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
+LOOK_UP_AGAIN_AFTER = timedelta(seconds=1)
+
+
+class UnconfirmedOrders:
+    def __init__(self, clock: Clock, sender: Sender) -> None:
+        self.clock, self._sender, self._states = clock, sender, sender.states
+
+    def look_up(self, order: Order, lane: Lane, token: int) -> Workflow[Order]:
+        """Look up an unconfirmed order; wait out the broker's lag and look again; resend only where provably
+        safe."""
+        now = self.clock.now()
+        changes: dict[str, Any]
+        try:
+            broker = self._sender.broker_of(order.account_id)
+            report = yield Call(lambda: broker.find(order.ref))
+            if report is not None:
+                return (yield from self._sender.book(order, report))
+            return (yield from self._not_found(order, lane, token, broker.capabilities, now))
+        except (Unavailable, RetryLater) as error:
+            changes = {
+                "reason": told(error.message),
+                "due_at": now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER),
+            }
+        except BadCredentials as error:
+            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
+            return (
+                yield from self._states.needs_attention(
+                    order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
+                )
+            )
+        except (LaneLost, DatabaseUnavailable):
+            raise
+        except Exception as error:
+            log.exception("look-up of %s failed unexpectedly", order.id)
+            why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
+            changes = {"reason": why, "due_at": now + 5 * LOOK_UP_AGAIN_AFTER}
+        return (yield from self._states.change(order, lane, token, status=OrderStatus.UNKNOWN, **changes))
+
+    def _not_found(
+        self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
+    ) -> Workflow[Order]:
+        believed_at = (order.sent_at or order.created_at) + can.settle
+        if now < believed_at:
+            return (
+                yield from self._states.change(
+                    order,
+                    lane,
+                    token,
+                    status=OrderStatus.UNKNOWN,
+                    reason=Reason(Code.LOOKED_UP_AGAIN),
+                    due_at=believed_at,
+                )
+            )
+        if not (can.client_ids and can.refuses_repeats):
+            return (
+                yield from self._states.needs_attention(
+                    order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
+                )
+            )
+        if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
+            return (
+                yield from self._states.needs_attention(
+                    order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
+                )
+            )
+        failpoint("before_resend")
+        again = yield from self._states.change(
+            order,
+            lane,
+            token,
+            status=OrderStatus.SUBMITTING,
+            reason=NO_REASON,
+            due_at=None,
+            sends=order.sends + 1,
+            sent_at=now,
+        )
+        return (
+            (yield from self._sender.send(again, again=True))
+            if again.status is OrderStatus.SUBMITTING
+            else again
+        )
+
+    def look_up_again(self, order: Order) -> Workflow[Order]:
+        """An order that needs attention may still turn up at the broker."""
+        try:
+            report = yield Call(lambda: self._sender.broker_of(order.account_id).find(order.ref))
+        except (Unavailable, RetryLater, BadCredentials):
+            return order
+        return (yield from self._sender.book(order, report)) if report is not None else order
