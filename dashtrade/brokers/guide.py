@@ -77,18 +77,20 @@ def as_markdown() -> str:
         "|" + "---|" * len(_COLUMNS),
         *(_row(broker, choice) for broker, choice in found),
     ]
-    return "\n".join([*table, "", *(line for _, choice in found for line in _told(choice))]).rstrip() + "\n"
+    return (
+        "\n".join([*table, "", *(line for _, choice in found for line in _details(choice))]).rstrip() + "\n"
+    )
 
 
 def _row(broker: str, choice: BrokerChoice) -> str:
     can = choice.can
-    what = " and ".join(word for word, yes in (("stocks", can.stocks), ("coins", can.crypto)) if yes)
+    markets = " and ".join(word for word, yes in (("stocks", can.stocks), ("coins", can.crypto)) if yes)
     if not choice.proven:
-        again = "not verified: you may be asked"
+        unconfirmed = "not verified: you may be asked"
     elif can.refuses_repeats:
-        again = "looked up, and sent again if not found"
+        unconfirmed = "looked up, and sent again if not found"
     else:
-        again = (
+        unconfirmed = (
             "looked up, never sent again"
             if can.client_ids
             else "searched among the account's orders, never sent again"
@@ -96,25 +98,25 @@ def _row(broker: str, choice: BrokerChoice) -> str:
     cells = (
         f"`{broker}`" + (f" `{choice.exchange}`" if choice.exchange else ""),
         can.name,
-        what,
+        markets,
         ", ".join(choice.modes),
-        _listed(can.order_types),
-        _listed(can.times_in_force),
+        _joined(can.order_types),
+        _joined(can.times_in_force),
         "yes" if can.shorts else "no",
         "yes" if can.fractional else "no, whole shares",
         "yes" if can.extended_hours else "always open" if can.always_open else "no",
         f"placed at {can.name}" if can.native_bracket else "managed by DashTrade while it runs",
-        again,
+        unconfirmed,
         f"{can.settle.total_seconds():.0f} s",
     )
     return "| " + " | ".join(cells) + " |"
 
 
-def _listed(words: Any) -> str:
+def _joined(words: Any) -> str:
     return ", ".join(sorted(word.replace("_", "-") for word in words))
 
 
-def _told(choice: BrokerChoice) -> Iterator[str]:
+def _details(choice: BrokerChoice) -> Iterator[str]:
     fields = ", ".join(f"`{each.name}` ({each.help.rstrip('.')})" for each in choice.credentials)
     addresses = ", ".join(f"`{name}`" for name in choice.settings)
     yield f"- **{choice.can.name}.** {choice.guide}"

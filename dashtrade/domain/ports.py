@@ -359,7 +359,7 @@ class Stream(Protocol):
 class Listing(Protocol):
     """Lists the account's orders with our ids on them."""
 
-    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+    def orders_since(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
         """Every order placed since then with one of our ids, ended or not, oldest first; where the broker
         lists orders by symbol, of these symbols."""
 

@@ -45,7 +45,7 @@ class OrderRecovery:
         """True if anything was booked or recovered."""
         with self.db.read() as conn:
             symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
-        listed = listing.ours(since, symbols)
+        listed = listing.orders_since(since, symbols)
         with self.db.read() as conn:
             known = {
                 each.client_order_id: order_table.find(conn, account.id, each.client_order_id)

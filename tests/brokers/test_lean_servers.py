@@ -195,7 +195,7 @@ def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
         "qty": "1",
         "submitted_at": moment,
     }
-    assert wire.found_of(order).symbol == AAPL
+    assert wire.found_order_of(order).symbol == AAPL
     for lacking in ({"status": "ACTIVE"}, {"cash": None}):
         with pytest.raises((KeyError, Malformed)):
             wire.account_of(lacking)
@@ -214,10 +214,10 @@ def test_only_what_an_answer_cannot_do_without_is_asked_of_it():
     ],
 )
 def test_a_404_says_absent_by_alpacas_code_or_words_alone(body: str, absent: bool):
-    assert answers.says_absent(AlpacaErrorResponse(status=404, text=body)) is absent
-    assert not answers.says_absent(AlpacaErrorResponse(status=502, text=body))
+    assert answers.is_not_found(AlpacaErrorResponse(status=404, text=body)) is absent
+    assert not answers.is_not_found(AlpacaErrorResponse(status=502, text=body))
     assert isinstance(
-        answers.after_read(AlpacaErrorResponse(status=404, text=body), datetime.now(UTC)), NotOffered
+        answers.read_error(AlpacaErrorResponse(status=404, text=body), datetime.now(UTC)), NotOffered
     )
 
 

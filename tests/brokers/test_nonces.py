@@ -151,7 +151,7 @@ def test_whoever_only_looks_gets_numbers_too(harness: CryptoHarness, db: Databas
 
 def test_numbers_rise_over_a_restart_with_a_clock_that_was_set_back(harness: CryptoHarness, db: Database):
     ahead = _shared(harness, db)
-    ahead._wire._ahead = -3_600_000  # this process takes it to be an hour later
+    ahead._wire._clock_offset = -3_600_000  # this process takes it to be an hour later
     ahead.positions()
     again = _shared(harness, db)
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_numbers_rise_over_a_restart_with_a_clock_that_was_set_back(harness: Cry
 def test_a_key_of_its_own_counter_in_each_process_is_what_was_refused(harness: CryptoHarness):
     """Without the shared source: the trap, so that it is seen that the simulator has it."""
     ahead = harness.another()
-    ahead._wire._ahead = -3_600_000
+    ahead._wire._clock_offset = -3_600_000
     ahead.positions()
     with pytest.raises(RetryLater):
         harness.another().positions()
@@ -181,9 +181,9 @@ RACER = """if True:
     app = build_app(Settings.load())
     with app.db.read() as conn:
         broker = app.brokers.venue(accounts.load(conn, account))
-    broker._wire._pace = None
-    broker._wire._ahead = -ahead
-    with broker._wire.lent() as client:
+    broker._wire._budget = None
+    broker._wire._clock_offset = -ahead
+    with broker._wire.borrow() as client:
         client.enableRateLimit = False
     time.sleep(max(start - time.time(), 0))
     for _ in range(rounds):

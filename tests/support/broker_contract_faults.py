@@ -152,7 +152,9 @@ class FaultContract:
             )
         )
         venue.buy()  # under a name that is none of ours
-        found = {order.client_order_id: order for order in venue.restarted().ours(started, [venue.symbol])}
+        found = {
+            order.client_order_id: order for order in venue.restarted().orders_since(started, [venue.symbol])
+        }
         assert sorted(found) == sorted(names)
         ended, rests = (found[name] for name in names)
         assert (ended.symbol, ended.side, rests.type, rests.limit_price) == (

@@ -75,7 +75,7 @@ class CryptoHarness:
 
     def client(self):
         """A bare ccxt client, set up as the adapter does it."""
-        with self.broker._wire.lent() as client:
+        with self.broker._wire.borrow() as client:
             return client
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
 from dashtrade.brokers.alpaca.connection import AlpacaConnection, Timeouts
 from dashtrade.brokers.alpaca.lookup import AlpacaLookup
 from dashtrade.brokers.alpaca.market import AlpacaMarket
-from dashtrade.brokers.alpaca.sdk import answer_of, no_answer, own_server
+from dashtrade.brokers.alpaca.sdk import error_without_response, own_server, response_of
 from dashtrade.brokers.alpaca.stream import OnReport, TradeUpdates
 from dashtrade.domain.ports import (
     AccountState,
@@ -96,30 +96,32 @@ class AlpacaBroker:
     def submit(self, request: OrderRequest) -> OrderReport:
         order_body.check(request)
         try:
-            body = self._prepared(request)
+            body = self._prepare_body(request)
         except Rejected as refusal:
-            return self._known_or(request, refusal)
+            return self._existing_report_or_raise(request, refusal)
         try:
             answer = self._api.orders.post("/orders", body)
         except Exception as error:  # whatever the error: the order may exist
-            return self._after_post(error, request)
+            return self._handle_submit_error(error, request)
         try:
             report = wire.report_of(answer, request.client_order_id)
         except (ValueError, TypeError, KeyError) as error:
-            raise answers.in_doubt("its answer cannot be read") from error
-        return report if report.legs or not order_body.has_exits(request) else self._looked_up(request)
+            raise answers.unconfirmed("its answer cannot be read") from error
+        return (
+            report if report.legs or not order_body.has_exits(request) else self._report_with_exits(request)
+        )
 
-    def _looked_up(self, request: OrderRequest) -> OrderReport:
+    def _report_with_exits(self, request: OrderRequest) -> OrderReport:
         """The order was placed, but the answer lacks its exits."""
         try:
-            found = self._lookup.order(request.client_order_id)
+            found = self._lookup.raw_order(request.client_order_id)
             if found is not None:
                 return self._lookup.report(found, legs=True)
         except BrokerError as error:
-            raise answers.in_doubt(
+            raise answers.unconfirmed(
                 f"it has the order, and its exits could not be read: {error.message}"
             ) from error
-        raise answers.in_doubt("it has the order and does not show it yet")
+        raise answers.unconfirmed("it has the order and does not show it yet")
 
     def find(self, order: OrderRef) -> OrderReport | None:
         return self._lookup.find(order)
@@ -127,48 +129,48 @@ class AlpacaBroker:
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
         return self._lookup.poll(orders)
 
-    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
-        return self._lookup.ours(since)
+    def orders_since(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+        return self._lookup.orders_since(since)
 
     def cancel(self, order: OrderRef) -> None:
         """An order that was replaced at Alpaca continues under another id: cancel that one."""
-        found = self._lookup.order(order.client_order_id)
+        found = self._lookup.raw_order(order.client_order_id)
         if found is None:
             raise Unavailable(
                 "Alpaca does not list this order yet, so the order was not cancelled. DashTrade retries."
             )
-        report, last = self._lookup.followed(found)
+        report, last = self._lookup.follow_replacements(found)
         if report.status is not VenueStatus.WORKING:
             return
         try:
             self._api.orders.delete(f"/orders/{last['id']}")
         except Exception as error:
             # these mean that it has ended meanwhile
-            if (answer := answer_of(error)) is None or answer.status not in (404, 422):
-                raise self._api.after_read(error) from error
+            if (answer := response_of(error)) is None or answer.status not in (404, 422):
+                raise self._api.read_error(error) from error
 
-    def _prepared(self, request: OrderRequest) -> dict[str, Any]:
+    def _prepare_body(self, request: OrderRequest) -> dict[str, Any]:
         """The body to send. Missing data is no refusal: nothing was sent, so the order may be retried."""
         try:
             rules = self._market.rules(request.symbol)
             if request.reduces:
-                request = self._no_more_than_held(request, rules)
+                request = self._limit_to_position(request, rules)
         except Unavailable as error:
             raise RetryLater(f"Nothing was sent. {error.message}") from error
         return order_body.wire_order(request, rules)
 
-    def _no_more_than_held(self, request: OrderRequest, rules: Rules) -> OrderRequest:
+    def _limit_to_position(self, request: OrderRequest, rules: Rules) -> OrderRequest:
         """Alpaca treats a sale of more than the account holds as a short, so a closing order is limited to
         the position. A crypto position is smaller than bought by the fee, so the actual holding is sold."""
-        told = self._updates.held(request.symbol.base) if not request.symbol.is_crypto else None
-        if told is not None and not _lacks(request, told):
+        streamed = self._updates.position_of(request.symbol.base) if not request.symbol.is_crypto else None
+        if streamed is not None and not _exceeds_holding(request, streamed):
             return request
-        name, held = request.symbol.short, self._held(request.symbol)
+        name, held = request.symbol.short, self._read_position(request.symbol)
         # the fill that opened the position may have been a moment ago
-        if _lacks(request, held.get("qty", ZERO)):
+        if _exceeds_holding(request, held.get("qty", ZERO)):
             time.sleep(self._api.timeouts.second_look)
-            held = self._held(request.symbol)
-        if _lacks(request, held.get("qty", ZERO)):
+            held = self._read_position(request.symbol)
+        if _exceeds_holding(request, held.get("qty", ZERO)):
             has, due = plain(held.get("qty", ZERO)), request.account_holds
             books = (
                 f"{has} {name}, but your bots and your outside holdings add up to {plain(due)}"
@@ -189,63 +191,63 @@ class AlpacaBroker:
             return replace(request, quantity=floor_to(free, rules.quantity_step))
         return request
 
-    def _held(self, symbol: Symbol) -> dict[str, Decimal]:
+    def _read_position(self, symbol: Symbol) -> dict[str, Decimal]:
         body = self._api.read(
             lambda: self._api.orders.get(f"/positions/{order_body.name_in_path(symbol)}"), dict, absent=True
         )
         if body is None:
             return {}
-        return self._api.parsed(
+        return self._api.parse(
             lambda: {name: wire.number(body.get(name), name) for name in ("qty", "qty_available")}
         )
 
-    def _after_post(self, error: Exception, request: OrderRequest) -> OrderReport:
-        answer = answer_of(error)
+    def _handle_submit_error(self, error: Exception, request: OrderRequest) -> OrderReport:
+        answer = response_of(error)
         if answer is None:
-            raise no_answer(error) from error
-        if answers.is_repeat(answer):
-            return self._adopted(request)
-        said = answers.after_post(answer, request, self._api.clock.now())
-        if isinstance(said, Rejected):
-            return self._known_or(request, said)
-        raise said from error
+            raise error_without_response(error) from error
+        if answers.is_duplicate(answer):
+            return self._existing_report(request)
+        broker_error = answers.submit_error(answer, request, self._api.clock.now())
+        if isinstance(broker_error, Rejected):
+            return self._existing_report_or_raise(request, broker_error)
+        raise broker_error from error
 
-    def _known_or(self, request: OrderRequest, refusal: Rejected) -> OrderReport:
+    def _existing_report_or_raise(self, request: OrderRequest, refusal: Rejected) -> OrderReport:
         """A refusal means that no order exists. On a second attempt, though, the first may have used the very
         money or position that is missing now, and Alpaca may check these before the id: so the id is looked
         up."""
         try:
-            found = self._lookup.order(request.client_order_id)
+            found = self._lookup.raw_order(request.client_order_id)
             if found is not None:
                 return self._lookup.report(found, legs=order_body.has_exits(request))
         except BrokerError as error:
-            raise answers.in_doubt(
+            raise answers.unconfirmed(
                 f"it refused this try, and an earlier one could not be looked up: {error.message}"
             ) from error
         raise refusal
 
-    def _adopted(self, request: OrderRequest) -> OrderReport:
+    def _existing_report(self, request: OrderRequest) -> OrderReport:
         """The id is derived from our decision, so an order with this id is an earlier attempt of the same
         order."""
         try:
-            found = self._lookup.order(request.client_order_id)
+            found = self._lookup.raw_order(request.client_order_id)
             if found is not None:
                 return self._lookup.report(found, legs=order_body.has_exits(request))
         except BrokerError as error:
-            raise answers.in_doubt(
+            raise answers.unconfirmed(
                 f"it has an order of this name, which could not be read: {error.message}"
             ) from error
-        raise answers.in_doubt("it has an order of this name and does not show it yet")
+        raise answers.unconfirmed("it has an order of this name and does not show it yet")
 
     # --- the account ---
 
     def account(self) -> AccountState:
         body = self._api.read(lambda: self._api.orders.get("/account"), dict)
-        return self._api.parsed(lambda: wire.account_of(body))
+        return self._api.parse(lambda: wire.account_of(body))
 
     def positions(self) -> Sequence[BrokerPosition]:
         found = self._api.read(lambda: self._api.orders.get("/positions"), list)
-        return self._api.parsed(
+        return self._api.parse(
             lambda: [position for body in found if (position := wire.position_of(body)) is not None]
         )
 
@@ -280,14 +282,14 @@ class AlpacaBroker:
 
     @property
     def streaming(self) -> bool:
-        return self._updates.up
+        return self._updates.is_connected
 
     def close(self) -> None:
         self.stop_listening()
         self._api.close()
 
 
-def _lacks(request: OrderRequest, held: Decimal) -> bool:
+def _exceeds_holding(request: OrderRequest, held: Decimal) -> bool:
     """Does the account hold less than our books say? Beside opposite bots, an exit may open a position
     there."""
     sign = request.side.sign

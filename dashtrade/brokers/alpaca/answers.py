@@ -26,8 +26,8 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
 
-WAIT = timedelta(seconds=3)  # for a 429 without a time
-LONGEST_WAIT = timedelta(minutes=2)
+DEFAULT_WAIT = timedelta(seconds=3)  # for a 429 without a time
+MAX_WAIT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class AlpacaErrorResponse:
         return code if isinstance(code, int) else 0
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         return clean(self.body.get("message", ""))
 
 
@@ -63,63 +63,69 @@ def clean(text: object) -> str:
     return re.sub(r"[\s{}<>]+", " ", str(text)).strip()[:300]
 
 
-def after_post(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime) -> BrokerError:
+def submit_error(answer: AlpacaErrorResponse, request: OrderRequest, now: datetime) -> BrokerError:
     """The meaning of an error response to a posted order. Only Alpaca's own refusal is a refusal; after the
     response of a proxy or a broken server, the order may still exist."""
-    spoken = bool(answer.body.get("message"))
+    has_message = bool(answer.body.get("message"))
     if answer.status == 429:
-        return limited(answer, now, "No order was placed; DashTrade sends the order again.")
+        return rate_limited(answer, now, "No order was placed; DashTrade sends the order again.")
     if answer.status == 401:
-        return bad_key()
-    if answer.status == 403 and spoken:
+        return key_refused()
+    if answer.status == 403 and has_message:
         # 4031... is about an order (no money, too few shares, a wash trade); any other 403 is about the key.
-        return Rejected(refusal(answer, request)) if answer.code // 10000 == 4031 else bad_key(answer.said)
-    if answer.status in (400, 404, 405, 422) and spoken:
-        return Rejected(refusal(answer, request))
-    return in_doubt(f"it answered with error {answer.status}")
+        return (
+            Rejected(refusal_text(answer, request))
+            if answer.code // 10000 == 4031
+            else key_refused(answer.message)
+        )
+    if answer.status in (400, 404, 405, 422) and has_message:
+        return Rejected(refusal_text(answer, request))
+    return unconfirmed(f"it answered with error {answer.status}")
 
 
-def in_doubt(what: str) -> Unknown:
+def unconfirmed(what: str) -> Unknown:
     return Unknown(
         f"Alpaca did not confirm the order ({what}). The order may exist, so DashTrade looks it up and "
         "does not send it again."
     )
 
 
-def after_read(answer: AlpacaErrorResponse, now: datetime) -> BrokerError:
+def read_error(answer: AlpacaErrorResponse, now: datetime) -> BrokerError:
     if answer.status == 429:
-        return limited(answer, now, "DashTrade retries then.")
+        return rate_limited(answer, now, "DashTrade retries then.")
     if answer.status == 401 or (answer.status == 403 and answer.body):
-        return bad_key(answer.said)
-    what = f"error {answer.status}" + (f": {answer.said}" if answer.said else "")
+        return key_refused(answer.message)
+    what = f"error {answer.status}" + (f": {answer.message}" if answer.message else "")
     if answer.status in (404, 405, 501):
         return NotOffered(
             f"Alpaca could not be read ({what}): its server has nothing at that address. Check "
             "ALPACA_API_URL and ALPACA_DATA_URL."
         )
-    return silent(what)
+    return unreadable(what)
 
 
-def says_absent(answer: AlpacaErrorResponse) -> bool:
+def is_not_found(answer: AlpacaErrorResponse) -> bool:
     """Alpaca's own "not found", by its code or message; a 404 from another server proves nothing."""
-    known = re.search(r"\b(order|position|asset)\b.*(not found|does not exist)", answer.said)
-    return answer.status == 404 and (answer.code // 10000 == 4041 or (not answer.code and known is not None))
+    not_found = re.search(r"\b(order|position|asset)\b.*(not found|does not exist)", answer.message)
+    return answer.status == 404 and (
+        answer.code // 10000 == 4041 or (not answer.code and not_found is not None)
+    )
 
 
-def silent(what: str) -> Unavailable:
+def unreadable(what: str) -> Unavailable:
     return Unavailable(f"Alpaca could not be read ({what}). No current data; DashTrade retries.")
 
 
-def bad_key(said: str = "") -> BadCredentials:
+def key_refused(message: str = "") -> BadCredentials:
     return BadCredentials(
-        f"Alpaca refused the key{f' (it says: {said})' if said else ''}: the key is wrong, revoked, not "
-        "allowed to do this, or a paper key on a live account. Create a new key at Alpaca and replace "
+        f"Alpaca refused the key{f' (it says: {message})' if message else ''}: the key is wrong, revoked, "
+        "not allowed to do this, or a paper key on a live account. Create a new key at Alpaca and replace "
         "the key under Setup."
     )
 
 
-def limited(answer: AlpacaErrorResponse, now: datetime, then: str) -> RetryLater:
-    wait = _told_wait(answer.headers, now)
+def rate_limited(answer: AlpacaErrorResponse, now: datetime, then: str) -> RetryLater:
+    wait = _wait_from_headers(answer.headers, now)
     return RetryLater(f"Alpaca's rate limit is used up for {plain_seconds(wait)} more seconds. {then}", wait)
 
 
@@ -127,51 +133,51 @@ def plain_seconds(wait: timedelta) -> str:
     return f"{wait.total_seconds():.0f}"
 
 
-def _told_wait(headers: Mapping[str, str], now: datetime) -> timedelta:
+def _wait_from_headers(headers: Mapping[str, str], now: datetime) -> timedelta:
     """Retry-After in seconds or as a date, else X-RateLimit-Reset as seconds since 1970; bounded both
     ways."""
-    given, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
+    retry_after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     try:
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", given):
-            wait = timedelta(seconds=float(given))
-        elif given:
-            wait = parsedate_to_datetime(given).astimezone(UTC) - now
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", retry_after):
+            wait = timedelta(seconds=float(retry_after))
+        elif retry_after:
+            wait = parsedate_to_datetime(retry_after).astimezone(UTC) - now
         else:
-            wait = datetime.fromtimestamp(int(reset), UTC) - now if reset else WAIT
+            wait = datetime.fromtimestamp(int(reset), UTC) - now if reset else DEFAULT_WAIT
     except (ValueError, OverflowError, OSError):
-        wait = WAIT
-    return min(max(wait, timedelta(seconds=0.5)), LONGEST_WAIT)
+        wait = DEFAULT_WAIT
+    return min(max(wait, timedelta(seconds=0.5)), MAX_WAIT)
 
 
-def is_repeat(answer: AlpacaErrorResponse) -> bool:
+def is_duplicate(answer: AlpacaErrorResponse) -> bool:
     """Our id exists already: an earlier attempt arrived."""
-    return answer.status == 422 and "client_order_id must be unique" in answer.said
+    return answer.status == 422 and "client_order_id must be unique" in answer.message
 
 
-def refusal(answer: AlpacaErrorResponse, request: OrderRequest) -> str:
+def refusal_text(answer: AlpacaErrorResponse, request: OrderRequest) -> str:
     """Why Alpaca refused, and what the user can do about it."""
-    body, said, name = answer.body, answer.said, request.symbol.short
-    if "buying power" in said:
+    body, message, name = answer.body, answer.message, request.symbol.short
+    if "buying power" in message:
         needs, has = body.get("cost_basis"), body.get("buying_power")
-        figures = f": it needs {_shown(needs)} and has {_shown(has)}" if needs and has else ""
+        figures = f": it needs {_money_text(needs)} and has {_money_text(has)}" if needs and has else ""
         return f"the buying power at Alpaca is too small{figures}. Reduce the size, or close something first."
-    if "insufficient" in said and "available" in body:
+    if "insufficient" in message and "available" in body:
         held = body.get("held_for_orders", "0")
         return (
             f"Alpaca has {clean(body['available'])} {name} free for this order, which needs "
             f"{plain(request.quantity or ZERO)}; "
             f"{clean(held)} are held by other open orders. Cancel those, or use a smaller size."
         )
-    if "wash trade" in said:
+    if "wash trade" in message:
         return (
             f"another order of this account on {name} is open in the opposite direction (order "
             f"{clean(body.get('existing_order_id', 'unknown'))}), which Alpaca refuses as a wash trade. "
             "Wait for it, or cancel it."
         )
     hint = next(
-        (hint for words, hint in _HINTS.items() if words in said), "Change the order and send it again."
+        (hint for phrase, hint in _HINTS.items() if phrase in message), "Change the order and send it again."
     )
-    return f"Alpaca refused the order: {said}. {hint}"
+    return f"Alpaca refused the order: {message}. {hint}"
 
 
 _HINTS = {
@@ -185,7 +191,7 @@ _HINTS = {
 }
 
 
-def _shown(number: object) -> str:
+def _money_text(number: object) -> str:
     try:
         return money(exact(number))
     except Malformed:

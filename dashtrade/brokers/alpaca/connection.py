@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashtrade.brokers.alpaca import answers
-from dashtrade.brokers.alpaca.sdk import answer_of, clients, was_never_sent
+from dashtrade.brokers.alpaca.sdk import clients, response_of, was_never_sent
 from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.values import Malformed
 
@@ -54,25 +54,27 @@ class AlpacaConnection:
         try:
             answer = call()
         except Exception as error:
-            if absent and (told := answer_of(error)) is not None and answers.says_absent(told):
+            if absent and (response := response_of(error)) is not None and answers.is_not_found(response):
                 return None  # type: ignore[return-value]
-            raise self.after_read(error) from error
+            raise self.read_error(error) from error
         if not isinstance(answer, kind):
-            raise answers.silent("its answer cannot be read")
+            raise answers.unreadable("its answer cannot be read")
         return answer
 
-    def parsed(self, read: Callable[[], T]) -> T:
+    def parse(self, read: Callable[[], T]) -> T:
         try:
             return read()
         except Malformed as error:
-            raise answers.silent(error.message) from error
+            raise answers.unreadable(error.message) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise answers.silent("its answer cannot be read") from error
+            raise answers.unreadable("its answer cannot be read") from error
 
-    def after_read(self, error: Exception) -> BrokerError:
+    def read_error(self, error: Exception) -> BrokerError:
         if isinstance(error, BrokerError):
             return error
-        answer = answer_of(error)
+        answer = response_of(error)
         if answer is None:
-            return answers.silent("no connection" if was_never_sent(error) else "no answer that can be read")
-        return answers.after_read(answer, self.clock.now())
+            return answers.unreadable(
+                "no connection" if was_never_sent(error) else "no answer that can be read"
+            )
+        return answers.read_error(answer, self.clock.now())

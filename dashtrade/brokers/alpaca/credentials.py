@@ -12,17 +12,17 @@ FEEDS = ("iex", "sip")
 
 def check(credentials: dict[str, str], options: dict[str, Any]) -> None:
     """Raises Malformed with a hint."""
-    for name, called in (("key", "API key"), ("secret", "API secret")):
+    for name, label in (("key", "API key"), ("secret", "API secret")):
         value = credentials.get(name)
         if not isinstance(value, str) or not value.strip():
             raise Malformed(
-                f"the {called} is missing",
+                f"the {label} is missing",
                 where=name,
                 hint="Copy both from the API Keys box of Alpaca's dashboard.",
             )
         if len(value) > 200 or not value.isascii() or not value.isprintable() or " " in value:
             raise Malformed(
-                f"the {called} contains characters that are not allowed in a key",
+                f"the {label} contains characters that are not allowed in a key",
                 where=name,
                 hint="Copy the key again, without spaces or line breaks.",
             )

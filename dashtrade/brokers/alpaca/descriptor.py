@@ -16,22 +16,22 @@ from dashtrade.domain.broker_kinds import (
 from dashtrade.domain.ports import Broker
 
 
-def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+def _make(account: Account, credentials: dict[str, str], surroundings: Surroundings) -> Broker:
     from dashtrade.brokers.alpaca.adapter import AlpacaBroker
 
     return AlpacaBroker(
         credentials["key"],
         credentials["secret"],
         account.mode,
-        clock=around.clock,
-        api_url=around.address("ALPACA_API_URL"),
-        data_url=around.address("ALPACA_DATA_URL"),
-        stream_url=around.address("ALPACA_STREAM_URL"),
+        clock=surroundings.clock,
+        api_url=surroundings.address("ALPACA_API_URL"),
+        data_url=surroundings.address("ALPACA_DATA_URL"),
+        stream_url=surroundings.address("ALPACA_STREAM_URL"),
         feed=account.options.get("feed"),
     )
 
 
-_OWN = "Alpaca's own, or that of `ALPACA_API_URL`"
+_DEFAULT_ADDRESS = "Alpaca's own, or that of `ALPACA_API_URL`"
 BROKER = BrokerKind(
     name="Alpaca",
     modes=("paper", "live"),
@@ -40,9 +40,13 @@ BROKER = BrokerKind(
     streams=True,
     addresses=(
         Address(setting="ALPACA_API_URL", default="Alpaca's own", meaning="address of Alpaca's trading API"),
-        Address(setting="ALPACA_DATA_URL", default=_OWN, meaning="address of Alpaca's market data"),
         Address(
-            setting="ALPACA_STREAM_URL", default=_OWN, meaning="address of Alpaca's stream of order updates"
+            setting="ALPACA_DATA_URL", default=_DEFAULT_ADDRESS, meaning="address of Alpaca's market data"
+        ),
+        Address(
+            setting="ALPACA_STREAM_URL",
+            default=_DEFAULT_ADDRESS,
+            meaning="address of Alpaca's stream of order updates",
         ),
     ),
     choices=(

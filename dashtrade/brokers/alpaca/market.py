@@ -51,12 +51,12 @@ class AlpacaMarket:
             raise Rejected(
                 f"Alpaca does not trade {symbol.short}. Check the spelling, or use another broker account."
             )
-        price = None if symbol.is_crypto else self._about(symbol)
-        rules = self._api.parsed(lambda: wire.rules_of(asset, price))
+        price = None if symbol.is_crypto else self._approximate_price(symbol)
+        rules = self._api.parse(lambda: wire.rules_of(asset, price))
         self._rules[symbol] = now, rules
         return rules
 
-    def _about(self, symbol: Symbol) -> Decimal | None:
+    def _approximate_price(self, symbol: Symbol) -> Decimal | None:
         try:
             return self.quote(symbol).mid
         # falls back to the step of a stock above a dollar; each order's own price decides in the end
@@ -73,32 +73,32 @@ class AlpacaMarket:
             body = self._api.read(self._api.orders.get_clock, dict)
         except NotOffered:  # then the order is queued or refused by the server
             body = {"is_open": True}
-        opened, lasts = self._api.parsed(lambda: wire.hours_of(body))
-        good = timedelta(seconds=self._api.timeouts.hours)
+        is_open, remaining = self._api.parse(lambda: wire.hours_of(body))
+        max_age = timedelta(seconds=self._api.timeouts.hours)
         self._hours = (
-            now + (good if lasts is None else min(good, lasts)),
-            opened,
-            None if lasts is None else now + lasts,
+            now + (max_age if remaining is None else min(max_age, remaining)),
+            is_open,
+            None if remaining is None else now + remaining,
         )
-        return opened
+        return is_open
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
         """From Alpaca's own calendar, as its clock endpoint returns it."""
-        opened, known = self.market_open(symbol), self._hours
-        return known[2] if known is not None and not opened else None
+        is_open, known = self.market_open(symbol), self._hours
+        return known[2] if known is not None and not is_open else None
 
     def clock_skew(self) -> timedelta:
         """How far Alpaca's clock is ahead of ours; assumes that half of the round trip is the way back."""
         before = self._api.clock.now()
         body = self._api.read(self._api.orders.get_clock, dict)
         after = self._api.clock.now()
-        return self._api.parsed(lambda: wire.moment(body["timestamp"])) - (before + (after - before) / 2)
+        return self._api.parse(lambda: wire.moment(body["timestamp"])) - (before + (after - before) / 2)
 
     def quote(self, symbol: Symbol) -> Quote:
         """Bid and ask; the last trade where they are not available."""
-        for ask in (self._bid_and_ask, self._last_trade):
+        for read in (self._bid_and_ask, self._last_trade):
             try:
-                found = ask(symbol)
+                found = read(symbol)
             except NotOffered:
                 continue
             if found is not None:
@@ -116,13 +116,13 @@ class AlpacaMarket:
             coin = CryptoLatestQuoteRequest(symbol_or_symbols=name)
             found = self._api.read(lambda: self._api.coins.get_crypto_latest_quote(coin), dict)
         else:
-            found = self._of_stocks(
+            found = self._read_stock_data(
                 lambda feed: self._api.stocks.get_stock_latest_quote(
                     StockLatestQuoteRequest(symbol_or_symbols=name, feed=feed)
                 )
             )
         return (
-            self._api.parsed(lambda: wire.quote_of(symbol, found[name]))
+            self._api.parse(lambda: wire.quote_of(symbol, found[name]))
             if isinstance(found.get(name), dict)
             else None
         )
@@ -139,13 +139,13 @@ class AlpacaMarket:
                 dict,
             )
         else:
-            found = self._of_stocks(
+            found = self._read_stock_data(
                 lambda feed: self._api.stocks.get_stock_latest_trade(
                     StockLatestTradeRequest(symbol_or_symbols=name, feed=feed)
                 )
             )
         return (
-            self._api.parsed(lambda: wire.last_trade(symbol, found[name]))
+            self._api.parse(lambda: wire.last_trade(symbol, found[name]))
             if isinstance(found.get(name), dict)
             else None
         )
@@ -171,25 +171,25 @@ class AlpacaMarket:
         if symbol.is_crypto:
             found = self._api.read(lambda: self._api.coins.get_crypto_bars(CryptoBarsRequest(**span)), dict)
         else:
-            found = self._of_stocks(
+            found = self._read_stock_data(
                 lambda feed: self._api.stocks.get_stock_bars(
                     StockBarsRequest(**span, adjustment=Adjustment.SPLIT, feed=feed)
                 )
             )
-        return self._api.parsed(
+        return self._api.parse(
             lambda: sorted(
                 (wire.candle_of(bar) for bar in found.get(name) or ()), key=lambda candle: candle.at
             )
         )
 
-    def _of_stocks(self, ask: Callable[[Any], Any]) -> dict[str, Any]:
+    def _read_stock_data(self, request: Callable[[Any], Any]) -> dict[str, Any]:
         """Without a paid plan Alpaca refuses the last minutes of the whole market (403), and offers those of
         one exchange."""
         from alpaca.data.enums import DataFeed
 
         feed = DataFeed(self._feed) if self._feed is not None else None
         try:
-            return self._api.read(lambda: ask(feed), dict)
+            return self._api.read(lambda: request(feed), dict)
         except BadCredentials as error:
             if "subscription" not in error.message:
                 raise
@@ -198,4 +198,4 @@ class AlpacaMarket:
                     f"this Alpaca key has no {self._feed} prices. Set the account's option feed to iex."
                 ) from error
             self._feed = "iex"
-        return self._api.read(lambda: ask("iex"), dict)
+        return self._api.read(lambda: request("iex"), dict)

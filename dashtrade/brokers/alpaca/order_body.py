@@ -6,14 +6,14 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Any
 
 from dashtrade.brokers.alpaca.capabilities import CAPABILITIES
-from dashtrade.brokers.alpaca.wire import CENT, SUB_CENT, WHOLE
+from dashtrade.brokers.alpaca.wire import CENT, SUB_CENT, WHOLE_SHARE
 from dashtrade.domain.ports import OrderRequest, Rejected, Rules
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, floor_to, given, plain
 
 COIN_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT})
 
-COIN_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
+COIN_TIMES_IN_FORCE = frozenset({TimeInForce.GTC, TimeInForce.IOC})
 
 
 def name_at_alpaca(symbol: Symbol) -> str:
@@ -41,15 +41,15 @@ def check(request: OrderRequest) -> None:
         raise Rejected(
             "the order needs a quantity or an amount of money, one of them, above zero. Nothing was sent."
         )
-    needs = {
+    required = {
         OrderType.LIMIT: ("limit_price",),
         OrderType.STOP: ("stop_price",),
         OrderType.STOP_LIMIT: ("stop_price", "limit_price"),
     }.get(request.type, ())
-    for name in needs:
+    for name in required:
         if not _positive(getattr(request, name)):
             raise Rejected(
-                f"a {_words(request.type)} order needs a {_words(name)} above zero. Nothing was sent."
+                f"a {_spaced(request.type)} order needs a {_spaced(name)} above zero. Nothing was sent."
             )
     trails = [trail for trail in (request.trail_amount, request.trail_percent) if trail is not None]
     if request.type is OrderType.TRAILING_STOP and not (len(trails) == 1 and _positive(trails[0])):
@@ -64,12 +64,12 @@ def check(request: OrderRequest) -> None:
 def _check_coin(request: OrderRequest) -> None:
     if request.type not in COIN_TYPES:
         raise Rejected(
-            f"Alpaca has no {_words(request.type)} orders for coins. Use market, limit or stop-limit. "
+            f"Alpaca has no {_spaced(request.type)} orders for coins. Use market, limit or stop-limit. "
             "Nothing was sent."
         )
     if request.take_profit or request.stop_loss:
         raise Rejected("Alpaca takes no exits for coins. DashTrade manages them. Nothing was sent.")
-    if request.time_in_force not in COIN_TIMES and request.type is not OrderType.MARKET:
+    if request.time_in_force not in COIN_TIMES_IN_FORCE and request.type is not OrderType.MARKET:
         raise Rejected(
             f"Alpaca takes no {request.time_in_force} orders for coins. Set the time in force to gtc or "
             "ioc. Nothing was sent."
@@ -80,7 +80,7 @@ def _positive(value: Decimal | None) -> bool:
     return value is not None and value.is_finite() and value > 0
 
 
-def _words(name: str) -> str:
+def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
@@ -117,20 +117,20 @@ def wire_order(request: OrderRequest, rules: Rules) -> dict[str, Any]:
 def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
     if request.notional is not None:
         return {"notional": plain(floor_to(request.notional, CENT))}
-    by_the_day = request.type is OrderType.MARKET or request.time_in_force is TimeInForce.DAY
-    takes = by_the_day and request.type in CAPABILITIES.fractions_by_the_day
-    plain_buy = takes and request.side is OrderSide.BUY and not has_exits(request)
+    is_day_order = request.type is OrderType.MARKET or request.time_in_force is TimeInForce.DAY
+    takes_fractions = is_day_order and request.type in CAPABILITIES.fractions_by_the_day
+    plain_buy = takes_fractions and request.side is OrderSide.BUY and not has_exits(request)
     # Alpaca takes fractions in plain day orders only, and never short: an entry of 12.34 shares good till
     # cancelled becomes 12, rather than a refusal. A closing order stays unrounded, as its remainder would be
     # left behind unseen.
-    step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE
-    asked = given(request.quantity, "quantity")
-    quantity = floor_to(asked, step)
+    step = rules.quantity_step if request.symbol.is_crypto or request.reduces or plain_buy else WHOLE_SHARE
+    requested = given(request.quantity, "quantity")
+    quantity = floor_to(requested, step)
     if quantity <= 0 or quantity < rules.min_quantity:
-        least = max(rules.min_quantity, step)
+        minimum = max(rules.min_quantity, step)
         raise Rejected(
-            f"{plain(asked)} {request.symbol.short} is below Alpaca's minimum for this order, "
-            f"{plain(least)}. Use a larger size. Nothing was sent."
+            f"{plain(requested)} {request.symbol.short} is below Alpaca's minimum for this order, "
+            f"{plain(minimum)}. Use a larger size. Nothing was sent."
         )
     return {"qty": plain(quantity)}
 
@@ -138,11 +138,11 @@ def _amount(request: OrderRequest, rules: Rules) -> dict[str, str]:
 def _market_time(request: OrderRequest, wire: dict[str, Any]) -> str:
     """A market order fills at once, so `day` and `gtc` mean the same; Alpaca requires one of them for crypto
     and for fractions."""
-    when = request.time_in_force
+    time_in_force = request.time_in_force
     if request.symbol.is_crypto:
-        return "gtc" if when not in COIN_TIMES else ""
+        return "gtc" if time_in_force not in COIN_TIMES_IN_FORCE else ""
     fraction = "notional" in wire or Decimal(wire["qty"]) % 1 != 0
-    return "day" if fraction and when is TimeInForce.GTC else ""
+    return "day" if fraction and time_in_force is TimeInForce.GTC else ""
 
 
 def has_exits(request: OrderRequest) -> bool:
@@ -152,13 +152,15 @@ def has_exits(request: OrderRequest) -> bool:
 def _exits(request: OrderRequest, rules: Rules) -> dict[str, Any]:
     if not has_exits(request):
         return {}
-    out, legs = request.side.opposite, {}
+    exit_side, legs = request.side.opposite, {}
     if request.take_profit is not None:
-        legs["take_profit"] = {"limit_price": _limit(request.take_profit, out, rules, request.symbol)}
+        legs["take_profit"] = {"limit_price": _limit(request.take_profit, exit_side, rules, request.symbol)}
     if request.stop_loss is not None:
         legs["stop_loss"] = {"stop_price": _stop(request.stop_loss, rules, request.symbol)}
         if request.stop_loss_limit is not None:
-            legs["stop_loss"]["limit_price"] = _limit(request.stop_loss_limit, out, rules, request.symbol)
+            legs["stop_loss"]["limit_price"] = _limit(
+                request.stop_loss_limit, exit_side, rules, request.symbol
+            )
     return {"order_class": "bracket" if len(legs) == 2 else "oto", **legs}
 
 

@@ -36,19 +36,19 @@ def clients(
     from requests.utils import get_environ_proxies
 
     data: dict[str, Any] = {"raw_data": True, "url_override": _base(data_url)}
-    made = (
+    created = (
         TradingClient(key, secret, paper=mode == "paper", raw_data=True, url_override=_base(api_url)),
         StockHistoricalDataClient(key, secret, **data),
         CryptoHistoricalDataClient(key, secret, **data),
     )
-    for client in made:
+    for client in created:
         client._retry = 0  # there is no argument for this; a 504 after placing would make four orders
         client._session.proxies = get_environ_proxies(client._base_url)
         # no search of the environment for proxies and passwords at each request
         client._session.trust_env = False
-        in_time = functools.partial(client._session.request, timeout=timeouts)
-        client._session.request = in_time  # type: ignore[method-assign]  # no argument for this either
-    return made
+        with_timeout = functools.partial(client._session.request, timeout=timeouts)
+        client._session.request = with_timeout  # type: ignore[method-assign]  # no argument for this either
+    return created
 
 
 def own_server(
@@ -70,7 +70,7 @@ def _base(url: str | None) -> str | None:
     return url.strip().rstrip("/").removesuffix("/v2").rstrip("/") if url and url.strip() else None
 
 
-def answer_of(error: Exception) -> AlpacaErrorResponse | None:
+def response_of(error: Exception) -> AlpacaErrorResponse | None:
     """The HTTP response in the library's error; its `code` is not read, as that raises on HTML and on a
     401."""
     from alpaca.common.exceptions import APIError
@@ -99,7 +99,7 @@ def was_never_sent(error: BaseException) -> bool:
     return False
 
 
-def no_answer(error: Exception) -> RetryLater | Unknown:
+def error_without_response(error: Exception) -> RetryLater | Unknown:
     if was_never_sent(error):
         return RetryLater(
             (
@@ -108,8 +108,10 @@ def no_answer(error: Exception) -> RetryLater | Unknown:
             ),
             timedelta(seconds=2),
         )
-    late = "Timeout" in type(error).__name__
-    return answers.in_doubt("no answer in time" if late else "its answer was cut off or cannot be read")
+    timed_out = "Timeout" in type(error).__name__
+    return answers.unconfirmed(
+        "no answer in time" if timed_out else "its answer was cut off or cannot be read"
+    )
 
 
 def bar_length(timeframe: Timeframe) -> Any:

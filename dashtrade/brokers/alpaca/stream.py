@@ -20,8 +20,8 @@ from dashtrade.domain.values import ZERO, Malformed, exact
 
 log = logging.getLogger("dashtrade.brokers.alpaca.adapter")
 
-TOLD_FROM = 16  # failed attempts before the first log line; then doubled each time
-TOLD_GOOD = 5.0  # seconds for which a streamed position is trusted: splits are not streamed
+LOG_AGAIN_AFTER_ATTEMPTS = 16  # failed attempts before the first log line; then doubled each time
+POSITION_MAX_AGE_SECONDS = 5.0  # seconds for which a streamed position is trusted: splits are not streamed
 
 OnReport = Callable[[OrderReport], object]
 
@@ -30,33 +30,43 @@ class TradeUpdates:
     """One stream of one account. `start` and `stop` are idempotent."""
 
     def __init__(self, key: str, secret: str, paper: bool, url: str | None) -> None:
-        self._made_of = {"api_key": key, "secret_key": secret, "paper": paper, "url_override": url or None}
+        self._stream_arguments = {
+            "api_key": key,
+            "secret_key": secret,
+            "paper": paper,
+            "url_override": url or None,
+        }
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._stream: Any = None
         # symbol: connection, time, quantity
-        self._held: dict[str, tuple[Any, float, Decimal]] = {}
+        self._positions: dict[str, tuple[Any, float, Decimal]] = {}
 
     @property
-    def up(self) -> bool:
+    def is_connected(self) -> bool:
         """Connected, as far as the library knows: it notices a dead connection after at most three
         minutes."""
         stream = self._stream
         return stream is not None and stream._running
 
-    def held(self, name: str) -> Decimal | None:
+    def position_of(self, name: str) -> Decimal | None:
         """The account's position, as streamed a moment ago; None where the stream may have missed
         something."""
-        line, at, quantity = self._held.get(name, (None, 0.0, ZERO))
-        if line is None or not self.up or line is not self._stream._ws or time.monotonic() - at > TOLD_GOOD:
+        connection, received_at, quantity = self._positions.get(name, (None, 0.0, ZERO))
+        if (
+            connection is None
+            or not self.is_connected
+            or connection is not self._stream._ws
+            or time.monotonic() - received_at > POSITION_MAX_AGE_SECONDS
+        ):
             return None
         return quantity
 
-    def _note(self, data: Any) -> None:
+    def _store_position(self, data: Any) -> None:
         if data.get("position_qty") is not None and self._stream is not None:
-            self._held[data["order"]["symbol"]] = (
+            self._positions[data["order"]["symbol"]] = (
                 self._stream._ws,
                 time.monotonic(),
                 exact(data["position_qty"], "position_qty"),
@@ -91,8 +101,8 @@ class TradeUpdates:
             ready.set()
 
     async def _listen(self, on_report: OnReport, ready: threading.Event) -> None:
-        stream = _stream_class()(**self._made_of, raw_data=True)
-        stream.subscribe_trade_updates(_handler(on_report, self._note))
+        stream = _stream_class()(**self._stream_arguments, raw_data=True)
+        stream.subscribe_trade_updates(_handler(on_report, self._store_position))
         self._loop, self._stopped, self._stream = asyncio.get_running_loop(), asyncio.Event(), stream
         ready.set()
         # The library's `stop` fails before the loop runs and waits up to 5 s after; cancelling does neither.
@@ -113,34 +123,37 @@ def _stream_class() -> Any:
     logging.getLogger(TradingStream.__module__).addFilter(lambda record: record.levelno < logging.WARNING)
 
     class Stream(TradingStream):
-        down = 0  # consecutive failed attempts
+        failed_attempts = 0  # consecutive failed attempts
 
         async def _start_ws(self) -> None:
             await super()._start_ws()
-            if self.down:
-                log.info("the stream of trade updates is up again, after %s tries", self.down)
-            self.down = 0
+            if self.failed_attempts:
+                log.info("the stream of trade updates is up again, after %s tries", self.failed_attempts)
+            self.failed_attempts = 0
 
         async def _wait_before_reconnect(self, retries: int) -> None:
-            self.down += 1
-            if self.down == 1 or (self.down >= TOLD_FROM and self.down & (self.down - 1) == 0):
+            self.failed_attempts += 1
+            if self.failed_attempts == 1 or (
+                self.failed_attempts >= LOG_AGAIN_AFTER_ATTEMPTS
+                and self.failed_attempts & (self.failed_attempts - 1) == 0
+            ):
                 log.warning(
                     (
                         "the stream of trade updates is down (%s failed tries); updates come from polling "
                         "meanwhile"
                     ),
-                    self.down,
+                    self.failed_attempts,
                 )
             await super()._wait_before_reconnect(retries)
 
     return Stream
 
 
-def _handler(on_report: OnReport, note: Callable[[Any], None]) -> Callable[[Any], Any]:
+def _handler(on_report: OnReport, store_position: Callable[[Any], None]) -> Callable[[Any], Any]:
     async def handle(message: Any) -> None:
         try:
             order = message["data"]["order"]
-            note(message["data"])
+            store_position(message["data"])
             if order.get("status") == "replaced":  # it continues under another id, which a poll follows
                 return
             on_report(wire.report_of(order))

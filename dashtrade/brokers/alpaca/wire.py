@@ -25,12 +25,12 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact
 
-SHARE_STEP, WHOLE = Decimal("0.000000001"), Decimal(1)  # Alpaca counts shares to nine decimals
+SHARE_STEP, WHOLE_SHARE = Decimal("0.000000001"), Decimal(1)  # Alpaca counts shares to nine decimals
 
 CENT, SUB_CENT = Decimal("0.01"), Decimal("0.0001")
 
 
-_ENDED = {
+_FINAL_STATUS = {
     "filled": VenueStatus.FILLED,
     "canceled": VenueStatus.CANCELED,
     "expired": VenueStatus.EXPIRED,
@@ -46,10 +46,10 @@ _REASONS = {
 }
 
 
-def status_of(written: object) -> VenueStatus:
+def status_of(text: object) -> VenueStatus:
     """An unknown status counts as an order that may still trade. `done_for_day` and `calculated` do not end
     an order."""
-    return _ENDED.get(str(written), VenueStatus.WORKING)
+    return _FINAL_STATUS.get(str(text), VenueStatus.WORKING)
 
 
 def number(value: object, where: str = "number") -> Decimal:
@@ -85,20 +85,20 @@ def report_of(order: Any, client_order_id: str | None = None) -> OrderReport:
 
 
 def _leg_of(leg: Any) -> Leg:
-    when = str(leg.get("time_in_force"))
+    time_in_force = str(leg.get("time_in_force"))
     return Leg(
         client_order_id=str(leg["client_order_id"]),
         broker_order_id=str(leg["id"]),
         side=OrderSide(leg["side"]),
         type=OrderType(leg["type"]),
         quantity=exact(leg["qty"], "qty"),
-        time_in_force=TimeInForce(when) if when in set(TimeInForce) else TimeInForce.GTC,
+        time_in_force=TimeInForce(time_in_force) if time_in_force in set(TimeInForce) else TimeInForce.GTC,
         limit_price=number(leg.get("limit_price"), "limit_price") or None,
         stop_price=number(leg.get("stop_price"), "stop_price") or None,
     )
 
 
-def found_of(order: Any) -> FoundOrder:
+def found_order_of(order: Any) -> FoundOrder:
     symbol = (
         coin_pair(order["symbol"])
         if _class_of(order) == "crypto"
@@ -118,7 +118,7 @@ def found_of(order: Any) -> FoundOrder:
     )
 
 
-def continued(before: OrderReport, after: OrderReport) -> OrderReport:
+def merge_replacement(before: OrderReport, after: OrderReport) -> OrderReport:
     """An order and its replacement as one: under the first one's name, with the fills of both."""
     quantity = before.filled_quantity + after.filled_quantity
     cost = sum(
@@ -142,12 +142,12 @@ def hours_of(body: Any) -> tuple[bool, timedelta | None]:
     return bool(body["is_open"]), max(moment(change) - moment(body["timestamp"]), timedelta(0))
 
 
-def moment(written: object) -> datetime:
+def moment(text: object) -> datetime:
     """Parses a timestamp with zero to nine digits of a second and any offset."""
     try:
-        found = datetime.fromisoformat(str(written))
+        found = datetime.fromisoformat(str(text))
     except ValueError as error:
-        raise Malformed(f"{str(written)[:40]!r} is no time", where="time") from error
+        raise Malformed(f"{str(text)[:40]!r} is no time", where="time") from error
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
@@ -158,7 +158,7 @@ def account_of(body: Any) -> AccountState:
         if body.get(name) is True
     ]
     allowed = () if blocked or body.get("status", "ACTIVE") != "ACTIVE" else ("trade",)
-    more = [
+    optional = [
         ("short", body.get("shorting_enabled") is True),
         ("crypto", body.get("crypto_status") == "ACTIVE"),
     ]
@@ -175,7 +175,7 @@ def account_of(body: Any) -> AccountState:
         number=clean(body.get("account_number") or body.get("id") or ""),
         permissions=(
             *allowed,
-            *(name for name, yes in more if yes),
+            *(name for name, yes in optional if yes),
             *([f"options level {options}"] if options else []),
             *blocked,
         ),
@@ -202,16 +202,16 @@ def _class_of(body: Any) -> object:
     return body.get("asset_class") or ("crypto" if "/" in str(body["symbol"]) else "us_equity")
 
 
-def coin_pair(written: str) -> Symbol:
+def coin_pair(text: str) -> Symbol:
     """Positions name a pair without its slash: BTCUSD; and USDTUSD is not USD in TUSD."""
-    base, slash, quote = written.partition("/")
+    base, slash, quote = text.partition("/")
     if not slash:
         quote = next(
-            (end for end in ("USDT", "USDC", "USD", "BTC") if written.endswith(end) and written != end), ""
+            (end for end in ("USDT", "USDC", "USD", "BTC") if text.endswith(end) and text != end), ""
         )
-        base = written.removesuffix(quote)
+        base = text.removesuffix(quote)
     if not base or not quote:
-        raise Malformed(f"{written[:20]!r} is no pair of coins", where="symbol")
+        raise Malformed(f"{text[:20]!r} is no pair of coins", where="symbol")
     return Symbol(market="CRYPTO", base=base, quote=quote)
 
 
@@ -229,13 +229,13 @@ def rules_of(asset: Any, price: Decimal | None) -> Rules:
             fractionable=True,
         )
     fractions, borrow = asset.get("fractionable") is True, asset.get("borrow_status")
-    hard = borrow == "hard_to_borrow" if borrow else asset.get("easy_to_borrow") is False
+    hard_to_borrow = borrow == "hard_to_borrow" if borrow else asset.get("easy_to_borrow") is False
     return Rules(
-        quantity_step=SHARE_STEP if fractions else WHOLE,
+        quantity_step=SHARE_STEP if fractions else WHOLE_SHARE,
         price_step=SUB_CENT if price is not None and price < 1 else CENT,
-        min_quantity=ZERO if fractions else WHOLE,
+        min_quantity=ZERO if fractions else WHOLE_SHARE,
         min_notional=Decimal(1) if fractions else ZERO,
-        shortable=asset.get("shortable") is True and not hard,
+        shortable=asset.get("shortable") is True and not hard_to_borrow,
         tradable=tradable,
         fractionable=fractions,
     )
@@ -247,7 +247,7 @@ def assumed_rules(symbol: Symbol) -> Rules:
         "Alpaca's server has no asset data: "
         f"{'its finest steps' if symbol.is_crypto else 'whole shares'} are assumed"
     )
-    step = SHARE_STEP if symbol.is_crypto else WHOLE
+    step = SHARE_STEP if symbol.is_crypto else WHOLE_SHARE
     return Rules(
         quantity_step=step,
         price_step=SHARE_STEP if symbol.is_crypto else CENT,
@@ -279,7 +279,7 @@ def quote_of(symbol: Symbol, body: Any) -> Quote:
 
 
 def candle_of(bar: Any) -> Candle:
-    opened, high, low, close = (exact(bar[name], name) for name in "ohlc")
+    opening, high, low, close = (exact(bar[name], name) for name in "ohlc")
     return Candle(
-        at=moment(bar["t"]), open=opened, high=high, low=low, close=close, volume=number(bar.get("v"), "v")
+        at=moment(bar["t"]), open=opening, high=high, low=low, close=close, volume=number(bar.get("v"), "v")
     )

@@ -15,11 +15,11 @@ from typing import Any
 
 from dashtrade.brokers.crypto import listing, lookups, market_data, reports
 from dashtrade.brokers.crypto.credentials import no_sandbox
-from dashtrade.brokers.crypto.errors import reading, sending
+from dashtrade.brokers.crypto.errors import read_error, submit_error
 from dashtrade.brokers.crypto.exchange import Exchange
-from dashtrade.brokers.crypto.keys import KEY_INFO, nothing_told
+from dashtrade.brokers.crypto.keys import KEY_INFO, no_key_info
 from dashtrade.brokers.crypto.market import CryptoMarket
-from dashtrade.brokers.crypto.placing import Placing
+from dashtrade.brokers.crypto.placing import OrderPreparer
 from dashtrade.brokers.crypto.venues import capabilities_of, exchange_of
 from dashtrade.brokers.crypto.wire import Wire
 from dashtrade.domain.broker_kinds import Nonces
@@ -48,7 +48,7 @@ from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO
 
 log = logging.getLogger("dashtrade.crypto")
-KEY_IS_FRESH = timedelta(minutes=5)
+KEY_INFO_MAX_AGE = timedelta(minutes=5)
 
 
 class CryptoBroker:
@@ -100,20 +100,20 @@ class CryptoBroker:
         )
         # ended orders with executions still missing -> when first seen ended
         self._ended: dict[str, datetime] = {}
-        self._key_told: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
+        self._cached_key_info: tuple[datetime, tuple[str, tuple[str, ...], bool | None]] | None = None
         self._market = CryptoMarket(self._wire, self._clock)
-        self._placing = Placing(self._market, self.capabilities)
+        self._preparer = OrderPreparer(self._market, self.capabilities)
 
     # --- orders ---
 
     def submit(self, request: OrderRequest) -> OrderReport:
         try:
-            self._placing.check(request)
+            self._preparer.check(request)
             rules = self._market.rules(request.symbol)
-            arguments = self._placing.arguments(request, rules)
+            arguments = self._preparer.arguments(request, rules)
         except Unavailable as error:  # a request before the order: nothing was sent
             raise RetryLater(f"The order waits: {error.message}") from error
-        with self._wire.lent() as client:
+        with self._wire.borrow() as client:
             order = self._create(client, request, arguments)
             if isinstance(order, OrderReport):
                 return order
@@ -129,17 +129,17 @@ class CryptoBroker:
         return [report for report in found if report is not None]
 
     def cancel(self, order: OrderRef) -> None:
-        with self._wire.lent() as client:
+        with self._wire.borrow() as client:
             try:
                 self._cancel(client, order)
             except Exception as error:
-                trouble = reading(self._wire, client, error)
-                if not isinstance(trouble, Unavailable) or not self._has_ended(client, order):
-                    raise trouble from error
+                broker_error = read_error(self._wire, client, error)
+                if not isinstance(broker_error, Unavailable) or not self._has_ended(client, order):
+                    raise broker_error from error
 
-    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+    def orders_since(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
         return self._market.ask(
-            lambda client: listing.ours(
+            lambda client: listing.orders_since(
                 client, self.venue, since, [s for s in symbols if s.short in client.markets]
             )
         )
@@ -192,17 +192,17 @@ class CryptoBroker:
         """The account's number and the key's permissions, where the exchange provides them; never a reason to
         fail."""
         now = self._clock.now()
-        if self._key_told and now - self._key_told[0] < KEY_IS_FRESH:
-            return self._key_told[1]
+        if self._cached_key_info and now - self._cached_key_info[0] < KEY_INFO_MAX_AGE:
+            return self._cached_key_info[1]
         try:
-            with self._wire.lent() as client:
-                told = KEY_INFO.get(self.venue.id, nothing_told)(client, self._live)
+            with self._wire.borrow() as client:
+                info = KEY_INFO.get(self.venue.id, no_key_info)(client, self._live)
         except Exception as error:
             log.info("%s does not report the key's permissions: %s", self.venue.name, type(error).__name__)
-            told = ("", (), None)
-        told = (told[0] or f"key {self._key[-4:]}", *told[1:])
-        self._key_told = (now, told)
-        return told
+            info = ("", (), None)
+        info = (info[0] or f"key {self._key[-4:]}", *info[1:])
+        self._cached_key_info = (now, info)
+        return info
 
     def close(self) -> None:
         self._wire.close()
@@ -222,9 +222,11 @@ class CryptoBroker:
         try:
             order = client.create_order(self._market.listed(client, request.symbol)["symbol"], *arguments)
         except Exception as error:
-            if client.heard.status is not None and self.venue.says("ours", client.heard.body):
-                return self._adopt(client, request)
-            raise sending(self._wire, client, error) from error
+            if client.last_response.status is not None and self.venue.matches(
+                "duplicate", client.last_response.body
+            ):
+                return self._existing_report(client, request)
+            raise submit_error(self._wire, client, error) from error
         if not order.get("id"):
             raise Unknown(
                 f"{self.venue.name} answered without an order's number. The order may exist: DashTrade "
@@ -232,7 +234,7 @@ class CryptoBroker:
             )
         return order
 
-    def _adopt(self, client: Any, request: OrderRequest) -> OrderReport:
+    def _existing_report(self, client: Any, request: OrderRequest) -> OrderReport:
         """An order of this name exists: an earlier attempt arrived."""
         try:
             found = self._find(client, _ref(request, None, self._clock.now()))
@@ -255,7 +257,7 @@ class CryptoBroker:
             status=VenueStatus.WORKING,
         )
         try:
-            if self.venue.create_tells and order.get("status"):
+            if self.venue.create_returns_state and order.get("status"):
                 return self._report(client, ref, order)
             return self._find(client, ref) or working
         except Exception as error:
@@ -277,7 +279,7 @@ class CryptoBroker:
         try:
             order = lookups.LOOKUPS[self.venue.lookup](client, self.venue, symbol, ref)
         except Exception as error:
-            if lookups.says_absent(client, self.venue, error):
+            if lookups.is_not_found(client, self.venue, error):
                 return None
             raise
         # ccxt makes an order without a number out of an answer that it cannot read
@@ -329,12 +331,12 @@ class CryptoBroker:
 
     def _has_ended(self, client: Any, order: OrderRef) -> bool:
         """An exchange refuses to cancel an ended order: that is no error."""
-        if client.heard.answer is None:
+        if client.last_response.answer is None:
             return False
         try:
             found = self._find(client, order)
         except Exception as error:
-            raise reading(self._wire, client, error) from error
+            raise read_error(self._wire, client, error) from error
         return found is None or found.status is not VenueStatus.WORKING
 
 

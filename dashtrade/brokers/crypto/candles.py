@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from dashtrade.brokers.crypto.exchange import MOST_PAGES, Exchange
+from dashtrade.brokers.crypto.exchange import MAX_PAGES, Exchange
 from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import Candle, Unavailable
 from dashtrade.domain.timeframes import Timeframe
@@ -18,17 +18,17 @@ def candles(
 ) -> Sequence[Candle]:
     """A timeframe the exchange lacks (Kraken's 2h, Coinbase's 4h) is built from the longest one that divides
     it."""
-    known = {client.parse_timeframe(name): name for name in client.timeframes}
-    unit = max((seconds for seconds in known if timeframe.seconds % seconds == 0), default=None)
+    timeframes = {client.parse_timeframe(name): name for name in client.timeframes}
+    unit = max((seconds for seconds in timeframes if timeframe.seconds % seconds == 0), default=None)
     if unit is None:
         raise Unavailable(
             f"{venue.name} has no candles of {timeframe.shown}. Choose one of {', '.join(client.timeframes)}."
         )
     since = int((end - timeframe.span * (count + 1)).timestamp() * 1000)
-    rows = _rows(client, venue, symbol, known[unit], since, int(end.timestamp() * 1000))
+    rows = _rows(client, venue, symbol, timeframes[unit], since, int(end.timestamp() * 1000))
     found = [_candle(row) for row in rows]
     if unit != timeframe.seconds:
-        found = _merged(found, timeframe.seconds)
+        found = _merge(found, timeframe.seconds)
     return [candle for candle in found if candle.at < end][-count:]
 
 
@@ -36,29 +36,29 @@ def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end:
     """A page may be empty although there is more: nothing traded for that long."""
     rows: dict[int, Any] = {}
     length = client.parse_timeframe(name) * 1000
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page = client.fetch_ohlcv(symbol, name, since, venue.candles_page)
-        fresh = [int(row[0]) for row in page if int(row[0]) not in rows]
+        new_times = [int(row[0]) for row in page if int(row[0]) not in rows]
         rows.update({int(row[0]): row for row in page})
-        since = max(fresh) + 1 if fresh else since + venue.candles_page * length
+        since = max(new_times) + 1 if new_times else since + venue.candles_page * length
         if since + length > end:
             break
     return [rows[at] for at in sorted(rows)]
 
 
 def _candle(row: Any) -> Candle:
-    opened, high, low, closed, volume = (number(value) or ZERO for value in row[1:6])
+    opening, high, low, closing, volume = (number(value) or ZERO for value in row[1:6])
     return Candle(
         at=datetime.fromtimestamp(int(row[0]) / 1000, UTC),
-        open=opened,
+        open=opening,
         high=high,
         low=low,
-        close=closed,
+        close=closing,
         volume=volume,
     )
 
 
-def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
+def _merge(parts: Sequence[Candle], seconds: int) -> list[Candle]:
     groups: dict[int, list[Candle]] = {}
     for part in parts:
         groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashtrade.brokers.crypto.credentials import check
 from dashtrade.brokers.crypto.exchange import Exchange
-from dashtrade.brokers.crypto.venues import EXCHANGES, OTHER, exchange_of, table_of
+from dashtrade.brokers.crypto.venues import EXCHANGES, OTHER, capabilities_of_row, exchange_of
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.broker_kinds import (
     AccountOption,
@@ -34,7 +34,7 @@ _GUIDES = {
 }
 
 
-def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+def _make(account: Account, credentials: dict[str, str], surroundings: Surroundings) -> Broker:
     from dashtrade.brokers.crypto.adapter import CryptoBroker
 
     name = exchange_of(account.options.get("exchange")).id
@@ -44,12 +44,12 @@ def _make(account: Account, credentials: dict[str, str], around: Surroundings) -
         credentials["secret"],
         credentials.get("passphrase"),
         account.mode,
-        clock=around.clock,
-        url=around.address(f"CCXT_URL_{name.upper()}"),
+        clock=surroundings.clock,
+        url=surroundings.address(f"CCXT_URL_{name.upper()}"),
         quote=account.options.get("quote"),
         quotes=account.options.get("quotes"),
-        markets_cache=around.home / "markets" / f"{name}-{account.mode}.json",
-        nonces=around.nonces(f"{name}:{credentials['key'].strip()}"),
+        markets_cache=surroundings.home / "markets" / f"{name}-{account.mode}.json",
+        nonces=surroundings.nonces(f"{name}:{credentials['key'].strip()}"),
     )
 
 
@@ -57,7 +57,7 @@ def _choice(row: Exchange) -> BrokerChoice:
     return BrokerChoice(
         title=row.name,
         exchange=row.id,
-        can=table_of(row),
+        can=capabilities_of_row(row),
         proven=row.proven,
         modes=("paper", "live") if row.sandbox else ("live",),
         guide=_GUIDES[row.id],

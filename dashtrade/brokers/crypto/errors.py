@@ -27,7 +27,7 @@ from dashtrade.domain.ports import (
 
 log = logging.getLogger("dashtrade.crypto")
 
-_SAYS_WHERE = (
+_MESSAGE_FIELDS = (
     "msg",
     "message",
     "error_description",
@@ -37,22 +37,22 @@ _SAYS_WHERE = (
     "error",
     "reason",
 )
-_NO_WORDS = re.compile(r"UNKNOWN_[A-Z_]+")  # placeholders that Coinbase sends in place of a reason
+_PLACEHOLDER = re.compile(r"UNKNOWN_[A-Z_]+")  # placeholders that Coinbase sends in place of a reason
 
 
 @dataclass(slots=True)
-class Heard:
+class LastResponse:
     """The last exchange of one client: `left` once a request was handed to the network, `answer` if it was
     readable JSON."""
 
-    left: bool = False
+    sent: bool = False
     status: int | None = None
     body: str = ""
     answer: Any = None
     retry_after: float | None = None
 
 
-class AtExchange(Protocol):
+class ErrorContext(Protocol):
     """What the error classification needs to know of the client."""
 
     venue: Exchange
@@ -61,43 +61,45 @@ class AtExchange(Protocol):
     def resync(self, client: Any) -> None: ...
 
 
-def sending(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
+def submit_error(wire: ErrorContext, client: Any, error: Exception) -> BrokerError:
     """After a request that would place an order: does one exist? Unless that is certain, Unknown."""
     if isinstance(error, BrokerError):
         return error
-    venue, heard = wire.venue, client.heard
-    sure = _sure(wire, client, error)
-    if sure is not None:
-        return sure
-    if not heard.left:
+    venue, reply = wire.venue, client.last_response
+    definite = _definite_error(wire, client, error)
+    if definite is not None:
+        return definite
+    if not reply.sent:
         return Rejected(
-            f"The order was not sent to {venue.name}: {_plain(error)}. No order was placed; check the "
+            f"The order was not sent to {venue.name}: {_short_text(error)}. No order was placed; check the "
             "bot's symbol, size and price."
         )
-    if heard.answer is not None and (heard.status or 0) < 500 and _is_refusal(venue, heard, error):
-        return Rejected(refusal(venue, heard, error))
+    if reply.answer is not None and (reply.status or 0) < 500 and _is_refusal(venue, reply, error):
+        return Rejected(refusal_text(venue, reply, error))
     return Unknown(
-        f"{venue.name} did not confirm the order ({_kind(error, heard)}). The order may exist: DashTrade "
-        "looks it up and does not send it again."
+        f"{venue.name} did not confirm the order ({_failure_kind(error, reply)}). The order may exist: "
+        "DashTrade looks it up and does not send it again."
     )
 
 
-def reading(wire: AtExchange, client: Any, error: Exception) -> BrokerError:
+def read_error(wire: ErrorContext, client: Any, error: Exception) -> BrokerError:
     """After a request that places nothing: any failure means that nothing is known, not that something is
     absent."""
     if isinstance(error, BrokerError):
         return error
-    sure = _sure(wire, client, error)
-    if isinstance(sure, BadCredentials) or (isinstance(sure, RetryLater) and client.heard.status is not None):
-        return sure
+    definite = _definite_error(wire, client, error)
+    if isinstance(definite, BadCredentials) or (
+        isinstance(definite, RetryLater) and client.last_response.status is not None
+    ):
+        return definite
     if not_offered(client, error):
         return NotOffered(
-            f"{wire.venue.name} has no such service at its address ({_kind(error, client.heard)}). Check "
-            f"CCXT_URL_{wire.venue.id.upper()}, if set."
+            f"{wire.venue.name} has no such service at its address "
+            f"({_failure_kind(error, client.last_response)}). Check CCXT_URL_{wire.venue.id.upper()}, if set."
         )
     return Unavailable(
-        f"{wire.venue.name} could not be read ({_kind(error, client.heard)}). No current data; DashTrade "
-        "retries."
+        f"{wire.venue.name} could not be read ({_failure_kind(error, client.last_response)}). "
+        "No current data; DashTrade retries."
     )
 
 
@@ -105,15 +107,15 @@ def not_offered(client: Any, error: Exception) -> bool:
     """The endpoint does not exist, or ccxt does not support the call: a retry will not help."""
     import ccxt
 
-    return isinstance(error, ccxt.NotSupported) or client.heard.status in (404, 405, 501)
+    return isinstance(error, ccxt.NotSupported) or client.last_response.status in (404, 405, 501)
 
 
-def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None:
+def _definite_error(wire: ErrorContext, client: Any, error: Exception) -> BrokerError | None:
     """Errors that are certain whatever was requested."""
     import ccxt
 
-    venue, heard = wire.venue, client.heard
-    if heard.left and heard.status is None and _never_connected(error):
+    venue, reply = wire.venue, client.last_response
+    if reply.sent and reply.status is None and _never_connected(error):
         return RetryLater(
             (
                 f"{venue.name} cannot be reached: no connection was made, and nothing was sent. "
@@ -121,8 +123,8 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
             ),
             timedelta(seconds=2),
         )
-    if heard.status in (418, 429):
-        after = heard.retry_after if heard.retry_after is not None else 60.0 if heard.status == 418 else 2.0
+    if reply.status in (418, 429):
+        after = reply.retry_after if reply.retry_after is not None else 60.0 if reply.status == 418 else 2.0
         return RetryLater(
             (
                 f"{venue.name}'s rate limit is used up for {after:.0f} s: too many requests were sent. "
@@ -130,48 +132,48 @@ def _sure(wire: AtExchange, client: Any, error: Exception) -> BrokerError | None
             ),
             timedelta(seconds=after),
         )
-    if heard.status is not None and heard.status >= 500:
+    if reply.status is not None and reply.status >= 500:
         return None
-    if venue.says("skewed", heard.body):
+    if venue.matches("skewed", reply.body):
         _try_resync(wire, client)
         return RetryLater(
             f"{venue.name} reports that this machine's clock is off; DashTrade measured the difference "
             "and sends the request again."
         )
-    if venue.says("stale", heard.body):
+    if venue.matches("stale", reply.body):
         return RetryLater(
             f"{venue.name} refused this request's nonce, which must rise with each request: nothing was "
             "done, and DashTrade sends the request again. If this repeats, another program uses the same "
             "key, or this machine's clock is off: create a key for DashTrade only, and set the clock."
         )
-    if venue.says("later", heard.body):
-        after = _until(heard.body, wire.clock.now().timestamp())
+    if venue.matches("try_again", reply.body):
+        after = _seconds_until_allowed(reply.body, wire.clock.now().timestamp())
         text = f"{venue.name}'s rate limit is used up for {after:.0f} s. The request is sent again later."
         return RetryLater(text, timedelta(seconds=after))
-    if venue.says("credentials", heard.body) or heard.status == 401 or _is_credentials(ccxt, heard, error):
+    if venue.matches("credentials", reply.body) or reply.status == 401 or _is_credentials(ccxt, reply, error):
         return BadCredentials(
             f"{venue.name} refused the key: "
-            f"{_said(heard) or 'the key is wrong, was revoked, or is not allowed to do this'}. No order "
-            "was placed. Create a new key that can read and trade, and save the key under "
+            f"{_exchange_message(reply) or 'the key is wrong, was revoked, or is not allowed to do this'}"
+            ". No order was placed. Create a new key that can read and trade, and save the key under "
             f"Setup.{' ' if venue.refused_key else ''}{venue.refused_key}"
         )
     return None
 
 
-def _until(body: str, now: float) -> float:
+def _seconds_until_allowed(body: str, now: float) -> float:
     """Seconds until the time that Kraken names, in seconds since 1970; three without one."""
-    told = re.search(r"Throttled: ?(\d{10})\b", body)
-    return min(max(int(told[1]) - now, 1.0), 60.0) if told else 3.0
+    match = re.search(r"Throttled: ?(\d{10})\b", body)
+    return min(max(int(match[1]) - now, 1.0), 60.0) if match else 3.0
 
 
-def _is_credentials(ccxt: Any, heard: Heard, error: Exception) -> bool:
+def _is_credentials(ccxt: Any, reply: LastResponse, error: Exception) -> bool:
     """Not its subclasses: ccxt also raises PermissionDenied when an account may not trade one symbol."""
     return type(error) in (ccxt.AuthenticationError, ccxt.AccountSuspended) and (
-        heard.answer is not None or not heard.left
+        reply.answer is not None or not reply.sent
     )
 
 
-def _try_resync(wire: AtExchange, client: Any) -> None:
+def _try_resync(wire: ErrorContext, client: Any) -> None:
     if wire.venue.can_resync:
         try:
             wire.resync(client)
@@ -179,19 +181,19 @@ def _try_resync(wire: AtExchange, client: Any) -> None:
             log.warning("%s: its clock could not be read: %s", wire.venue.name, type(error).__name__)
 
 
-def _is_refusal(venue: Exchange, heard: Heard, error: Exception) -> bool:
+def _is_refusal(venue: Exchange, reply: LastResponse, error: Exception) -> bool:
     """A plain ExchangeError means that ccxt does not know the message: time-outs come as that, too."""
     import ccxt
 
-    if venue.says("certain", heard.body):
+    if venue.matches("certain", reply.body):
         return True
     if (
-        venue.says("doubt", heard.body)
+        venue.matches("unclear", reply.body)
         or isinstance(error, ccxt.OperationFailed)
         or not isinstance(error, ccxt.ExchangeError)
     ):
         return False
-    return type(error) is not ccxt.ExchangeError or venue.says("refused", heard.body)
+    return type(error) is not ccxt.ExchangeError or venue.matches("refused", reply.body)
 
 
 def _never_connected(error: BaseException | None) -> bool:
@@ -209,55 +211,58 @@ def _never_connected(error: BaseException | None) -> bool:
     return False
 
 
-def refusal(venue: Exchange, heard: Heard, error: Exception) -> str:
+def refusal_text(venue: Exchange, reply: LastResponse, error: Exception) -> str:
     import ccxt
 
-    said = _said(heard) or _plain(error)
+    message = _exchange_message(reply) or _short_text(error)
     if isinstance(error, ccxt.InsufficientFunds):
         return (
-            f"{venue.name} refused the order: the account's balance is too low ({said}). No order was "
+            f"{venue.name} refused the order: the account's balance is too low ({message}). No order was "
             "placed; reduce the size or deposit funds."
         )
     if isinstance(error, ccxt.BadSymbol):
         return (
-            f"{venue.name} does not trade this symbol ({said}). No order was placed; choose another symbol."
+            f"{venue.name} does not trade this symbol ({message}). No order was placed; "
+            "choose another symbol."
         )
-    return f"{venue.name} refused the order: {said}. No order was placed; change the order accordingly."
+    return f"{venue.name} refused the order: {message}. No order was placed; change the order accordingly."
 
 
-def _said(heard: Heard) -> str:
+def _exchange_message(reply: LastResponse) -> str:
     """The exchange's own message for people, from its JSON."""
-    return _clean(_dig(heard.answer))
+    return _clean(_find_message(reply.answer))
 
 
-def _dig(answer: Any) -> str:
+def _find_message(answer: Any) -> str:
     if isinstance(answer, str):
-        return "" if _NO_WORDS.fullmatch(answer) else answer
+        return "" if _PLACEHOLDER.fullmatch(answer) else answer
     if isinstance(answer, list):
-        return next((words for item in answer if (words := _dig(item))), "")
+        return next((text for item in answer if (text := _find_message(item))), "")
     if not isinstance(answer, dict):
         return ""
     for inner in ("data", "error_response", "errors"):
         deeper = answer.get(inner)
-        if isinstance(deeper, (dict, list)) and (words := _dig(deeper)):
-            return words
-    words = next((words for name in ("sMsg", *_SAYS_WHERE) if (words := _dig(answer.get(name)))), "")
-    details = _dig(answer.get("error_details"))
-    return words if details in words else f"{words}: {details}"
+        if isinstance(deeper, (dict, list)) and (text := _find_message(deeper)):
+            return text
+    text = next(
+        (text for name in ("sMsg", *_MESSAGE_FIELDS) if (text := _find_message(answer.get(name)))), ""
+    )
+    details = _find_message(answer.get("error_details"))
+    return text if details in text else f"{text}: {details}"
 
 
-def _clean(words: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", words)).strip().rstrip(".")[:200]
+def _clean(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", text)).strip().rstrip(".")[:200]
 
 
-def _plain(error: Exception) -> str:
-    words = _clean(str(error).split("{")[0])
-    return words if len(words) > 3 else "it does not match this exchange"
+def _short_text(error: Exception) -> str:
+    text = _clean(str(error).split("{")[0])
+    return text if len(text) > 3 else "it does not match this exchange"
 
 
-def _kind(error: Exception, heard: Heard) -> str:
-    if heard.status is None:
+def _failure_kind(error: Exception, reply: LastResponse) -> str:
+    if reply.status is None:
         return "no answer in time" if "Timeout" in type(error).__name__ else "the connection broke"
-    if heard.answer is None:
-        return f"an answer that cannot be read, status {heard.status}"
-    return f"status {heard.status}: {_said(heard) or 'no reason given'}"
+    if reply.answer is None:
+        return f"an answer that cannot be read, status {reply.status}"
+    return f"status {reply.status}: {_exchange_message(reply) or 'no reason given'}"

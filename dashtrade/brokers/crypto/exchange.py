@@ -9,8 +9,8 @@ from decimal import Decimal
 
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
-MOST_PAGES = 20  # of one list
-COLLAR = Decimal("0.02")  # how far through the book a collared market order may go
+MAX_PAGES = 20  # of one list
+COLLAR_SHARE = Decimal("0.02")  # how far through the book a collared market order may go
 
 MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT
 
@@ -32,26 +32,28 @@ class Exchange:
     client_id: str = "clientOrderId"  # the parameter under which our id is sent
     lookup: str = "list"  # fetch | open_closed | list | status: how an order is found by our id
     # symbol | open_closed | pages: how orders missing here are listed; empty: not possible
-    lists: str = ""
-    known_lookup: bool = True  # False: not proven that our id is kept
+    listing: str = ""
+    keeps_client_id: bool = True  # False: not proven that our id is kept
     refuses_repeats: bool = False  # a repeat makes no second order, not even after the first has ended
     settle: timedelta = timedelta(seconds=5)
 
     # placing
-    create_tells: bool = False  # the answer has status and fills; else the order is fetched afterwards
+    create_returns_state: bool = (
+        False  # the answer has status and fills; else the order is fetched afterwards
+    )
     spends_on_market_buy: bool = False  # a market buy is an amount of money, so it needs a price
     # sides whose market orders are sent as a limit through the book, immediate or cancel
-    collared: frozenset[OrderSide] = frozenset()
+    collared_sides: frozenset[OrderSide] = frozenset()
     reserved_fee: Decimal = Decimal(0)  # share of limit x quantity reserved for the fee of a buy order
     stop_param: str = "stopLossPrice"
-    stop_says_time: bool = True  # whether a stop has a time in force
+    stop_takes_time_in_force: bool = True  # whether a stop has a time in force
     create_params: dict[str, str] = field(default_factory=dict)
 
     # executions
     trades: str = "order"  # order | ids | fills | filter | in_order: how the fills of an order are fetched
 
     # suffixes of balances that earn rewards and trade like the plain coin; any other suffix is not tradable
-    rewards: str = ""
+    reward_suffix: str = ""
 
     # connection
     nonces: bool = False  # each request needs a higher number than the last one: one at a time
@@ -66,12 +68,12 @@ class Exchange:
     # meaning of its messages
     credentials: str = r"(?!)"  # the key is wrong, revoked or lacks a permission
     stale: str = r"(?!)"  # a nonce came out of order: certainly not processed
-    later: str = r"(?!)"  # "not accepted, try again": certainly not processed
+    try_again: str = r"(?!)"  # "not accepted, try again": certainly not processed
     skewed: str = r"(?!)"  # our clock is off; certainly not processed
-    ours: str = r"(?!)"  # an order of this name exists: it may be ours
+    duplicate: str = r"(?!)"  # an order of this name exists: it may be ours
     refused: str = r"(?!)"  # a refusal that ccxt has no class for
-    certain: str = r"(?!)"  # a refusal, although ccxt or `doubt` treats it as temporary
-    doubt: str = r"(?!)"  # looks like a refusal and is none
+    certain: str = r"(?!)"  # a refusal, although ccxt or `unclear` treats it as temporary
+    unclear: str = r"(?!)"  # looks like a refusal and is none
     absent: str = ""  # no such order, where ccxt uses another class
 
     key_form: str = ""  # pattern of its keys
@@ -82,5 +84,5 @@ class Exchange:
     notes: tuple[str, ...] = ()
     proven: bool = True
 
-    def says(self, what: str, body: str) -> bool:
-        return re.search(getattr(self, what), body, re.DOTALL) is not None
+    def matches(self, pattern: str, body: str) -> bool:
+        return re.search(getattr(self, pattern), body, re.DOTALL) is not None

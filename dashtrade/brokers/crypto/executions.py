@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dashtrade.brokers.crypto.exchange import MOST_PAGES
+from dashtrade.brokers.crypto.exchange import MAX_PAGES
 from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import Unavailable
 from dashtrade.domain.values import ZERO
 
-OKX_PAGE = 100
+OKX_PAGE_SIZE = 100
 
 
 def _trades_of_order(client: Any, order: Any) -> Sequence[Any]:
@@ -22,11 +22,12 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
     if not ids:  # an order found by our id may lack them
         ids = [trade["id"] for trade in client.fetch_order(order["id"], order["symbol"]).get("trades") or ()]
     # Kraken returns twenty at a time, and ccxt makes an empty extra request after every full twenty.
-    some = [ids[first : first + 19] for first in range(0, len(ids), 19)]
-    told = [
-        client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": part}) for part in some
+    batches = [ids[first : first + 19] for first in range(0, len(ids), 19)]
+    by_batch = [
+        client.fetch_order_trades(order["id"], order["symbol"], None, None, {"trades": batch})
+        for batch in batches
     ]
-    return [trade for part in told for trade in part]
+    return [trade for batch in by_batch for trade in batch]
 
 
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
@@ -34,22 +35,22 @@ def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
     alone."""
     market, wanted = client.market(order["symbol"]), number(order.get("filled")) or ZERO
     trades: list[Any] = []
-    for ask in (client.privateGetTradeFills, client.privateGetTradeFillsHistory):
-        asked = {"instType": "SPOT", "instId": market["id"], "ordId": order["id"]}
-        trades = client.parse_trades(_all_fills(ask, asked), market)
+    for fetch in (client.privateGetTradeFills, client.privateGetTradeFillsHistory):
+        params = {"instType": "SPOT", "instId": market["id"], "ordId": order["id"]}
+        trades = client.parse_trades(_all_fills(fetch, params), market)
         if sum((number(trade["amount"]) or ZERO for trade in trades), ZERO) >= wanted:
             break
     return trades
 
 
-def _all_fills(ask: Callable[[dict[str, str]], Any], asked: dict[str, str]) -> list[Any]:
+def _all_fills(fetch: Callable[[dict[str, str]], Any], params: dict[str, str]) -> list[Any]:
     found: list[Any] = []
-    for _ in range(MOST_PAGES):
-        page = ask(dict(asked))["data"]
+    for _ in range(MAX_PAGES):
+        page = fetch(dict(params))["data"]
         found += page
-        if len(page) < OKX_PAGE:
+        if len(page) < OKX_PAGE_SIZE:
             return found
-        asked = asked | {"after": page[-1]["billId"]}
+        params = params | {"after": page[-1]["billId"]}
     raise Unavailable("OKX lists more executions of one order than DashTrade can read.")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 KeyInfo = tuple[str, tuple[str, ...], bool | None]
 
 
-def nothing_told(client: Any, live: bool) -> KeyInfo:
+def no_key_info(client: Any, live: bool) -> KeyInfo:
     return "", (), None
 
 
@@ -19,15 +19,15 @@ def _binance_key(client: Any, live: bool) -> KeyInfo:
     try:
         key = client.sapiGetAccountApiRestrictions()
     except Exception:
-        if client.heard.status not in (404, 405) or account.get("canWithdraw") is not True:
+        if client.last_response.status not in (404, 405) or account.get("canWithdraw") is not True:
             raise
         # nothing is known of the key itself
         return str(account.get("uid") or ""), tuple(account.get("permissions") or ()), True
     granted = tuple(
         sorted(
             name.removeprefix("enable")
-            for name, on in key.items()
-            if on is True and name.startswith("enable")
+            for name, enabled in key.items()
+            if enabled is True and name.startswith("enable")
         )
     )
     return str(account.get("uid") or ""), granted, bool(key.get("enableWithdrawals"))
@@ -50,12 +50,12 @@ def _coinbase_key(client: Any, live: bool) -> KeyInfo:
 def _kraken_key(client: Any, live: bool) -> KeyInfo:
     key = client.privatePostGetApiKeyInfo()["result"]
     granted = tuple(str(name) for name in key.get("permissions") or ())
-    may = (
+    can_withdraw = (
         any("withdraw" in name.lower() and "query" not in name.lower() for name in granted)
         if granted
         else None
     )
-    return str(key.get("iban") or key.get("api_key_name") or ""), granted, may
+    return str(key.get("iban") or key.get("api_key_name") or ""), granted, can_withdraw
 
 
 def _gemini_key(client: Any, live: bool) -> KeyInfo:

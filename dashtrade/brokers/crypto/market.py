@@ -8,15 +8,15 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from dashtrade.brokers.crypto import candles, market_data
-from dashtrade.brokers.crypto.errors import reading
+from dashtrade.brokers.crypto.errors import read_error
 from dashtrade.brokers.crypto.wire import Wire
 from dashtrade.domain.ports import Candle, Clock, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 
 T = TypeVar("T")
-QUOTE_IS_FRESH = timedelta(seconds=5)  # for valuation, never for decisions
-RULES_ARE_FRESH = timedelta(hours=1)
+QUOTE_MAX_AGE = timedelta(seconds=5)  # for valuation, never for decisions
+RULES_MAX_AGE = timedelta(hours=1)
 
 
 class CryptoMarket:
@@ -24,43 +24,47 @@ class CryptoMarket:
 
     def __init__(self, wire: Wire, clock: Clock) -> None:
         self.venue, self._wire, self._clock = wire.venue, wire, clock
-        self._seen: dict[Symbol, Quote] = {}
+        self._quotes: dict[Symbol, Quote] = {}
         self._rules: dict[Symbol, tuple[datetime, Rules]] = {}
 
-    def ask(self, work: Callable[[Any], T]) -> T:
-        with self._wire.lent() as client:
+    def ask(self, call: Callable[[Any], T]) -> T:
+        with self._wire.borrow() as client:
             try:
-                return work(client)
+                return call(client)
             except Exception as error:
-                raise reading(self._wire, client, error) from error
+                raise read_error(self._wire, client, error) from error
 
-    def listed(self, client: Any, symbol: Symbol, *, anew: bool = False) -> Any:
+    def listed(self, client: Any, symbol: Symbol, *, refresh: bool = False) -> Any:
         name = f"{symbol.base}/{symbol.quote}"
         market = client.markets.get(name) if symbol.is_crypto else None
         if market is None or not market.get("spot", True):
-            others = sorted(
+            other_quotes = sorted(
                 each["quote"]
                 for each in client.markets.values()
                 if each["base"] == symbol.base and each.get("spot")
             )
             hint = (
-                f" It trades {symbol.base} against {', '.join(others[:6])}."
-                if symbol.is_crypto and others
+                f" It trades {symbol.base} against {', '.join(other_quotes[:6])}."
+                if symbol.is_crypto and other_quotes
                 else ""
             )
             raise Rejected(
                 f"{self.venue.name} does not trade {symbol.short}.{hint} No order was placed; choose "
                 "another symbol."
             )
-        lacks = anew or market["precision"].get("amount") is None
-        return market_data.detail(client, market) if lacks and self.venue.details_on_demand else market
+        needs_detail = refresh or market["precision"].get("amount") is None
+        return (
+            market_data.complete_market(client, market)
+            if needs_detail and self.venue.details_on_demand
+            else market
+        )
 
     def rules(self, symbol: Symbol) -> Rules:
         known, now = self._rules.get(symbol), self._clock.now()
-        if known is None or now - known[0] > RULES_ARE_FRESH:
+        if known is None or now - known[0] > RULES_MAX_AGE:
             known = (
                 now,
-                market_data.rules_of(self.ask(lambda client: self.listed(client, symbol, anew=True))),
+                market_data.rules_of(self.ask(lambda client: self.listed(client, symbol, refresh=True))),
             )
             self._rules[symbol] = known
         return known[1]
@@ -75,8 +79,8 @@ class CryptoMarket:
             if not client.has.get("fetchTime"):
                 return None
             before = self._clock.now()
-            there = datetime.fromtimestamp(int(client.fetch_time()) / 1000, UTC)
-            return there - (before + (self._clock.now() - before) / 2)
+            exchange_time = datetime.fromtimestamp(int(client.fetch_time()) / 1000, UTC)
+            return exchange_time - (before + (self._clock.now() - before) / 2)
 
         return self.ask(ask)
 
@@ -92,12 +96,12 @@ class CryptoMarket:
                 "without a price."
             )
         found = Quote(symbol=symbol, bid=bid, ask=ask, at=self._clock.now(), note=note)
-        self._seen[symbol] = found
+        self._quotes[symbol] = found
         return found
 
-    def near_quote(self, symbol: Symbol) -> Quote:
-        seen = self._seen.get(symbol)
-        return seen if seen and abs(self._clock.now() - seen.at) < QUOTE_IS_FRESH else self.quote(symbol)
+    def recent_quote(self, symbol: Symbol) -> Quote:
+        cached = self._quotes.get(symbol)
+        return cached if cached and abs(self._clock.now() - cached.at) < QUOTE_MAX_AGE else self.quote(symbol)
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         return self.ask(

@@ -7,14 +7,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from dashtrade.brokers.crypto.errors import not_offered
-from dashtrade.brokers.crypto.exchange import MOST_PAGES, Exchange
+from dashtrade.brokers.crypto.exchange import MAX_PAGES, Exchange
 from dashtrade.domain.ports import Rules, Unavailable
 from dashtrade.domain.values import ZERO, plain
 
 
-def number(said: object) -> Decimal | None:
+def number(value: object) -> Decimal | None:
     try:
-        found = Decimal(str(said)) if said is not None else None
+        found = Decimal(str(value)) if value is not None else None
     except InvalidOperation:
         return None
     return found if found is not None and found.is_finite() else None
@@ -37,28 +37,31 @@ def taker_fee(market: Any) -> Decimal | None:
     return number(market.get("taker"))
 
 
-def _step(said: object) -> Decimal:
+def _step(value: object) -> Decimal:
     """ccxt gives a step, or, for a few exchanges, a number of decimals."""
-    step = number(said)
+    step = number(value)
     if step is None or step <= 0:
         return Decimal("0.00000001")
     return Decimal(1).scaleb(-int(step)) if step == step.to_integral_value() and step > 1 else step
 
 
-def detail(client: Any, market: Any) -> Any:
+def complete_market(client: Any, market: Any) -> Any:
     """The list of markets lacks steps and minimums, and without them ccxt fails with a bare AssertionError.
     Nothing else of the details is used: they name a spot pair's settlement coin, which ccxt takes for a
     perpetual."""
-    said = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
-    if str(said.get("symbol", "")).lower() != market["id"] or said.get("product_type", "spot") != "spot":
+    details = client.publicGetV1SymbolsDetailsSymbol({"symbol": market["id"]})
+    if (
+        str(details.get("symbol", "")).lower() != market["id"]
+        or details.get("product_type", "spot") != "spot"
+    ):
         raise Unavailable(
             f"{client.name} sent details of another pair than {market['symbol']}. No current data; "
             "DashTrade retries."
         )
-    steps = [plain(_step(said.get(name))) for name in ("tick_size", "quote_increment")]
+    steps = [plain(_step(details.get(name))) for name in ("tick_size", "quote_increment")]
     market["precision"] |= {"amount": steps[0], "price": steps[1]}
-    market["limits"] = {**market["limits"], "amount": {"min": said.get("min_order_size"), "max": None}}
-    market["active"] = said.get("status") not in ("closed", "cancel_only")
+    market["limits"] = {**market["limits"], "amount": {"min": details.get("min_order_size"), "max": None}}
+    market["active"] = details.get("status") not in ("closed", "cancel_only")
     return market
 
 
@@ -67,19 +70,19 @@ def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str
     first."""
     total: dict[str, Decimal] = {}
     free: dict[str, Decimal] = {}
-    asked: dict[str, str] = {}
-    for _ in range(MOST_PAGES):
-        page = client.fetch_balance(dict(asked))
+    params: dict[str, str] = {}
+    for _ in range(MAX_PAGES):
+        page = client.fetch_balance(dict(params))
         for coin in page["total"]:
-            name = coin.removesuffix(venue.rewards)
-            if venue.rewards and "." in name:
+            name = coin.removesuffix(venue.reward_suffix)
+            if venue.reward_suffix and "." in name:
                 continue
             total[name] = total.get(name, ZERO) + (number(page["total"][coin]) or ZERO)
             free[name] = free.get(name, ZERO) + (number(page["free"].get(coin)) or ZERO)
         info = page.get("info")
         if not (isinstance(info, dict) and info.get("has_next") and info.get("cursor")):
             return {coin: amount for coin, amount in total.items() if amount}, free
-        asked = {"cursor": info["cursor"]}
+        params = {"cursor": info["cursor"]}
     raise Unavailable(
         "The exchange lists more coins than DashTrade can read. Close the empty accounts there."
     )
@@ -103,20 +106,20 @@ def prices(client: Any, coins: Sequence[str], money: str) -> dict[str, Decimal]:
 
 def ticker(client: Any, name: str) -> Any:
     """With bid and ask where the exchange has them; else only the last price."""
-    seen: dict[str, Any] = {}
-    trouble: list[Exception] = []
+    found: dict[str, Any] = {}
+    errors: list[Exception] = []
     for ask in (_whole_ticker, _best_of, _top_of_book, _last_price):
         try:
-            seen |= {key: said for key, said in ask(client, name).items() if said is not None}
+            found |= {key: value for key, value in ask(client, name).items() if value is not None}
         except Exception as error:
             if ask is _whole_ticker and not not_offered(client, error):
                 raise
-            trouble.append(error)
-        if number(seen.get("bid")) and number(seen.get("ask")):
+            errors.append(error)
+        if number(found.get("bid")) and number(found.get("ask")):
             break
-    if not seen:
-        raise trouble[0]
-    return seen
+    if not found:
+        raise errors[0]
+    return found
 
 
 def _whole_ticker(client: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 from dashtrade.brokers.crypto import market_data
-from dashtrade.brokers.crypto.exchange import COLLAR
+from dashtrade.brokers.crypto.exchange import COLLAR_SHARE
 from dashtrade.brokers.crypto.market import CryptoMarket
 from dashtrade.domain.ports import Capabilities, OrderRequest, Rejected, RetryLater, Rules, Unavailable
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given, plain, round_to
@@ -15,7 +15,7 @@ _LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
 
-class Placing:
+class OrderPreparer:
     """The arguments to ccxt for an order, or why the order cannot be placed."""
 
     def __init__(self, market: CryptoMarket, capabilities: Capabilities) -> None:
@@ -62,12 +62,14 @@ class Placing:
         params: dict[str, Any] = {self.venue.client_id: request.client_order_id, **self.venue.create_params}
         if stop is not None:
             params[self.venue.stop_param] = plain(stop)
-        if limit is not None and (stop is None or self.venue.stop_says_time):
+        if limit is not None and (stop is None or self.venue.stop_takes_time_in_force):
             params["timeInForce"] = request.time_in_force.upper()
         kind, sent = ("limit" if limit is not None else "market"), limit
-        if request.type is OrderType.MARKET and request.side in self.venue.collared:
-            near = given(price, "price")
-            sent = self._affordable(request, quantity, near, _collared(request.side, near, rules), rules)
+        if request.type is OrderType.MARKET and request.side in self.venue.collared_sides:
+            current_price = given(price, "price")
+            sent = self._affordable(
+                request, quantity, current_price, _collar_limit(request.side, current_price, rules), rules
+            )
             kind, params["timeInForce"] = "limit", TimeInForce.IOC.upper()
         if (
             request.type is OrderType.MARKET
@@ -87,22 +89,22 @@ class Placing:
             return limit
         try:
             free = self._market.balances()[1].get(request.symbol.quote, ZERO)
-            told = self._market.ask(
+            account_rate = self._market.ask(
                 lambda client: market_data.taker_fee(self._market.listed(client, request.symbol))
             )
-            fee = told or self.venue.reserved_fee
+            fee = account_rate or self.venue.reserved_fee
         except (Unavailable, RetryLater):
             return limit
-        most = floor_to(free / (quantity * (1 + fee)), rules.price_step)
-        return min(limit, max(most, round_to(price, rules.price_step)))
+        highest = floor_to(free / (quantity * (1 + fee)), rules.price_step)
+        return min(limit, max(highest, round_to(price, rules.price_step)))
 
     def _price_now(self, request: OrderRequest) -> Decimal | None:
         """An order that needs no price is not delayed by a failing ticker: the order may be an exit."""
-        needed = request.side in self.venue.collared or self.venue.spends_on_market_buy
+        price_required = request.side in self.venue.collared_sides or self.venue.spends_on_market_buy
         try:
-            return self._market.near_quote(request.symbol).price_for(request.side)
+            return self._market.recent_quote(request.symbol).price_for(request.side)
         except (Unavailable, RetryLater):
-            if needed:
+            if price_required:
                 raise
             return None
 
@@ -110,31 +112,31 @@ class Placing:
         self, request: OrderRequest, quantity: Decimal, price: Decimal | None, rules: Rules
     ) -> None:
         coin, money = request.symbol.base, request.symbol.quote
-        least, what = max(rules.min_quantity, rules.quantity_step), ""
-        if quantity < least:
-            what = (
+        minimum, problem = max(rules.min_quantity, rules.quantity_step), ""
+        if quantity < minimum:
+            problem = (
                 f"{plain(given(request.quantity, 'quantity'))} {coin} is below the minimum order, "
-                f"{plain(least)} {coin}"
+                f"{plain(minimum)} {coin}"
             )
         elif price is not None and quantity * price < rules.min_notional:
-            what = (
+            problem = (
                 f"{plain(quantity)} {coin} is worth {plain(round_to(quantity * price, rules.price_step))} "
                 f"{money}, below the minimum order, {plain(rules.min_notional)} {money}"
             )
-        if what and request.reduces:
+        if problem and request.reduces:
             raise Rejected(
-                f"{what}: a remainder this small cannot be sold at {self.venue.name}. Buy more first, or "
+                f"{problem}: a remainder this small cannot be sold at {self.venue.name}. Buy more first, or "
                 "convert the remainder there."
             )
-        if what:
-            raise Rejected(f"{what} at {self.venue.name}. No order was placed; use a larger order size.")
+        if problem:
+            raise Rejected(f"{problem} at {self.venue.name}. No order was placed; use a larger order size.")
         if not rules.tradable:
             raise Rejected(
                 f"{request.symbol.short} is not traded at {self.venue.name} now. No order was placed."
             )
 
 
-def _collared(side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
-    through = price * (1 + side.sign * COLLAR)
-    toward = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
-    return (through / rules.price_step).to_integral_value(toward) * rules.price_step
+def _collar_limit(side: OrderSide, price: Decimal, rules: Rules) -> Decimal:
+    limit = price * (1 + side.sign * COLLAR_SHARE)
+    rounding = ROUND_FLOOR if side is OrderSide.BUY else ROUND_CEILING
+    return (limit / rules.price_step).to_integral_value(rounding) * rules.price_step

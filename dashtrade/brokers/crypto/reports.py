@@ -29,9 +29,9 @@ _RAW_STATUS = {
     "order_failed": VenueStatus.REJECTED,
 }
 
-_WHY = ("reject_message", "cancel_message", "reject_reason", "reason", "cancelSourceReason")
+_REASON_FIELDS = ("reject_message", "cancel_message", "reject_reason", "reason", "cancelSourceReason")
 
-_NO_WHY = "REJECT_REASON_UNSPECIFIED"
+_NO_REASON = "REJECT_REASON_UNSPECIFIED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,31 +48,35 @@ class FillContext:
     price: Callable[[str], Decimal | None]
 
 
-def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext) -> OrderReport:
+def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, context: FillContext) -> OrderReport:
     """Only fills are booked, never totals beside them: a total that precedes its fills would be booked twice.
     So an ended order counts as working until its executions are complete, or can no longer be expected."""
     status, reason = _status(order)
     filled = number(order.get("filled")) or ZERO
-    offered, fills, notes = _told_fills(client, venue, ref, order, money) if filled else (True, (), "")
-    have = sum((fill.quantity for fill in fills), ZERO)
+    has_executions, fills, notes = (
+        _read_fills(client, venue, ref, order, context) if filled else (True, (), "")
+    )
+    filled_so_far = sum((fill.quantity for fill in fills), ZERO)
     average = number(order.get("average"))
-    complete, fee, fee_base = have > filled - money.rules.quantity_step, ZERO, ZERO
+    complete, fee, fee_base = filled_so_far > filled - context.rules.quantity_step, ZERO, ZERO
     ended = status is not VenueStatus.WORKING
-    if not complete and (not offered or (ended and money.now - money.ended(str(order["id"])) >= money.lag)):
-        fills, have = (), filled  # only the totals are available
-        said: list[str] = []
-        fee, fee_base = _fees(ref, order, average or ZERO, money, said)
-        notes = " ".join(filter(None, (notes, *said)))
+    if not complete and (
+        not has_executions or (ended and context.now - context.ended(str(order["id"])) >= context.lag)
+    ):
+        fills, filled_so_far = (), filled  # only the totals are available
+        fee_notes: list[str] = []
+        fee, fee_base = _fees(ref, order, average or ZERO, context, fee_notes)
+        notes = " ".join(filter(None, (notes, *fee_notes)))
     elif not complete and status is not VenueStatus.WORKING:
         status, reason = VenueStatus.WORKING, "the order has ended; its executions are still missing"
     if fills:
-        average = sum(fill.quantity * fill.price for fill in fills) / have
+        average = sum(fill.quantity * fill.price for fill in fills) / filled_so_far
     return OrderReport(
         client_order_id=ref.client_order_id,
         broker_order_id=str(order.get("id") or ref.broker_order_id or "") or None,
         status=status,
-        filled_quantity=have,
-        average_price=average if have else None,
+        filled_quantity=filled_so_far,
+        average_price=average if filled_so_far else None,
         fills=fills,
         total_fee=fee,
         total_fee_base=fee_base,
@@ -85,18 +89,18 @@ def _status(order: Any) -> tuple[VenueStatus, str]:
     info = order.get("info") or {}
     raw = str(info.get("status") or info.get("state") or "")
     status = _RAW_STATUS.get(raw) or _STATUS.get(str(order.get("status")), VenueStatus.WORKING)
-    told = (str(info[name]) for name in _WHY if info.get(name) not in (None, "", _NO_WHY))
-    why = next(told, "") if status is not VenueStatus.FILLED else ""
-    unheard = status is VenueStatus.WORKING and order.get("status") not in ("open", None)
-    return status, f"the exchange says {raw or order.get('status')}" if unheard else why
+    reasons = (str(info[name]) for name in _REASON_FIELDS if info.get(name) not in (None, "", _NO_REASON))
+    why = next(reasons, "") if status is not VenueStatus.FILLED else ""
+    unknown = status is VenueStatus.WORKING and order.get("status") not in ("open", None)
+    return status, f"the exchange says {raw or order.get('status')}" if unknown else why
 
 
-def _told_fills(
-    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext
+def _read_fills(
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, context: FillContext
 ) -> tuple[bool, tuple[BrokerFill, ...], str]:
     """False if the exchange has no list of executions: then the totals are used."""
     try:
-        fills, note = _fills(client, venue, ref, order, money)
+        fills, note = _fills(client, venue, ref, order, context)
     except Exception as error:
         if not_offered(client, error):
             return False, (), "The exchange does not report the executions and fees."
@@ -105,26 +109,26 @@ def _told_fills(
 
 
 def _fills(
-    client: Any, venue: Exchange, ref: OrderRef, order: Any, money: FillContext
+    client: Any, venue: Exchange, ref: OrderRef, order: Any, context: FillContext
 ) -> tuple[tuple[BrokerFill, ...], str]:
     trades: Sequence[Any] = [
         trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")
     ]
-    told = sum((number(trade["amount"]) or ZERO for trade in trades), ZERO)
+    listed = sum((number(trade["amount"]) or ZERO for trade in trades), ZERO)
     filled = number(order.get("filled")) or ZERO
-    if told < filled:
+    if listed < filled:
         trades = TRADES[venue.trades](client, order)
     notes: list[str] = []
-    fills = {str(trade["id"]): _fill(ref, order, trade, money, notes) for trade in trades}
+    fills = {str(trade["id"]): _fill(ref, order, trade, context, notes) for trade in trades}
     return tuple(sorted(fills.values(), key=lambda fill: (fill.at, fill.id))), " ".join(dict.fromkeys(notes))
 
 
-def _fill(ref: OrderRef, order: Any, trade: Any, money: FillContext, notes: list[str]) -> BrokerFill:
+def _fill(ref: OrderRef, order: Any, trade: Any, context: FillContext, notes: list[str]) -> BrokerFill:
     price, quantity = number(trade["price"]) or ZERO, number(trade["amount"]) or ZERO
-    whole = round_to(quantity, money.rules.quantity_step)
-    if abs(whole - quantity) < money.rules.quantity_step / 1000:  # ccxt divided a cost by a price
-        quantity = whole
-    fee, fee_base = _fees(ref, trade, price, money, notes)
+    rounded = round_to(quantity, context.rules.quantity_step)
+    if abs(rounded - quantity) < context.rules.quantity_step / 1000:  # ccxt divided a cost by a price
+        quantity = rounded
+    fee, fee_base = _fees(ref, trade, price, context, notes)
     return BrokerFill(
         # A trade's number is unique within a symbol at most, and shared by both sides of a self-trade.
         id=f"{order['id']}:{trade['id']}",
@@ -133,14 +137,14 @@ def _fill(ref: OrderRef, order: Any, trade: Any, money: FillContext, notes: list
         price=price,
         at=datetime.fromtimestamp(int(trade["timestamp"]) / 1000, UTC)
         if trade.get("timestamp")
-        else money.now,
+        else context.now,
         fee=fee,
         fee_base=fee_base,
     )
 
 
 def _fees(
-    ref: OrderRef, trade: Any, price: Decimal, money: FillContext, notes: list[str]
+    ref: OrderRef, trade: Any, price: Decimal, context: FillContext, notes: list[str]
 ) -> tuple[Decimal, Decimal]:
     """In the quote currency, and in the bought coin; a third coin is valued at its current price, or left out
     with a warning."""
@@ -155,8 +159,8 @@ def _fees(
             fee_base += cost
         elif coin == ref.symbol.base:
             fee += cost * price
-        elif (worth := money.price(coin)) is not None:
-            fee += cost * worth
+        elif (coin_price := context.price(coin)) is not None:
+            fee += cost * coin_price
         else:
             notes.append(
                 f"A fee in {coin} is not included: there is no price of {coin} in {ref.symbol.quote}."

@@ -34,8 +34,8 @@ EXCHANGES: dict[str, Exchange] = {
             quote="USDT",
             sandbox=True,
             lookup="fetch",
-            lists="symbol",
-            create_tells=True,
+            listing="symbol",
+            create_returns_state=True,
             burst=10,
             candles_page=1000,
             order_types=frozenset({MARKET, LIMIT, STOP, STOP_LIMIT}),
@@ -43,10 +43,10 @@ EXCHANGES: dict[str, Exchange] = {
             # With keys, all market types and margins cost seven calls at the start; with these, one.
             options={"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
             credentials=r'"code":\s*-(2014|2015|2008|1022|1002)\b',
-            later=r'"code":\s*-(1003|1015)\b',
+            try_again=r'"code":\s*-(1003|1015)\b',
             skewed=r'"code":\s*-1021\b',
-            ours=r"Duplicate order sent",
-            doubt=r'"code":\s*-(1000|1001|1006|1007)\b',
+            duplicate=r"Duplicate order sent",
+            unclear=r'"code":\s*-(1000|1001|1006|1007)\b',
             certain=r'"code":\s*-(1112|2016|2039)\b',
             notes=(
                 (
@@ -70,11 +70,11 @@ EXCHANGES: dict[str, Exchange] = {
             trades="fills",
             create_params={"tgtCcy": "base_ccy", "tdMode": "cash"},
             credentials=r'"code":\s*"50(030|100|101|103|104|105|106|107|110|111|113|114|119|120)"',
-            later=r'"s?[cC]ode":\s*"(50011|50061)"',
+            try_again=r'"s?[cC]ode":\s*"(50011|50061)"',
             skewed=r'"code":\s*"(50102|50112)"',
-            ours=r'"51016"',
+            duplicate=r'"51016"',
             refused=r'"sCode":\s*"5[1-4]\d{3}"',
-            doubt=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
+            unclear=r'"s?[cC]ode":\s*"(50001|50004|50005|50013|50026)"',
             refused_key=OKX_SITES,
             notes=(
                 (
@@ -95,7 +95,7 @@ EXCHANGES: dict[str, Exchange] = {
             name="Kraken",
             quote="USD",
             lookup="open_closed",
-            lists="open_closed",
+            listing="open_closed",
             trades="ids",
             nonces=True,
             burst=45,
@@ -107,17 +107,17 @@ EXCHANGES: dict[str, Exchange] = {
             # Fees in the quote currency, as ccxt assumes. Without the agreement, orders from Germany are
             # refused.
             create_params={"oflags": "fciq", "trading_agreement": "agree"},
-            rewards=".F",
+            reward_suffix=".F",
             credentials=r"EAPI:Invalid (key|signature)|EGeneral:Permission denied|ESession:Invalid session",
             stale=r"EAPI:Invalid nonce",
-            later=r"E(API|Order):(Domain rate|Rate) limit exceeded|EGeneral:Too many requests"
+            try_again=r"E(API|Order):(Domain rate|Rate) limit exceeded|EGeneral:Too many requests"
             r"|EService: ?(Throttled|Deadline elapsed)",
-            ours=r"cl_ord_id not unique",
+            duplicate=r"cl_ord_id not unique",
             certain=r"EService:Market in (cancel|post|limit)_only mode|EAPI:(Feature disabled|Bad request)"
             r"|EGeneral:Unknown method",
             absent=r"EOrder:(Unknown|Invalid) order",
             refused=r'"E(Order|Trade|Query|Funding|Account):|"EGeneral:Invalid arguments',
-            doubt=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
+            unclear=r'"EService:|"EDatabase:|EGeneral:(Internal error|Temporary lockout)',
             secret_hint="Kraken's private key is base64 text of 88 characters: copy it whole.",
             notes=(
                 "Kraken has no sandbox: use the built-in paper account to practise.",
@@ -138,14 +138,14 @@ EXCHANGES: dict[str, Exchange] = {
             quote="USD",
             client_id="client_order_id",
             lookup="list",
-            lists="pages",
+            listing="pages",
             trades="filter",
             burst=1,
             order_types=frozenset({MARKET, LIMIT, STOP_LIMIT}),
             refuses_repeats=True,
             # A market buy here is an amount of money, fees included, and would buy another quantity than
             # requested.
-            collared=frozenset({OrderSide.BUY}),
+            collared_sides=frozenset({OrderSide.BUY}),
             reserved_fee=Decimal("0.012"),  # the highest; an account's own rate is known
             settle=timedelta(seconds=10),
             candles_page=300,
@@ -155,10 +155,10 @@ EXCHANGES: dict[str, Exchange] = {
             refused=r'"success":\s*false|"error":\s*"(INVALID_ARGUMENT|NOT_FOUND|UNSUPPORTED)',
             absent=r'"error":\s*"NOT_FOUND"',
             # A failure whose reasons are all empty or UNKNOWN_… says nothing; any other reason is a refusal.
-            doubt=r'"error":\s*"(INTERNAL|internal|UNKNOWN"|unknown)|internal_server_error|'
+            unclear=r'"error":\s*"(INTERNAL|internal|UNKNOWN"|unknown)|internal_server_error|'
             r'^(?!.*"(?:error|message|error_details|(?:preview|new_order)_failure_reason)":\s*"(?!UNKNOWN_|"))'
             r'.*"success":\s*false',
-            ours=r'"DUPLICATE_CLIENT_ORDER_ID"',
+            duplicate=r'"DUPLICATE_CLIENT_ORDER_ID"',
             key_hint=(
                 "The key's name begins with organizations/; its private key is the text from -----BEGIN to "
                 "END-----."
@@ -188,16 +188,16 @@ EXCHANGES: dict[str, Exchange] = {
             nonces=True,
             burst=2,
             details_on_demand=True,
-            collared=frozenset(OrderSide),
+            collared_sides=frozenset(OrderSide),
             reserved_fee=Decimal("0.004"),
             stop_param="triggerPrice",
-            stop_says_time=False,
+            stop_takes_time_in_force=False,
             candles_page=500,
             credentials=r'"reason":\s*"(InvalidSignature|InvalidApiKey|MissingRole|InvalidSignatureHeader)"',
             stale=r'"reason":\s*"InvalidNonce"',
-            ours=r'"reason":\s*"Duplicate',
-            later=r'"reason":\s*"RateLimit"',
-            doubt=r'"reason":\s*"System"',
+            duplicate=r'"reason":\s*"Duplicate',
+            try_again=r'"reason":\s*"RateLimit"',
+            unclear=r'"reason":\s*"System"',
             refused=r'"result":\s*"error"',
             key_form=r"account",
             key_hint="Gemini needs a key of one account (account-…), not a master key.",
@@ -231,7 +231,7 @@ OTHER = Exchange(
     id="",
     name="Any other exchange of ccxt",
     quote="USDT",
-    known_lookup=False,
+    keeps_client_id=False,
     trades="guess",
     settle=timedelta(seconds=30),
     nonces=True,
@@ -242,9 +242,9 @@ OTHER = Exchange(
 )
 
 
-def exchange_of(written: object) -> Exchange:
+def exchange_of(name: object) -> Exchange:
     """The row of an exchange, by its name; loads ccxt only for one that is not in the table."""
-    name = re.sub(r"[\s.\-_]", "", str(written or "")).lower()
+    name = re.sub(r"[\s.\-_]", "", str(name or "")).lower()
     name = ALIASES.get(name, name)
     if not name:
         raise Malformed(
@@ -264,37 +264,37 @@ def _other(name: str) -> Exchange:
             where="options.exchange",
             hint=f"{hint}Verified exchanges: {', '.join(EXCHANGES)}.",
         )
-    about = getattr(ccxt, name)()
+    client = getattr(ccxt, name)()
     if not (
-        about.has.get("createOrder") and about.has.get("fetchBalance") and about.has.get("fetchOpenOrders")
+        client.has.get("createOrder") and client.has.get("fetchBalance") and client.has.get("fetchOpenOrders")
     ):
         raise Malformed(
-            f"{about.name} cannot be traded through ccxt",
+            f"{client.name} cannot be traded through ccxt",
             where="options.exchange",
             hint=f"Verified exchanges: {', '.join(EXCHANGES)}.",
         )
     return replace(
         OTHER,
         id=name,
-        name=about.name,
-        sandbox=bool(about.urls.get("test")),
-        passphrase=bool(about.requiredCredentials.get("password")),
-        spends_on_market_buy=bool(about.options.get("createMarketBuyOrderRequiresPrice")),
+        name=client.name,
+        sandbox=bool(client.urls.get("test")),
+        passphrase=bool(client.requiredCredentials.get("password")),
+        spends_on_market_buy=bool(client.options.get("createMarketBuyOrderRequiresPrice")),
     )
 
 
 def capabilities_of(exchange: str, *, settle: timedelta | None = None) -> Capabilities:
     """What this exchange can do, without a key and without the network."""
-    return table_of(exchange_of(exchange), settle=settle)
+    return capabilities_of_row(exchange_of(exchange), settle=settle)
 
 
-def table_of(row: Exchange, *, settle: timedelta | None = None) -> Capabilities:
+def capabilities_of_row(row: Exchange, *, settle: timedelta | None = None) -> Capabilities:
     return Capabilities(
         name=row.name,
         order_types=row.order_types,
         times_in_force=row.times_in_force,
         fractional=True,
-        client_ids=row.known_lookup,
+        client_ids=row.keeps_client_id,
         refuses_repeats=row.refuses_repeats,
         settle=row.settle if settle is None else settle,
         sandbox=row.sandbox,
@@ -302,7 +302,7 @@ def table_of(row: Exchange, *, settle: timedelta | None = None) -> Capabilities:
         crypto=True,
         always_open=True,
         queues_when_closed=False,
-        lists_orders=bool(row.lists),
+        lists_orders=bool(row.listing),
         notes=row.notes,
         requests_per_minute=row.requests_per_minute,
     )

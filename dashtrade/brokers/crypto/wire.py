@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dashtrade.brokers.crypto.errors import Heard, reading
+from dashtrade.brokers.crypto.errors import LastResponse, read_error
 from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.domain.broker_kinds import Nonces
 from dashtrade.domain.ports import Clock, RetryLater
 
 log = logging.getLogger("dashtrade.crypto")
 
-DAY = 86_400.0
-MOST_AT_ONCE = 4  # clients per account, and so concurrent requests
+DAY_SECONDS = 86_400.0
+MAX_CLIENTS = 4  # clients per account, and so concurrent requests
 
 
 class RequestBudget:
@@ -33,13 +33,16 @@ class RequestBudget:
 
     def __init__(self, burst: float, patience: float, venue: str) -> None:
         self._burst, self._patience, self._venue = burst * 1000, patience, venue
-        self._left, self._at, self._lock = self._burst, time.monotonic(), threading.Lock()
+        self._available, self._refilled_at, self._lock = self._burst, time.monotonic(), threading.Lock()
 
     def take(self, milliseconds: float) -> None:
         with self._lock:
             now = time.monotonic()
-            self._left, self._at = min(self._burst, self._left + (now - self._at) * 1000), now
-            wait = max(milliseconds - self._left, 0) / 1000 if milliseconds else 0.0
+            self._available, self._refilled_at = (
+                min(self._burst, self._available + (now - self._refilled_at) * 1000),
+                now,
+            )
+            wait = max(milliseconds - self._available, 0) / 1000 if milliseconds else 0.0
             if wait > self._patience:
                 raise RetryLater(
                     (
@@ -48,7 +51,7 @@ class RequestBudget:
                     ),
                     after=timedelta(seconds=wait),
                 )
-            self._left -= milliseconds
+            self._available -= milliseconds
         if wait:
             time.sleep(wait)
 
@@ -91,65 +94,65 @@ class Wire:
             cache,
             clock,
         )
-        self._timeout, self._pace = (
+        self._timeout, self._budget = (
             timeout,
             RequestBudget(venue.burst, patience, venue.name) if paced else None,
         )
-        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
-        for _ in range(1 if venue.nonces else MOST_AT_ONCE):
-            self._idle.put(None)
-        self._first: Any = None
+        self._idle_clients: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(1 if venue.nonces else MAX_CLIENTS):
+            self._idle_clients.put(None)
+        self._first_client: Any = None
         self._nonces = nonces or OwnNonces()
-        self._loading, self._loaded_at, self._ahead = threading.Lock(), 0.0, 0
-        self._told = False  # whether the unusable file was logged
+        self._loading, self._loaded_at, self._clock_offset = threading.Lock(), 0.0, 0
+        self._logged_unusable = False  # whether the unusable file was logged
 
     @contextmanager
-    def lent(self, *, markets: bool = True) -> Iterator[Any]:
+    def borrow(self, *, markets: bool = True) -> Iterator[Any]:
         """A client for the duration of the block, with its record of the last request cleared."""
         try:
-            client = self._idle.get(timeout=2 * self._timeout)
+            client = self._idle_clients.get(timeout=2 * self._timeout)
         except queue.Empty:
             raise RetryLater(
                 f"{self.venue.name} is slow: earlier requests of this account are still running. This "
                 "request is sent later."
             ) from None
         try:
-            client = client or self._make()
-            client.options["timeDifference"] = self._ahead
+            client = client or self._make_client()
+            client.options["timeDifference"] = self._clock_offset
             if markets:
-                self._load(client)
-            client.heard = Heard()
+                self._load_markets(client)
+            client.last_response = LastResponse()
             yield client
         finally:
             try:
                 if client is not None:
                     client.turn.close()
             finally:
-                self._idle.put(client)
+                self._idle_clients.put(client)
 
     def close(self) -> None:
-        for _ in range(self._idle.qsize()):
+        for _ in range(self._idle_clients.qsize()):
             try:
-                client = self._idle.get_nowait()
+                client = self._idle_clients.get_nowait()
             except queue.Empty:
                 return
             if client is not None:
                 client.session.close()
-            self._idle.put_nowait(None)
+            self._idle_clients.put_nowait(None)
 
     def resync(self, client: Any) -> None:
         """Our clock is off: measure the offset for all clients."""
-        client.heard = Heard()
-        self._ahead = client.load_time_difference() or 0
+        client.last_response = LastResponse()
+        self._clock_offset = client.load_time_difference() or 0
         log.warning(
             "%s: this machine's clock differs by %s ms; the difference is now taken into account",
             self.venue.name,
-            self._ahead,
+            self._clock_offset,
         )
 
     # --- making ---
 
-    def _make(self) -> Any:
+    def _make_client(self) -> Any:
         import ccxt
 
         client = getattr(ccxt, self.venue.id)(
@@ -158,7 +161,7 @@ class Wire:
                 "secret": self._keys["secret"],
                 "password": self._keys.get("passphrase") or None,
                 "timeout": int(self._timeout * 1000),
-                "enableRateLimit": self._pace is not None,
+                "enableRateLimit": self._budget is not None,
             }
         )
         client.logger.setLevel(logging.INFO)  # at DEBUG it logs keys and signatures
@@ -175,31 +178,31 @@ class Wire:
         if self._sandbox:
             client.set_sandbox_mode(True)
         if self._url:
-            client.urls["api"] = rewritten(client.urls["api"], self._url.rstrip("/"))
-        if self._pace:
-            client.throttle = lambda cost=None: self._pace.take(
+            client.urls["api"] = move_host(client.urls["api"], self._url.rstrip("/"))
+        if self._budget:
+            client.throttle = lambda cost=None: self._budget.take(
                 client.rateLimit * (1 if cost is None else cost)
             )
         if self.venue.nonces:
             client.nonce = lambda: self._next_nonce(client)
         client.jwt = _quick_jwt(client)
-        client.fetch_markets = _listing(client)
-        _listen(client)
+        client.fetch_markets = _checked_listing(client)
+        _record_responses(client)
         return client
 
     def _next_nonce(self, client: Any) -> int:
         """ccxt requests it while signing, right before sending; the turn ends with the answer."""
         client.turn.close()
-        return client.turn.enter_context(self._nonces(client.milliseconds() - self._ahead))
+        return client.turn.enter_context(self._nonces(client.milliseconds() - self._clock_offset))
 
     # --- markets ---
 
-    def _load(self, client: Any) -> None:
+    def _load_markets(self, client: Any) -> None:
         with self._loading:
-            first = self._first
-            if first is None or time.monotonic() - self._loaded_at > DAY:
+            first = self._first_client
+            if first is None or time.monotonic() - self._loaded_at > DAY_SECONDS:
                 self._read_markets(client)
-                self._first, self._loaded_at = client, time.monotonic()
+                self._first_client, self._loaded_at = client, time.monotonic()
             elif client is not first and client.markets is not first.markets:
                 client.set_markets_from_exchange(first)
                 client.options = {**first.options, **client.options}
@@ -207,56 +210,56 @@ class Wire:
     def _read_markets(self, client: Any) -> None:
         """From the disk if from today; else from the exchange, and from an old file if that is
         unreachable."""
-        kept, age = self._kept()
-        if kept and age < DAY and self._first is None:
-            return self._use(client, kept)
+        cached, age = self._read_cache()
+        if cached and age < DAY_SECONDS and self._first_client is None:
+            return self._use_markets(client, cached)
         try:
-            client.heard = Heard()
+            client.last_response = LastResponse()
             client.load_markets(True)
         except Exception as error:
-            if client.markets or kept:
+            if client.markets or cached:
                 log.warning(
                     "%s: its list of markets cannot be read now, the last one stays in use: %s",
                     self.venue.name,
                     type(error).__name__,
                 )
-                if kept and not client.markets:
-                    self._use(client, kept)
+                if cached and not client.markets:
+                    self._use_markets(client, cached)
                 return
-            raise reading(self, client, error) from error
-        self._keep(client)
+            raise read_error(self, client, error) from error
+        self._write_cache(client)
 
     @staticmethod
-    def _use(client: Any, kept: dict[str, Any]) -> None:
-        client.set_markets(kept["markets"], kept["currencies"])
-        client.options = {**client.options, **kept["options"]}
+    def _use_markets(client: Any, cached: dict[str, Any]) -> None:
+        client.set_markets(cached["markets"], cached["currencies"])
+        client.options = {**client.options, **cached["options"]}
 
-    def _kept(self) -> tuple[dict[str, Any] | None, float]:
+    def _read_cache(self) -> tuple[dict[str, Any] | None, float]:
         try:
             if self._cache is None:
                 return None, 0.0
-            kept = json.loads(self._cache.read_text())
+            cached = json.loads(self._cache.read_text())
             if (
-                kept
-                and kept["exchange"] == self.venue.id
-                and kept["sandbox"] == self._sandbox
-                and kept["url"] == self._url
-                and _lists_spot(kept["markets"].values())
+                cached
+                and cached["exchange"] == self.venue.id
+                and cached["sandbox"] == self._sandbox
+                and cached["url"] == self._url
+                and _lists_spot(cached["markets"].values())
             ):
-                return kept, self.clock.now().timestamp() - self._cache.stat().st_mtime
+                return cached, self.clock.now().timestamp() - self._cache.stat().st_mtime
         except FileNotFoundError:  # no file yet: nothing to log
             pass
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            if not self._told:
+            if not self._logged_unusable:
                 log.info("%s: the cached list of markets cannot be used and is read again", self.venue.name)
-            self._told = True
+            self._logged_unusable = True
         return None, 0.0
 
-    def _keep(self, client: Any) -> None:
+    def _write_cache(self, client: Any) -> None:
         if not self._cache:
             return
         options = {name: client.options[name] for name in ("marketsByAltname",) if name in client.options}
-        kept = {
+        cached = {
             "exchange": self.venue.id,
             "sandbox": self._sandbox,
             "url": self._url,
@@ -266,17 +269,17 @@ class Wire:
         }
         try:
             self._cache.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-            fresh.write_text(json.dumps(kept))
-            fresh.replace(self._cache)
+            temporary = self._cache.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+            temporary.write_text(json.dumps(cached))
+            temporary.replace(self._cache)
         except (OSError, TypeError, ValueError) as error:
             log.warning("%s: its list of markets cannot be cached on disk: %s", self.venue.name, error)
 
 
-def rewritten(urls: Any, base: str) -> Any:
+def move_host(urls: Any, base: str) -> Any:
     """Every address moved to another host; paths stay. OKX writes its host as {hostname}."""
     if isinstance(urls, dict):
-        return {name: rewritten(url, base) for name, url in urls.items()}
+        return {name: move_host(url, base) for name, url in urls.items()}
     if not isinstance(urls, str):
         return urls
     path = urlsplit(urls.replace("{hostname}", "host")).path.rstrip("/")
@@ -287,37 +290,44 @@ def _lists_spot(markets: Iterable[Any]) -> bool:
     return any(market.get("spot") for market in markets)
 
 
-def _listing(client: Any) -> Callable[..., Any]:
+def _checked_listing(client: Any) -> Callable[..., Any]:
     """An answer that ccxt cannot read, such as an exchange's maintenance page, becomes a list without
     markets. Believed, it would refuse every order, exits too, for a day."""
     fetch = client.fetch_markets
 
-    def fetch_markets(*args: Any, **rest: Any) -> Any:
+    def fetch_markets(*args: Any, **kwargs: Any) -> Any:
         import ccxt
 
-        found = fetch(*args, **rest)
-        if not _lists_spot(found):
+        markets = fetch(*args, **kwargs)
+        if not _lists_spot(markets):
             raise ccxt.BadResponse("it lists no market")
-        return found
+        return markets
 
     return fetch_markets
 
 
-def _listen(client: Any) -> None:
+def _record_responses(client: Any) -> None:
     fetch, on_response = client.fetch, client.on_rest_response
 
-    def sending(*args: Any, **rest: Any) -> Any:
-        client.heard = Heard(left=True)
+    def record_and_fetch(*args: Any, **kwargs: Any) -> Any:
+        client.last_response = LastResponse(sent=True)
         with client.turn:
-            return fetch(*args, **rest)
+            return fetch(*args, **kwargs)
 
-    def hearing(code: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any) -> Any:
-        heard = client.heard
-        heard.status, heard.body, heard.answer = code, body or "", _json(body)
-        heard.retry_after = _seconds(headers.get("Retry-After"))
-        return on_response(code, reason, url, method, headers, body, *rest)
+    def record_response(
+        code: int, reason: str, url: str, method: str, headers: Any, body: str, *kwargs: Any
+    ) -> Any:
+        reply = client.last_response
+        reply.status, reply.body, reply.answer = code, body or "", _json(body)
+        reply.retry_after = _seconds(headers.get("Retry-After"))
+        return on_response(code, reason, url, method, headers, body, *kwargs)
 
-    client.heard, client.turn, client.fetch, client.on_rest_response = Heard(), ExitStack(), sending, hearing
+    client.last_response, client.turn, client.fetch, client.on_rest_response = (
+        LastResponse(),
+        ExitStack(),
+        record_and_fetch,
+        record_response,
+    )
 
 
 def _quick_jwt(client: Any) -> Callable[..., str]:
@@ -360,5 +370,5 @@ def _json(body: str) -> Any:
     return found if isinstance(found, (dict, list)) else None
 
 
-def _seconds(written: object) -> float | None:
-    return min(float(str(written)), 3600.0) if re.fullmatch(r"\d{1,6}(\.\d+)?", str(written or "")) else None
+def _seconds(text: object) -> float | None:
+    return min(float(str(text)), 3600.0) if re.fullmatch(r"\d{1,6}(\.\d+)?", str(text or "")) else None

@@ -16,9 +16,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TypeVar
 
 from dashtrade.brokers.paper.capabilities import capabilities_of
-from dashtrade.brokers.paper.fills import FillStep, ended, report, trade, triggered
+from dashtrade.brokers.paper.fills import FillStep, end_order, report, trade, trigger_stop
 from dashtrade.brokers.paper.hours import in_session, session_end, session_start
-from dashtrade.brokers.paper.requests import AT_ONCE, WAITS_FOR_PRICE, arrived, check, quantity_step_of
+from dashtrade.brokers.paper.requests import AT_ONCE, WAITS_FOR_PRICE, check, new_order, quantity_step_of
 from dashtrade.domain.paper_account import (
     NeedsQuotes,
     PaperBook,
@@ -50,9 +50,9 @@ from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, flo
 T = TypeVar("T")
 
 # for the account's valuation; orders fill at current prices
-FRESH = timedelta(seconds=1)
+MARK_MAX_AGE = timedelta(seconds=1)
 
-_DIGITS = 60  # of precision: enough for every product to be exact
+_PRECISION_DIGITS = 60  # of precision: enough for every product to be exact
 
 
 class PaperBroker:
@@ -70,8 +70,8 @@ class PaperBroker:
         now = self._clock.now()
         try:
             quote = self._feed.quote(request.symbol)
-            order = arrived(request, quote, now)
-            step = self._look(order, quote, now, arriving=True)
+            order = new_order(request, quote, now)
+            step = self._next_step(order, quote, now, arriving=True)
             return self._write(
                 lambda book, quotes: self._place(book, quotes, step, now), {request.symbol: quote}
             )
@@ -99,19 +99,19 @@ class PaperBroker:
     def cancel(self, order: OrderRef) -> None:
         now = self._clock.now()
 
-        def end(book: PaperBook) -> None:
+        def cancel_order(book: PaperBook) -> None:
             found = book.order(order.client_order_id)
             if found and found.status is VenueStatus.WORKING:
-                book.update_order(ended(found, VenueStatus.CANCELED, "canceled on request", now))
+                book.update_order(end_order(found, VenueStatus.CANCELED, "canceled on request", now))
 
-        self._store.write(end)
+        self._store.write(cancel_order)
 
     def tick(self) -> list[OrderReport]:
         """Update the working orders at current prices; returns what changed. Nothing is written without a
         change."""
         now, working = self._clock.now(), self._store.read(lambda book: book.working())
-        quotes = self._quotes({order.symbol for order in working if self._trades(order, now)})
-        steps = [(order, self._look(order, quotes.get(order.symbol), now)) for order in working]
+        quotes = self._quotes({order.symbol for order in working if self._is_tradable(order, now)})
+        steps = [(order, self._next_step(order, quotes.get(order.symbol), now)) for order in working]
         if all(step.order is order and not step.quantity for order, step in steps):
             return []
         return self._write(lambda book, quotes: self._advance(book, quotes, now), quotes)
@@ -120,7 +120,7 @@ class PaperBroker:
         """The price of one unit, cached for a second: an account of many positions is valued at every
         order."""
         at, mid = self._marks.get(symbol, (None, ZERO))
-        if at is None or not timedelta(0) <= now - at < FRESH:
+        if at is None or not timedelta(0) <= now - at < MARK_MAX_AGE:
             mid = self._feed.quote(symbol).mid
             self._marks[symbol] = (now, mid)
         return mid
@@ -139,12 +139,12 @@ class PaperBroker:
         marks = {symbol: quote.mid for symbol, quote in quotes.items()}
         return [
             BrokerPosition(
-                symbol=of.symbol,
-                quantity=of.quantity,
-                average_price=of.average_price,
-                mark=marks.get(of.symbol),
+                symbol=position.symbol,
+                quantity=position.quantity,
+                average_price=position.average_price,
+                mark=marks.get(position.symbol),
             )
-            for of in held
+            for position in held
         ]
 
     def rules(self, symbol: Symbol) -> Rules:
@@ -166,27 +166,29 @@ class PaperBroker:
         """Restart with the starting cash: no positions, no open orders. Past orders and fills stay."""
         now = self._clock.now()
 
-        def begin_again(book: PaperBook) -> None:
+        def reset_book(book: PaperBook) -> None:
             for order in book.working():
-                book.update_order(ended(order, VenueStatus.CANCELED, "the paper account was reset", now))
+                book.update_order(end_order(order, VenueStatus.CANCELED, "the paper account was reset", now))
             for position in book.positions():
                 book.set_position(replace(position, quantity=ZERO))
             book.set_cash(self._settings.starting_cash)
 
-        self._store.write(begin_again)
+        self._store.write(reset_book)
 
     # --- inside a transaction ---
 
     def _write(self, work: Callable[[PaperBook, dict[Symbol, Quote]], T], quotes: dict[Symbol, Quote]) -> T:
         def run(book: PaperBook) -> T:
-            with localcontext(prec=_DIGITS):  # set here, as the store may run this in another thread
+            with localcontext(
+                prec=_PRECISION_DIGITS
+            ):  # set here, as the store may run this in another thread
                 return work(book, quotes)
 
         while True:
             try:
                 return self._store.write(run)
-            except NeedsQuotes as needs:
-                quotes = quotes | {symbol: self._feed.quote(symbol) for symbol in needs.symbols}
+            except NeedsQuotes as missing:
+                quotes = quotes | {symbol: self._feed.quote(symbol) for symbol in missing.symbols}
 
     def _place(
         self, book: PaperBook, quotes: dict[Symbol, Quote], step: FillStep, now: datetime
@@ -207,7 +209,9 @@ class PaperBroker:
             order, fill = trade(ledger, step, 1, now)
             fills.append(fill)
         if order.status is VenueStatus.WORKING and order.time_in_force in AT_ONCE:
-            order = ended(order, VenueStatus.EXPIRED, order.reason or "the order could not fill at once", now)
+            order = end_order(
+                order, VenueStatus.EXPIRED, order.reason or "the order could not fill at once", now
+            )
         book.add_order(order)
         for fill in fills:
             book.add_fill(fill)
@@ -216,93 +220,99 @@ class PaperBroker:
 
     def _advance(self, book: PaperBook, quotes: dict[Symbol, Quote], now: datetime) -> list[OrderReport]:
         ledger, reports = PaperLedger(book, self._settings, quotes), []
-        for before in book.working():
-            step = self._look(before, quotes.get(before.symbol), now)
+        for order_before in book.working():
+            step = self._next_step(order_before, quotes.get(order_before.symbol), now)
             order, fills = step.order, []
-            if order is before and not step.quantity:
+            if order is order_before and not step.quantity:
                 continue
-            if before.filled_quantity:
-                fills = list(book.fills(before.client_order_id))
+            if order_before.filled_quantity:
+                fills = list(book.fills(order_before.client_order_id))
             if step.quantity and (refusal := ledger.refusal(order, step.quantity, step.price)):
-                order = ended(order, VenueStatus.CANCELED, refusal, now)
+                order = end_order(order, VenueStatus.CANCELED, refusal, now)
             elif step.quantity:
                 order, fill = trade(ledger, step, len(fills) + 1, now)
                 book.add_fill(fill)
                 fills.append(fill)
             book.update_order(order)
-            if step.quantity or order.status is not before.status:
+            if step.quantity or order.status is not order_before.status:
                 reports.append(report(order, fills))
         ledger.save()
         return reports
 
     # --- pure decisions ---
 
-    def _look(
+    def _next_step(
         self, order: PaperOrder, quote: Quote | None, now: datetime, *, arriving: bool = False
     ) -> FillStep:
         """Check an order against the market: has its day ended, was its stop touched, does it trade? Changes
         nothing."""
-        if order.time_in_force is TimeInForce.DAY and now >= self._day_end(order):
+        if order.time_in_force is TimeInForce.DAY and now >= self._day_ends_at(order):
             return FillStep(
-                order=ended(order, VenueStatus.EXPIRED, "the day ended before the order filled", now)
+                order=end_order(order, VenueStatus.EXPIRED, "the day ended before the order filled", now)
             )
-        if not self._trades(order, now):
+        if not self._is_tradable(order, now):
             reason = (
                 "the market is closed" if order.time_in_force in AT_ONCE else "waits for the market to open"
             )
             return FillStep(order=replace(order, reason=reason) if arriving else order)
         if quote is None:
             return FillStep(order=order)
-        waited = not self._trades(order, order.updated_at)  # the market was closed until now
-        seen = triggered(
-            replace(order, reason="", updated_at=now) if waited else order, quote.price_for(order.side), now
+        was_closed = not self._is_tradable(order, order.updated_at)  # the market was closed until now
+        order_now = trigger_stop(
+            replace(order, reason="", updated_at=now) if was_closed else order,
+            quote.price_for(order.side),
+            now,
         )
-        price = self._price(seen, quote, resting=order.type is OrderType.LIMIT and not (arriving or waited))
+        price = self._fill_price(
+            order_now, quote, resting=order.type is OrderType.LIMIT and not (arriving or was_closed)
+        )
         return (
-            FillStep(order=seen, quantity=self._share(seen), price=price) if price else FillStep(order=seen)
+            FillStep(order=order_now, quantity=self._fill_quantity(order_now), price=price)
+            if price
+            else FillStep(order=order_now)
         )
 
-    def _price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
+    def _fill_price(self, order: PaperOrder, quote: Quote, *, resting: bool) -> Decimal | None:
         """The order's fill price now. On arrival a limit order gets the market's price, later its own
         limit."""
         if order.type in WAITS_FOR_PRICE:
             return None
-        touch, buys = quote.price_for(order.side), order.side is OrderSide.BUY
-        slipped = self._slipped(order, touch)
+        market_price, buys = quote.price_for(order.side), order.side is OrderSide.BUY
+        slipped = self._with_slippage(order, market_price)
         if order.type is OrderType.MARKET:
             return slipped
         limit = given(order.limit_price, "limit price")
-        if touch > limit if buys else touch < limit:
+        if market_price > limit if buys else market_price < limit:
             return None
         return limit if resting else (min if buys else max)(slipped, limit)
 
-    def _slipped(self, order: PaperOrder, touch: Decimal) -> Decimal:
+    def _with_slippage(self, order: PaperOrder, market_price: Decimal) -> Decimal:
         if not self._settings.slippage_percent:
-            return touch
-        step, buys = usual_price_step(order.symbol, touch), order.side is OrderSide.BUY
-        moved = touch * (1 + order.side.sign * self._settings.slippage_percent / 100)
+            return market_price
+        step, buys = usual_price_step(order.symbol, market_price), order.side is OrderSide.BUY
+        moved = market_price * (1 + order.side.sign * self._settings.slippage_percent / 100)
         return max(step, (moved / step).to_integral_value(ROUND_CEILING if buys else ROUND_FLOOR) * step)
 
-    def _share(self, order: PaperOrder) -> Decimal:
+    def _fill_quantity(self, order: PaperOrder) -> Decimal:
         """The part that fills now."""
-        left = order.quantity - order.filled_quantity
+        remaining = order.quantity - order.filled_quantity
         if order.type is not OrderType.MARKET or self._settings.fill_percent == 100:
-            return left
+            return remaining
         share = (
             floor_to(order.quantity * self._settings.fill_percent / 100, quantity_step_of(order.symbol))
-            or left
+            or remaining
         )
-        if share < left and order.time_in_force is TimeInForce.FOK:
+        if share < remaining and order.time_in_force is TimeInForce.FOK:
             return ZERO
-        return min(share, left)
+        return min(share, remaining)
 
     def _always_open(self, symbol: Symbol) -> bool:
         return symbol.is_crypto or self._settings.hours == "always"
 
-    def _trades(self, order: PaperOrder, moment: datetime) -> bool:
+    def _is_tradable(self, order: PaperOrder, moment: datetime) -> bool:
         return self._always_open(order.symbol) or in_session(moment, extended=order.extended_hours)
 
-    def _day_end(self, order: PaperOrder) -> datetime:
+    def _day_ends_at(self, order: PaperOrder) -> datetime:
         if self._always_open(order.symbol):
             return datetime.combine(order.created_at.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
         return session_end(order.created_at, extended=order.extended_hours)

@@ -15,11 +15,11 @@ def _check(credentials: dict[str, str], options: dict[str, Any]) -> None:
     PaperSettings.from_options({name: value for name, value in options.items() if name != "mode"})
 
 
-def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+def _make(account: Account, credentials: dict[str, str], surroundings: Surroundings) -> Broker:
     from dashtrade.brokers.paper.adapter import PaperBroker
 
     settings = PaperSettings.from_options(account.options)
-    return PaperBroker(around.books, around.prices, around.clock, settings)
+    return PaperBroker(surroundings.books, surroundings.prices, surroundings.clock, settings)
 
 
 BROKER = BrokerKind(

@@ -22,32 +22,36 @@ class FillStep:
     price: Decimal = ZERO
 
 
-def ended(order: PaperOrder, status: VenueStatus, reason: str, now: datetime) -> PaperOrder:
+def end_order(order: PaperOrder, status: VenueStatus, reason: str, now: datetime) -> PaperOrder:
     return replace(order, status=status, reason=reason, updated_at=now)
 
 
-def triggered(order: PaperOrder, touch: Decimal, now: datetime) -> PaperOrder:
-    """Unchanged orders are returned as the same object. `touch` is what a market order would get."""
+def trigger_stop(order: PaperOrder, market_price: Decimal, now: datetime) -> PaperOrder:
+    """Unchanged orders are returned as the same object. `market_price` is what a market order would get."""
     if order.type not in WAITS_FOR_PRICE:
         return order
-    stop, falls = order.stop_price, order.side is OrderSide.SELL
+    stop, is_sell = order.stop_price, order.side is OrderSide.SELL
     if order.type is OrderType.TRAILING_STOP:
-        water = touch if order.high_water is None else (max if falls else min)(order.high_water, touch)
+        water = (
+            market_price
+            if order.high_water is None
+            else (max if is_sell else min)(order.high_water, market_price)
+        )
         trail = (
             order.trail_amount
             if order.trail_amount is not None
             else water * given(order.trail_percent, "trail") / 100
         )
-        stop = water - trail if falls else water + trail
+        stop = water - trail if is_sell else water + trail
         order = order if water == order.high_water else replace(order, high_water=water, updated_at=now)
     stop = given(stop, "stop price")
-    if touch > stop if falls else touch < stop:
+    if market_price > stop if is_sell else market_price < stop:
         return order
-    becomes = OrderType.LIMIT if order.type is OrderType.STOP_LIMIT else OrderType.MARKET
-    return replace(order, type=becomes, updated_at=now)
+    new_type = OrderType.LIMIT if order.type is OrderType.STOP_LIMIT else OrderType.MARKET
+    return replace(order, type=new_type, updated_at=now)
 
 
-def _filled(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
+def _with_fill(order: PaperOrder, fill: BrokerFill) -> PaperOrder:
     filled = order.filled_quantity + fill.quantity
     cost = order.filled_quantity * (order.average_price or ZERO) + fill.quantity * fill.price
     status = VenueStatus.FILLED if filled == order.quantity else VenueStatus.WORKING
@@ -68,7 +72,7 @@ def trade(ledger: PaperLedger, step: FillStep, number: int, now: datetime) -> tu
         fee=ledger.fee(order, step.quantity, step.price),
     )
     ledger.book(order, fill)
-    return _filled(order, fill), fill
+    return _with_fill(order, fill), fill
 
 
 def report(order: PaperOrder, fills: Iterable[BrokerFill]) -> OrderReport:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.schwab import wire
-from dashtrade.brokers.schwab.auth import URL, SchwabSession, warning_of
+from dashtrade.brokers.schwab.auth import API_URL, SchwabSession, warning_of
 from dashtrade.brokers.schwab.capabilities import CAPABILITIES
 from dashtrade.brokers.schwab.connection import SchwabConnection
 from dashtrade.brokers.schwab.lookup import SchwabLookup
@@ -77,7 +77,7 @@ class SchwabBroker:
             sign_in_has_ended=self.has_ended,
         )
         self._clock = clock or SystemClock()
-        http = wire.Http((url or URL).rstrip("/"), timeout)
+        http = wire.Http((url or API_URL).rstrip("/"), timeout)
         self._sign_in = SchwabSession(
             key.strip(), secret.strip(), load_token, save_token, http.form, self._clock, exclusive
         )
@@ -117,16 +117,16 @@ class SchwabBroker:
         answer = self._place(path, body)
         ref = _ref(request, sent)
         if answer.status != 201:
-            raise wire.placing(answer)
+            raise wire.submit_error(answer)
         if answer.location:
             self._lookup.claim(request.client_order_id, answer.location.rstrip("/").rpartition("/")[2])
-        return self._first_report(ref, told=bool(answer.location))
+        return self._first_report(ref, has_number=bool(answer.location))
 
     def _place(self, path: str, body: dict[str, Any]) -> wire.SchwabResponse:
         try:
             return self._api.authorized("POST", path, json=body)
         except wire.NoAnswer as error:
-            if not error.left:
+            if not error.maybe_sent:
                 raise RetryLater(
                     (
                         "Schwab cannot be reached: no connection was made, and nothing was sent. "
@@ -134,9 +134,9 @@ class SchwabBroker:
                     ),
                     timedelta(seconds=2),
                 ) from error
-            raise wire.in_doubt(error.words) from error
+            raise wire.unconfirmed(error.message) from error
 
-    def _first_report(self, ref: OrderRef, *, told: bool) -> OrderReport:
+    def _first_report(self, ref: OrderRef, *, has_number: bool) -> OrderReport:
         """Schwab has the order. If it filled at once, the answer has no number, and the order is searched
         for."""
         try:
@@ -144,8 +144,8 @@ class SchwabBroker:
         except (Unavailable, RetryLater, BadCredentials) as error:
             log.info("Schwab took order %s; its state is read later: %s", ref.client_order_id, error.message)
             found = None
-        if found is None and not told:
-            raise wire.in_doubt("Schwab sent no order number, and no single order there matches")
+        if found is None and not has_number:
+            raise wire.unconfirmed("Schwab sent no order number, and no single order there matches")
         return found or OrderReport(
             client_order_id=ref.client_order_id,
             broker_order_id=self._lookup.number_of(ref),
@@ -165,31 +165,37 @@ class SchwabBroker:
         try:
             answer = self._api.authorized("DELETE", f"{self._api.home()}/orders/{found.broker_order_id}")
         except wire.NoAnswer as error:
-            raise wire.unheard(error) from error
+            raise wire.unreachable(error) from error
         if answer.status not in (200, 201, 204):
-            again = self.find(order) if 400 <= answer.status < 500 and wire.certain(answer) is None else found
-            if again is not None and again.status is VenueStatus.WORKING:
-                raise wire.reading(answer)
+            after = (
+                self.find(order)
+                if 400 <= answer.status < 500 and wire.definite_error(answer) is None
+                else found
+            )
+            if after is not None and after.status is VenueStatus.WORKING:
+                raise wire.read_error(answer)
 
     # --- the account ---
 
-    @wire.readable
+    @wire.read_errors_as_unavailable
     def account(self) -> AccountState:
-        said = self._api.ask("GET", self._api.home())["securitiesAccount"]
-        now = said.get("currentBalances") or {}
+        securities_account = self._api.ask("GET", self._api.home())["securitiesAccount"]
+        balances = securities_account.get("currentBalances") or {}
         return AccountState(
-            equity=_first(now, "liquidationValue", "equity", "accountValue"),
-            cash=cash_of(now),
-            number=str(said.get("accountNumber", "")),
-            buying_power=_first(now, "buyingPower", "cashAvailableForTrading", "availableFunds"),
-            permissions=(str(said.get("type", "")).lower(),),
+            equity=_first(balances, "liquidationValue", "equity", "accountValue"),
+            cash=cash_of(balances),
+            number=str(securities_account.get("accountNumber", "")),
+            buying_power=_first(balances, "buyingPower", "cashAvailableForTrading", "availableFunds"),
+            permissions=(str(securities_account.get("type", "")).lower(),),
             can_withdraw=False,  # the API cannot withdraw
         )
 
-    @wire.readable
+    @wire.read_errors_as_unavailable
     def positions(self) -> Sequence[BrokerPosition]:
-        said = self._api.ask("GET", self._api.home(), params={"fields": "positions"})["securitiesAccount"]
-        return positions_of(said.get("positions") or ())
+        securities_account = self._api.ask("GET", self._api.home(), params={"fields": "positions"})[
+            "securitiesAccount"
+        ]
+        return positions_of(securities_account.get("positions") or ())
 
     def rules(self, symbol: Symbol) -> Rules:
         return self._market.rules(symbol)
@@ -217,8 +223,10 @@ class SchwabBroker:
         return self._market.candles(symbol, timeframe, end=end, count=count)
 
 
-def _first(said: dict[str, Any], *names: str) -> Decimal:
-    return next((found for name in names if (found := number(said.get(name))) is not None), ZERO)
+def _first(securities_account: dict[str, Any], *names: str) -> Decimal:
+    return next(
+        (found for name in names if (found := number(securities_account.get(name))) is not None), ZERO
+    )
 
 
 def _ref(request: OrderRequest, sent: datetime) -> OrderRef:

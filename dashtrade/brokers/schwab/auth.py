@@ -20,14 +20,16 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from dashtrade.domain.ports import BadCredentials, Clock, SystemClock, Unavailable
 from dashtrade.domain.values import Malformed
 
-URL = "https://api.schwabapi.com"
-LIFE = timedelta(days=7)
-WARN = timedelta(days=2)
-EARLY = timedelta(seconds=90)  # an access token is renewed early, so that it does not expire during an order
+API_URL = "https://api.schwabapi.com"
+SIGN_IN_LASTS = timedelta(days=7)
+WARN_BEFORE = timedelta(days=2)
+RENEW_BEFORE = timedelta(
+    seconds=90
+)  # an access token is renewed early, so that it does not expire during an order
 TOKEN_HINT = (
     'Sign in at Schwab again under Setup; the token is text like {"creation_timestamp": …, "token": {…}}.'
 )
-SIGN_IN = "Sign in at Schwab again under Setup; this is required every seven days."
+SIGN_IN_HINT = "Sign in at Schwab again under Setup; this is required every seven days."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,10 @@ class Token:
 
     @property
     def ends(self) -> datetime:
-        return self.created + LIFE
+        return self.created + SIGN_IN_LASTS
 
     def is_good(self, now: datetime, refused: str | None) -> bool:
-        return bool(self.access) and self.access != refused and now < self.access_ends - EARLY
+        return bool(self.access) and self.access != refused and now < self.access_ends - RENEW_BEFORE
 
 
 class SchwabSession:
@@ -106,50 +108,50 @@ class SchwabSession:
             if self._token is not None and self._token.is_good(now, refused):
                 return self._token.access
             with self._exclusive():
-                token = self._token = self._kept()  # renewed elsewhere, or a new sign-in
+                token = self._token = self._load_token()  # renewed elsewhere, or a new sign-in
                 if token.is_good(now, refused):
                     return token.access
                 if now >= token.ends:
                     raise BadCredentials(
-                        f"A sign-in at Schwab lasts seven days, and this one has expired. {SIGN_IN}"
+                        f"A sign-in at Schwab lasts seven days, and this one has expired. {SIGN_IN_HINT}"
                     )
-                token = self._token = self._renewed(token, now)
+                token = self._token = self._renew(token, now)
                 self._save(token.text)
                 return token.access
 
     def ends(self) -> datetime:
-        return self._kept().ends
+        return self._load_token().ends
 
-    def _kept(self) -> Token:
+    def _load_token(self) -> Token:
         text = self._load()
         if not text:
-            raise BadCredentials(f"This account is not signed in at Schwab yet. {SIGN_IN}")
+            raise BadCredentials(f"This account is not signed in at Schwab yet. {SIGN_IN_HINT}")
         return Token.read(text)
 
-    def _renewed(self, token: Token, now: datetime) -> Token:
-        asked = {"grant_type": "refresh_token", "refresh_token": token.values["refresh_token"]}
-        said = granted(self._post, self._key, self._secret, asked)
+    def _renew(self, token: Token, now: datetime) -> Token:
+        form = {"grant_type": "refresh_token", "refresh_token": token.values["refresh_token"]}
+        answer = request_token(self._post, self._key, self._secret, form)
         values = {
             **token.values,
-            **said,
-            "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp(),
+            **answer,
+            "expires_at": (now + timedelta(seconds=int(answer.get("expires_in", 1800)))).timestamp(),
         }
         return replace(token, values=values)
 
 
-def granted(post: Callable[..., Any], key: str, secret: str, asked: dict[str, str]) -> dict[str, Any]:
+def request_token(post: Callable[..., Any], key: str, secret: str, form: dict[str, str]) -> dict[str, Any]:
     """Request a token. `post(path, form, auth)` returns status and text, and raises errors meant for the
     caller."""
-    status, text = post("/v1/oauth/token", asked, (key, secret))
+    status, text = post("/v1/oauth/token", form, (key, secret))
     try:
-        said = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
-        said = None
-    if status == 200 and isinstance(said, dict) and said.get("access_token"):
-        return said
+        answer = None
+    if status == 200 and isinstance(answer, dict) and answer.get("access_token"):
+        return answer
     if status in (400, 401, 403):
         raise BadCredentials(
-            f"Schwab refused DashTrade: the key, its secret or the sign-in is no longer valid. {SIGN_IN}"
+            f"Schwab refused DashTrade: the key, its secret or the sign-in is no longer valid. {SIGN_IN_HINT}"
         )
     raise Unavailable(
         f"Schwab's sign-in returned an unexpected answer (status {status}). Nothing was sent; DashTrade "
@@ -162,7 +164,7 @@ def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: st
     Exchanging the code requires `verifier` (RFC 7636); servers without support for it must ignore it (RFC
     6749, 3.1)."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    asked = {
+    params = {
         "client_id": key,
         "redirect_uri": callback,
         "response_type": "code",
@@ -170,23 +172,23 @@ def authorize_url(key: str, callback: str, *, state: str, verifier: str, url: st
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    return f"{(url or URL).rstrip('/')}/v1/oauth/authorize?{urlencode(asked, quote_via=quote)}"
+    return f"{(url or API_URL).rstrip('/')}/v1/oauth/authorize?{urlencode(params, quote_via=quote)}"
 
 
-def code_in(written: str) -> str:
+def code_in(text_or_address: str) -> str:
     """The code, given alone or in the callback address. It ends in @, which may come as %40."""
-    text = written.strip()
+    text = text_or_address.strip()
     try:
-        found = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
+        code = parse_qs(urlsplit(text).query).get("code", [""])[0] if "://" in text else unquote(text)
     except ValueError:  # "https://[" is no address
-        found = ""
-    if not found:
+        code = ""
+    if not code:
         raise Malformed(
             "there is no code in this address",
             where="code",
             hint="Paste the whole address of the page that Schwab sent you to, within 30 seconds.",
         )
-    return found
+    return code
 
 
 def exchange_code(
@@ -204,18 +206,21 @@ def exchange_code(
     from dashtrade.brokers.schwab.wire import Http
 
     now = (clock or SystemClock()).now()
-    http = Http((url or URL).rstrip("/"), timeout)
+    http = Http((url or API_URL).rstrip("/"), timeout)
     try:
-        asked = {
+        form = {
             "grant_type": "authorization_code",
             "code": code_in(code),
             "redirect_uri": callback,
             "code_verifier": verifier,
         }
-        said = granted(http.form, key, secret, asked)
+        answer = request_token(http.form, key, secret, form)
     finally:
         http.close()
-    values = {**said, "expires_at": (now + timedelta(seconds=int(said.get("expires_in", 1800)))).timestamp()}
+    values = {
+        **answer,
+        "expires_at": (now + timedelta(seconds=int(answer.get("expires_in", 1800)))).timestamp(),
+    }
     return Token(created=now, values=values).text
 
 
@@ -223,16 +228,16 @@ def expires_in(token: str, now: datetime) -> timedelta:
     return Token.read(token).ends - now
 
 
-def warning(token: str, now: datetime, before: timedelta = WARN) -> str:
+def warning(token: str, now: datetime, before: timedelta = WARN_BEFORE) -> str:
     """A message for the user when the end is near; else empty."""
     return warning_of(expires_in(token, now), before)
 
 
-def warning_of(left: timedelta, before: timedelta = WARN) -> str:
+def warning_of(left: timedelta, before: timedelta = WARN_BEFORE) -> str:
     if left > before:
         return ""
     if left <= timedelta(0):
-        return f"The sign-in at Schwab has expired: orders there are not sent. {SIGN_IN}"
+        return f"The sign-in at Schwab has expired: orders there are not sent. {SIGN_IN_HINT}"
     hours = int(left.total_seconds() // 3600)
     when = f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours >= 2 else "less than 2 hours"
-    return f"The sign-in at Schwab expires in {when}; afterwards orders there are not sent. {SIGN_IN}"
+    return f"The sign-in at Schwab expires in {when}; afterwards orders there are not sent. {SIGN_IN_HINT}"

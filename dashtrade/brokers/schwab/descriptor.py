@@ -18,18 +18,18 @@ from dashtrade.domain.broker_kinds import (
 from dashtrade.domain.ports import Broker
 
 
-def _make(account: Account, credentials: dict[str, str], around: Surroundings) -> Broker:
+def _make(account: Account, credentials: dict[str, str], surroundings: Surroundings) -> Broker:
     from dashtrade.brokers.schwab.adapter import SchwabBroker
 
     return SchwabBroker(
         credentials["key"],
         credentials["secret"],
-        lambda: around.load_session() or credentials.get("token", ""),
-        around.save_session,
-        clock=around.clock,
-        owner_of=around.owner_of,
-        exclusive=around.exclusive,
-        url=around.address("SCHWAB_URL"),
+        lambda: surroundings.load_session() or credentials.get("token", ""),
+        surroundings.save_session,
+        clock=surroundings.clock,
+        owner_of=surroundings.owner_of,
+        exclusive=surroundings.exclusive,
+        url=surroundings.address("SCHWAB_URL"),
         account=account.options.get("account"),
     )
 

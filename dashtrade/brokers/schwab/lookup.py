@@ -12,15 +12,15 @@ from typing import Any
 
 from dashtrade.brokers.schwab import wire
 from dashtrade.brokers.schwab.connection import SchwabConnection
-from dashtrade.brokers.schwab.reports import entered, fees_of, fits, order_report, spelled
+from dashtrade.brokers.schwab.reports import entered_at, fees_of, matches, order_report, schwab_name
 from dashtrade.domain.ports import OrderRef, OrderReport, RetryLater, Unavailable, VenueStatus
 from dashtrade.domain.values import ZERO, OrderSide
 
 log = logging.getLogger("dashtrade.schwab")
 
-SINCE = timedelta(seconds=3)  # order times are in whole seconds, and clocks differ a little
-LONGEST = timedelta(days=60)  # Schwab searches no further back
-FEES_LAG = timedelta(seconds=5)  # how long to wait for the fees of an ended sale
+CLOCK_TOLERANCE = timedelta(seconds=3)  # order times are in whole seconds, and clocks differ a little
+MAX_SEARCH_SPAN = timedelta(days=60)  # Schwab searches no further back
+FEES_WAIT = timedelta(seconds=5)  # how long to wait for the fees of an ended sale
 
 
 class SchwabLookup:
@@ -33,15 +33,15 @@ class SchwabLookup:
         self._ended: dict[str, datetime] = {}
         self._numbers: dict[str, str] = {}  # our id -> Schwab's number, as seen by this process
 
-    @wire.readable
+    @wire.read_errors_as_unavailable
     def find(self, order: OrderRef) -> OrderReport | None:
-        number_there = self.number_of(order)
-        if number_there is None:
+        broker_number = self.number_of(order)
+        if broker_number is None:
             return self._search(order, self._orders_since(order.created_at))
-        answer = self._api.ask("GET", f"{self._api.home()}/orders/{number_there}", missing=True)
+        answer = self._api.ask("GET", f"{self._api.home()}/orders/{broker_number}", missing=True)
         return self._report(order, answer) if answer is not None else None
 
-    @wire.readable
+    @wire.read_errors_as_unavailable
     def poll(self, orders: Sequence[OrderRef]) -> Sequence[OrderReport]:
         """One list for all, if there are several."""
         if len(orders) < 2:
@@ -50,18 +50,18 @@ class SchwabLookup:
         by_number = {str(each["orderId"]): each for each in listed}
         found = []
         for order in orders:
-            number_there = self.number_of(order)
-            if number_there is None:
+            broker_number = self.number_of(order)
+            if broker_number is None:
                 found.append(self._search(order, listed))
-            elif number_there in by_number:
-                found.append(self._report(order, by_number[number_there]))
+            elif broker_number in by_number:
+                found.append(self._report(order, by_number[broker_number]))
             else:
                 found.append(self.find(order))
         return [report for report in found if report]
 
-    def claim(self, client_order_id: str, number_there: str) -> None:
+    def claim(self, client_order_id: str, broker_number: str) -> None:
         with self._lock:
-            self._numbers[client_order_id] = number_there
+            self._numbers[client_order_id] = broker_number
 
     def number_of(self, order: OrderRef) -> str | None:
         if order.broker_order_id:
@@ -71,37 +71,37 @@ class SchwabLookup:
     def _search(self, order: OrderRef, listed: Sequence[Any]) -> OrderReport | None:
         """Exactly one matching order that is not otherwise assigned. None of several: a guess could book
         another program's fills."""
-        since = order.created_at + self._api.ahead - SINCE
+        since = order.created_at + self._api.ahead - CLOCK_TOLERANCE
         with self._lock:
             taken = set(self._numbers.values())
-            free = [
+            candidates = [
                 each
                 for each in listed
-                if fits(each, order)
-                and entered(each) >= since
+                if matches(each, order)
+                and entered_at(each) >= since
                 and str(each["orderId"]) not in taken
                 and self._owner_of(str(each["orderId"])) in (None, order.client_order_id)
             ]
-            if len(free) == 1:
-                self._numbers[order.client_order_id] = str(free[0]["orderId"])
-        if len(free) > 1:
+            if len(candidates) == 1:
+                self._numbers[order.client_order_id] = str(candidates[0]["orderId"])
+        if len(candidates) > 1:
             log.warning(
                 "%s orders at Schwab may be %s: %s",
-                len(free),
+                len(candidates),
                 order.client_order_id,
-                ", ".join(str(each["orderId"]) for each in free),
+                ", ".join(str(each["orderId"]) for each in candidates),
             )
-        return self._report(order, free[0]) if len(free) == 1 else None
+        return self._report(order, candidates[0]) if len(candidates) == 1 else None
 
-    def _report(self, order: OrderRef, said: Any) -> OrderReport:
+    def _report(self, order: OrderRef, raw_order: Any) -> OrderReport:
         """Regulatory fees on a sale appear only in the account's transactions. They are booked with its last
         execution, which waits a few seconds for them."""
-        report = order_report(order, said)
+        report = order_report(order, raw_order)
         if order.side is not OrderSide.SELL or report.status is VenueStatus.WORKING or not report.fills:
             return report
-        number_there, now = str(said["orderId"]), self._api.clock.now()
-        fees = self._fees(order, number_there)
-        if fees is None and now - self._ended.setdefault(number_there, now) < FEES_LAG:
+        broker_number, now = str(raw_order["orderId"]), self._api.clock.now()
+        fees = self._fees(order, broker_number)
+        if fees is None and now - self._ended.setdefault(broker_number, now) < FEES_WAIT:
             return replace(
                 report,
                 status=VenueStatus.WORKING,
@@ -110,40 +110,40 @@ class SchwabLookup:
                 average_price=None,
                 reason="the order has ended; its fees are still missing",
             )
-        self._ended.pop(number_there, None)
+        self._ended.pop(broker_number, None)
         last = max(report.fills, key=lambda fill: fill.at)
         with_fees = (replace(fill, fee=fees or ZERO) if fill is last else fill for fill in report.fills)
         return replace(report, fills=tuple(with_fees))
 
-    def _fees(self, order: OrderRef, number_there: str) -> Decimal | None:
+    def _fees(self, order: OrderRef, broker_number: str) -> Decimal | None:
         now = self._api.clock.now() + self._api.ahead
-        since = max(order.created_at + self._api.ahead - timedelta(minutes=1), now - LONGEST)
-        asked = {
-            "startDate": _written(since),
-            "endDate": _written(now + timedelta(minutes=5)),
+        since = max(order.created_at + self._api.ahead - timedelta(minutes=1), now - MAX_SEARCH_SPAN)
+        params = {
+            "startDate": _time_text(since),
+            "endDate": _time_text(now + timedelta(minutes=5)),
             "types": "TRADE",
-            "symbol": spelled(order.symbol),
+            "symbol": schwab_name(order.symbol),
         }
         try:
-            told = self._api.ask("GET", f"{self._api.home()}/transactions", params=asked)
+            transactions = self._api.ask("GET", f"{self._api.home()}/transactions", params=params)
         except (Unavailable, RetryLater) as error:
             log.info("Schwab does not tell its transactions now: %s", error.message)
             return None
-        return fees_of(told if isinstance(told, list) else (), number_there)
+        return fees_of(transactions if isinstance(transactions, list) else (), broker_number)
 
     def _orders_since(self, moment: datetime) -> Sequence[Any]:
         now = self._api.clock.now() + self._api.ahead
-        since = max(moment + self._api.ahead - SINCE - timedelta(minutes=1), now - LONGEST)
-        asked = {
-            "fromEnteredTime": _written(since),
-            "toEnteredTime": _written(now + timedelta(minutes=5)),
+        since = max(moment + self._api.ahead - CLOCK_TOLERANCE - timedelta(minutes=1), now - MAX_SEARCH_SPAN)
+        params = {
+            "fromEnteredTime": _time_text(since),
+            "toEnteredTime": _time_text(now + timedelta(minutes=5)),
             "maxResults": "3000",
         }
-        listed = self._api.ask("GET", f"{self._api.home()}/orders", params=asked)
+        listed = self._api.ask("GET", f"{self._api.home()}/orders", params=params)
         if not isinstance(listed, list):
             raise Unavailable("Schwab's list of orders cannot be read. No current data; DashTrade retries.")
         return listed
 
 
-def _written(moment: datetime) -> str:
+def _time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dashtrade.brokers.schwab.reports import WORDS, spelled
+from dashtrade.brokers.schwab.reports import TIMES_IN_FORCE, schwab_name
 from dashtrade.domain.ports import Capabilities, OrderRequest, Rejected, Rules
 from dashtrade.domain.values import OrderType, given, plain, round_to
 
@@ -38,13 +38,13 @@ def order_body(request: OrderRequest, rules: Rules) -> dict[str, Any]:
     body = {
         "orderType": request.type.upper(),
         "session": "NORMAL",
-        "duration": WORDS[request.time_in_force],
+        "duration": TIMES_IN_FORCE[request.time_in_force],
         "orderStrategyType": "SINGLE",
         "orderLegCollection": [
             {
                 "instruction": request.side.upper(),
                 "quantity": int(given(request.quantity, "quantity")),
-                "instrument": {"symbol": spelled(request.symbol), "assetType": "EQUITY"},
+                "instrument": {"symbol": schwab_name(request.symbol), "assetType": "EQUITY"},
             }
         ],
     }

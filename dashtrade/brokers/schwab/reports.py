@@ -20,7 +20,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, Malformed, TimeInForce
 
-WORDS = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
+TIMES_IN_FORCE = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
 _STATUS = {
     "FILLED": VenueStatus.FILLED,
     "CANCELED": VenueStatus.CANCELED,
@@ -29,18 +29,18 @@ _STATUS = {
     "EXPIRED": VenueStatus.EXPIRED,
 }
 _MINUTES = (30, 15, 10, 5, 1)
-_LONG = {86_400: ("year", "daily"), 604_800: ("year", "weekly"), 2_592_000: ("year", "monthly")}
+_PERIODS = {86_400: ("year", "daily"), 604_800: ("year", "weekly"), 2_592_000: ("year", "monthly")}
 
 
-def number(said: object) -> Decimal | None:
+def number(value: object) -> Decimal | None:
     try:
-        found = Decimal(str(said)) if said is not None else None
+        found = Decimal(str(value)) if value is not None else None
     except InvalidOperation:
         return None
     return found if found is not None and found.is_finite() else None
 
 
-def spelled(symbol: Symbol) -> str:
+def schwab_name(symbol: Symbol) -> str:
     """Schwab writes a class of shares as BRK/B."""
     return symbol.base.replace(".", "/")
 
@@ -59,21 +59,21 @@ def moment(written: object) -> datetime:
 # --- orders -------------------------------------------------------------------------------------------------
 
 
-def entered(order: Any) -> datetime:
+def entered_at(order: Any) -> datetime:
     try:
         return moment(order["enteredTime"])
     except (KeyError, ValueError):
         return datetime.max.replace(tzinfo=UTC)  # it cannot be ruled out
 
 
-def fits(order: Any, ref: OrderRef) -> bool:
+def matches(order: Any, ref: OrderRef) -> bool:
     """Does it match in symbol, side, type and quantity?"""
     legs: list[Any] = order.get("orderLegCollection") or []
     if len(legs) != 1 or order.get("orderStrategyType", "SINGLE") != "SINGLE":
         return False
     leg = legs[0]
     return (
-        leg.get("instrument", {}).get("symbol") == spelled(ref.symbol)
+        leg.get("instrument", {}).get("symbol") == schwab_name(ref.symbol)
         and leg.get("instruction") == ref.side.upper()
         and number(leg.get("quantity")) == ref.quantity
         and order.get("orderType") == ref.type.upper()
@@ -101,7 +101,7 @@ def order_report(ref: OrderRef, order: Any) -> OrderReport:
 
 
 def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for activity in order.get("orderActivityCollection") or ():
         if activity.get("activityType") != "EXECUTION" or activity.get("executionType") != "FILL":
             continue  # a cancellation is listed as an execution, too
@@ -109,10 +109,10 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
             price, quantity = number(leg.get("price")), number(leg.get("quantity"))
             if not price or not quantity:
                 continue
-            named = f"{order['orderId']}:{activity.get('activityId') or leg.get('time')}"
-            seen[named] = seen.get(named, 0) + 1
+            name = f"{order['orderId']}:{activity.get('activityId') or leg.get('time')}"
+            counts[name] = counts.get(name, 0) + 1
             yield BrokerFill(
-                id=f"{named}:{seen[named]}",
+                id=f"{name}:{counts[name]}",
                 client_order_id=ref.client_order_id,
                 quantity=quantity,
                 price=price,
@@ -120,20 +120,20 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
             )
 
 
-def fees_of(transactions: Iterable[Any], number_there: str) -> Decimal | None:
+def fees_of(transactions: Iterable[Any], broker_number: str) -> Decimal | None:
     """The fees of an order from the account's transactions; None while they are missing."""
-    ours = [each for each in transactions if str(each.get("orderId")) == number_there]
-    items = [item for each in ours for item in each.get("transferItems") or () if item.get("feeType")]
-    return -sum((number(item.get("cost")) or ZERO for item in items), ZERO) if ours else None
+    matching = [each for each in transactions if str(each.get("orderId")) == broker_number]
+    items = [item for each in matching for item in each.get("transferItems") or () if item.get("feeType")]
+    return -sum((number(item.get("cost")) or ZERO for item in items), ZERO) if matching else None
 
 
 def cash_of(balances: Any) -> Decimal:
     """Where cash is swept into a fund or a bank overnight, `cashBalance` is 0 and other fields hold the
     amount."""
     swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
-    told = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
-    may_trade = number(balances.get("cashAvailableForTrading")) or ZERO
-    return next((cash for cash in (*told, swept) if cash), may_trade)
+    cash_fields = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
+    available = number(balances.get("cashAvailableForTrading")) or ZERO
+    return next((cash for cash in (*cash_fields, swept) if cash), available)
 
 
 def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
@@ -143,13 +143,13 @@ def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
         symbol = symbol_of(str(each.get("instrument", {}).get("symbol", ""))) if quantity else None
         if symbol is None or each["instrument"].get("assetType") not in ("EQUITY", "COLLECTIVE_INVESTMENT"):
             continue
-        worth = number(each.get("marketValue"))
+        market_value = number(each.get("marketValue"))
         found.append(
             BrokerPosition(
                 symbol=symbol,
                 quantity=quantity,
                 average_price=number(each.get("averagePrice")),
-                mark=abs(worth / quantity) if worth else None,
+                mark=abs(market_value / quantity) if market_value else None,
             )
         )
     return found
@@ -159,52 +159,55 @@ def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
 
 
 def candles_of(
-    ask: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int
+    request: Callable[[dict[str, str]], Any], symbol: Symbol, timeframe: Timeframe, end: datetime, count: int
 ) -> Sequence[Candle]:
     """Schwab has minutes up to 30, days, weeks and months; hours are built from half hours. Nights, weekends
     and holidays have no candles, so more than the span is requested."""
-    seconds, asked = (
+    seconds, params = (
         timeframe.seconds,
-        {"symbol": spelled(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"},
+        {"symbol": schwab_name(symbol), "needExtendedHoursData": "false", "needPreviousClose": "false"},
     )
     unit = (
         next((each for each in _MINUTES if seconds % (each * 60) == 0), 0) * 60
         if seconds < 86_400
         else seconds
     )
-    if seconds in _LONG:
-        asked |= dict(zip(("periodType", "frequencyType"), _LONG[seconds], strict=True)) | {"frequency": "1"}
+    if seconds in _PERIODS:
+        params |= dict(zip(("periodType", "frequencyType"), _PERIODS[seconds], strict=True)) | {
+            "frequency": "1"
+        }
     elif 0 < unit <= 1800:
-        asked |= {"periodType": "day", "frequencyType": "minute", "frequency": str(unit // 60)}
+        params |= {"periodType": "day", "frequencyType": "minute", "frequency": str(unit // 60)}
     else:
         raise Unavailable(
             f"Schwab has no candles of {timeframe.shown}. Use 1, 5, 10, 15 or 30 minutes, hours, days, "
             "weeks or months."
         )
-    first = end - timeframe.span * count * (2 if seconds in _LONG else 6) - timedelta(days=5)
-    said = ask(
-        asked | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))}
+    first = end - timeframe.span * count * (2 if seconds in _PERIODS else 6) - timedelta(days=5)
+    answer = request(
+        params
+        | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))}
     )
-    rows = sorted((_candle(row) for row in said.get("candles") or ()), key=lambda candle: candle.at)
-    rows = rows if unit == seconds else _merged(rows, seconds)
+    rows = sorted((_candle(row) for row in answer.get("candles") or ()), key=lambda candle: candle.at)
+    rows = rows if unit == seconds else _merge(rows, seconds)
     return [candle for candle in rows if candle.at < end][-count:]
 
 
 def _candle(row: Any) -> Candle:
-    opened, high, low, closed, volume = (
+    opening, high, low, closing, volume = (
         number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume")
     )
     return Candle(
         at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC),
-        open=opened,
+        open=opening,
         high=high,
         low=low,
-        close=closed,
+        close=closing,
         volume=volume,
     )
 
 
-def _merged(parts: Sequence[Candle], seconds: int) -> list[Candle]:
+def _merge(parts: Sequence[Candle], seconds: int) -> list[Candle]:
     groups: dict[int, list[Candle]] = {}
     for part in parts:
         groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dashtrade.domain.ports import BadCredentials, BrokerError, Rejected, RetryLater, Unavailable, Unknown
 
-CONNECT = 3.0
+CONNECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +29,11 @@ class SchwabResponse:
 
 
 class NoAnswer(Exception):
-    """`left`: the request may have arrived."""
+    """`maybe_sent`: the request may have arrived."""
 
-    def __init__(self, left: bool, words: str) -> None:
-        super().__init__(words)
-        self.left, self.words = left, words
+    def __init__(self, maybe_sent: bool, message: str) -> None:
+        super().__init__(message)
+        self.maybe_sent, self.message = maybe_sent, message
 
 
 class Http:
@@ -44,43 +44,43 @@ class Http:
 
         self._url, self._timeout, self._session, self._errors = (
             url,
-            (min(CONNECT, timeout), timeout),
+            (min(CONNECT_SECONDS, timeout), timeout),
             requests.Session(),
             requests.exceptions,
         )
 
-    def ask(self, method: str, path: str, **given: Any) -> SchwabResponse:
+    def ask(self, method: str, path: str, **arguments: Any) -> SchwabResponse:
         try:
-            said = self._session.request(
-                method, self._url + path, timeout=self._timeout, allow_redirects=False, **given
+            response = self._session.request(
+                method, self._url + path, timeout=self._timeout, allow_redirects=False, **arguments
             )
-            text = said.content.decode("utf-8", "replace")
+            text = response.content.decode("utf-8", "replace")
         except self._errors.RequestException as error:
             raise NoAnswer(
                 not _never_connected(error),
                 "no answer in time" if isinstance(error, self._errors.Timeout) else "the connection broke",
             ) from error
-        heads = said.headers
+        headers = response.headers
         return SchwabResponse(
-            status=said.status_code,
+            status=response.status_code,
             text=text,
             json=_json(text),
-            location=heads.get("Location", ""),
-            date=_date(heads.get("Date")),
-            retry_after=float(heads["Retry-After"])
-            if re.fullmatch(r"\d{1,5}(\.\d+)?", heads.get("Retry-After", ""))
+            location=headers.get("Location", ""),
+            date=_date(headers.get("Date")),
+            retry_after=float(headers["Retry-After"])
+            if re.fullmatch(r"\d{1,5}(\.\d+)?", headers.get("Retry-After", ""))
             else None,
         )
 
     def form(self, path: str, values: dict[str, str], auth: tuple[str, str]) -> tuple[int, str]:
         """For the sign-in: places nothing, so every failure is Unavailable."""
         try:
-            said = self.ask("POST", path, data=values, auth=auth)
+            response = self.ask("POST", path, data=values, auth=auth)
         except NoAnswer as error:
             raise Unavailable(
-                f"Schwab's sign-in cannot be reached ({error.words}). Nothing was sent; DashTrade retries."
+                f"Schwab's sign-in cannot be reached ({error.message}). Nothing was sent; DashTrade retries."
             ) from error
-        return said.status, said.text
+        return response.status, response.text
 
     def close(self) -> None:
         self._session.close()
@@ -94,9 +94,9 @@ def _json(text: str) -> Any:
     return found if isinstance(found, (dict, list)) else None
 
 
-def _date(written: str | None) -> datetime | None:
+def _date(text: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(written).astimezone(UTC) if written else None
+        return parsedate_to_datetime(text).astimezone(UTC) if text else None
     except (ValueError, TypeError):
         return None
 
@@ -114,7 +114,7 @@ def _never_connected(error: BaseException) -> bool:
 # --- meaning of answers -------------------------------------------------------------------------------------
 
 
-def certain(answer: SchwabResponse) -> BrokerError | None:
+def definite_error(answer: SchwabResponse) -> BrokerError | None:
     """Errors that are certain whatever was requested."""
     if answer.status == 429:
         after = answer.retry_after if answer.retry_after is not None else 10.0
@@ -139,28 +139,29 @@ def certain(answer: SchwabResponse) -> BrokerError | None:
     return None
 
 
-def placing(answer: SchwabResponse) -> BrokerError:
+def submit_error(answer: SchwabResponse) -> BrokerError:
     """After an order that was not answered with 201."""
-    sure = certain(answer)
-    if sure is not None:
-        return sure
+    definite = definite_error(answer)
+    if definite is not None:
+        return definite
     if 400 <= answer.status < 500 and answer.status != 408 and answer.json is not None:
         return Rejected(
-            f"Schwab refused the order: {said(answer)}. No order was placed; change the order accordingly."
+            f"Schwab refused the order: {schwab_message(answer)}. No order was placed; "
+            "change the order accordingly."
         )
-    return in_doubt(f"status {answer.status}")
+    return unconfirmed(f"status {answer.status}")
 
 
-def in_doubt(why: str) -> Unknown:
+def unconfirmed(why: str) -> Unknown:
     return Unknown(
         f"Schwab did not confirm the order ({why}). The order may exist: DashTrade searches the "
         "account's orders and does not send the order again."
     )
 
 
-def reading(answer: SchwabResponse) -> BrokerError:
-    sure = certain(answer)
-    return sure or Unavailable(
+def read_error(answer: SchwabResponse) -> BrokerError:
+    definite = definite_error(answer)
+    return definite or Unavailable(
         f"Schwab could not be read (status {answer.status}). No current data; DashTrade retries."
     )
 
@@ -168,14 +169,14 @@ def reading(answer: SchwabResponse) -> BrokerError:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def readable(method: Method) -> Method:
+def read_errors_as_unavailable(method: Method) -> Method:
     """For reads: an answer of an unexpected shape means nothing is known, and must look like neither a bug
     nor a refusal."""
 
     @functools.wraps(method)
-    def reads(*args: Any, **given: Any) -> Any:
+    def reads(*args: Any, **arguments: Any) -> Any:
         try:
-            return method(*args, **given)
+            return method(*args, **arguments)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
             raise Unavailable(
                 f"Schwab's answer cannot be read ({type(error).__name__}). No current data; DashTrade "
@@ -185,21 +186,21 @@ def readable(method: Method) -> Method:
     return reads  # type: ignore[return-value]
 
 
-def unheard(error: NoAnswer) -> Unavailable:
-    return Unavailable(f"Schwab could not be read ({error.words}). No current data; DashTrade retries.")
+def unreachable(error: NoAnswer) -> Unavailable:
+    return Unavailable(f"Schwab could not be read ({error.message}). No current data; DashTrade retries.")
 
 
-def said(answer: SchwabResponse) -> str:
+def schwab_message(answer: SchwabResponse) -> str:
     """Schwab's own message: `message` says that something is wrong, `errors` say what."""
     found = answer.json if isinstance(answer.json, dict) else {}
-    told = found.get("errors")
-    errors = [_words(each) for each in (told if isinstance(told, list) else [told])]
-    message = _words(found.get("message"))
+    listed = found.get("errors")
+    errors = [_error_text(each) for each in (listed if isinstance(listed, list) else [listed])]
+    message = _error_text(found.get("message"))
     why = "; ".join(dict.fromkeys(error for error in errors if error and error != message))
     return ": ".join(filter(None, (message, why)))[:300] or "no reason given"
 
 
-def _words(told: object) -> str:
-    if isinstance(told, dict):
-        told = told.get("detail") or told.get("title")
-    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(told or ""))).strip().rstrip(".")
+def _error_text(error: object) -> str:
+    if isinstance(error, dict):
+        error = error.get("detail") or error.get("title")
+    return re.sub(r"\s+", " ", re.sub(r"[{}<>]", " ", str(error or ""))).strip().rstrip(".")

@@ -40,8 +40,8 @@ def test_many_orders_are_polled_with_one_request(harness: AlpacaHarness):
 def test_orders_too_old_for_the_list_are_asked_for_by_name_some_at_a_time(
     harness: AlpacaHarness, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.PAGE", 2)
-    monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.SINGLY", 2)
+    monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.PAGE_SIZE", 2)
+    monkeypatch.setattr("dashtrade.brokers.alpaca.lookup.MAX_SINGLE_LOOKUPS", 2)
     refs = [ref(harness.order(BUY, 1, LIMIT, limit_price="90").client_order_id) for _ in range(6)]
     polls = [{report.client_order_id for report in harness.broker.poll(refs)} for _ in range(2)]
     assert [len(poll) for poll in polls] == [4, 4] and set.union(*polls) == {

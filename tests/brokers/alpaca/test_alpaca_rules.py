@@ -250,5 +250,5 @@ def test_fills_of_both_halves_of_an_edited_order_are_told():
     after = wire.report_of(
         {"id": "2", "client_order_id": "b", "status": "filled", "filled_qty": "6", "filled_avg_price": "110"}
     )
-    both = wire.continued(before, after)
+    both = wire.merge_replacement(before, after)
     assert (both.client_order_id, both.filled_quantity, both.average_price) == ("a", 10, 106)

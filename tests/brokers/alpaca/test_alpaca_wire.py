@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dashtrade.brokers.alpaca import order_body, wire
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker
-from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse, after_post, after_read
+from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse, read_error, submit_error
 from dashtrade.domain.ports import (
     BadCredentials,
     OrderRequest,
@@ -94,7 +94,7 @@ def test_a_429_while_reading_is_later_too(harness: AlpacaHarness):
     ],
 )
 def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds: float):
-    error = after_read(AlpacaErrorResponse(status=429, text="{}", headers=headers), NOW)
+    error = read_error(AlpacaErrorResponse(status=429, text="{}", headers=headers), NOW)
     assert isinstance(error, RetryLater) and error.after == timedelta(seconds=seconds)
 
 
@@ -145,9 +145,9 @@ def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(harne
 def test_no_body_whatever_raises_anything_else_than_our_errors(status: int, text: str):
     request = OrderRequest(client_order_id="a", symbol=AAPL, side=BUY, type=OrderType.MARKET, quantity=D(1))
     answer = AlpacaErrorResponse(status=status, text=text)
-    said = after_post(answer, request, NOW)
+    said = submit_error(answer, request, NOW)
     assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(
-        after_read(answer, NOW), (BadCredentials, Unavailable)
+        read_error(answer, NOW), (BadCredentials, Unavailable)
     )
     if "message" not in text and status != 401:
         assert isinstance(said, Unknown), "only Alpaca's own words are a refusal"

@@ -105,7 +105,7 @@ def test_a_kept_list_without_markets_is_read_anew(binance, tmp_path):
 @pytest.mark.parametrize("exchange", FIVE)
 def test_every_address_moves_and_keeps_its_path(exchange):
     urls = getattr(ccxt, exchange)().urls["api"]
-    moved = wire.rewritten(urls, "http://127.0.0.1:9")
+    moved = wire.move_host(urls, "http://127.0.0.1:9")
     assert moved.keys() == urls.keys()
     for name, url in urls.items():
         assert moved[name].removeprefix("http://127.0.0.1:9").strip("/") == "/".join(url.split("/")[3:])

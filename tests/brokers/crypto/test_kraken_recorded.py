@@ -95,7 +95,7 @@ def test_an_order_of_somebody_else_without_a_name_is_nobodys_of_ours(kraken):
     kraken.broker.rules(kraken.sol)
     since = datetime.now(UTC) - timedelta(days=1)
     kraken.answers(200, {"error": [], "result": {"open": {"OR6EGN-KQSEG-AMI6CL": RESTING}}}, on="read")
-    assert kraken.broker.ours(since, [kraken.sol]) == []
+    assert kraken.broker.orders_since(since, [kraken.sol]) == []
 
 
 # --- pages --------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def _ended(kraken, count: int) -> list[str]:
 
 def test_closed_orders_are_read_to_the_last_page(kraken):
     names = _ended(kraken, 120)
-    found = kraken.broker.ours(datetime.now(UTC) - timedelta(days=1), [kraken.sol])
+    found = kraken.broker.orders_since(datetime.now(UTC) - timedelta(days=1), [kraken.sol])
     assert {order.client_order_id for order in found} == set(names)
     asked = [request.params for request in kraken.simulator.requests if "ClosedOrders" in request.path]
     assert [page.get("ofs", "0") for page in asked] == ["0", "50", "100"]
@@ -121,7 +121,7 @@ def test_closed_orders_are_read_to_the_last_page(kraken):
 
 def test_a_page_that_is_just_full_and_the_last_ends_the_reading(kraken):
     names = _ended(kraken, 50)
-    assert len(kraken.broker.ours(datetime.now(UTC) - timedelta(days=1), [kraken.sol])) == len(names)
+    assert len(kraken.broker.orders_since(datetime.now(UTC) - timedelta(days=1), [kraken.sol])) == len(names)
     assert kraken.paths().count("/0/private/ClosedOrders") == 1
 
 
@@ -129,7 +129,7 @@ def test_more_orders_than_can_be_looked_through_are_said_not_left_out(kraken):
     kraken.front.page = 2
     _ended(kraken, 60)
     with pytest.raises(Unavailable, match="more orders"):
-        kraken.broker.ours(datetime.now(UTC) - timedelta(days=1), [kraken.sol])
+        kraken.broker.orders_since(datetime.now(UTC) - timedelta(days=1), [kraken.sol])
 
 
 @pytest.mark.parametrize(("fills", "requests"), [(1, 1), (20, 2), (45, 3)])

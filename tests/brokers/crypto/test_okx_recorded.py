@@ -79,7 +79,7 @@ def test_more_executions_than_a_page_holds_are_all_read(okx: CryptoHarness):
     from dashtrade.brokers.crypto import executions
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executions, "OKX_PAGE", 2)
+        patch.setattr(executions, "OKX_PAGE_SIZE", 2)
         report = okx.broker.find(okx.ref(okx.request(client_order_id="a" * 32)))
     assert report.filled_quantity == 5 and len(report.fills) == 5 and len(asked(okx, QUICK)) == 3
 
