@@ -7,20 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import hypothesis
 import pytest
 
 from dashtrade import disk
 from dashtrade.app import build_app
 from dashtrade.context import App
+from dashtrade.services.people import passwords
 from dashtrade.settings import Settings
 from encryption import Vault
+from tests.support import many_apps
 from tests.support.databases import Postgres, SqliteFiles, postgres
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import KEY, Installation, MakeApp, Trader
 
 hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine makes no test wrong
 hypothesis.settings.load_profile("any speed")
+many_apps.share()
+NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(4)).decode()
 
 
 NOT_QUICK = {"browser", "postgres", "slow"}  # marks
@@ -47,6 +52,13 @@ def _takes_long(item: pytest.Item) -> bool:
 def little_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that run in the tests' own process hold little of the disk: pytest keeps their folders."""
     monkeypatch.setattr(disk, "BALLAST", 64 * 1024)
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real number of rounds is checked once, by a test of passwords."""
+    monkeypatch.setattr(passwords, "_ROUNDS", 4)
+    monkeypatch.setattr(passwords, "NOBODY", NOBODY)
 
 
 @pytest.fixture(scope="session")

@@ -39,12 +39,6 @@ SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 MANY = 24
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(password_service, "hashed", lambda password: f"hash of {password}")
-    monkeypatch.setattr(password_service, "matches", lambda password, stored: stored == f"hash of {password}")
-
-
 @pytest.fixture
 def apps(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> list[App]:
     """Two processes' worth on one database."""

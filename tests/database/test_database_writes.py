@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable
-from dashtrade.database import group_commit
+from dashtrade.database import engines, group_commit
 from tests.support.notes import NOTES, note, noted
 
 
@@ -25,6 +26,14 @@ def test_connections_that_a_crowd_needed_are_not_used_in_turn_afterwards(db: Dat
         with db.engine.connect() as conn:
             used.add(id(conn.connection.driver_connection))
     assert len(used) == 1
+
+
+def test_what_is_committed_to_sqlite_is_on_the_disk_and_outlives_a_power_cut(tmp_path: Path) -> None:
+    """The product's own engine: those of other tests do not wait for the disk."""
+    engine = engines.sqlite_engine(sa.make_url(f"sqlite:///{tmp_path / 'notes.db'}"), in_memory=False)
+    with engine.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL
+    engine.dispose()
 
 
 # --- transactions -------------------------------------------------------------------------------------------

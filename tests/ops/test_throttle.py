@@ -29,13 +29,6 @@ SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 THERE = "203.0.113.9"
 
 
-@pytest.fixture(autouse=True)
-def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The throttle is looked at here, not bcrypt, whose work would take most of the time."""
-    monkeypatch.setattr(password_service, "hashed", lambda password: f"hash of {password}")
-    monkeypatch.setattr(password_service, "matches", lambda password, stored: stored == f"hash of {password}")
-
-
 @pytest.fixture
 def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))

@@ -98,5 +98,6 @@ class SqliteFiles:
         if not self._template.exists():
             migrate(f"sqlite:///{self._template}")
         path = path or self.folder / f"{next(_numbers)}.db"
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self._template, path)
         return f"sqlite:///{path}"

@@ -29,6 +29,7 @@ from dashtrade.settings import Settings
 from dashtrade.tables import change_token
 from dashtrade.ui.kit import live_cells, ticker
 from dashtrade.ui.kit.ticker import Ticker
+from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import Installation, Trader, until
 
@@ -40,8 +41,13 @@ def feed(clock: ManualClock) -> ManualFeed:
 
 @pytest.fixture
 def app(
-    tmp_path: Path, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    clock: ManualClock,
+    feed: ManualFeed,
+    sqlite_files: SqliteFiles,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[App]:
+    sqlite_files.fresh(tmp_path / "home" / "dashtrade.db")
     monkeypatch.setattr(ticker, "EVERY", 0.05)
     monkeypatch.setattr("dashtrade.services.accounts.prices.PAPER_LIFE", 0.0)
     made = build_app(

@@ -31,6 +31,7 @@ from dashtrade.ui.kit.format import price
 from dashtrade.ui.kit.rows import exits_in_short, stop_cell
 from dashtrade.ui.shell import runtime
 from tests.api.test_bot_spec import OTHERS
+from tests.support.databases import SqliteFiles
 from tests.support.installation import Installation, Trader
 from tests.support.pages import opened, words
 
@@ -38,7 +39,8 @@ D = Decimal
 
 
 @pytest.fixture(name="app")
-def forms_app(tmp_path: Path) -> Iterator[App]:
+def forms_app(tmp_path: Path, sqlite_files: SqliteFiles) -> Iterator[App]:
+    sqlite_files.fresh(tmp_path / "home" / "dashtrade.db")
     made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
     runtime.use(made)
     yield made

@@ -14,11 +14,13 @@ from dashtrade.domain.people import User
 from dashtrade.settings import Settings
 from dashtrade.ui.kit import components
 from dashtrade.ui.shell import runtime
+from tests.support.databases import SqliteFiles
 from tests.support.pages import Shown
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
+def app(tmp_path: Path, sqlite_files: SqliteFiles) -> Iterator[App]:
+    sqlite_files.fresh(tmp_path / "home" / "dashtrade.db")
     made = build_app(Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path))
     runtime.use(made)
     yield made
