@@ -26,7 +26,9 @@ def test_the_same_secret_never_looks_the_same_twice():
     assert vault.encrypt("s") != vault.encrypt("s")
 
 
-@pytest.mark.parametrize("keys", [[NEW, OLD], f"{NEW},{OLD}", [f" {NEW} , {OLD}\n"]])
+@pytest.mark.parametrize(
+    "keys", [[NEW, OLD], f"{NEW},{OLD}", [f" {NEW} , {OLD}\n"]], ids=["list", "text", "spaces"]
+)
 def test_an_older_key_still_opens_what_it_wrote(keys):
     assert Vault(keys).decrypt(Vault(OLD).encrypt("s")) == "s"
 
@@ -40,7 +42,9 @@ def test_rotation_moves_a_secret_to_the_first_key():
 
 
 @pytest.mark.parametrize("use", [Vault.decrypt, Vault.rotate, Vault.needs_rotation])
-@pytest.mark.parametrize("token", [Vault([OLD]).encrypt("s"), "", "no token", "ü"])
+@pytest.mark.parametrize(
+    "token", [Vault([OLD]).encrypt("s"), "", "no token", "ü"], ids=["foreign", "empty", "words", "umlaut"]
+)
 def test_a_foreign_or_spoilt_secret_is_refused_with_a_way_out(use, token):
     with pytest.raises(WrongKey, match="Add the earlier key after a comma") as caught:
         use(Vault([NEW]), token)
@@ -48,7 +52,9 @@ def test_a_foreign_or_spoilt_secret_is_refused_with_a_way_out(use, token):
 
 
 @pytest.mark.parametrize(
-    "keys", [[], "", [" , "], "short", OLD[:-1], OLD + OLD, "ü" * 44, OLD.replace("=", "!")]
+    "keys",
+    [[], "", [" , "], "short", OLD[:-1], OLD + OLD, "ü" * 44, OLD.replace("=", "!")],
+    ids=["none", "empty", "comma", "short", "cut", "twice", "umlauts", "spoilt"],
 )
 def test_a_malformed_key_is_refused_without_being_repeated(keys):
     with pytest.raises(BadKey, match=r"python encryption.py") as caught:

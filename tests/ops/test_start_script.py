@@ -59,7 +59,7 @@ class Copy:
     def __init__(self, folder: Path, python: str | None, name: str = "python3"):
         self.root, self.bin, self.calls = folder / "a project", folder / "bin", folder / "calls"
         (self.root / "dashtrade").mkdir(parents=True)
-        for file in ("start", "dashtrade/prepare.sh", *LOCKS):
+        for file in ("start", "test", "dashtrade/prepare.sh", *LOCKS):
             shutil.copy(ROOT / file, self.root / file)
         self.bin.mkdir()
         for tool in TOOLS:
@@ -70,8 +70,11 @@ class Copy:
             (self.bin / name).chmod(0o755)
 
     def start(self, **environ: str) -> subprocess.CompletedProcess:
+        return self.run("start", **environ)
+
+    def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess:
         environ = {"PATH": str(self.bin), "CALLS": str(self.calls), **environ}
-        command = [str(self.root / "start")]
+        command = [str(self.root / script), *arguments]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=20, check=False, env=environ, cwd="/"
         )
@@ -159,6 +162,19 @@ def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
     assert done.returncode == 1
     assert "cannot write to its own folder" in done.stderr and "Read-only file system" in done.stderr
     assert str(copy.root) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "processes"),
+    [([], 2), (["--quick"], 2), (["-m", "not slow"], 2), (["tests/unit", "-x"], 1), (["tests/a.py::one"], 1)],
+)
+def test_two_processes_share_the_tests_unless_some_are_named(tmp_path, given, processes):
+    copy = Copy(tmp_path, GOOD)
+    done = copy.run("test", *given)
+    assert done.returncode == 0 and "requirements-test.lock" in done.stderr
+    called = copy.calls.read_text().splitlines()[-1]
+    assert called.startswith("-m pytest") and called.endswith(" ".join(given))
+    assert ("-n 2 --dist loadfile" in called) == (processes == 2)
 
 
 @pytest.mark.parametrize("script", ["start", "test", "dashtrade/prepare.sh"])
