@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,19 @@ def room(module: str) -> str:
     return {"cli": "doors", "doctor": "doors"}.get(second, second)
 
 
+@cache
 def tree(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
-def imports(module: str) -> Iterator[str]:
+@cache
+def imports(module: str) -> tuple[str, ...]:
     """What of ours the module imports, wherever in it, annotations too."""
-    for node in ast.walk(tree(module)):
+    return tuple(_imports(tree(module)))
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names if _ours(name.name))
         elif isinstance(node, ast.ImportFrom):
