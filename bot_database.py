@@ -27,7 +27,7 @@ __all__ = [
     "ROOT",
     "Database",
     "DatabaseUnavailable",
-    "PostgresHasItsOwnTools",
+    "PostgresBackupUnsupported",
     "newest_migration",
     "savepoint",
 ]
@@ -68,8 +68,8 @@ class Database:
             if self.is_sqlite
             else postgres_engine(self.url)
         )
-        self._inside = threading.local()  # .conn: this thread's transaction
-        self.group = GroupWriter(self.engine, self._inside, in_memory=self._in_memory)
+        self._local = threading.local()  # .conn: this thread's transaction
+        self.group = GroupWriter(self.engine, self._local, in_memory=self._in_memory)
         # may refuse by raising: used by the dashboard for read-only sessions
         self.before_write: Callable[[], None] | None = None
 
@@ -85,7 +85,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One consistent view. It may be outdated by the time it is used: decide inside `write`."""
-        outer = getattr(self._inside, "conn", None)
+        outer = getattr(self._local, "conn", None)
         if outer is not None:
             yield outer
             return
@@ -109,13 +109,13 @@ class Database:
             raise away(error) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
-        if getattr(self._inside, "conn", None) is None:
+        if getattr(self._local, "conn", None) is None:
             self.may_write()
-        return self.write_unasked(fn)
+        return self.write_unchecked(fn)
 
-    def write_unasked(self, fn: Callable[[sa.Connection], T]) -> T:
+    def write_unchecked(self, fn: Callable[[sa.Connection], T]) -> T:
         """`write` without `before_write`, for changes that no user makes."""
-        outer = getattr(self._inside, "conn", None)
+        outer = getattr(self._local, "conn", None)
         if outer is not None:
             return fn(outer)
         if not self.is_sqlite:
@@ -137,9 +137,9 @@ class Database:
             try:
                 with self.engine.begin() as conn:
                     take_after_commit(conn)  # of an earlier attempt
-                    self._inside.conn = conn
+                    self._local.conn = conn
                     result = fn(conn)
-                    after = take_after_commit(conn)
+                    callbacks = take_after_commit(conn)
             except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
                 if (
                     getattr(getattr(error, "orig", None), "pgcode", None) not in _LOST_RACE
@@ -149,11 +149,11 @@ class Database:
                     raise away(error) from error
                 time.sleep(0.005 * 2**attempt)
             else:
-                for one in after:
-                    one()
+                for callback in callbacks:
+                    callback()
                 return result
             finally:
-                self._inside.conn = None
+                self._local.conn = None
         raise AssertionError("unreachable")
 
     def _forget_dead(self, error: Exception) -> None:
@@ -244,7 +244,7 @@ class Database:
     def backup(self, path: Path) -> None:
         """A complete, verified copy, made while everything runs."""
         if not self.is_sqlite:
-            raise PostgresHasItsOwnTools
+            raise PostgresBackupUnsupported
         sqlite_files.save(self.url.database or "", path)
 
     def restore(
@@ -253,13 +253,13 @@ class Database:
         """Replace the database with a verified backup; the replaced files are kept beside it. Nothing may be
         running. `prepare` receives the copy, before it becomes the database, and the path it replaces."""
         if not self.is_sqlite:
-            raise PostgresHasItsOwnTools
+            raise PostgresBackupUnsupported
         sqlite_files.check(path)
         self.close()
         return sqlite_files.put_back(path, Path(self.url.database or ""), prepare)
 
 
-class PostgresHasItsOwnTools(Exception):
+class PostgresBackupUnsupported(Exception):
     """DashTrade does not back up or restore PostgreSQL."""
 
     def __str__(self) -> str:

@@ -32,9 +32,9 @@ from dashtrade.domain.reasons import told
 from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
-from dashtrade.engine.deciding import Decided, StaleSnapshot, decide_one
+from dashtrade.engine.deciding import DecisionResult, StaleSnapshot, decide_one
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Receipt, signal_json, signal_of
+from dashtrade.engine.intake import Alert, Conflict, IntakeResult, NoBot, Receipt, signal_json, signal_of
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
@@ -42,7 +42,7 @@ from dashtrade.engine.reconcile import NotReconciled, Reconciler
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.unconfirmed import UnconfirmedOrders
-from dashtrade.engine.undecided import EXITS, Undecided
+from dashtrade.engine.undecided import EXIT_ACTIONS, Undecided
 from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
@@ -52,12 +52,12 @@ from dashtrade.tables import signals as signal_table
 from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
-__all__ = ["Accepted", "Conflict", "Engine", "Lane", "NoBot", "Receipt"]
+__all__ = ["Conflict", "Engine", "IntakeResult", "Lane", "NoBot", "Receipt"]
 
 log = logging.getLogger("dashtrade.engine")
 
-SOON = timedelta(seconds=15)  # the next signal waits at most this long for a market order
-HINTS = 2000  # parsed signals kept in memory
+MARKET_ORDER_WAIT = timedelta(seconds=15)  # the next signal waits at most this long for a market order
+MAX_CACHED_SIGNALS = 2000  # parsed signals kept in memory
 
 
 class Engine:
@@ -73,7 +73,7 @@ class Engine:
     ) -> None:
         self.db, self.clock = db, clock
         self.host = host or Host()  # replaced at start-up by a process that runs or reaches a worker
-        self._make_broker, self._feed_of = broker_of, feed_of
+        self._broker_of, self._feed_of = broker_of, feed_of
         self.leases = Leases(db, owner)
         self.snapshots = Snapshots(clock)
         self.sender = Sender(db, clock, self.leases, self.broker)
@@ -82,8 +82,8 @@ class Engine:
         self.reconciler = Reconciler(
             db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
         )
-        self._undecided = Undecided(db, clock, self.leases, lambda signal_id: self.host.changed(signal_id))
-        self._hints: OrderedDict[str, Signal] = OrderedDict()
+        self._undecided = Undecided(db, clock, self.leases, lambda signal_id: self.host.on_change(signal_id))
+        self._parsed_signals: OrderedDict[str, Signal] = OrderedDict()
 
     # --- intake ---------------------------------------------------------------------------------------------
 
@@ -97,62 +97,62 @@ class Engine:
         raw: str = "",
         sender: str = "",
         max_age: timedelta | None = None,
-        followed: bool = False,
-        room: int | None = None,
-    ) -> Accepted:
+        sender_waits: bool = False,
+        storage_limit_bytes: int | None = None,
+    ) -> IntakeResult:
         """Store in one durable commit; then the signal cannot be lost, and a repeat is recognised. `content`
         tells repeats apart, `raw` is the alert's body; both default to the signal itself. StorageFull if its
         owner has stored more than `room`, unless the signal is an exit."""
-        own = signal_json(signal) if not content or not raw else ""
+        signal_text = signal_json(signal) if not content or not raw else ""
         now = self.clock.now()
         alert = Alert(
             id=new_id(now),
             owner=owner,
             signal=signal,
-            content=content or own,
-            raw=raw or own,
+            content=content or signal_text,
+            raw=raw or signal_text,
             origin=origin,
             sender=sender,
             received_at=now,
             max_age=max_age,
-            followed=followed,
-            room=room,
+            sender_waits=sender_waits,
+            storage_limit_bytes=storage_limit_bytes,
         )
         self.db.may_write()
-        said = self.host.store(alert)
-        if said is None:
-            said = self.db.write(alert.store)
+        result = self.host.store(alert)
+        if result is None:
+            result = self.db.write(alert.store)
             failpoint("after_accept_commit")
-            self.accepted(alert, said)
-        return said
+            self.on_accepted(alert, result)
+        return result
 
-    def accepted(self, alert: Alert, said: Accepted) -> None:
+    def on_accepted(self, alert: Alert, result: IntakeResult) -> None:
         """The signal is stored: start its lanes."""
-        if isinstance(said, Receipt) and not said.duplicate:
-            signal = alert.signal
+        if isinstance(result, Receipt) and not result.duplicate:
+            owner, signal = alert.owner, alert.signal
             log.info(
-                "signal %s user %s: accepted %s %s", said.signal_id, alert.owner, signal.action, signal.symbol
+                "signal %s user %s: accepted %s %s", result.signal_id, owner, signal.action, signal.symbol
             )
-            self._remember(said.signal_id, signal)
-            for lane in said.lanes:
-                self.host.wake(lane, said.signal_id)
+            self._cache_signal(result.signal_id, signal)
+            for lane in result.lanes:
+                self.host.wake(lane, result.signal_id)
 
-    def _remember(self, signal_id: str, signal: Signal) -> None:
-        self._hints[signal_id] = signal
-        while len(self._hints) > HINTS:
-            self._hints.popitem(last=False)
+    def _cache_signal(self, signal_id: str, signal: Signal) -> None:
+        self._parsed_signals[signal_id] = signal
+        while len(self._parsed_signals) > MAX_CACHED_SIGNALS:
+            self._parsed_signals.popitem(last=False)
 
     def _signal(self, conn: sa.Connection, signal_id: str) -> Signal:
         """The signal as parsed on arrival."""
-        hint = self._hints.get(signal_id)
-        return hint or signal_of(signal_table.stored(conn, signal_id))
+        cached = self._parsed_signals.get(signal_id)
+        return cached or signal_of(signal_table.stored(conn, signal_id))
 
     # --- the lane -------------------------------------------------------------------------------------------
 
     def broker(self, account_id: int) -> Broker:
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
-        return self._make_broker(account)
+        return self._broker_of(account)
 
     def run_lane(self, lane: Lane) -> None:
         """Advance the lane as far as possible now, in this thread."""
@@ -182,7 +182,7 @@ class Engine:
             waits_its_turn = order.status is OrderStatus.CREATED and any(
                 _must_precede(other, order) for other in orders
             )
-            blocked = blocked or (not waits_its_turn and _blocks(order, now))
+            blocked = blocked or (not waits_its_turn and _blocks_next_signal(order, now))
         if not waiting or account is None or blocked or (waiting[0].held_until or now) > now:
             return False
         after = yield from self._decide(waiting[0], account, lane, token)
@@ -204,15 +204,15 @@ class Engine:
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
                     after = yield from self.sender.send(started)
-                self.host.changed(order.signal_id)
+                self.host.on_change(order.signal_id)
                 return True
             case OrderStatus.WORKING if order.cancel_requested:
                 yield from self.sender.cancel(order, lane, token)
-                self.host.changed(order.signal_id)
+                self.host.on_change(order.signal_id)
                 return True
             case _:
                 return False
-        self.host.changed(order.signal_id)
+        self.host.on_change(order.signal_id)
         return (after.status, after.due_at) != (order.status, order.due_at)
 
     def _decide(
@@ -231,7 +231,7 @@ class Engine:
             return None
         try:
             decided = yield from self._decide_with(
-                self._make_broker(account), task, account, lane, token, fresh, without_price
+                self._broker_of(account), task, account, lane, token, fresh, without_price
             )
         except (Rejected, BadCredentials) as error:
             if isinstance(error, BadCredentials):
@@ -241,7 +241,7 @@ class Engine:
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
             silent = isinstance(error, Unavailable) and not isinstance(error, NotReconciled)
-            if action in EXITS and silent and not without_price:
+            if action in EXIT_ACTIONS and silent and not without_price:
                 return (yield from self._decide(task, account, lane, token, fresh=True, without_price=True))
             yield from self._undecided.wait_for_broker(task, lane, token, error, action)
             return None
@@ -255,18 +255,18 @@ class Engine:
         ):
             raise
         except Exception as error:  # nothing was sent: orders are committed before they are sent
-            yield from self._undecided.unexpected(task, lane, token, error)
+            yield from self._undecided.retry_or_give_up(task, lane, token, error)
             return None
         return (yield from self._send(task, decided))
 
-    def _send(self, task: PendingDecision, decided: Decided) -> Workflow[Order | None]:
-        self._hints.pop(task.signal_id, None)
+    def _send(self, task: PendingDecision, decided: DecisionResult) -> Workflow[Order | None]:
+        self._parsed_signals.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         order = decided.order
         if order is not None and order.status is OrderStatus.SUBMITTING:
             order = yield from self.sender.send(order)
         for signal_id in filter(None, (task.signal_id, decided.other_signal_id)):
-            self.host.changed(signal_id)
+            self.host.on_change(signal_id)
         return order
 
     def _must_wait(self, account_id: int, symbol: Symbol) -> bool:
@@ -276,7 +276,7 @@ class Engine:
             return False
         with self.db.read() as conn:
             account = account_table.load(conn, account_id)
-        return not (account.simulated or self._make_broker(account).offers.local)
+        return not (account.simulated or self._broker_of(account).offers.local)
 
     def _decide_with(
         self,
@@ -287,24 +287,24 @@ class Engine:
         token: int,
         fresh: bool,
         without_price: bool,
-    ) -> Workflow[Decided]:
+    ) -> Workflow[DecisionResult]:
         """A remote broker is asked before the transaction opens; a broker in our own database within it,
         where the order also fills."""
         local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
-        waits = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
-        if waits:
-            raise NotReconciled(waits)
-        asked = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
-        if asked is None and not local:
-            asked = yield Call(
+        wait_reason = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
+        if wait_reason:
+            raise NotReconciled(wait_reason)
+        snapshot = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
+        if snapshot is None and not local:
+            snapshot = yield Call(
                 (lambda: self.snapshots.without_price(broker, feed, task.symbol, simulated=simulated))
                 if without_price
                 else lambda: self.snapshots.fetch(broker, feed, task.symbol, fresh=fresh, simulated=simulated)
             )
 
-        def work(conn: sa.Connection) -> Decided:
+        def work(conn: sa.Connection) -> DecisionResult:
             self.leases.check(conn, lane, token)
-            market = asked or self.snapshots.local(broker, feed, task.symbol, simulated=simulated)
+            market = snapshot or self.snapshots.local(broker, feed, task.symbol, simulated=simulated)
             carry_out = partial(self.sender.carry_out, broker=broker) if local else None
             decided = decide_one(
                 conn,
@@ -332,9 +332,9 @@ class Engine:
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
             o.id: o for o in self.sender.recently_ended(account_id)
         }
-        moved: set[Lane] = set()
+        changed_lanes: set[Lane] = set()
         try:
-            reports = self._make_broker(account).poll([o.ref for o in working.values()]) if working else []
+            reports = self._broker_of(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
             run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
             return []
@@ -345,20 +345,20 @@ class Engine:
             order = working[report.client_order_id]
             after = run_sync(self.db, self.sender.book(order, report))
             if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
-                moved.add(Lane(account_id, order.symbol))
-                self.host.changed(order.signal_id)
+                changed_lanes.add(Lane(account_id, order.symbol))
+                self.host.on_change(order.signal_id)
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
                 and run_sync(self.db, self.unconfirmed.look_up_again(order)).status is not order.status
             ):
-                moved.add(Lane(account_id, order.symbol))
-                self.host.changed(order.signal_id)
-        return list(moved)
+                changed_lanes.add(Lane(account_id, order.symbol))
+                self.host.on_change(order.signal_id)
+        return list(changed_lanes)
 
     def on_stream_report(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
         """Book a stream's report like any other. Returns the lane in which something changed."""
-        if report.client_order_id in self.sender.sending and _only_arrived(report):
+        if report.client_order_id in self.sender.being_sent and _only_confirms_arrival(report):
             return None
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
@@ -371,7 +371,7 @@ class Engine:
         after = yield from self.sender.book_report(order, report)
         if after.status is order.status:
             return None
-        self.host.changed(order.signal_id)
+        self.host.on_change(order.signal_id)
         return Lane(account_id, order.symbol)
 
     def open_lanes(self) -> list[Lane]:
@@ -383,15 +383,15 @@ class Engine:
         return list(lanes)
 
 
-def _blocks(order: Order, now: datetime) -> bool:
+def _blocks_next_signal(order: Order, now: datetime) -> bool:
     """Must the next signal wait for this order? Yes while it is unconfirmed, being cancelled, or about to
     fill."""
     if order.status is not OrderStatus.WORKING:
         return True
-    return order.cancel_requested or (not order.rests and now - order.created_at < SOON)
+    return order.cancel_requested or (not order.rests and now - order.created_at < MARKET_ORDER_WAIT)
 
 
-def _only_arrived(report: OrderReport) -> bool:
+def _only_confirms_arrival(report: OrderReport) -> bool:
     return not report.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING
 
 

@@ -121,9 +121,9 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             raw=text,
             origin=Origin.WEBHOOK,
             sender=client_address(),
-            followed=bool(wait),
+            sender_waits=bool(wait),
             max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
-            room=quotas.room_of(app, user),
+            storage_limit_bytes=quotas.room_of(app, user),
         )
     except StorageFull:
         raise admission.no_storage(app, user) from None
@@ -240,7 +240,7 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
     try:
         signal_id = app.db.write(
             lambda conn: record_refusal(
-                conn, user.id, raw=cut(shown), why=reason, sender=sender, now=now, room=room
+                conn, user.id, raw=cut(shown), why=reason, sender=sender, now=now, storage_limit_bytes=room
             )
         )
     except StorageFull:

@@ -26,7 +26,7 @@ from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.nonces import SharedNonces
 from dashtrade.processes.worker_ipc import WorkerClient
 from dashtrade.security_notes import Notes
@@ -191,16 +191,16 @@ class BesideWorker(Host):
     def __init__(self, worker: WorkerClient, *, has_writer: bool) -> None:
         self._worker, self._has_writer = worker, has_writer
 
-    def store(self, alert: Alert) -> Accepted | None:
+    def store(self, alert: Alert) -> IntakeResult | None:
         if not self._has_writer:
             return None
         answer = self._worker.hand_over(to_json(alert))
-        return None if answer is None else from_named_json(Accepted, answer)
+        return None if answer is None else from_named_json(IntakeResult, answer)
 
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._worker.work(to_json(lane), signal_id)
 
-    def changed(self, signal_id: str) -> None:
+    def on_change(self, signal_id: str) -> None:
         self._worker.on_change(signal_id)
 
 

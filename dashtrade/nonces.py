@@ -35,7 +35,7 @@ class SharedNonces:
         with ExitStack() as turn:
             try:
                 self._await(turn)
-                number = self._db.write_unasked(lambda conn: nonces.take(conn, self._digest, least))
+                number = self._db.write_unchecked(lambda conn: nonces.take(conn, self._digest, least))
             except DatabaseUnavailable as error:
                 raise RetryLater(
                     f"The database returned no nonce for the request ({error}): nothing was sent; "

@@ -123,6 +123,6 @@ class Notes:
                 )
 
         try:
-            self._db.write_unasked(work)
+            self._db.write_unchecked(work)
         except DatabaseUnavailable as away:  # the refusal itself remains in effect
             log.warning("%s refusals are not in the audit log: %s", found.total(), away)

@@ -11,7 +11,7 @@ from dashtrade.api.http import the_limits
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
-from dashtrade.engine.intake import exits_count
+from dashtrade.engine.intake import count_exits
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
@@ -67,6 +67,6 @@ def no_storage(app: App, user: User) -> Refusal:
 
 def let_exits_pass(app: App, user: User, signal: Signal, why: Exception) -> None:
     with app.db.read() as conn:
-        bots = exits_count(conn, user.id, signal)
+        bots = count_exits(conn, user.id, signal)
     if not bots or the_limits().exits.take(user.id, cost=bots):
         raise why

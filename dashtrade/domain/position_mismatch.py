@@ -49,9 +49,9 @@ class Drift:
     symbol: Symbol
     status: DriftStatus
     kind: str
-    ours: Decimal  # all bots together
+    bots_quantity: Decimal  # all bots together
     outside: Decimal  # the user's own holdings
-    theirs: Decimal  # at the broker
+    broker_quantity: Decimal  # at the broker
     average_price: Decimal | None  # as the broker reports it
     mark: Decimal | None
     ratio: Decimal | None  # of an apparent split
@@ -64,7 +64,7 @@ class Drift:
 
     @property
     def difference(self) -> Decimal:
-        return self.theirs - self.ours - self.outside
+        return self.broker_quantity - self.bots_quantity - self.outside
 
     @property
     def unresolved(self) -> bool:
@@ -93,13 +93,16 @@ def by_asset(quantities: Iterable[tuple[Symbol, Decimal]]) -> dict[str, Decimal]
 
 
 def split_ratio(
-    expected: Decimal, theirs: Decimal, average_before: Decimal | None, average_now: Decimal | None
+    expected: Decimal, broker_quantity: Decimal, average_before: Decimal | None, average_now: Decimal | None
 ) -> Decimal | None:
     """2 for twice as much at half the price; a half for one out of two. None: not a split."""
-    if not expected or expected * theirs <= 0 or not average_before or not average_now:
+    if not expected or expected * broker_quantity <= 0 or not average_before or not average_now:
         return None
     for ratio in SPLITS:
-        for each, fits in ((ratio, theirs == expected * ratio), (1 / ratio, theirs * ratio == expected)):
+        for each, fits in (
+            (ratio, broker_quantity == expected * ratio),
+            (1 / ratio, broker_quantity * ratio == expected),
+        ):
             if fits and abs(average_now * each - average_before) <= average_before * NEAR:
                 return each
     return None
@@ -110,17 +113,17 @@ def scaled(quantity: Decimal, ratio: Decimal) -> Decimal:
     return quantity * ratio if ratio >= 1 else quantity / (1 / ratio).quantize(Decimal("0.01"))
 
 
-def kind_of(ours: Decimal, outside: Decimal, theirs: Decimal, ratio: Decimal | None) -> str:
-    expected = ours + outside
+def kind_of(bots_quantity: Decimal, outside: Decimal, broker_quantity: Decimal, ratio: Decimal | None) -> str:
+    expected = bots_quantity + outside
     if ratio is not None:
         return "split"
-    if not theirs:
+    if not broker_quantity:
         return "closed"
     if not expected:
         return "appeared"
-    if expected * theirs < 0:
+    if expected * broker_quantity < 0:
         return "turned"
-    return "less" if abs(theirs) < abs(expected) else "more"
+    return "less" if abs(broker_quantity) < abs(expected) else "more"
 
 
 def ratio_words(ratio: Decimal) -> str:
@@ -140,10 +143,18 @@ _GUESS = {
 
 
 def words_of(
-    kind: str, ratio: Decimal | None, *, symbol: Symbol, ours: Decimal, outside: Decimal, theirs: Decimal
+    kind: str,
+    ratio: Decimal | None,
+    *,
+    symbol: Symbol,
+    bots_quantity: Decimal,
+    outside: Decimal,
+    broker_quantity: Decimal,
 ) -> str:
     """What differs, and what it looks like."""
     kept = f" and {plain(outside)} are held outside DashTrade" if outside else ""
-    said = f"The broker has {plain(theirs)} {symbol.short}; your bots own {plain(ours)}{kept}."
+    said = (
+        f"The broker has {plain(broker_quantity)} {symbol.short}; your bots own {plain(bots_quantity)}{kept}."
+    )
     guess = f"Probably a split {ratio_words(ratio)}." if ratio is not None else _GUESS[kind]
     return f"{said} {guess}"

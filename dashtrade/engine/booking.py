@@ -27,7 +27,7 @@ from dashtrade.tables import trades as trade_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Booked:
+class BookingResult:
     """The order after booking, and whether anything changed."""
 
     order: Order
@@ -36,14 +36,14 @@ class Booked:
 
 def apply_report(
     conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None = None
-) -> Booked:
+) -> BookingResult:
     """Book what is new in the report; an outdated or repeated report changes nothing.
 
     If the order was changed concurrently, the update matches no row and the order is read again. A caller
     inside a transaction may pass the order's bot, which is then saved here."""
     account_table.lock_account(conn, order.account_id)
     if broker_held_exits.must_wait(conn, order, report):
-        return Booked(order=order, changed=False)
+        return BookingResult(order=order, changed=False)
     booked = _apply(conn, order, report, now, bot)
     if booked is None:
         booked = _apply(conn, order_table.load(conn, order.id), report, now, bot)
@@ -54,51 +54,51 @@ def apply_report(
 
 def _apply(
     conn: sa.Connection, order: Order, report: OrderReport, now: datetime, bot: Bot | None
-) -> Booked | None:
-    known = (
+) -> BookingResult | None:
+    known_fills = (
         fill_table.known_fills(conn, order.id) if order.filled_quantity and may_fill(order, report) else {}
     )
-    seen = reported(order, report, known, now)
-    after = seen.order
-    if not seen.changed:
+    outcome = reported(order, report, known_fills, now)
+    after = outcome.order
+    if not outcome.changed:
         if bot is not None:
             bot_positions.touch(conn, bot)
-        return Booked(order=order, changed=False)
+        return BookingResult(order=order, changed=False)
     if not order_table.update(conn, order, after):
         return None
     if report.legs:
-        broker_held_exits.learn(conn, after, report.legs, now)
-    order_events.log(conn, [(after, now, str(after.status), seen.reason)])
-    if seen.fills:
+        broker_held_exits.record_legs(conn, after, report.legs, now)
+    order_events.log(conn, [(after, now, str(after.status), outcome.reason)])
+    if outcome.fills:
         bot = bot or bot_positions.load(conn, after.bot_id)
-        _store(conn, after, book_fills(order, after, seen.fills, _books(conn, after, bot), now), now)
+        _store(conn, after, book_fills(order, after, outcome.fills, _books(conn, after, bot), now), now)
     elif not after.is_open:
         release_bot(conn, after, bot)
     elif bot is not None:
         bot_positions.touch(conn, bot)
     if after.parent_id is not None and not after.is_open:
-        broker_held_exits.ended(conn, after, now)
+        broker_held_exits.on_leg_ended(conn, after, now)
     settle(conn, after, now)
-    return Booked(order=after, changed=True)
+    return BookingResult(order=after, changed=True)
 
 
 def _books(conn: sa.Connection, order: Order, bot: Bot) -> Books:
     """Loads lots only if the order closes some, and round trips only if one is open."""
-    held = bot.position.quantity
-    trip, origin, key = trip_table.latest(conn, order) if held else (None, "", None)
+    owned = bot.position.quantity
+    trip, origin, key = trip_table.latest(conn, order) if owned else (None, "", None)
     return Books(
         bot=bot,
-        lots=fill_table.held_lots(conn, bot.id) if held * order.side.sign < 0 else [],
+        lots=fill_table.held_lots(conn, bot.id) if owned * order.side.sign < 0 else [],
         trip=trip,
         origin=origin,
         key=key,
-        exits_held=broker_held_exits.are_held(conn, order),
+        exits_held=broker_held_exits.are_working(conn, order),
     )
 
 
 def _store(conn: sa.Connection, order: Order, booked: BookedFills, now: datetime) -> None:
-    for one in booked.fills:
-        _store_fill(conn, order, one, now)
+    for booked_fill in booked.fills:
+        _store_fill(conn, order, booked_fill, now)
     for lot in booked.lots:
         fill_table.put_lot(conn, lot, now)
     at = booked.fills[-1].fill.at

@@ -40,20 +40,20 @@ def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
         )
     if report.legs or order.status not in UNCONFIRMED or not is_held_by_broker(order.exits):
         return False
-    nothing_came_of_it = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
-    return not nothing_came_of_it and not order_table.legs_of(conn, order.id)
+    ended_unfilled = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
+    return not ended_unfilled and not order_table.legs_of(conn, order.id)
 
 
-def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetime) -> None:
-    known = {leg.id for leg in order_table.legs_of(conn, entry.id)}
-    new = [
-        _order(entry, leg, number, now)
-        for number, leg in enumerate(told, 1)
-        if leg.client_order_id not in known
+def record_legs(conn: sa.Connection, entry: Order, legs: tuple[Leg, ...], now: datetime) -> None:
+    recorded_ids = {leg.id for leg in order_table.legs_of(conn, entry.id)}
+    new_orders = [
+        _leg_order(entry, leg, number, now)
+        for number, leg in enumerate(legs, 1)
+        if leg.client_order_id not in recorded_ids
     ]
-    if new:
-        order_table.insert(conn, new)
-        by = (entry.exits.held_by if entry.exits else None) or "the broker"
+    if new_orders:
+        order_table.insert(conn, new_orders)
+        broker = (entry.exits.held_by if entry.exits else None) or "the broker"
         order_events.log(
             conn,
             [
@@ -61,26 +61,26 @@ def learn(conn: sa.Connection, entry: Order, told: tuple[Leg, ...], now: datetim
                     leg,
                     now,
                     str(leg.status),
-                    reason(Code.EXIT_PLACED, exit=kind_of(leg).label, price=_price(leg), broker=by),
+                    reason(Code.EXIT_PLACED, exit=kind_of(leg).label, price=_price(leg), broker=broker),
                 )
-                for leg in new
+                for leg in new_orders
             ],
         )
 
 
-def exits_of(told: tuple[Leg, ...], broker: str) -> OrderExits | None:
+def exits_of(legs: tuple[Leg, ...], broker: str) -> OrderExits | None:
     """The exits sent with an entry that was found at the broker."""
-    if not told:
+    if not legs:
         return None
-    stop = next((leg for leg in told if leg.stop_price is not None), None)
+    stop = next((leg for leg in legs if leg.stop_price is not None), None)
     plan = ExitPlan(
-        take_profits=tuple(Target(price=leg.limit_price) for leg in told if leg.type is OrderType.LIMIT),
+        take_profits=tuple(Target(price=leg.limit_price) for leg in legs if leg.type is OrderType.LIMIT),
         stop_loss=Target(price=stop.stop_price, limit_price=stop.limit_price) if stop else None,
     )
     return OrderExits(plan=plan, held_by=broker)
 
 
-def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
+def _leg_order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
     return Order(
         id=leg.client_order_id,
         user_id=entry.user_id,
@@ -128,7 +128,7 @@ def _price(leg: Order) -> str:
     return plain(leg.stop_price or leg.limit_price or ZERO)
 
 
-def are_held(conn: sa.Connection, entry: Order) -> bool:
+def are_working(conn: sa.Connection, entry: Order) -> bool:
     """The broker's exits work once the whole entry is filled; until then, or if one is already gone,
     DashTrade manages the exits."""
     if entry.status is not OrderStatus.FILLED or not is_held_by_broker(entry.exits):
@@ -137,7 +137,7 @@ def are_held(conn: sa.Connection, entry: Order) -> bool:
     return bool(legs) and all(leg.is_open and not leg.cancel_requested for leg in legs)
 
 
-def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
+def on_leg_ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
     """One exit ended: cancel the others where the broker does not do so. DashTrade manages the exits of what
     remains."""
     bot = bot_positions.load(conn, leg.bot_id)
@@ -163,22 +163,22 @@ def ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
     exits = bot.exits
     if not exits or exits.held_by is None or not bot.position.quantity:
         return
-    lost = exits.lost or _why_lost(leg)
+    lost = exits.lost or _loss_reason(leg)
     if others:
         bot_table.change(conn, bot.user_id, bot.id, exits=replace(exits, lost=lost))
         return
     bot_table.change(conn, bot.user_id, bot.id, exits=released(exits))
     if lost:
-        _tell(conn, bot, exits.held_by, released(exits), lost, leg, now)
+        _notify_taken_over(conn, bot, exits.held_by, released(exits), lost, leg, now)
 
 
-def _why_lost(leg: Order) -> Reason:
+def _loss_reason(leg: Order) -> Reason:
     if leg.cancel_requested:
         return NO_REASON
     return leg.reason or reason(Code.EXIT_ENDED_AT_BROKER, exit=kind_of(leg).label, status=str(leg.status))
 
 
-def _tell(
+def _notify_taken_over(
     conn: sa.Connection, bot: Bot, broker: str, exits: ExitState, why: Reason, leg: Order, now: datetime
 ) -> None:
     message_table.notify(

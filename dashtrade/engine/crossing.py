@@ -27,7 +27,7 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
-Look = Callable[[PendingDecision], View]
+LoadView = Callable[[PendingDecision], View]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +50,31 @@ class ExitCandidate:
 def exit_candidate(task: PendingDecision, view: View, approved: Approved) -> ExitCandidate | None:
     """None without a live bid and ask."""
     step = approved.steps[0]
-    priced = view.market_open and not view.quote.note
+    has_quote = view.market_open and not view.quote.note
     return (
         ExitCandidate(task=task, view=view, approved=approved)
-        if priced and step.effect.reduces and step.type is OrderType.MARKET
+        if has_quote and step.effect.reduces and step.type is OrderType.MARKET
         else None
     )
 
 
 def counterpart(
-    conn: sa.Connection, one: ExitCandidate, signal_of: Callable[[str], Signal], look: Look, now: datetime
+    conn: sa.Connection,
+    candidate: ExitCandidate,
+    signal_of: Callable[[str], Signal],
+    load_view: LoadView,
+    now: datetime,
 ) -> ExitCandidate | None:
     """The first decision of another bot that waits in the same lane and closes in the opposite direction."""
-    lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
+    lane, checked_bots = Lane(candidate.task.account_id, candidate.task.symbol), {candidate.task.bot_id}
     for task in decision_table.due_in_lane(conn, lane, now):
-        if task.bot_id in seen:
+        if task.bot_id in checked_bots:
             continue
-        seen.add(task.bot_id)  # only a bot's first decision may be taken; the later ones wait for it
+        checked_bots.add(task.bot_id)  # only a bot's first decision may be taken; the later ones wait for it
         if task.held_until is not None and task.held_until > now:
             continue
-        view = look(task)
-        if view.bot.position.quantity * one.view.bot.position.quantity >= 0:
+        view = load_view(task)
+        if view.bot.position.quantity * candidate.view.bot.position.quantity >= 0:
             continue
         decision = decide(signal_of(task.signal_id), view)
         other = (
@@ -78,7 +82,7 @@ def counterpart(
             if isinstance(decision, Approved) and decision.steps
             else None
         )
-        if other is not None and other.side is not one.side:
+        if other is not None and other.side is not candidate.side:
             return other
     return None
 

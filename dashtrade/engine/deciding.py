@@ -48,7 +48,7 @@ class MarketSnapshot:
     account: AccountState
     rules: Rules
     capabilities: Capabilities
-    open: bool
+    market_open: bool
     simulated: bool  # a live account, here traded on paper
     on_paper: bool  # data of the built-in paper broker
     from_cache: bool  # part of it was cached for another decision
@@ -61,7 +61,7 @@ class StaleSnapshot(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class DecisionResult:
     """The order to send now (already SUBMITTING), or as `carry_out` left it; and the other signal decided
     with it."""
 
@@ -76,13 +76,13 @@ def decide_one(
     market: MarketSnapshot,
     now: datetime,
     carry_out: CarryOut | None = None,
-) -> Decided:
+) -> DecisionResult:
     """Decide and store the result."""
     account_table.lock_account(conn, task.account_id)
     signal, view = signal_of(task.signal_id), load_view(conn, task, market, now)
     bot = view.bot
     decision = decide(signal, view)
-    if market.from_cache and _may_differ(decision):
+    if market.from_cache and _may_differ_when_fresh(decision):
         raise StaleSnapshot
     protection_checks.supersede(conn, superseded(signal, view), now)
     match decision:
@@ -109,13 +109,13 @@ def decide_one(
                 conn, one, signal_of, lambda found: load_view(conn, found, market, now), now
             )
             if one is not None and other is not None:
-                _cross(conn, one, other, now)
-                return Decided(other_signal_id=other.task.signal_id)
-            return Decided(order=_approve(conn, task, view, approved, now, carry_out))
-    return Decided()
+                _settle_internally(conn, one, other, now)
+                return DecisionResult(other_signal_id=other.task.signal_id)
+            return DecisionResult(order=_store_approved(conn, task, view, approved, now, carry_out))
+    return DecisionResult()
 
 
-def _may_differ(decision: Decision) -> bool:
+def _may_differ_when_fresh(decision: Decision) -> bool:
     """Could fresh data change the result? Yes if it was refused, deferred, or entered for less than
     requested."""
     if isinstance(decision, Approved):
@@ -127,7 +127,7 @@ def _notify_other_bots(conn: sa.Connection, view: View, wait: CancelFirst, now: 
     """Another bot's order is cancelled for this exit: its user is notified, as the order is not sent
     again."""
     by_id = {order.id: order for order in view.others_orders if order.parent_id is None}
-    for order in (by_id[name] for name in wait.order_ids if name in by_id):
+    for order in (by_id[order_id] for order_id in wait.order_ids if order_id in by_id):
         other = bot_positions.load(conn, order.bot_id)
         why = reason(Code.CANCELLED_FOR_ANOTHER, bot=view.bot.name, broker=view.capabilities.name)
         order_events.log(conn, [(order, now, str(order.status), why)])
@@ -173,10 +173,10 @@ def load_view(conn: sa.Connection, task: PendingDecision, market: MarketSnapshot
         rules=market.rules,
         capabilities=market.capabilities,
         on_paper=market.on_paper,
-        market_open=market.open,
+        market_open=market.market_open,
         sole_bot_on_symbol=not market.capabilities.native_bracket or bot_positions.is_sole_bot(conn, bot),
         others_orders=others,
-        shared=holdings.shared(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
+        shared=holdings.load(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
         opens_at=market.opens_at,
         waiting=protection_checks.entries_waiting_for_open(conn, task, now),
         locks=restrictions.locks,
@@ -202,19 +202,19 @@ def _finish(
         status=status,
         reason=why,
         counterfactual=counterfactual,
-        checks=_written(checks),
+        checks=_checks_as_data(checks),
         numbers=_numbers(view) | numbers_of(why),
         now=now,
         ended=True,
     ):
-        protection_checks.put_locks(conn, view.bot, checks, task.signal_id, now)
+        protection_checks.store_locks(conn, view.bot, checks, task.signal_id, now)
         bot_positions.touch(conn, replace(view.bot, last_signal_at=task.received_at))
         end_signal(
             conn, task.signal_id, sole_recipient=task.sole_recipient, status=status, reason=why, now=now
         )
 
 
-def _approve(
+def _store_approved(
     conn: sa.Connection,
     task: PendingDecision,
     view: View,
@@ -222,8 +222,8 @@ def _approve(
     now: datetime,
     carry_out: CarryOut | None,
 ) -> Order | None:
-    orders, how = _orders(task, view, approved.steps)
-    bot = _store_decision(conn, task, view, approved, orders, how, now)
+    orders, reasons = _orders(task, view, approved.steps)
+    bot = _store_decision(conn, task, view, approved, orders, reasons, now)
     if bot is None:
         return None
     if carry_out is not None:
@@ -238,7 +238,7 @@ def _store_decision(
     view: View,
     approved: Approved,
     orders: list[Order],
-    how: list[Reason],
+    reasons: list[Reason],
     now: datetime,
 ) -> Bot | None:
     """Store the decision and its orders; return the bot to save. None if another worker decided it first."""
@@ -248,18 +248,18 @@ def _store_decision(
         status="sending",
         reason=approved.reason,
         counterfactual=NO_REASON,
-        checks=_written(approved.checks),
+        checks=_checks_as_data(approved.checks),
         numbers=_numbers(view),
         now=now,
         ended=False,
     ):
         return None
-    protection_checks.put_locks(conn, view.bot, approved.checks, task.signal_id, now)
+    protection_checks.store_locks(conn, view.bot, approved.checks, task.signal_id, now)
     order_table.insert(conn, orders)
     notes = (approved.reason, told(view.rules.note), told(view.quote.note))
-    how[-1] = several((how[-1], *(note for note in notes if note)))
+    reasons[-1] = several((reasons[-1], *(note for note in notes if note)))
     order_events.log(
-        conn, [(order, now, str(order.status), why) for order, why in zip(orders, how, strict=True)]
+        conn, [(order, now, str(order.status), why) for order, why in zip(orders, reasons, strict=True)]
     )
     bot, day = view.bot, view.day
     if any(not step.effect.reduces for step in approved.steps):
@@ -281,41 +281,41 @@ def _orders(task: PendingDecision, view: View, steps: Sequence[Step]) -> tuple[l
         )
         for number, step in enumerate(steps)
     ]
-    how = [step.how for step in steps]
+    reasons = [step.explanation for step in steps]
     first, rest = (
         split_at_zero(orders[0], view.shared.net, view.capabilities)
         if view.shared is not None
         else (orders[0], None)
     )
     if rest is None:
-        return [first, *orders[1:]], how
+        return [first, *orders[1:]], reasons
     return [first, rest, *orders[1:]], [
-        several((how[0], split_reason(first, rest))),
-        _rest(rest.side, rest.quantity),
-        *how[1:],
+        several((reasons[0], split_reason(first, rest))),
+        _rest_reason(rest.side, rest.quantity),
+        *reasons[1:],
     ]
 
 
-def _rest(side: OrderSide, quantity: Decimal) -> Reason:
+def _rest_reason(side: OrderSide, quantity: Decimal) -> Reason:
     return reason(Code.REST_OF_STEP, side=str(side), quantity=quantity)
 
 
-def _cross(
+def _settle_internally(
     conn: sa.Connection, one: crossing.ExitCandidate, other: crossing.ExitCandidate, now: datetime
 ) -> None:
     """Settle the matching part of both internally; what remains, and what follows, is sent as usual."""
     quantity, price = min(one.quantity, other.quantity), one.view.quote.mid
-    names = {each.task.id: client_order_id(each.task.signal_id, each.task.bot_id, 0) for each in (one, other)}
+    ids = {each.task.id: client_order_id(each.task.signal_id, each.task.bot_id, 0) for each in (one, other)}
     booked: list[Order] = []
     # a fixed lock order prevents deadlocks
     for each, partner in sorted(((one, other), (other, one)), key=lambda pair: pair[0].task.signal_id):
-        exit_, *later = each.approved.steps
-        left = exit_.quantity - quantity
+        closing, *later = each.approved.steps
+        left = closing.quantity - quantity
         if left >= max(each.view.rules.min_quantity, each.view.rules.quantity_step):
-            rest = replace(exit_, quantity=left, how=_rest(exit_.side, left))
-            steps = [(0, replace(exit_, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
+            rest = replace(closing, quantity=left, explanation=_rest_reason(closing.side, left))
+            steps = [(0, replace(closing, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
         else:
-            steps = [(0, replace(exit_, quantity=quantity))]
+            steps = [(0, replace(closing, quantity=quantity))]
         steps += [(number * APART, step) for number, step in enumerate(later, 1)]
         orders = [
             _order(
@@ -324,13 +324,13 @@ def _cross(
             for number, step in steps
         ]
         orders[0] = replace(
-            orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=names[partner.task.id]
+            orders[0], status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=ids[partner.task.id]
         )
-        how = [
-            several((exit_.how, crossing.crossing_reason(orders[0], partner, price))),
-            *(step.how for _, step in steps[1:]),
+        reasons = [
+            several((closing.explanation, crossing.crossing_reason(orders[0], partner, price))),
+            *(step.explanation for _, step in steps[1:]),
         ]
-        bot = _store_decision(conn, each.task, each.view, each.approved, orders, how, now)
+        bot = _store_decision(conn, each.task, each.view, each.approved, orders, reasons, now)
         if bot is None:
             raise StaleSnapshot  # decided by another worker: roll all of this back and retry
         bot_positions.touch(conn, bot)
@@ -380,7 +380,7 @@ def _order(
     )
 
 
-def _written(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
+def _checks_as_data(checks: tuple[Check, ...]) -> list[dict[str, Any]]:
     return [{"check": c.name, "ok": c.ok} | as_data(c.reason) for c in checks]
 
 

@@ -40,11 +40,11 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.lanes import Lane
 
-UNDER_WAY = frozenset({"accepted", "working", "attention"})
+SIGNAL_UNDER_WAY = frozenset({"accepted", "working", "attention"})
 
 
-def trigger(conn: sa.Connection, seen: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
-    return _if_unchanged(conn, seen, lambda bot: _trigger(conn, bot, hit, mark, now))
+def trigger(conn: sa.Connection, bot_before: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
+    return _if_unchanged(conn, bot_before, lambda bot: _trigger(conn, bot, hit, mark, now))
 
 
 def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
@@ -60,7 +60,7 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
     receipt = _send_signal(conn, bot, hit.remaining, triggered, now)
     if receipt is None:
         return []
-    reached = (
+    detail = (
         Reason(Code.TIME_LIMIT_REACHED)
         if hit.kind is ExitKind.TIME_LIMIT
         else reason(Code.EXIT_REACHED, exit=hit.kind.label, price=hit.price, mark=mark)
@@ -73,38 +73,38 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
         threshold=hit.price,
         actual=mark,
         action=Reason(Code.POSITION_CLOSED if hit.quantity is None else Code.POSITION_REDUCED),
-        detail=reached,
+        detail=detail,
         signal_id=receipt.signal_id,
     )
     return list(receipt.lanes)
 
 
-def move_stop(conn: sa.Connection, seen: Bot, moved: ExitState) -> list[Lane]:
+def move_stop(conn: sa.Connection, bot_before: Bot, new_exits: ExitState) -> list[Lane]:
     """Advance a trailing stop, unless the exits were changed meanwhile."""
-    return _if_unchanged(conn, seen, lambda bot: _set(conn, bot, moved))
+    return _if_unchanged(conn, bot_before, lambda bot: _save_exits(conn, bot, new_exits))
 
 
 def _send_signal(
     conn: sa.Connection, bot: Bot, exits: ExitState, triggered: TriggeredExit, now: datetime
 ) -> Receipt | None:
     """One attempt: the signal, and its record."""
-    signal = closing(bot, f"{triggered.kind}-{new_id(now)}")
+    signal = close_signal(bot, f"{triggered.kind}-{new_id(now)}")
     if triggered.quantity is not None:
         signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=triggered.quantity))
     if triggered.limit is not None:
         signal = replace(signal, order_type=OrderType.LIMIT, limit_price=triggered.limit)
-    receipt = ask_to_close(conn, bot, Origin.EXIT, signal, now)
+    receipt = store_close_signal(conn, bot, Origin.EXIT, signal, now)
     if receipt is not None:
-        tried = replace(triggered, signal_id=receipt.signal_id, tries=triggered.tries + 1, since=now)
-        _set(conn, bot, replace(exits, triggered=tried))
+        attempt = replace(triggered, signal_id=receipt.signal_id, tries=triggered.tries + 1, since=now)
+        _save_exits(conn, bot, replace(exits, triggered=attempt))
     return receipt
 
 
-def _set(conn: sa.Connection, bot: Bot, exits: ExitState | None) -> None:
+def _save_exits(conn: sa.Connection, bot: Bot, exits: ExitState | None) -> None:
     bot_table.change(conn, bot.user_id, bot.id, exits=exits)
 
 
-def closing(bot: Bot, key: str) -> Signal:
+def close_signal(bot: Bot, key: str) -> Signal:
     """Close all that the bot owns, on DashTrade's own request. The key makes repeated requests one signal."""
     return Signal(
         action=Action.CLOSE,
@@ -116,7 +116,7 @@ def closing(bot: Bot, key: str) -> Signal:
     )
 
 
-def ask_to_close(
+def store_close_signal(
     conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
 ) -> Receipt | None:
     text = signal_json(signal)
@@ -130,7 +130,7 @@ def ask_to_close(
         sender="DashTrade",
         received_at=now,
         max_age=None,
-        followed=False,
+        sender_waits=False,
     )
     answer = alert.store(conn)
     return answer if isinstance(answer, Receipt) else None
@@ -145,10 +145,10 @@ def follow(db: Database, bot: Bot, triggered: TriggeredExit, now: datetime) -> l
         orders = order_table.of_signal(conn, triggered.signal_id, bot.id)
     if signal is None:
         raise AssertionError(f"bot {bot.id} waits for signal {triggered.signal_id}, which does not exist")
-    if signal.status in UNDER_WAY:
+    if signal.status in SIGNAL_UNDER_WAY:
         if not _unfilled_too_long(triggered, signal.status, now):
             return []
-        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _tell_unfilled(conn, one, now)))
+        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _notify_unfilled(conn, one, now)))
     if orders and all(order.status is OrderStatus.FILLED for order in orders):
         return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _finish(conn, one)))
     why = signal.reason
@@ -168,14 +168,16 @@ def _unfilled_too_long(triggered: TriggeredExit, status: str, now: datetime) -> 
     )
 
 
-def _if_unchanged(conn: sa.Connection, seen: Bot, work: Callable[[Bot], list[Lane] | None]) -> list[Lane]:
+def _if_unchanged(
+    conn: sa.Connection, bot_before: Bot, work: Callable[[Bot], list[Lane] | None]
+) -> list[Lane]:
     """Under the account's lock, and only if the position's exits have not changed since they were read."""
-    account_table.lock_account(conn, seen.account_id)
-    bot = bot_positions.load(conn, seen.id)
-    return work(bot) or [] if bot.position.quantity and bot.exits == seen.exits else []
+    account_table.lock_account(conn, bot_before.account_id)
+    bot = bot_positions.load(conn, bot_before.id)
+    return work(bot) or [] if bot.position.quantity and bot.exits == bot_before.exits else []
 
 
-def _under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:
+def _exit_under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:
     assert bot.exits is not None and bot.exits.triggered is not None, "an exit is under way"
     return bot.exits, bot.exits.triggered
 
@@ -183,18 +185,18 @@ def _under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:
 def _finish(conn: sa.Connection, bot: Bot) -> None:
     """The whole position was to be closed and something remains: less than can be ordered, so its exits
     end."""
-    exits, triggered = _under_way(bot)
-    _set(conn, bot, None if triggered.quantity is None else done(exits, bot.position, triggered.kind))
+    exits, triggered = _exit_under_way(bot)
+    _save_exits(conn, bot, None if triggered.quantity is None else done(exits, bot.position, triggered.kind))
 
 
 def _retry(conn: sa.Connection, bot: Bot, orders: list[Order], why: Reason, now: datetime) -> list[Lane]:
-    exits, triggered = _under_way(bot)
+    exits, triggered = _exit_under_way(bot)
     if triggered.quantity is not None:
-        left = triggered.quantity - sum((order.filled_quantity for order in orders), ZERO)
-        if left <= 0:
+        remaining = triggered.quantity - sum((order.filled_quantity for order in orders), ZERO)
+        if remaining <= 0:
             _finish(conn, bot)
             return []
-        triggered = replace(triggered, quantity=left)
+        triggered = replace(triggered, quantity=remaining)
     receipt = _send_signal(conn, bot, exits, triggered, now)
     if receipt is None:
         return []
@@ -218,8 +220,8 @@ def _retry(conn: sa.Connection, bot: Bot, orders: list[Order], why: Reason, now:
 
 
 def _skip(conn: sa.Connection, bot: Bot, why: Reason, now: datetime) -> None:
-    exits, triggered = _under_way(bot)
-    _set(conn, bot, replace(exits, triggered=None))
+    exits, triggered = _exit_under_way(bot)
+    _save_exits(conn, bot, replace(exits, triggered=None))
     message_table.notify(
         conn,
         bot.user_id,
@@ -229,11 +231,11 @@ def _skip(conn: sa.Connection, bot: Bot, why: Reason, now: datetime) -> None:
     )
 
 
-def _tell_unfilled(conn: sa.Connection, bot: Bot, now: datetime) -> None:
+def _notify_unfilled(conn: sa.Connection, bot: Bot, now: datetime) -> None:
     """The user set the limit, so nothing is sold below it; the notice says that the position is still
     open."""
-    exits, triggered = _under_way(bot)
-    _set(conn, bot, replace(exits, triggered=replace(triggered, notified=True)))
+    exits, triggered = _exit_under_way(bot)
+    _save_exits(conn, bot, replace(exits, triggered=replace(triggered, notified=True)))
     message_table.notify(
         conn,
         bot.user_id,

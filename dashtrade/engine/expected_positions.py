@@ -23,20 +23,20 @@ MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order working longer tha
 class ExpectedPositions:
     """The positions expected at one moment."""
 
-    ours: dict[str, Decimal]
+    owned: dict[str, Decimal]
     cost: dict[str, Decimal]
-    bots: dict[str, Symbol]  # asset -> symbol as traded, of active bots
+    traded_symbols: dict[str, Symbol]  # asset -> symbol as traded, of active bots
     orders: dict[str, tuple[Any, ...]]
     in_flight: frozenset[str]  # assets with an order that may fill at any moment
     outside: dict[str, Decimal]
     drifts: dict[str, Drift]
     state: State | None
 
-    def same(self, other: ExpectedPositions, asset: str) -> bool:
+    def unchanged(self, other: ExpectedPositions, asset: str) -> bool:
         """Nothing was sent, filled or booked between the two."""
         return all(
-            getattr(self, part).get(asset) == getattr(other, part).get(asset)
-            for part in ("ours", "cost", "orders", "outside")
+            getattr(self, name).get(asset) == getattr(other, name).get(asset)
+            for name in ("owned", "cost", "orders", "outside")
         )
 
     def symbol_of(self, asset: str) -> Symbol:
@@ -51,16 +51,21 @@ class ExpectedPositions:
 
 def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositions:
     owned, orders = table.owned(conn, account_id), order_table.open_in_account(conn, account_id)
-    sent: dict[str, tuple[Any, ...]] = {}
+    orders_by_asset: dict[str, tuple[Any, ...]] = {}
     for order in orders:
         if order.status is not OrderStatus.CREATED:
-            known = sent.get(asset_of(order.symbol), ())
-            sent[asset_of(order.symbol)] = (*known, (order.id, order.status, order.filled_quantity))
+            asset_orders = orders_by_asset.get(asset_of(order.symbol), ())
+            orders_by_asset[asset_of(order.symbol)] = (
+                *asset_orders,
+                (order.id, order.status, order.filled_quantity),
+            )
     return ExpectedPositions(
-        ours=by_asset((row.symbol, row.position_quantity) for row in owned),
+        owned=by_asset((row.symbol, row.position_quantity) for row in owned),
         cost=by_asset((row.symbol, row.position_cost) for row in owned),
-        bots={asset_of(row.symbol): row.symbol for row in reversed(owned) if row.deleted_at is None},
-        orders=sent,
+        traded_symbols={
+            asset_of(row.symbol): row.symbol for row in reversed(owned) if row.deleted_at is None
+        },
+        orders=orders_by_asset,
         in_flight=frozenset(asset_of(order.symbol) for order in orders if _may_fill_soon(order, now)),
         outside=table.held_outside(conn, account_id),
         drifts=table.unresolved(conn, account_id),

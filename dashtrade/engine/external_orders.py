@@ -106,7 +106,7 @@ def effect_on(position: Position, side: OrderSide, quantity: Decimal) -> Effect:
     return Effect.CLOSE if quantity >= abs(position.quantity) else Effect.REDUCE
 
 
-def enter(
+def store_working_order(
     conn: sa.Connection,
     bot: Bot,
     signal_id: str,
@@ -116,7 +116,7 @@ def enter(
     now: datetime,
 ) -> Order:
     """Store the order as working, under a decision created with it."""
-    order = _working(bot, signal_id, decision_id, external, now)
+    order = _working_order(bot, signal_id, decision_id, external, now)
     decision_table.decided(
         conn,
         decision_id,
@@ -133,7 +133,9 @@ def enter(
     return order
 
 
-def _working(bot: Bot, signal_id: str, decision_id: int, external: ExternalOrder, now: datetime) -> Order:
+def _working_order(
+    bot: Bot, signal_id: str, decision_id: int, external: ExternalOrder, now: datetime
+) -> Order:
     return Order(
         id=external.id,
         user_id=bot.user_id,
@@ -182,7 +184,7 @@ def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decima
     signal_id = add_signal(conn, bot, bot.user_id, external, Origin.ADJUSTMENT)
     decision = decision_table.decisions_of(conn, signal_id)[0]
     why = reason(Code.DIFFERENCE_ASSIGNED, detail=drift.detail, price=price)
-    order = enter(conn, bot, signal_id, decision.id, external, why, now)
+    order = store_working_order(conn, bot, signal_id, decision.id, external, why, now)
     fill = BrokerFill(
         id=f"adjustment-{order_id}", client_order_id=order_id, quantity=quantity, price=price, at=now
     )
@@ -197,22 +199,24 @@ def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decima
     return booking.apply_report(conn, order, report, now).order
 
 
-def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: datetime) -> None:
+def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, detail: str, now: datetime) -> None:
     """Multiply what the bot owns by `ratio` and divide its price by it; its cost stays exactly the same."""
     for lot in fill_table.held_lots(conn, bot.id):
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)
-    after = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
-    bot_positions.split_position(conn, bot.id, after, after_split(bot.exits, ratio, after.side.sign), now)
+    new_position = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)
+    bot_positions.split_position(
+        conn, bot.id, new_position, after_split(bot.exits, ratio, new_position.side.sign), now
+    )
     risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,
         kind="split",
         threshold=bot.position.quantity,
-        actual=after.quantity,
+        actual=new_position.quantity,
         action=Reason(Code.POSITION_SPLIT),
-        detail=told(words),
+        detail=told(detail),
         signal_id=None,
     )
     message_table.notify(
@@ -223,7 +227,7 @@ def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, words: str, now: 
             symbol=bot.symbol.text,
             ratio=ratio,
             before=bot.position.quantity,
-            after=after.quantity,
+            after=new_position.quantity,
         ),
         now=now,
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
-from dashtrade.domain.decisions.netting import Shared
+from dashtrade.domain.decisions.netting import AccountHoldings
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.position_mismatch import Drift
@@ -18,7 +18,7 @@ from dashtrade.tables import bot_positions
 from dashtrade.tables import drifts as drift_table
 
 
-def shared(
+def load(
     conn: sa.Connection,
     account_id: int,
     symbol: Symbol,
@@ -26,18 +26,18 @@ def shared(
     can: Capabilities,
     drift: Drift | None,
     under_way: Iterable[Order],
-) -> Shared | None:
+) -> AccountHoldings | None:
     """The account's holdings for a decision. None where one order may take the account from long to short,
     and for crypto, which cannot be short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
     owned = bot_positions.owned_on(conn, account_id, symbol)
     outside = drift_table.kept_outside(conn, account_id, symbol)
-    coming = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
-    others = [quantity for other, quantity in owned.items() if other != bot_id]
-    return Shared(
+    entries = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
+    others_quantities = [quantity for other_id, quantity in owned.items() if other_id != bot_id]
+    return AccountHoldings(
         net=_net(owned, outside, drift),
-        others=tuple(quantity for quantity in (*others, *coming, outside) if quantity),
+        others=tuple(quantity for quantity in (*others_quantities, *entries, outside) if quantity),
     )
 
 

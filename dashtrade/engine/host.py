@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.tables.lanes import Lane
 
 
 class Host:
     """A stand-alone process: stores alerts itself, may send at once, and notifies no other process."""
 
-    def store(self, alert: Alert) -> Accepted | None:
+    def store(self, alert: Alert) -> IntakeResult | None:
         """Store in the process that holds the database's writer. None: not stored there."""
         return None
 
     def wake(self, lane: Lane, signal_id: str) -> None:
         """There is work in the lane. A worker finds it on its next pass; this makes it start at once."""
 
-    def changed(self, signal_id: str) -> None:
+    def on_change(self, signal_id: str) -> None:
         """The outcome of a signal changed."""
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> str:

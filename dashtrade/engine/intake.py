@@ -54,7 +54,7 @@ class Conflict:
     message: str
 
 
-Accepted = Receipt | NoBot | Conflict
+IntakeResult = Receipt | NoBot | Conflict
 
 
 class StorageFull(Exception):
@@ -74,11 +74,11 @@ class Alert:
     sender: str
     received_at: datetime
     max_age: timedelta | None
-    followed: bool  # its sender waits for the outcome
+    sender_waits: bool  # its sender waits for the outcome
     # bytes that may be stored for its owner; None for DashTrade's own signals and a user's manual ones
-    room: int | None = None
+    storage_limit_bytes: int | None = None
 
-    def store(self, conn: sa.Connection) -> Accepted:
+    def store(self, conn: sa.Connection) -> IntakeResult:
         return accept(conn, self)
 
 
@@ -94,11 +94,11 @@ def signal_of(stored: Any) -> Signal:
     return parse(stored.raw.encode()).signal
 
 
-def accept(conn: sa.Connection, alert: Alert) -> Accepted:
+def accept(conn: sa.Connection, alert: Alert) -> IntakeResult:
     """One transaction: recognise a repeat, find the bots, store the signal with a pending decision for
     each."""
     owner, signal, now = alert.owner, alert.signal, alert.received_at
-    row = _row(alert)
+    row = _signal_row(alert)
     table.lock_key(conn, f"{owner}|{row['dedupe_key']}")
     before = table.repeat_of(conn, owner, row["dedupe_key"])
     if before is not None and before.id == alert.id:
@@ -108,12 +108,16 @@ def accept(conn: sa.Connection, alert: Alert) -> Accepted:
     listeners = listeners_of(conn, owner, signal)
     bots = 0 if isinstance(listeners, Reason) else len(listeners)
     total = storage.add(conn, owner, storage.of_alert(alert.raw, bots))
-    if alert.room is not None and total > alert.room and not exits_count(conn, owner, signal):
+    if (
+        alert.storage_limit_bytes is not None
+        and total > alert.storage_limit_bytes
+        and not count_exits(conn, owner, signal)
+    ):
         raise StorageFull
     if isinstance(listeners, Reason):
         row |= {"status": "refused", "reason": listeners, "dedupe_key": None, "ended_at": now}
         table.add(conn, owner, row, [])
-        return NoBot(signal_id=alert.id, message=words(listeners), bots=_choices(conn, owner))
+        return NoBot(signal_id=alert.id, message=words(listeners), bots=_bot_choices(conn, owner))
     table.add(
         conn,
         owner,
@@ -140,7 +144,7 @@ def _repeated(conn: sa.Connection, alert: Alert, before: Any, body_hash: str) ->
     )
 
 
-def _row(alert: Alert) -> dict[str, Any]:
+def _signal_row(alert: Alert) -> dict[str, Any]:
     signal = alert.signal
     return {
         "id": alert.id,
@@ -161,31 +165,38 @@ def _row(alert: Alert) -> dict[str, Any]:
     }
 
 
-def exits_count(conn: sa.Connection, owner: int, signal: Signal) -> int:
+def count_exits(conn: sa.Connection, owner: int, signal: Signal) -> int:
     """For how many bots this is an exit: from a position, a working order, or a waiting entry. 0: no exit, or
     nothing to exit. A buy exits a short, a sell a long."""
     listeners = listeners_of(conn, owner, signal)
-    found = (
+    engaged = (
         []
         if isinstance(listeners, Reason)
         else decision_table.engaged(conn, owner, [bot.id for bot in listeners])
     )
     if signal.action not in ENTRIES:
-        return len(found)
-    against = {Action.BUY: -1, Action.SELL: 1}.get(signal.action)
-    held = [
-        bot.position_quantity for bot in found if bot.position_quantity and signal.action is not Action.ADD
+        return len(engaged)
+    exited_sign = {Action.BUY: -1, Action.SELL: 1}.get(signal.action)
+    quantities = [
+        bot.position_quantity for bot in engaged if bot.position_quantity and signal.action is not Action.ADD
     ]
-    return len([quantity for quantity in held if against is None or quantity * against > 0])
+    return len([quantity for quantity in quantities if exited_sign is None or quantity * exited_sign > 0])
 
 
 def record_refusal(
-    conn: sa.Connection, owner: int, *, raw: str, why: str, sender: str, now: datetime, room: int
+    conn: sa.Connection,
+    owner: int,
+    *,
+    raw: str,
+    why: str,
+    sender: str,
+    now: datetime,
+    storage_limit_bytes: int,
 ) -> str:
     """Store a body that could not be parsed: its sender is a machine, so the user looks for the error
     here."""
     signal_id = new_id(now)
-    if storage.add(conn, owner, storage.of_alert(raw, 0)) > room:
+    if storage.add(conn, owner, storage.of_alert(raw, 0)) > storage_limit_bytes:
         raise StorageFull
     table.add(
         conn,
@@ -227,23 +238,25 @@ def expiry(signal: Signal, now: datetime, max_age: timedelta | None) -> datetime
 
 def listeners_of(conn: sa.Connection, owner: int, signal: Signal) -> list[Any] | Reason:
     """The bots the signal is for, or why there are none."""
-    shown = signal.symbol.short
+    symbol_text = signal.symbol.short
     if signal.bot is not None:
-        return _named(bot_table.all_with_names(conn, owner), signal)
+        return _bots_by_name(bot_table.all_with_names(conn, owner), signal)
     listening = bot_table.listening_on(conn, owner, signal.symbol)
     if not listening:
-        return reason(Code.NO_BOT_ON_SYMBOL, symbol=shown)
+        return reason(Code.NO_BOT_ON_SYMBOL, symbol=symbol_text)
     if signal.timeframe is None:
-        frames = {bot.timeframe for bot in listening}
-        return listening if len(frames) == 1 else reason(Code.SEVERAL_TIMEFRAMES, symbol=shown)
-    fitting = [bot for bot in listening if bot.timeframe == signal.timeframe.seconds]
-    return fitting or reason(Code.NO_BOT_ON_TIMEFRAME, symbol=shown, timeframe=signal.timeframe.shown)
+        timeframes = {bot.timeframe for bot in listening}
+        return listening if len(timeframes) == 1 else reason(Code.SEVERAL_TIMEFRAMES, symbol=symbol_text)
+    on_timeframe = [bot for bot in listening if bot.timeframe == signal.timeframe.seconds]
+    return on_timeframe or reason(
+        Code.NO_BOT_ON_TIMEFRAME, symbol=symbol_text, timeframe=signal.timeframe.shown
+    )
 
 
-def _named(every: list[Any], signal: Signal) -> list[Any] | Reason:
+def _bots_by_name(bots: list[Any], signal: Signal) -> list[Any] | Reason:
     wanted = (signal.bot or "").strip()
-    found = [bot for bot in every if str(bot.id) == wanted] or [
-        bot for bot in every if bot.name.casefold() == wanted.casefold()
+    found = [bot for bot in bots if str(bot.id) == wanted] or [
+        bot for bot in bots if bot.name.casefold() == wanted.casefold()
     ]
     if not found:
         return reason(Code.NO_SUCH_BOT, bot=wanted)
@@ -260,7 +273,7 @@ def _named(every: list[Any], signal: Signal) -> list[Any] | Reason:
     return found
 
 
-def _choices(conn: sa.Connection, owner: int) -> tuple[dict[str, Any], ...]:
+def _bot_choices(conn: sa.Connection, owner: int) -> tuple[dict[str, Any], ...]:
     return tuple(
         {"bot_id": bot.id, "symbol": _short_name(bot.symbol), "timeframe": Timeframe(bot.timeframe).shown}
         for bot in bot_table.all_with_names(conn, owner)[:50]

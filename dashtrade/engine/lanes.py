@@ -32,9 +32,9 @@ class Leases:
     def acquire(self, lane: Lane) -> Workflow[int | None]:
         """The lane's token, claimed now if necessary; None while another worker has it."""
         held = self._held.get(lane)
-        if held is not None and self.fresh(lane):
+        if held is not None and self.is_fresh(lane):
             return held[0]
-        asked = time.monotonic()
+        asked_at = time.monotonic()
         try:
             token = yield Write(lambda conn: lane_table.claim(conn, lane, self.owner, self.ttl))
         except sa.exc.IntegrityError:  # another worker claimed the new lane first
@@ -43,10 +43,10 @@ class Leases:
             if token is None:
                 self._held.pop(lane, None)
             else:
-                self._held[lane] = (token, asked)
+                self._held[lane] = (token, asked_at)
         return token
 
-    def fresh(self, lane: Lane) -> bool:
+    def is_fresh(self, lane: Lane) -> bool:
         """Is the lease certainly still valid? By the monotonic clock, as a wall clock may jump."""
         held = self._held.get(lane)
         return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
@@ -62,15 +62,17 @@ class Leases:
     def renew(self) -> None:
         """Called every third of a lease. A lease not renewed in time expires, and is claimed again when
         needed."""
-        asked = time.monotonic()
+        asked_at = time.monotonic()
         with self._lock:
-            self._held = {lane: held for lane, held in self._held.items() if asked - held[1] < self.ttl * 0.8}
+            self._held = {
+                lane: held for lane, held in self._held.items() if asked_at - held[1] < self.ttl * 0.8
+            }
             renewed = list(self._held)
         self.db.write(self._renew)
         with self._lock:
             for lane in renewed:
                 if lane in self._held:
-                    self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked))
+                    self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked_at))
 
     def _renew(self, conn: sa.Connection) -> None:
         lane_table.record_heartbeat(conn, self.owner)

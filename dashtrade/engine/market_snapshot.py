@@ -60,7 +60,7 @@ class Snapshots:
 
     def local(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """From a broker whose books are in this database: no network involved."""
-        return _market(
+        return _snapshot(
             broker,
             _read_symbol_state(broker, symbol, feed.quote),
             broker.account(),
@@ -81,7 +81,7 @@ class Snapshots:
             self._refresh_early(cached, None, lambda: self._read_account(cached, broker))
         if _if_fresh(cached.symbols.get(symbol), now, QUOTE_MAX_AGE / 2) is None:
             self._refresh_early(cached, symbol, lambda: self._read_symbol(cached, broker, feed, symbol))
-        return _market(broker, symbol_state, account, simulated=False, from_cache=True)
+        return _snapshot(broker, symbol_state, account, simulated=False, from_cache=True)
 
     def fetch(
         self, broker: Broker, feed: Feed, symbol: Symbol, *, fresh: bool, simulated: bool = False
@@ -94,7 +94,7 @@ class Snapshots:
             if fresh or not _same_venue(feed, broker)
             else _if_fresh(cached.symbols.get(symbol), now, QUOTE_MAX_AGE)
         )
-        known = account is not None or symbol_state is not None
+        from_cache = account is not None or symbol_state is not None
         if account is None and symbol_state is None:
             account, symbol_state = self._in_parallel(
                 lambda: self._read_account(cached, broker),
@@ -104,7 +104,7 @@ class Snapshots:
             account or self._read_account(cached, broker),
             symbol_state or self._read_symbol(cached, broker, feed, symbol),
         )
-        return _market(broker, symbol_state, account, simulated=simulated, from_cache=known)
+        return _snapshot(broker, symbol_state, account, simulated=simulated, from_cache=from_cache)
 
     def without_price(self, broker: Broker, feed: Feed, symbol: Symbol, *, simulated: bool) -> MarketSnapshot:
         """For an exit without a price: the price is needed only for its description and rounding."""
@@ -122,17 +122,17 @@ class Snapshots:
                     lambda _: Quote(symbol=symbol, bid=mark, ask=mark, at=self._clock.now(), note=note),
                 )
             elif symbol in cached.symbols:
-                at, last = cached.symbols[symbol]
+                at, stale = cached.symbols[symbol]
                 symbol_state = replace(
-                    last,
+                    stale,
                     quote=replace(
-                        last.quote,
+                        stale.quote,
                         note=f"no price is available: the last known price, as of {iso(at)}, is used",
                     ),
                 )
             else:
                 raise
-        return _market(broker, symbol_state, account, simulated=simulated, from_cache=False)
+        return _snapshot(broker, symbol_state, account, simulated=simulated, from_cache=False)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -149,25 +149,27 @@ class Snapshots:
         cached.symbols[symbol] = at, symbol_state
         return symbol_state
 
-    def _refresh_early(self, cached: _CachedAnswers, what: Symbol | None, ask: Callable[[], object]) -> None:
+    def _refresh_early(
+        self, cached: _CachedAnswers, symbol: Symbol | None, read: Callable[[], object]
+    ) -> None:
         """Refresh in the background what is about to expire, so that a burst of alerts does not wait."""
-        if what in cached.refreshing:
+        if symbol in cached.refreshing:
             return
-        cached.refreshing.add(what)
+        cached.refreshing.add(symbol)
 
         def work() -> None:
             try:
-                ask()
+                read()
             except Exception as error:  # the next caller meets the same error
                 log.debug("early refresh failed: %r", error)
             finally:
-                cached.refreshing.discard(what)
+                cached.refreshing.discard(symbol)
 
         self._pool.submit(work)
 
-    def _in_parallel(self, one: Callable[[], T], other: Callable[[], S]) -> tuple[T, S]:
-        coming = self._pool.submit(other)
-        return one(), coming.result()
+    def _in_parallel(self, first_read: Callable[[], T], second_read: Callable[[], S]) -> tuple[T, S]:
+        second = self._pool.submit(second_read)
+        return first_read(), second.result()
 
 
 def _same_venue(feed: object, broker: object) -> bool:
@@ -175,8 +177,8 @@ def _same_venue(feed: object, broker: object) -> bool:
     return feed is broker
 
 
-def _if_fresh(known: tuple[datetime, T] | None, now: datetime, max_age: timedelta) -> T | None:
-    return known[1] if known is not None and timedelta(0) <= now - known[0] < max_age else None
+def _if_fresh(cached: tuple[datetime, T] | None, now: datetime, max_age: timedelta) -> T | None:
+    return cached[1] if cached is not None and timedelta(0) <= now - cached[0] < max_age else None
 
 
 def _read_symbol_state(broker: Broker, symbol: Symbol, quote: Callable[[Symbol], Quote]) -> _SymbolState:
@@ -184,7 +186,7 @@ def _read_symbol_state(broker: Broker, symbol: Symbol, quote: Callable[[Symbol],
     return _SymbolState(quote(symbol), rules, is_open, None if is_open else broker.opens_at(symbol))
 
 
-def _market(
+def _snapshot(
     broker: Broker, symbol_state: _SymbolState, account: AccountState, *, simulated: bool, from_cache: bool
 ) -> MarketSnapshot:
     return MarketSnapshot(
@@ -192,7 +194,7 @@ def _market(
         quote=symbol_state.quote,
         account=account,
         capabilities=broker.capabilities,
-        open=symbol_state.is_open,
+        market_open=symbol_state.is_open,
         opens_at=symbol_state.opens_at,
         simulated=simulated,
         on_paper=broker.offers.on_paper,

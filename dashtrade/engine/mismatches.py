@@ -31,27 +31,29 @@ class MismatchFinding:
 
     asset: str
     symbol: Symbol
-    theirs: Decimal
-    average: Decimal | None
+    at_broker: Decimal
+    average_price: Decimal | None
     mark: Decimal | None
     agrees: bool = False
 
 
 def finding_of(
-    asset: str, expected: ExpectedPositions, theirs: Decimal, position: BrokerPosition | None
+    asset: str, expected: ExpectedPositions, at_broker: Decimal, position: BrokerPosition | None
 ) -> MismatchFinding:
     """The broker's figure for an asset beside the expected one."""
-    symbol = expected.bots.get(asset) or (position.symbol if position else expected.symbol_of(asset))
+    symbol = expected.traded_symbols.get(asset) or (
+        position.symbol if position else expected.symbol_of(asset)
+    )
     return MismatchFinding(
         asset=asset,
         symbol=symbol,
-        theirs=theirs,
-        average=position.average_price if position else None,
+        at_broker=at_broker,
+        average_price=position.average_price if position else None,
         mark=position.mark if position else None,
     )
 
 
-def write_down(
+def store_findings(
     conn: sa.Connection,
     account: Account,
     expected: ExpectedPositions,
@@ -61,43 +63,63 @@ def write_down(
     """Open, update or end a drift, unless something was booked since the comparison."""
     account_table.lock_account(conn, account.id)
     owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
-    kept, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
+    outside_holdings, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
     for finding in findings:
         asset = finding.asset
-        ours, outside, drift = owned.get(asset, ZERO), kept.get(asset), drifts.get(asset)
-        if ours != expected.ours.get(asset, ZERO) or outside != expected.outside.get(asset):
+        bots_quantity, outside, drift = (
+            owned.get(asset, ZERO),
+            outside_holdings.get(asset),
+            drifts.get(asset),
+        )
+        if bots_quantity != expected.owned.get(asset, ZERO) or outside != expected.outside.get(asset):
             continue
         figures: dict[str, Any] = {
-            "ours": ours,
+            "ours": bots_quantity,
             "outside": outside or ZERO,
-            "theirs": finding.theirs,
+            "theirs": finding.at_broker,
             "updated_at": now,
         }
         if not finding.agrees:
-            figures |= _description(finding, ours, outside or ZERO, expected.cost.get(asset, ZERO))
+            figures |= _description_columns(
+                finding, bots_quantity, outside or ZERO, expected.cost.get(asset, ZERO)
+            )
             if drift is None:
-                _open(conn, account, asset, figures)
+                _open_drift(conn, account, asset, figures)
             else:
                 table.change(conn, drift.id, **figures)
         elif drift is not None:
-            _end(conn, drift, figures)
+            _end_drift(conn, drift, figures)
 
 
-def _description(finding: MismatchFinding, ours: Decimal, outside: Decimal, cost: Decimal) -> dict[str, Any]:
-    symbol, theirs = finding.symbol, finding.theirs
-    ratio = split_ratio(ours + outside, theirs, cost / ours if ours else None, finding.average)
-    kind = kind_of(ours, outside, theirs, ratio)
+def _description_columns(
+    finding: MismatchFinding, bots_quantity: Decimal, outside: Decimal, cost: Decimal
+) -> dict[str, Any]:
+    symbol, at_broker = finding.symbol, finding.at_broker
+    ratio = split_ratio(
+        bots_quantity + outside,
+        at_broker,
+        cost / bots_quantity if bots_quantity else None,
+        finding.average_price,
+    )
+    kind = kind_of(bots_quantity, outside, at_broker, ratio)
     return {
         "symbol": symbol,
         "kind": kind,
-        "average_price": finding.average,
+        "average_price": finding.average_price,
         "mark": finding.mark,
         "ratio": ratio,
-        "detail": words_of(kind, ratio, symbol=symbol, ours=ours, outside=outside, theirs=theirs),
+        "detail": words_of(
+            kind,
+            ratio,
+            symbol=symbol,
+            bots_quantity=bots_quantity,
+            outside=outside,
+            broker_quantity=at_broker,
+        ),
     }
 
 
-def _open(conn: sa.Connection, account: Account, asset: str, figures: dict[str, Any]) -> None:
+def _open_drift(conn: sa.Connection, account: Account, asset: str, figures: dict[str, Any]) -> None:
     now = figures["updated_at"]
     drift_id = table.open_one(
         conn, account.user_id, account_id=account.id, asset=asset, opened_at=now, **figures
@@ -115,7 +137,7 @@ def _open(conn: sa.Connection, account: Account, asset: str, figures: dict[str, 
     message_table.notify(conn, account.user_id, notice, now=now)
 
 
-def _end(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
+def _end_drift(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
     """A frozen symbol stays frozen until its user resolves it."""
     if drift.status is DriftStatus.FROZEN:
         table.change(

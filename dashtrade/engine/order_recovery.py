@@ -66,8 +66,8 @@ class OrderRecovery:
                     > order.filled_quantity
                 )
         if unknown:
-            venue = broker.capabilities.name
-            changed |= self.db.write(lambda conn: self._recover_unknown(conn, account, venue, unknown))
+            broker_name = broker.capabilities.name
+            changed |= self.db.write(lambda conn: self._recover_unknown(conn, account, broker_name, unknown))
         return changed
 
     def _mark_sent(self, order: Order, conn: sa.Connection) -> bool:
@@ -92,8 +92,8 @@ class OrderRecovery:
         self,
         conn: sa.Connection,
         account: Account,
-        venue: str,
-        found: Sequence[tuple[FoundOrder, OrderReport | None]],
+        broker_name: str,
+        found_orders: Sequence[tuple[FoundOrder, OrderReport | None]],
     ) -> bool:
         account_table.lock_account(conn, account.id)
         waiting = {
@@ -101,27 +101,27 @@ class OrderRecovery:
             for task in decision_table.waiting_in_account(conn, account.id)
             for step in range(2 * APART)
         }
-        last: dict[int, int] = {}
-        for each, _ in found:
+        last_steps: dict[int, int] = {}
+        for each, _ in found_orders:
             if each.client_order_id in waiting:
                 known, step = waiting[each.client_order_id]
-                last[known.id] = max(step, last.get(known.id, 0))
+                last_steps[known.id] = max(step, last_steps.get(known.id, 0))
         changed = False
-        for each, report in found:
-            name = each.client_order_id
-            if report is None or order_table.find(conn, account.id, name) is not None:
+        for each, report in found_orders:
+            order_id = each.client_order_id
+            if report is None or order_table.find(conn, account.id, order_id) is not None:
                 continue
             bot = _bot_of(conn, account, each)
             if bot is None:
                 self._record_orphan(conn, account, each, report)
                 continue
-            found_task: tuple[decision_table.PendingDecision | None, int] = waiting.get(name, (None, 0))
+            found_task: tuple[decision_table.PendingDecision | None, int] = waiting.get(order_id, (None, 0))
             task, step = found_task
             external = replace(
                 _external(each),
                 step=step,
-                final=task is None or step == last[task.id],
-                exits=broker_held_exits.exits_of(report.legs, venue),
+                final=task is None or step == last_steps[task.id],
+                exits=broker_held_exits.exits_of(report.legs, broker_name),
             )
             self._recover_one(conn, bot, external, report, task)
             changed = True
@@ -141,7 +141,7 @@ class OrderRecovery:
             decision_id = decision_table.decisions_of(conn, signal_id)[0].id
         else:
             signal_id, decision_id = task.signal_id, task.id
-        order = external_orders.enter(
+        order = external_orders.store_working_order(
             conn, bot, signal_id, decision_id, external, Reason(Code.TAKEN_OVER), now
         )
         message_table.notify(

@@ -37,7 +37,7 @@ def request_of(order: Order, account_holds: Decimal | None = None) -> OrderReque
     )
 
 
-def held_by_our_books(db: Database, order: Order, broker: Broker) -> Decimal | None:
+def booked_holdings(db: Database, order: Order, broker: Broker) -> Decimal | None:
     """The size available to an exit: bots' positions and the user's own holdings, not just the net."""
     if not order.effect.reduces or broker.capabilities.crosses_zero:
         return None
@@ -53,15 +53,15 @@ def part_to_send(conn: sa.Connection, order: Order, can: Capabilities, now: date
         return order
     first, rest = split_at_zero(order, net, can)
     if first.quantity != order.quantity:
-        order_table.cut(conn, first)
+        order_table.reduce_quantity(conn, first)
     if rest is not None:
         order_table.insert(conn, [rest])
-        rest_of_it = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
+        rest_reason = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
         order_events.log(
             conn,
             [
                 (first, now, str(first.status), split_reason(first, rest)),
-                (rest, now, str(rest.status), rest_of_it),
+                (rest, now, str(rest.status), rest_reason),
             ],
         )
     return first

@@ -33,10 +33,12 @@ class OrderStates:
     def __init__(self, clock: Clock, leases: Leases) -> None:
         self.clock, self.leases = clock, leases
 
-    def needs_attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
-        look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
+    def mark_needs_attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
+        attention_reason = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
         return (
-            yield from self.change(order, lane, token, status=OrderStatus.ATTENTION, reason=look, due_at=None)
+            yield from self.change(
+                order, lane, token, status=OrderStatus.ATTENTION, reason=attention_reason, due_at=None
+            )
         )
 
     def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Workflow[Order]:
@@ -48,19 +50,21 @@ class OrderStates:
 
         return (yield Write(work))
 
-    def refused(self, order: Order, why: Reason) -> Workflow[Order]:
+    def mark_refused(self, order: Order, why: Reason) -> Workflow[Order]:
         return (
             yield Write(
                 lambda conn: self.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
             )
         )
 
-    def unconfirmed(self, order: Order, why: Reason, after: timedelta = timedelta(0)) -> Workflow[Order]:
+    def mark_unconfirmed(
+        self, order: Order, why: Reason, retry_after: timedelta = timedelta(0)
+    ) -> Workflow[Order]:
         """An attempt, this one or an earlier one, may have arrived: the order must be looked up."""
-        due = self.clock.now() + after
+        due_at = self.clock.now() + retry_after
         return (
             yield Write(
-                lambda conn: self.move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due)
+                lambda conn: self.move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due_at)
             )
         )
 
@@ -70,9 +74,9 @@ class OrderStates:
         now, current = self.clock.now(), order_table.load(conn, order.id)
         if (current.status, current.sends) != (order.status, order.sends):
             return current
-        return self.write(conn, current, replace(current, updated_at=now, **values), now)
+        return self.store(conn, current, replace(current, updated_at=now, **values), now)
 
-    def write(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
+    def store(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
         """Store the order, an event, and the effects on its decision, bot and user."""
         check_transition(before.status, order.status)
         order_table.update(conn, before, order)

@@ -14,10 +14,10 @@ from dashtrade.domain.ports import Clock
 
 log = logging.getLogger("dashtrade.outages")
 
-REPEAT_AFTER, REPEAT_MOST = timedelta(minutes=5), timedelta(hours=4)  # doubled each time
+REPEAT_AFTER, LONGEST_REPEAT = timedelta(minutes=5), timedelta(hours=4)  # doubled each time
 
 
-def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
+def backoff_delay(tries: int, first: timedelta, most: timedelta) -> timedelta:
     """The delay after this many consecutive failures, doubled each time."""
     return min(first * 2 ** min(max(tries - 1, 0), 20), most)
 
@@ -26,45 +26,45 @@ def backed_off(tries: int, first: timedelta, most: timedelta) -> timedelta:
 class _Outage:
     since: datetime
     reports: bool  # this loop logs the outage; False: another one does
-    next_line: datetime
-    gap: timedelta
+    next_line_at: datetime
+    repeat_after: timedelta
     tries: int = 0
 
 
 class Outages:
     """Safe to use from several threads."""
 
-    def __init__(self, clock: Clock, write: Callable[..., None] = log.warning) -> None:
-        self._clock, self._write = clock, write
-        self._of: dict[tuple[int, str], _Outage] = {}
+    def __init__(self, clock: Clock, write_line: Callable[..., None] = log.warning) -> None:
+        self._clock, self._write_line = clock, write_line
+        self._outages: dict[tuple[int, str], _Outage] = {}
         self._lock = threading.Lock()
 
-    def record_failure(self, account_id: int, what: str, words: str) -> int:
+    def record_failure(self, account_id: int, what: str, message: str) -> int:
         """`what` failed for the account. Returns the number of consecutive failures."""
         now = self._clock.now()
         with self._lock:
-            outage = self._of.get((account_id, what))
+            outage = self._outages.get((account_id, what))
             if outage is None:
-                reports = not any(known == account_id for known, _ in self._of)
-                outage = self._of[account_id, what] = _Outage(
-                    since=now, reports=reports, next_line=now + REPEAT_AFTER, gap=REPEAT_AFTER
+                reports = not any(known_id == account_id for known_id, _ in self._outages)
+                outage = self._outages[account_id, what] = _Outage(
+                    since=now, reports=reports, next_line_at=now + REPEAT_AFTER, repeat_after=REPEAT_AFTER
                 )
                 if reports:
-                    self._write("account %s cannot be reached (%s): %s", account_id, what, words)
-            elif now >= outage.next_line:
-                outage.gap = min(outage.gap * 2, REPEAT_MOST)
-                outage.next_line = now + outage.gap
+                    self._write_line("account %s cannot be reached (%s): %s", account_id, what, message)
+            elif now >= outage.next_line_at:
+                outage.repeat_after = min(outage.repeat_after * 2, LONGEST_REPEAT)
+                outage.next_line_at = now + outage.repeat_after
                 outage.reports = outage.reports or not any(
-                    of.reports for (known, _), of in self._of.items() if known == account_id
+                    other.reports for (known_id, _), other in self._outages.items() if known_id == account_id
                 )
                 if outage.reports:
-                    self._write(
+                    self._write_line(
                         "account %s cannot be reached since %s, %s tries (%s): %s",
                         account_id,
-                        _clock(outage.since),
+                        _time_text(outage.since),
                         outage.tries,
                         what,
-                        words,
+                        message,
                     )
             outage.tries += 1
             return outage.tries
@@ -72,22 +72,22 @@ class Outages:
     def recovered(self, account_id: int, what: str) -> bool:
         """`what` succeeded. True if it had failed before."""
         with self._lock:
-            outage = self._of.pop((account_id, what), None)
+            outage = self._outages.pop((account_id, what), None)
             if outage is not None and outage.reports:
-                self._write(
+                self._write_line(
                     "account %s answers again (%s), after %s tries since %s",
                     account_id,
                     what,
                     outage.tries,
-                    _clock(outage.since),
+                    _time_text(outage.since),
                 )
             return outage is not None
 
     def forget(self, account_id: int) -> None:
         with self._lock:
-            for key in [key for key in self._of if key[0] == account_id]:
-                del self._of[key]
+            for key in [key for key in self._outages if key[0] == account_id]:
+                del self._outages[key]
 
 
-def _clock(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -29,9 +29,9 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
 
 MINUTE = timedelta(minutes=1)
-_ALWAYS = {
+_BUILT_IN_GUARDS = {
     rule.kind: Guard(id=0, scope=Scope.USER, scope_id=0, rule=rule)
-    for rule in domain.ALWAYS
+    for rule in domain.BUILT_IN
     if rule.kind != domain.MarketClosed.kind
 }
 
@@ -44,9 +44,9 @@ def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestric
     data."""
     restrictions = table.restrictions_on(conn, bot, now)
     if not restrictions.watching:
-        return restrictions, tuple(_ALWAYS.values())
+        return restrictions, tuple(_BUILT_IN_GUARDS.values())
     # serialise decisions of two accounts that one protection counts together
-    if any(one.scope is Scope.USER for one in restrictions.watching):
+    if any(row.scope is Scope.USER for row in restrictions.watching):
         signal_table.lock_key(conn, f"protections|{bot.user_id}")
         restrictions = table.restrictions_on(conn, bot, now)
     return restrictions, _guards(conn, bot, restrictions, now)
@@ -56,46 +56,48 @@ def _guards(
     conn: sa.Connection, bot: Bot, restrictions: table.BotRestrictions, now: datetime
 ) -> tuple[Guard, ...]:
     """A protection whose lock is active is not evaluated again."""
-    locked = {lock.protection_id for lock in restrictions.locks}
+    locked_ids = {lock.protection_id for lock in restrictions.locks}
     active = [
-        (one, domain.read(one.kind, one.scope, one.settings))
-        for one in restrictions.watching
-        if one.id not in locked
+        (row, domain.read(row.kind, row.scope, row.settings))
+        for row in restrictions.watching
+        if row.id not in locked_ids
     ]
-    always = [
-        guard for kind, guard in _ALWAYS.items() if all(one.kind != kind for one in restrictions.watching)
+    built_in = [
+        guard
+        for kind, guard in _BUILT_IN_GUARDS.items()
+        if all(row.kind != kind for row in restrictions.watching)
     ]
-    scopes = {need: _widest(one.scope for one, rule in active if rule.needs is need) for need in Needs}
-    back = max((_minutes_back(rule) for _, rule in active), default=0)
+    scopes = {need: _widest(row.scope for row, rule in active if rule.needs is need) for need in Needs}
+    look_back_minutes = max((_minutes_back(rule) for _, rule in active), default=0)
     exits = (
-        table.exits(conn, bot, widest, now - timedelta(minutes=back))
+        table.exits(conn, bot, widest, now - timedelta(minutes=look_back_minutes))
         if (widest := scopes[Needs.EXITS])
         else []
     )
     sent = table.sent(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
     others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
-    resets = table.resets(conn, [one.id for one, _ in active]) if exits or sent else {}
+    resets = table.resets(conn, [row.id for row, _ in active]) if exits or sent else {}
     return (
-        *always,
+        *built_in,
         *(
             Guard(
-                id=one.id,
-                scope=one.scope,
-                scope_id=one.scope_id,
+                id=row.id,
+                scope=row.scope,
+                scope_id=row.scope_id,
                 rule=rule,
-                others=tuple(_within(others, bot, one.scope)),
+                others=tuple(_in_scope(others, bot, row.scope)),
                 exits=tuple(
                     e
-                    for e in _within(exits, bot, one.scope)
-                    if not _reset_since(resets, one, rule, e.at, e.bot_id, e.symbol)
+                    for e in _in_scope(exits, bot, row.scope)
+                    if not _reset_since(resets, row, rule, e.at, e.bot_id, e.symbol)
                 ),
                 sent=tuple(
                     o
-                    for o in _within(sent, bot, one.scope)
-                    if not _reset_since(resets, one, rule, o.at, o.bot_id, None)
+                    for o in _in_scope(sent, bot, row.scope)
+                    if not _reset_since(resets, row, rule, o.at, o.bot_id, None)
                 ),
             )
-            for one, rule in active
+            for row, rule in active
         ),
     )
 
@@ -109,20 +111,20 @@ def _minutes_back(rule: domain.Protection) -> int:
     return int(getattr(rule, "look_back_minutes", 0) or getattr(rule, "minutes", 0) or 0)
 
 
-def _within(found: list[Any], bot: Bot, scope: Scope) -> list[Any]:
+def _in_scope(records: list[Any], bot: Bot, scope: Scope) -> list[Any]:
     """The part of the widest scope's data that belongs to this one."""
     if scope is Scope.USER:
-        return found
+        return records
     return [
-        one
-        for one in found
-        if one.account_id == bot.account_id and (scope is Scope.ACCOUNT or one.bot_id == bot.id)
+        record
+        for record in records
+        if record.account_id == bot.account_id and (scope is Scope.ACCOUNT or record.bot_id == bot.id)
     ]
 
 
 def _reset_since(
     resets: dict[Any, datetime],
-    one: table.Watching,
+    row: table.Watching,
     rule: Any,
     at: datetime,
     bot_id: int,
@@ -130,9 +132,9 @@ def _reset_since(
 ) -> bool:
     """Was the lock that this led to, or could have, lifted since? Then it no longer counts."""
     keys = [
-        (one.id, one.scope, one.scope_id, None),
-        (one.id, one.scope, one.scope_id, symbol),
-        (one.id, Scope.BOT, bot_id, None),
+        (row.id, row.scope, row.scope_id, None),
+        (row.id, row.scope, row.scope_id, symbol),
+        (row.id, Scope.BOT, bot_id, None),
     ]
     return any(key in resets and at <= resets[key] for key in keys)
 
@@ -143,35 +145,40 @@ def entries_waiting_for_open(
     """The bot's entries that wait for the market to open. None for crypto, whose markets do not close."""
     if task.symbol.is_crypto:
         return ()
-    found = decision_table.waiting_for_open(conn, task, now)
+    entries = decision_table.waiting_for_open(conn, task, now)
     return tuple(
         WaitingEntry(
-            decision_id=r.id, signal_id=r.signal_id, sole_recipient=r.sole_recipient, action=Action(r.action)
+            decision_id=row.id,
+            signal_id=row.signal_id,
+            sole_recipient=row.sole_recipient,
+            action=Action(row.action),
         )
-        for r in found
+        for row in entries
     )
 
 
 # --- after it -----------------------------------------------------------------------------------------------
 
 
-def put_locks(
+def store_locks(
     conn: sa.Connection, bot: Bot, checks: tuple[Check, ...], signal_id: str, now: datetime
 ) -> None:
     """Store the lock, event and message of a triggered protection, where it is what stopped the entry."""
     failed = next((check for check in checks if not check.ok), None)
-    for fired in failed.fired if failed else ():
-        if fired.lock.lasts(now) and fired.guard.id:
-            _put_lock(conn, bot, fired, signal_id, now)
+    for triggered in failed.triggered if failed else ():
+        if triggered.lock.lasts(now) and triggered.guard.id:
+            _store_lock(conn, bot, triggered, signal_id, now)
 
 
-def _put_lock(conn: sa.Connection, bot: Bot, fired: ProtectionLock, signal_id: str, now: datetime) -> None:
-    guard, lock = fired.guard, fired.lock
+def _store_lock(
+    conn: sa.Connection, bot: Bot, triggered: ProtectionLock, signal_id: str, now: datetime
+) -> None:
+    guard, lock = triggered.guard, triggered.lock
     scope, scope_id = (Scope.BOT, bot.id) if lock.target is LockTarget.BOT else (guard.scope, guard.scope_id)
     symbol = bot.symbol if lock.target is LockTarget.SYMBOL else None
-    locked: dict[str, Fact] = {"scope": str(scope)}
-    locked |= {"symbol": symbol.short} if symbol else {}
-    locked |= {"until": lock.until} if lock.until else {}
+    facts: dict[str, Fact] = {"scope": str(scope)}
+    facts |= {"symbol": symbol.short} if symbol else {}
+    facts |= {"until": lock.until} if lock.until else {}
     table.add_lock(
         conn,
         user_id=bot.user_id,
@@ -194,7 +201,7 @@ def _put_lock(conn: sa.Connection, bot: Bot, fired: ProtectionLock, signal_id: s
         kind=guard.rule.kind,
         threshold=lock.limit,
         actual=lock.actual,
-        action=reason(Code.ENTRIES_LOCKED, **locked),
+        action=reason(Code.ENTRIES_LOCKED, **facts),
         detail=lock.reason,
         signal_id=signal_id,
     )
@@ -223,11 +230,11 @@ def defer_entry(
     else:
         decision_table.defer(conn, task.id, held_until=deferral.until, reason=deferral.reason)
     if task.reason.code not in (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN):
-        waits = EntryWaitsForMarket if deferral.entry else CloseWaitsForMarket
+        notice_kind = EntryWaitsForMarket if deferral.entry else CloseWaitsForMarket
         message_table.notify(
             conn,
             bot.user_id,
-            waits(bot=bot.name, symbol=bot.symbol.text, retry_at=deferral.until),
+            notice_kind(bot=bot.name, symbol=bot.symbol.text, retry_at=deferral.until),
             now=now,
             signal_id=task.signal_id,
         )
@@ -236,7 +243,7 @@ def defer_entry(
 def supersede(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
     """A later signal replaces entries that were waiting for the open."""
     why = Reason(Code.SUPERSEDED)
-    for one in waiting:
+    for entry in waiting:
         refuse_undecided(
-            conn, one.decision_id, one.signal_id, sole_recipient=one.sole_recipient, reason=why, now=now
+            conn, entry.decision_id, entry.signal_id, sole_recipient=entry.sole_recipient, reason=why, now=now
         )

@@ -4,8 +4,8 @@ Bots' positions + the user's own holdings = the broker's position. A comparison 
 something: nothing of the asset was in flight or booked during the request. A difference counts when it is
 seen twice with the same figure, some seconds apart, as brokers' figures lag. A broker that does not answer is
 not flat: no conclusion is drawn. Until an account is compared once since this process started, nothing new is
-sent there (`gate`): not even an exit, whose size would rest on books that may have been changed by hand
-meanwhile.
+sent there (`wait_reason`): not even an exit, whose size would rest on books that may have been changed by
+hand meanwhile.
 
 `expected_positions` has our side, `mismatches` stores the differences."""
 
@@ -41,7 +41,7 @@ from dashtrade.engine.expected_positions import ExpectedPositions
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.mismatches import MismatchFinding
 from dashtrade.engine.order_recovery import OrderRecovery
-from dashtrade.engine.outages import Outages, backed_off
+from dashtrade.engine.outages import Outages, backoff_delay
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import run_sync
@@ -98,10 +98,10 @@ class Reconciler:
         self._compared: set[int] = set()  # since this process started
         # assets that could not be compared, or differed, at the first check
         self._unsettled: dict[int, set[str]] = {}
-        self._seen: dict[tuple[int, str], tuple[Decimal, datetime]] = {}
+        self._first_seen: dict[tuple[int, str], tuple[Decimal, datetime]] = {}
         self._last_error: dict[int, str] = {}
 
-    def gate(self, account_id: int, symbol: Symbol) -> str:
+    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
         """Why nothing may be sent for the symbol yet; empty if it may. An account that trades is compared
         more often from then on."""
         if account_id in self._due_at:  # an account never compared is due at once
@@ -128,18 +128,18 @@ class Reconciler:
         the holder of its lane."""
         now = self.clock.now()
         with self.db.read() as conn:
-            every = account_table.active(conn)
-        wanted = [account_id for account_id in every if self._due_at.get(account_id, now) <= now]
+            active_accounts = account_table.active(conn)
+        wanted = [account_id for account_id in active_accounts if self._due_at.get(account_id, now) <= now]
         for account_id in wanted:
             self._due_at[account_id] = now + RECONCILE_EVERY
         if self.db.is_sqlite:
             return wanted
         return [
-            i
-            for i in wanted
-            if i not in self._compared
-            or self._unsettled[i]
-            or run_sync(self.db, self._leases.acquire(Lane(i, WHOLE_ACCOUNT))) is not None
+            account_id
+            for account_id in wanted
+            if account_id not in self._compared
+            or self._unsettled[account_id]
+            or run_sync(self.db, self._leases.acquire(Lane(account_id, WHOLE_ACCOUNT))) is not None
         ]
 
     def reconcile(self, account_id: int) -> None:
@@ -156,13 +156,13 @@ class Reconciler:
             if any(before.orders.values()) and not broker.offers.local:
                 self._collect(account_id)
                 before = self._expected(account)
-            found = broker.positions()
+            broker_positions = broker.positions()
         except BadCredentials as error:
             run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
         except BrokerError as error:
             self._record_failure(account, error)
         else:
-            self._compare(account, broker, before, self._expected(account), found)
+            self._compare(account, broker, before, self._expected(account), broker_positions)
 
     def _recover_orders(self, account: Account, broker: Broker) -> None:
         """A broker that cannot list orders is no reason not to trade: the positions show unknown orders
@@ -184,8 +184,8 @@ class Reconciler:
         now = self.clock.now()
         with self.db.read() as conn:
             state = table.state(conn, account.id)
-        last = state.at if state is not None and state.at is not None else now - timedelta(days=1)
-        return max(last - timedelta(hours=1), now - timedelta(days=30))
+        last_at = state.at if state is not None and state.at is not None else now - timedelta(days=1)
+        return max(last_at - timedelta(hours=1), now - timedelta(days=30))
 
     def _expected(self, account: Account) -> ExpectedPositions:
         now = self.clock.now()
@@ -200,20 +200,23 @@ class Reconciler:
         broker: Broker,
         before: ExpectedPositions,
         after: ExpectedPositions,
-        found: Sequence[BrokerPosition],
+        broker_positions: Sequence[BrokerPosition],
     ) -> None:
         now = self.clock.now()
-        theirs, told = by_asset((p.symbol, p.quantity) for p in found), {asset_of(p.symbol): p for p in found}
+        at_broker, positions = (
+            by_asset((p.symbol, p.quantity) for p in broker_positions),
+            {asset_of(p.symbol): p for p in broker_positions},
+        )
         if after.state is None or after.state.first_at is None:
-            self._start_tracking(account, after, theirs, now)
+            self._start_tracking(account, after, at_broker, now)
             before = after = self._expected(account)
         unsettled, findings = set(), []
-        for asset in sorted({*theirs, *after.ours, *after.outside, *after.drifts}):
-            if asset in after.in_flight or asset in before.in_flight or not before.same(after, asset):
-                self._seen.pop((account.id, asset), None)
+        for asset in sorted({*at_broker, *after.owned, *after.outside, *after.drifts}):
+            if asset in after.in_flight or asset in before.in_flight or not before.unchanged(after, asset):
+                self._first_seen.pop((account.id, asset), None)
                 unsettled.add(asset)
                 continue
-            finding = mismatches.finding_of(asset, after, theirs.get(asset, ZERO), told.get(asset))
+            finding = mismatches.finding_of(asset, after, at_broker.get(asset, ZERO), positions.get(asset))
             verdict = self._judge(account, broker, after, finding, now)
             if isinstance(verdict, MismatchFinding):
                 findings.append(verdict)
@@ -222,14 +225,14 @@ class Reconciler:
         if findings and self._explained_by_orders(account, broker):
             unsettled |= {finding.asset for finding in findings}
         elif findings:
-            self.db.write(lambda conn: mismatches.write_down(conn, account, after, findings, now))
-        self._due_at[account.id] = now + _pause(broker, after, unsettled)
+            self.db.write(lambda conn: mismatches.store_findings(conn, account, after, findings, now))
+        self._due_at[account.id] = now + _delay(broker, after, unsettled)
         self._record_comparison(account, unsettled, now)
 
     def _record_comparison(self, account: Account, unsettled: set[str], now: datetime) -> None:
-        first = account.id not in self._compared
+        is_first = account.id not in self._compared
         self._unsettled[account.id] = (
-            unsettled if first else self._unsettled.get(account.id, set()) & unsettled
+            unsettled if is_first else self._unsettled.get(account.id, set()) & unsettled
         )
         self._compared.add(account.id)
         self._last_error.pop(account.id, None)
@@ -245,43 +248,47 @@ class Reconciler:
         now: datetime,
     ) -> MismatchFinding | str:
         """same | unsure | the finding, if seen twice: does it differ from the recorded one?"""
-        asset, theirs = finding.asset, finding.theirs
-        ours, outside, drift = (
-            after.ours.get(asset, ZERO),
+        asset, at_broker = finding.asset, finding.at_broker
+        owned, outside, drift = (
+            after.owned.get(asset, ZERO),
             after.outside.get(asset, ZERO),
             after.drifts.get(asset),
         )
-        difference, key = theirs - ours - outside, (account.id, asset)
+        difference, key = at_broker - owned - outside, (account.id, asset)
         if difference == (drift.difference if drift is not None else ZERO):
-            self._seen.pop(key, None)
-            if drift is not None and (drift.ours, drift.outside, drift.theirs) != (ours, outside, theirs):
-                figures = {"ours": ours, "outside": outside, "theirs": theirs}
+            self._first_seen.pop(key, None)
+            if drift is not None and (drift.bots_quantity, drift.outside, drift.broker_quantity) != (
+                owned,
+                outside,
+                at_broker,
+            ):
+                figures = {"ours": owned, "outside": outside, "theirs": at_broker}
                 self.db.write(lambda conn: table.change(conn, drift.id, **figures))
             return "same"
-        if drift is None and not ours and _traded_by_no_bot(finding, after):
+        if drift is None and not owned and _traded_by_no_bot(finding, after):
             self.db.write(
-                lambda conn: table.put_outside(conn, account.user_id, account.id, asset, theirs, now)
+                lambda conn: table.put_outside(conn, account.user_id, account.id, asset, at_broker, now)
             )
             return "same"
-        dust = self._dust(broker, finding.symbol, ours, difference)
+        dust = self._dust(broker, finding.symbol, owned, difference)
         if dust is None:
             return "unsure"
         agrees = abs(difference) < dust
         if agrees and drift is None:
-            self._seen.pop(key, None)
+            self._first_seen.pop(key, None)
             return "same"
-        seen = self._seen.get(key)
-        if seen is not None and seen[0] == difference and now - seen[1] >= RECHECK_AFTER:
+        first_seen = self._first_seen.get(key)
+        if first_seen is not None and first_seen[0] == difference and now - first_seen[1] >= RECHECK_AFTER:
             return replace(finding, agrees=agrees or not difference)
-        if seen is None or seen[0] != difference:
-            self._seen[key] = (difference, now)
+        if first_seen is None or first_seen[0] != difference:
+            self._first_seen[key] = (difference, now)
         return "unsure"
 
-    def _dust(self, broker: Broker, symbol: Symbol, ours: Decimal, difference: Decimal) -> Decimal | None:
+    def _dust(self, broker: Broker, symbol: Symbol, owned: Decimal, difference: Decimal) -> Decimal | None:
         """Smaller differences cannot be traded, or are unreported fees on a purchase. None: unknown now."""
         fee = (
-            broker.capabilities.unseen_coin_fee * abs(ours)
-            if symbol.is_crypto and difference * ours < 0
+            broker.capabilities.unseen_coin_fee * abs(owned)
+            if symbol.is_crypto and difference * owned < 0
             else ZERO
         )
         try:
@@ -306,14 +313,14 @@ class Reconciler:
     # --- storing --------------------------------------------------------------------------------------------
 
     def _start_tracking(
-        self, account: Account, expected: ExpectedPositions, theirs: dict[str, Decimal], now: datetime
+        self, account: Account, expected: ExpectedPositions, at_broker: dict[str, Decimal], now: datetime
     ) -> None:
         """What the account held before DashTrade first traded there is its user's own, not a difference."""
 
         def work(conn: sa.Connection) -> None:
             account_table.lock_account(conn, account.id)
             if not trade_table.ever_traded(conn, account.id):
-                for asset, quantity in theirs.items():
+                for asset, quantity in at_broker.items():
                     table.put_outside(conn, account.user_id, account.id, asset, quantity, now)
             state = expected.state or State(account_id=account.id, user_id=account.user_id)
             table.put_state(conn, replace(state, first_at=now))
@@ -341,22 +348,23 @@ class Reconciler:
         self._last_error[account.id] = error.message
         tries = self.outages.record_failure(account.id, "comparing", error.message)
         self._due_at[account.id] = now + max(
-            getattr(error, "after", RECHECK_AFTER), backed_off(tries, RECHECK_AFTER, LONGEST_RETRY)
+            getattr(error, "after", RECHECK_AFTER), backoff_delay(tries, RECHECK_AFTER, LONGEST_RETRY)
         )
         with self.db.read() as conn:
             state = table.state(conn, account.id)
         state = state or State(account_id=account.id, user_id=account.user_id)
         since = state.failing_since or now
-        tell = now - since >= NOTIFY_AFTER and not state.told
-        if state.failing_since is not None and not tell:
+        notify_now = now - since >= NOTIFY_AFTER and not state.told
+        if state.failing_since is not None and not notify_now:
             return
 
         def work(conn: sa.Connection) -> None:
             account_table.lock_account(conn, account.id)
             table.put_state(
-                conn, replace(state, failing_since=since, problem=error.message, told=state.told or tell)
+                conn,
+                replace(state, failing_since=since, problem=error.message, told=state.told or notify_now),
             )
-            if tell:
+            if notify_now:
                 message_table.notify(
                     conn,
                     account.user_id,
@@ -371,15 +379,17 @@ class Reconciler:
         self.db.write(work)
 
 
-def _pause(broker: Broker, after: ExpectedPositions, unsettled: set[str]) -> timedelta:
+def _delay(broker: Broker, after: ExpectedPositions, unsettled: set[str]) -> timedelta:
     """The delay before the next comparison."""
     if unsettled - after.in_flight:
         return RECHECK_AFTER
     if broker.offers.local:
         return RECONCILE_EVERY_ON_PAPER
-    return RECONCILE_EVERY if after.bots else RECONCILE_EVERY_WITHOUT_BOTS
+    return RECONCILE_EVERY if after.traded_symbols else RECONCILE_EVERY_WITHOUT_BOTS
 
 
 def _traded_by_no_bot(finding: MismatchFinding, after: ExpectedPositions) -> bool:
     """Fees, dust and rewards come and go in coins that no bot trades; without bots, nothing can differ."""
-    return finding.asset not in after.bots and (finding.symbol.is_crypto or not after.bots)
+    return finding.asset not in after.traded_symbols and (
+        finding.symbol.is_crypto or not after.traded_symbols
+    )

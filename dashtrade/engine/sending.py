@@ -33,7 +33,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.order_requests import held_by_our_books, part_to_send, request_of
+from dashtrade.engine.order_requests import booked_holdings, part_to_send, request_of
 from dashtrade.engine.order_states import OrderStates
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.workflow import Call, Workflow, Write
@@ -65,7 +65,7 @@ class Sender:
     ) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
         self.states = OrderStates(clock, leases)
-        self.sending: set[str] = set()  # being sent now: the answer will confirm arrival
+        self.being_sent: set[str] = set()  # being sent now: the answer will confirm arrival
         # ended unfilled a moment ago -> late fills possible until
         self._recently_ended: dict[str, tuple[Order, datetime]] = {}
 
@@ -81,11 +81,11 @@ class Sender:
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
-            why = self._stopped(conn, current)
+            why = self._stop_reason(conn, current)
             if current.cancel_requested:
                 why = Reason(Code.CANCELLED_BEFORE_SENDING)
             if why:
-                self.states.write(
+                self.states.store(
                     conn,
                     current,
                     replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now),
@@ -93,7 +93,7 @@ class Sender:
                 )
                 return None
             current = part_to_send(conn, current, self.broker_of(current.account_id).capabilities, now)
-            sending = replace(
+            submitting = replace(
                 current,
                 status=OrderStatus.SUBMITTING,
                 sends=current.sends + 1,
@@ -101,11 +101,11 @@ class Sender:
                 due_at=None,
                 updated_at=now,
             )
-            return self.states.write(conn, current, sending, now)
+            return self.states.store(conn, current, submitting, now)
 
         return (yield Write(work))
 
-    def _stopped(self, conn: sa.Connection, order: Order) -> Reason:
+    def _stop_reason(self, conn: sa.Connection, order: Order) -> Reason:
         if order.effect.reduces:
             return NO_REASON
         bot = bot_positions.load(conn, order.bot_id)
@@ -115,7 +115,7 @@ class Sender:
         """Send an order that is SUBMITTING and whose lane is held, once. `again`: an earlier attempt may have
         arrived."""
         # stalled too long: the lane's next holder looks the order up
-        if not self.leases.fresh(Lane(order.account_id, order.symbol)):
+        if not self.leases.is_fresh(Lane(order.account_id, order.symbol)):
             raise LaneLost("the lease ran out before sending")
         failpoint("before_send")
         try:
@@ -123,15 +123,15 @@ class Sender:
         except NotHeld as error:
             return (yield from self._not_held(order, error, again))
         except Rejected as error:
-            return (yield from self._refused(order, told(error.message), again))
+            return (yield from self._on_refusal(order, told(error.message), again))
         except RetryLater as error:
             if again:
-                return (yield from self.states.unconfirmed(order, told(error.message), error.after))
+                return (yield from self.states.mark_unconfirmed(order, told(error.message), error.after))
             return (yield from self._retry_later(order, error))
         except BadCredentials as error:
             yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
-            what_follows = self.states.unconfirmed if again else self.states.refused
-            return (yield from what_follows(order, told(error.message)))
+            mark = self.states.mark_unconfirmed if again else self.states.mark_refused
+            return (yield from mark(order, told(error.message)))
         except Unknown as error:
             why = told(error.message)
         except (LaneLost, DatabaseUnavailable):
@@ -139,17 +139,17 @@ class Sender:
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-        return (yield from self.states.unconfirmed(order, why))
+        return (yield from self.states.mark_unconfirmed(order, why))
 
     def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
             return (yield Write(lambda conn: self._carry_out_locally(conn, order, broker)))
-        request = request_of(order, held_by_our_books(self.db, order, broker))
-        self.sending.add(order.id)
+        request = request_of(order, booked_holdings(self.db, order, broker))
+        self.being_sent.add(order.id)
         try:
             report = yield Call(lambda: broker.submit(request))
         finally:
-            self.sending.discard(order.id)
+            self.being_sent.discard(order.id)
         failpoint("after_send")
         return (yield from self.book(order, report))
 
@@ -160,12 +160,12 @@ class Sender:
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < MAX_SENDS:
             return (yield from self._retry_later(order, RetryLater(error.message)))
-        return (yield from self._refused(order, told(error.message), again))
+        return (yield from self._on_refusal(order, told(error.message), again))
 
-    def _refused(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
-        return (yield from (self._refused_on_retry if again else self.states.refused)(order, why))
+    def _on_refusal(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
+        return (yield from (self._look_up_refused_retry if again else self.states.mark_refused)(order, why))
 
-    def _refused_on_retry(self, order: Order, why: Reason) -> Workflow[Order]:
+    def _look_up_refused_retry(self, order: Order, why: Reason) -> Workflow[Order]:
         """A refused retry may be caused by the first attempt: its id is in use, its money spent, its position
         closed. So it is looked up repeatedly, as the broker may show it later than promised; then the refusal
         is believed."""
@@ -173,14 +173,16 @@ class Sender:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
             return (
-                yield from self.states.unconfirmed(
+                yield from self.states.mark_unconfirmed(
                     order, reason(Code.REFUSED_LOOK_UP_FAILED, because=why, error=error.message)
                 )
             )
         if report is None and order.sends < MAX_SENDS:
-            return (yield from self.states.unconfirmed(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
+            return (
+                yield from self.states.mark_unconfirmed(order, reason(Code.REFUSED_MAY_EXIST, because=why))
+            )
         if report is None:
-            return (yield from self.states.refused(order, why))
+            return (yield from self.states.mark_refused(order, why))
         return (yield from self.book(order, report))
 
     def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
@@ -240,9 +242,9 @@ class Sender:
     def recently_ended(self, account_id: int | None = None) -> list[Order]:
         """Orders that ended so recently that a fill may still arrive."""
         now = self.clock.now()
-        for name, (_, until) in list(self._recently_ended.items()):
+        for order_id, (_, until) in list(self._recently_ended.items()):
             if until < now:
-                self._recently_ended.pop(name, None)
+                self._recently_ended.pop(order_id, None)
         return [
             order
             for order, _ in list(self._recently_ended.values())
@@ -283,7 +285,7 @@ class Sender:
     def _retry_later(self, order: Order, error: RetryLater) -> Workflow[Order]:
         """Certainly not placed: resend under the same id, when the broker allows."""
         if order.sends >= MAX_SENDS and not order.effect.reduces:
-            return (yield from self.states.refused(order, told(error.message)))
+            return (yield from self.states.mark_refused(order, told(error.message)))
         due = self.clock.now() + error.after
         why = told(error.message)
         return (

@@ -14,7 +14,7 @@ from dashtrade.domain.kernel.settlement import (
     is_part,
     most_pressing,
     outcome_of,
-    stops_its_flip,
+    stops_later_steps,
 )
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import NO_REASON, Reason
@@ -74,24 +74,24 @@ def settle(conn: sa.Connection, order: Order, now: datetime) -> None:
     """Update an order's decision after the order changed."""
     if order.parent_id is not None:
         return  # the alert's outcome depends on the entry, not on its exits at the broker
-    of_signal = (
+    signal_orders = (
         order_table.of_signal(conn, order.signal_id, order.bot_id)
-        if is_part(order) or stops_its_flip(order)
+        if is_part(order) or stops_later_steps(order)
         else []
     )
-    found = outcome_of(as_decided(order, of_signal) if is_part(order) else order)
-    if found is None:
+    outcome = outcome_of(as_decided(order, signal_orders) if is_part(order) else order)
+    if outcome is None:
         return
-    if stops_its_flip(order):
-        for before, dropped in dropped_steps(order, of_signal, now):
+    if stops_later_steps(order):
+        for before, dropped in dropped_steps(order, signal_orders, now):
             order_table.update(conn, before, dropped)
             order_events.log(conn, [(dropped, now, "canceled", dropped.reason)])
-    end_decision(conn, order.decision_id, status=found.status, reason=found.reason, now=now)
+    end_decision(conn, order.decision_id, status=outcome.status, reason=outcome.reason, now=now)
     end_signal(
         conn,
         order.signal_id,
         sole_recipient=order.sole_recipient,
-        status=found.status,
-        reason=found.reason,
+        status=outcome.status,
+        reason=outcome.reason,
         now=now,
     )

@@ -16,7 +16,7 @@ from dashtrade.tables import accounts as account_table
 
 log = logging.getLogger("dashtrade.streams")
 
-MOST = 100  # each costs a thread and a connection; further accounts are only polled
+MAX_STREAMS = 100  # each costs a thread and a connection; further accounts are only polled
 
 
 class Streams:
@@ -36,8 +36,8 @@ class Streams:
     def refresh(self) -> None:
         """Start and stop listeners as accounts are added, removed, or given other keys."""
         with self._db.read() as conn:
-            found = account_table.active_at(conn, self._kinds, MOST)
-            wanted = {account.id: account for account in found if not account.simulated}
+            accounts = account_table.active_at(conn, self._kinds, MAX_STREAMS)
+            wanted = {account.id: account for account in accounts if not account.simulated}
         for account_id in self._listening.keys() - wanted.keys():
             self._listening.pop(account_id).stop_listening()
             log.info("account %s: its stream ended", account_id)

@@ -47,7 +47,7 @@ class UnconfirmedOrders:
         except BadCredentials as error:
             yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
             return (
-                yield from self._states.needs_attention(
+                yield from self._states.mark_needs_attention(
                     order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
                 )
             )
@@ -62,8 +62,8 @@ class UnconfirmedOrders:
     def _not_found(
         self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
     ) -> Workflow[Order]:
-        believed_at = (order.sent_at or order.created_at) + can.settle
-        if now < believed_at:
+        proven_missing_at = (order.sent_at or order.created_at) + can.settle
+        if now < proven_missing_at:
             return (
                 yield from self._states.change(
                     order,
@@ -71,18 +71,18 @@ class UnconfirmedOrders:
                     token,
                     status=OrderStatus.UNKNOWN,
                     reason=Reason(Code.LOOKED_UP_AGAIN),
-                    due_at=believed_at,
+                    due_at=proven_missing_at,
                 )
             )
         if not (can.client_ids and can.refuses_repeats):
             return (
-                yield from self._states.needs_attention(
+                yield from self._states.mark_needs_attention(
                     order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
                 )
             )
         if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
             return (
-                yield from self._states.needs_attention(
+                yield from self._states.mark_needs_attention(
                     order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
                 )
             )

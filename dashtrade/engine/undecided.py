@@ -26,18 +26,20 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.engine")
 
-PATIENCE = timedelta(seconds=60)  # with an unreachable broker; after that an entry is given up
-MOST_TRIES = 4  # for a decision that fails unexpectedly
-EXITS = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
+GIVE_UP_ENTRY_AFTER = timedelta(seconds=60)  # with an unreachable broker; after that an entry is given up
+MAX_TRIES = 4  # for a decision that fails unexpectedly
+EXIT_ACTIONS = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
 
 
 class Undecided:
-    def __init__(self, db: Database, clock: Clock, leases: Leases, changed: Callable[[str], None]) -> None:
-        self._db, self._clock, self._leases, self._changed = db, clock, leases, changed
+    def __init__(
+        self, db: Database, clock: Clock, leases: Leases, on_signal_changed: Callable[[str], None]
+    ) -> None:
+        self._db, self._clock, self._leases, self._on_signal_changed = db, clock, leases, on_signal_changed
         self._tries: dict[int, int] = {}  # by decision: number of unexpected failures
 
     def give_up(
-        self, task: PendingDecision, lane: Lane, token: int, why: Reason, *, tell: bool = False
+        self, task: PendingDecision, lane: Lane, token: int, why: Reason, *, notify: bool = False
     ) -> Workflow[None]:
         now = self._clock.now()
 
@@ -46,7 +48,7 @@ class Undecided:
             refused = refuse_undecided(
                 conn, task.id, task.signal_id, sole_recipient=task.sole_recipient, reason=why, now=now
             )
-            if refused and tell:
+            if refused and notify:
                 message_table.notify(
                     conn,
                     task.user_id,
@@ -56,25 +58,30 @@ class Undecided:
                 )
 
         yield Write(work)
-        self._changed(task.signal_id)
+        self._on_signal_changed(task.signal_id)
 
-    def unexpected(self, task: PendingDecision, lane: Lane, token: int, error: Exception) -> Workflow[None]:
+    def retry_or_give_up(
+        self, task: PendingDecision, lane: Lane, token: int, error: Exception
+    ) -> Workflow[None]:
         """A fault of DashTrade: retried a few times, then given up with a clear reason, as others wait behind
         it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
         tries = self._tries.pop(task.id, 0) + 1
         name = type(error).__name__
-        if tries >= MOST_TRIES:
+        if tries >= MAX_TRIES:
             yield from self.give_up(
-                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), tell=True
+                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), notify=True
             )
             return
         self._tries[task.id] = tries
-        until, why = self._clock.now() + timedelta(seconds=tries), reason(Code.UNEXPECTED_RETRIED, error=name)
+        retry_at, why = (
+            self._clock.now() + timedelta(seconds=tries),
+            reason(Code.UNEXPECTED_RETRIED, error=name),
+        )
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.defer(conn, task.id, held_until=until, reason=why)
+            decision_table.defer(conn, task.id, held_until=retry_at, reason=why)
 
         yield Write(work)
 
@@ -84,22 +91,22 @@ class Undecided:
         """The broker is unreachable: the decision waits, and those behind it too. After a minute an entry is
         given up with that reason; an exit keeps waiting, and its user is notified."""
         now = self._clock.now()
-        late = now - task.ready_at > PATIENCE
-        if late and action not in EXITS:
+        late = now - task.ready_at > GIVE_UP_ENTRY_AFTER
+        if late and action not in EXIT_ACTIONS:
             yield from self.give_up(
                 task,
                 lane,
                 token,
-                reason(Code.BROKER_UNREACHABLE, seconds=PATIENCE.seconds, text=error.message),
+                reason(Code.BROKER_UNREACHABLE, seconds=GIVE_UP_ENTRY_AFTER.seconds, text=error.message),
             )
             return
-        after = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
+        delay = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
         code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotReconciled) else Code.BROKER_ASKED_AGAIN
         why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.defer(conn, task.id, held_until=now + after, reason=why)
+            decision_table.defer(conn, task.id, held_until=now + delay, reason=why)
             if late and task.reason.code is not Code.WAITS_FOR_BROKER:
                 message_table.notify(
                     conn,

@@ -27,7 +27,7 @@ from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
-from dashtrade.engine.exits import ask_to_close, closing, follow, move_stop, trigger
+from dashtrade.engine.exits import close_signal, follow, move_stop, store_close_signal, trigger
 from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
@@ -39,12 +39,13 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.watch")
-AGAIN = 30  # seconds until a stop that did not close the position is sent again
-SILENT = 1.0  # seconds: a price request that fails after this long means that the broker does not answer
+STOP_AGAIN_AFTER_SECONDS = 30  # until a stop that did not close the position is sent again
+# a price request that fails after this long means that the broker does not answer
+UNRESPONSIVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class LimitBreach:
     """A limit that was breached."""
 
     kind: str
@@ -62,25 +63,29 @@ class Watch:
         self._last_failed: dict[int, Symbol] = {}  # by account: where its broker stopped answering
         self._unpriced: set[tuple[int, Symbol]] = set()
 
-    def look(self) -> list[Lane]:
+    def check_all(self) -> list[Lane]:
         """Check all open positions once, account by account. Returns the lanes with a triggered exit or
         limit."""
-        return [lane for account, bots in self.holders() for lane in self.look_at(account, bots)]
+        return [
+            lane for account, bots in self.accounts_to_watch() for lane in self.check_account(account, bots)
+        ]
 
-    def holders(self) -> list[tuple[accounts.Account, list[Bot]]]:
+    def accounts_to_watch(self) -> list[tuple[accounts.Account, list[Bot]]]:
         """Accounts with something to watch, each with the bots that hold it."""
-        found: dict[int, list[Bot]] = {}
+        bots_by_account: dict[int, list[Bot]] = {}
         after = 0
         with self.db.read() as conn:
             drifts = drift_table.everything_unresolved(conn)
             while page := bot_positions.holding(conn, after=after):
                 for bot in page:
-                    if bot.position.quantity and not _pointless(bot, drifts):
-                        found.setdefault(bot.account_id, []).append(bot)
+                    if bot.position.quantity and not _cannot_act(bot, drifts):
+                        bots_by_account.setdefault(bot.account_id, []).append(bot)
                 after = page[-1].id
-            return [(account_table.load(conn, account_id), bots) for account_id, bots in found.items()]
+            return [
+                (account_table.load(conn, account_id), bots) for account_id, bots in bots_by_account.items()
+            ]
 
-    def look_at(self, account: accounts.Account, bots: list[Bot]) -> list[Lane]:
+    def check_account(self, account: accounts.Account, bots: list[Bot]) -> list[Lane]:
         """Check the bots of one account, requesting each symbol's price once. An unreachable broker is
         skipped until the next round, which starts after the symbol that failed, so that no symbol is always
         skipped."""
@@ -88,13 +93,13 @@ class Watch:
         for bot in bots:
             by_symbol.setdefault(bot.symbol, []).append(bot)
         lanes: list[Lane] = []
-        for symbol in self._in_turn(account, list(by_symbol)):
-            began = time.monotonic()
+        for symbol in self._after_last_failed(account, list(by_symbol)):
+            started_at = time.monotonic()
             try:
                 quote = self._feed_of(account).quote(symbol)
             except BrokerError as error:
-                self._unpriced_now(account, symbol, error)
-                if time.monotonic() - began > SILENT:
+                self._log_unpriced(account, symbol, error)
+                if time.monotonic() - started_at > UNRESPONSIVE_SECONDS:
                     self._last_failed[account.id] = symbol
                     break
                 continue
@@ -104,10 +109,10 @@ class Watch:
                     "account %s: %s has a price again, and its positions are watched", account.id, symbol
                 )
             for bot in by_symbol[symbol]:
-                lanes += self._safely_look_at(bot, quote)
+                lanes += self._check_bot_safely(bot, quote)
         return lanes
 
-    def _unpriced_now(self, account: accounts.Account, symbol: Symbol, error: BrokerError) -> None:
+    def _log_unpriced(self, account: accounts.Account, symbol: Symbol, error: BrokerError) -> None:
         """Logged once at the start, not every two seconds."""
         if (account.id, symbol) not in self._unpriced:
             self._unpriced.add((account.id, symbol))
@@ -118,57 +123,59 @@ class Watch:
                 error.message,
             )
 
-    def _in_turn(self, account: accounts.Account, symbols: list[Symbol]) -> list[Symbol]:
+    def _after_last_failed(self, account: accounts.Account, symbols: list[Symbol]) -> list[Symbol]:
         last = self._last_failed.pop(account.id, None)
-        behind = symbols.index(last) + 1 if last in symbols else 0
-        return symbols[behind:] + symbols[:behind]
+        start = symbols.index(last) + 1 if last in symbols else 0
+        return symbols[start:] + symbols[:start]
 
-    def _safely_look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
+    def _check_bot_safely(self, bot: Bot, quote: Quote) -> list[Lane]:
         """An error in one bot must not stop the others from being watched."""
         try:
-            return self._look_at(bot, quote)
+            return self._check_bot(bot, quote)
         except DatabaseUnavailable:
             raise
         except Exception:
             log.exception("bot %s could not be looked at", bot.id)
             return []
 
-    def _look_at(self, bot: Bot, quote: Quote) -> list[Lane]:
+    def _check_bot(self, bot: Bot, quote: Quote) -> list[Lane]:
         now = self.clock.now()
         sign = bot.position.side.sign
         mark = quote.bid if sign > 0 else quote.ask  # the price at which it would close
         exits = bot.exits
-        alarm = _risk_alarm(bot, mark) or _day_alarm(bot, day_result(bot, bot.day(now.date()), mark))
-        if alarm is not None:
-            return self.db.write(lambda conn: _stop_bot(conn, bot, alarm, now))
+        breach = _risk_breach(bot, mark) or _daily_loss_breach(
+            bot, day_result(bot, bot.day(now.date()), mark)
+        )
+        if breach is not None:
+            return self.db.write(lambda conn: _stop_bot(conn, bot, breach, now))
         if not exits:
             return []
-        moved = exits if exits.held_by else advance_trailing_stop(exits, mark, sign)
-        hit = find_trigger(moved, mark, bot.position, now)
+        new_exits = exits if exits.held_by else advance_trailing_stop(exits, mark, sign)
+        hit = find_trigger(new_exits, mark, bot.position, now)
         if exits.triggered is not None and not overtakes(hit, exits):
             return follow(self.db, bot, exits.triggered, now)
         if hit is not None:
             return self.db.write(lambda conn: trigger(conn, bot, hit, mark, now))
-        if moved != exits:
-            return self.db.write(lambda conn: move_stop(conn, bot, moved))
+        if new_exits != exits:
+            return self.db.write(lambda conn: move_stop(conn, bot, new_exits))
         return []
 
 
-def _pointless(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
+def _cannot_act(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
     """The broker has nothing left of the position to close; or its prices are from before a split, and look
     like a crash. Its user was notified."""
     drift = drifts.get((bot.account_id, asset_of(bot.symbol)))
     return drift is not None and (drift.ratio is not None or not drift.left_for(bot.position.quantity))
 
 
-def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
+def _risk_breach(bot: Bot, mark: Decimal) -> LimitBreach | None:
     limit = bot.risk_limit_percent
     if limit is None:
         return None
     loss = loss_percent(bot, mark)
     if loss < limit:
         return None
-    return Alarm(
+    return LimitBreach(
         kind="risk_limit",
         threshold=limit,
         actual=loss,
@@ -181,11 +188,11 @@ def _risk_alarm(bot: Bot, mark: Decimal) -> Alarm | None:
     )
 
 
-def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
+def _daily_loss_breach(bot: Bot, result: Decimal) -> LimitBreach | None:
     limit = bot.daily_loss_limit
     if limit is None or -result < limit:
         return None
-    return Alarm(
+    return LimitBreach(
         kind="daily_loss",
         threshold=limit,
         actual=-result,
@@ -193,34 +200,38 @@ def _day_alarm(bot: Bot, result: Decimal) -> Alarm | None:
     )
 
 
-def _stop_bot(conn: sa.Connection, seen: Bot, alarm: Alarm, now: datetime) -> list[Lane]:
+def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: datetime) -> list[Lane]:
     """Close the position and stop the bot, once: signal, event, pause and message in one transaction."""
-    account_table.lock_account(conn, seen.account_id)
-    bot = bot_positions.load(conn, seen.id)
-    if not bot.position.quantity or _is_leaving(conn, bot):
+    account_table.lock_account(conn, bot_before.account_id)
+    bot = bot_positions.load(conn, bot_before.id)
+    if not bot.position.quantity or _is_closing(conn, bot):
         return []
-    receipt = _close(conn, bot, Origin.RISK, alarm.kind, now)
+    receipt = _store_limit_signal(conn, bot, Origin.RISK, breach.kind, now)
     if receipt is None:
         return []
-    bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=alarm.reason, updated_at=now)
+    bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=breach.reason, updated_at=now)
     risk_event_table.add_risk_event(
         conn,
         bot,
         at=now,
-        kind=alarm.kind,
-        threshold=alarm.threshold,
-        actual=alarm.actual,
+        kind=breach.kind,
+        threshold=breach.threshold,
+        actual=breach.actual,
         action=Reason(Code.BOT_CLOSED_AND_PAUSED),
-        detail=alarm.reason,
+        detail=breach.reason,
         signal_id=receipt.signal_id,
     )
     message_table.notify(
-        conn, bot.user_id, BotStopped(bot=bot.name, reason=alarm.reason), now=now, signal_id=receipt.signal_id
+        conn,
+        bot.user_id,
+        BotStopped(bot=bot.name, reason=breach.reason),
+        now=now,
+        signal_id=receipt.signal_id,
     )
     return list(receipt.lanes)
 
 
-def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
+def _is_closing(conn: sa.Connection, bot: Bot) -> bool:
     """A market order to close it is already open; with the market closed, that order waits at the broker."""
     return any(
         order.bot_id == bot.id
@@ -231,9 +242,12 @@ def _is_leaving(conn: sa.Connection, bot: Bot) -> bool:
     )
 
 
-def _close(conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime) -> Receipt | None:
+def _store_limit_signal(
+    conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime
+) -> Receipt | None:
     """A signal like any other. Its id is derived from what the bot owns, so that repeated checks give one
     signal."""
-    key = f"{why}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}-{int(now.timestamp()) // AGAIN}"
-    receipt = ask_to_close(conn, bot, origin, closing(bot, key), now)
+    owned, period = bot.position, int(now.timestamp()) // STOP_AGAIN_AFTER_SECONDS
+    key = f"{why}-{plain(owned.quantity)}-{plain(owned.cost)}-{period}"
+    receipt = store_close_signal(conn, bot, origin, close_signal(bot, key), now)
     return receipt if receipt is not None and not receipt.duplicate else None

@@ -113,7 +113,8 @@ class State:
 
 
 def _drift(row: Any) -> Drift:
-    return Drift(**(row._asdict() | {"status": DriftStatus(row.status)}))
+    values = row._asdict() | {"status": DriftStatus(row.status)}
+    return Drift(bots_quantity=values.pop("ours"), broker_quantity=values.pop("theirs"), **values)
 
 
 # --- for the worker -----------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ orders = sa.Table(
 
 SYSTEM = {
     "cancel_entries",
-    "cut",
+    "reduce_quantity",
     "due_lanes",
     "find",
     "insert",
@@ -236,7 +236,7 @@ _CUT = (
 )
 
 
-def cut(conn: sa.Connection, order: Order) -> None:
+def reduce_quantity(conn: sa.Connection, order: Order) -> None:
     """Only a part of the decision is sent under this id; the rest is an order of its own."""
     run(
         conn,

@@ -18,7 +18,7 @@ from typing import Any
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.as_json import named_json
-from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.processes.worker_ipc import ClientConnection
@@ -100,10 +100,10 @@ class Lanes:
             alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True
         ):
             if work.error is None:
-                accepted: Accepted = work.result
+                accepted: IntakeResult = work.result
                 failpoint("after_accept_commit")
-                self.on_accepted(connection, accepted.signal_id, alert.owner if alert.followed else None)
-                self._engine.accepted(alert, accepted)
+                self.on_accepted(connection, accepted.signal_id, alert.owner if alert.sender_waits else None)
+                self._engine.on_accepted(alert, accepted)
             connection.tell("accepted", number, named_json(work.result) if work.error is None else None)
 
     def _wake(self, lane: Lane) -> None:

@@ -24,11 +24,11 @@ from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.by_account import AccountJobs
+from dashtrade.engine.account_jobs import AccountJobs
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
-from dashtrade.engine.outages import backed_off
+from dashtrade.engine.outages import backoff_delay
 from dashtrade.engine.readings import Readings
 from dashtrade.engine.reconcile import Reconciler
 from dashtrade.engine.streams import Streams
@@ -78,11 +78,11 @@ class WorkerHost(Host):
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._lanes.wake(lane)
 
-    def changed(self, signal_id: str) -> None:
+    def on_change(self, signal_id: str) -> None:
         self._server.tell(signal_id)
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> str:
-        return self._reconciler.gate(account_id, symbol)
+        return self._reconciler.wait_reason(account_id, symbol)
 
 
 class Worker:
@@ -137,7 +137,7 @@ class Worker:
             (self.listen, WATCH_EVERY_SECONDS),
             (self.flatten, SCAN_EVERY_SECONDS),
             (self.reconcile, RECONCILE_EVERY_SECONDS),
-            (self.readings.look, READINGS_EVERY_SECONDS),
+            (self.readings.start_due, READINGS_EVERY_SECONDS),
             (self.renew, LEASE_SECONDS / 3),
             (self.check_disk, DISK_EVERY_SECONDS),
             (self.make_room, 60),
@@ -202,7 +202,9 @@ class Worker:
                 self.lanes.wake(lane)
         except BrokerError as error:
             tries = self.engine.outages.record_failure(account_id, "news of its orders", error.message)
-            self._retry_at[account_id] = self.app.clock.now() + backed_off(tries, FIRST_RETRY, LONGEST_RETRY)
+            self._retry_at[account_id] = self.app.clock.now() + backoff_delay(
+                tries, FIRST_RETRY, LONGEST_RETRY
+            )
         except DatabaseUnavailable as away:
             log.warning("account %s: its orders are asked after later: %s", account_id, away)
         except Exception:  # one adapter's bug must not delay the fills of other accounts
@@ -240,15 +242,15 @@ class Worker:
     def look(self) -> None:
         """Accounts with local prices are checked on this thread; each other account in its own job, never
         twice at once."""
-        for account, bots in self.watch.holders():
+        for account, bots in self.watch.accounts_to_watch():
             if self.app.brokers.of(account).offers.local:
-                self._wake(self.watch.look_at(account, bots))
+                self._wake(self.watch.check_account(account, bots))
             else:
                 self._watchers.start(account.id, partial(self._look_at, account, bots))
 
     def _look_at(self, account: Account, bots: list[Bot]) -> None:
         try:
-            self._wake(self.watch.look_at(account, bots))
+            self._wake(self.watch.check_account(account, bots))
         except DatabaseUnavailable as away:
             log.warning("account %s: its positions are looked at later: %s", account.id, away)
 

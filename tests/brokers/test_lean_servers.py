@@ -145,7 +145,7 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
     reconciler = trader.installation.app.engine.reconciler
     lacks(sim, "/v2/orders")
     reconciler.reconcile(trader.paper)
-    assert reconciler.gate(trader.paper, AAPL) == ""
+    assert reconciler.wait_reason(trader.paper, AAPL) == ""
     lacks(sim, "/v2/positions")
     fresh = type(reconciler)(
         reconciler.db,
@@ -157,7 +157,7 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
         reconciler.outages,
     )
     fresh.reconcile(trader.paper)
-    assert "compared" in fresh.gate(trader.paper, AAPL), "positions that cannot be read are not flat"
+    assert "compared" in fresh.wait_reason(trader.paper, AAPL), "positions that cannot be read are not flat"
 
 
 def test_what_is_not_said_follows_a_server_of_ones_own_and_never_one_of_alpacas():
@@ -256,7 +256,7 @@ def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simu
     bot = person.bot("SOL/USDT", position_size="2", position_size_type="quantity")
     engine = person.installation.app.engine
     engine.reconciler.reconcile(person.paper)  # a list of all orders is none of the seven
-    assert engine.reconciler.gate(person.paper, Symbol.parse("SOL/USDT")) == ""
+    assert engine.reconciler.wait_reason(person.paper, Symbol.parse("SOL/USDT")) == ""
     assert person.trades("buy", "SOL/USDT")["status"] == "filled" and 0 < person.holds(bot) <= 2
     assert person.trades("close", "SOL/USDT")["status"] == "filled"
     assert person.does("POST", f"/accounts/{person.paper}/test")["ok"]

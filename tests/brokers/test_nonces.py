@@ -130,7 +130,7 @@ def test_a_database_that_gives_no_number_sends_nothing(
     def away(work: object) -> None:
         raise DatabaseUnavailable("it is gone")
 
-    monkeypatch.setattr(db, "write_unasked", away)
+    monkeypatch.setattr(db, "write_unchecked", away)
     with pytest.raises(RetryLater, match="nothing was sent"):
         broker.submit(harness.request())
     with pytest.raises(RetryLater, match="nothing was sent"):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bot_database import Database, PostgresHasItsOwnTools, newest_migration
+from bot_database import Database, PostgresBackupUnsupported, newest_migration
 from tests.support.installation import until
 from tests.support.notes import NOTES, note, noted
 
@@ -97,7 +97,7 @@ def test_anothers_database_and_a_missing_file_are_refused_as_a_backup(whole: Dat
 def test_postgresql_is_backed_up_with_its_own_tools(postgres_database: str, tmp_path: Path):
     database = Database(postgres_database)
     for use in (database.backup, database.restore):
-        with pytest.raises(PostgresHasItsOwnTools, match="pg_dump"):
+        with pytest.raises(PostgresBackupUnsupported, match="pg_dump"):
             use(tmp_path / "copy")
     assert os.listdir(tmp_path) == []
     database.close()

@@ -83,7 +83,7 @@ def test_the_stop_its_event_and_the_pause_are_one_step(
 
     with monkeypatch.context() as broken:
         broken.setattr(message_table, "notify", power_cut)
-        assert installation.watch.look() == []
+        assert installation.watch.check_all() == []
     assert events(trader) == [] and trader.get(f"/bots/{bot}")["is_active"] is True
     assert len(trader.get("/signals")["items"]) == 1
     assert installation.look() == 1 and len(events(trader)) == 1 and trader.holds(bot) == 0
@@ -98,9 +98,9 @@ def test_one_bot_that_cannot_be_looked_at_does_not_keep_the_others_from_their_st
     trader.trades("buy", "MSFT")
     feed.set("AAPL", 80)
     feed.set("MSFT", 80)
-    look_at = installation.watch._look_at
+    look_at = installation.watch._check_bot
     monkeypatch.setattr(
-        installation.watch, "_look_at", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote)
+        installation.watch, "_check_bot", lambda bot, quote: 1 / 0 if bot.id == first else look_at(bot, quote)
     )
     installation.look()
     assert trader.holds(first) > 0 and trader.holds(second) == 0
@@ -119,7 +119,7 @@ def test_a_quote_is_fetched_once_per_symbol(
     monkeypatch.setattr(
         feed, "quote", lambda symbol, quote=feed.quote: (asked.append(symbol.short), quote(symbol))[1]
     )
-    installation.watch.look()
+    installation.watch.check_all()
     assert sorted(asked) == ["AAPL", "MSFT"]
 
 
@@ -132,7 +132,7 @@ def test_where_no_price_is_to_be_had_the_others_are_watched_all_the_same(
     trader.trades("buy", "MSFT")
     feed.away.add(AAPL.text)
     feed.set("MSFT", 50)
-    assert [lane.symbol.short for lane in installation.watch.look()] == ["MSFT"]
+    assert [lane.symbol.short for lane in installation.watch.check_all()] == ["MSFT"]
     feed.away.clear()
     installation.work()
     assert (trader.holds(first), trader.holds(second)) == (50, 0)

@@ -15,7 +15,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.ports import AccountState, BrokerPosition, Unavailable
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine import by_account
+from dashtrade.engine import account_jobs
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.readings import FAST_EVERY, SLOW_EVERY, Readings
 from dashtrade.services.accounts import prices, simulation
@@ -282,19 +282,19 @@ def test_nine_dead_accounts_write_a_line_each_and_not_a_hundred(
 def test_accounts_whose_brokers_hang_cost_the_others_nothing(
     installation: Installation, street: Street, readings: Readings, clock: ManualClock, monkeypatch
 ):
-    monkeypatch.setattr(by_account, "LIMIT_SECONDS", 0.2)
-    monkeypatch.setattr("dashtrade.engine.readings.LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(account_jobs, "JOB_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr("dashtrade.engine.readings.JOB_LIMIT_SECONDS", 0.2)
     trader, end = installation.join(), threading.Event()
     accounts = [trader.account("venue", at=str(number)) for number in range(20)]
     for number in range(3):
         street.venues[str(number)] = venue = Holding()
         venue.hang = end
     try:
-        readings.look()
+        readings.start_due()
         until(lambda: sum(account in of(installation, trader) for account in accounts[3:]) == 17, 5)
 
         def given_up() -> bool:
-            readings.look()
+            readings.start_due()
             return all(account in of(installation, trader) for account in accounts)
 
         until(given_up)
@@ -304,7 +304,7 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(
         )
         clock.forward(SLOW_EVERY.total_seconds())
         before = [street.venues[str(number)].reads for number in range(20)]
-        readings.look()
+        readings.start_due()
         until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))
         assert [street.venues[str(number)].reads for number in range(3)] == before[:3], (
             "what hangs is not asked once more"

@@ -68,7 +68,7 @@ def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be
     again = json.loads(story["raw"])
     assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[LEFT_OUT]
     assert parse(story["raw"].encode()).signal == parse(json.dumps(long).encode()).signal
-    trader.installation.app.engine._hints.clear()  # as after a restart
+    trader.installation.app.engine._parsed_signals.clear()  # as after a restart
     trader.installation.work()
     assert trader.story(story["id"])["status"] == "filled"
 
@@ -186,7 +186,11 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
             reading = parse(bodies[number].encode())
             said.append(
                 apps[number % 2].engine.accept(
-                    trader.user.id, reading.signal, raw=bodies[number], origin=Origin.WEBHOOK, room=quotas.MB
+                    trader.user.id,
+                    reading.signal,
+                    raw=bodies[number],
+                    origin=Origin.WEBHOOK,
+                    storage_limit_bytes=quotas.MB,
                 )
             )
         except StorageFull as error:

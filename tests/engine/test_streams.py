@@ -194,7 +194,7 @@ def test_no_more_lines_than_the_worker_can_carry(
 ):
     from dashtrade.engine import streams
 
-    monkeypatch.setattr(streams, "MOST", 2)
+    monkeypatch.setattr(streams, "MAX_STREAMS", 2)
     for _ in range(4):
         account(trader, sim)
     made = streams.Streams(app.db, app.brokers.streaming, app.brokers.of, lambda number, report: None)

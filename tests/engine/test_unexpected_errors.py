@@ -9,7 +9,7 @@ import pytest
 
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.notices.trading import AlertFailed
-from dashtrade.engine.undecided import MOST_TRIES
+from dashtrade.engine.undecided import MAX_TRIES
 from tests.support.fakes import ManualClock
 from tests.support.installation import Trader
 
@@ -57,7 +57,7 @@ def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
         told = trader.story(signal)["bots"][0]
         assert (trader.story(signal)["status"], told["reason_code"]) == ("working", "unexpected_retried")
         behind = trader.sends(action="close", symbol="AAPL")
-        for _ in range(2 * MOST_TRIES):
+        for _ in range(2 * MAX_TRIES):
             clock.forward(10)
             trader.installation.work()
     assert trader.story(signal)["status"] == trader.story(behind)["status"] == "refused"

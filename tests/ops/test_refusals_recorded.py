@@ -46,7 +46,7 @@ def test_alerts_beyond_the_rate_are_one_row_with_their_user_and_number_and_no_wr
     limited(installation.flask, alerts=Rate(0.001, burst_seconds=1))
     trader.alert("BUY NOTHING")
     with monkeypatch.context() as meanwhile:
-        for name in ("write", "write_unasked", "write_all"):
+        for name in ("write", "write_unchecked", "write_all"):
             meanwhile.setattr(
                 installation.app.db, name, lambda fn: pytest.fail("a refused alert waits for a write")
             )
@@ -114,8 +114,8 @@ def test_one_network_is_one_row(app: App):
 
 def test_notes_are_written_by_themselves_after_a_while(app: App, monkeypatch: pytest.MonkeyPatch):
     notes, written = Notes(app.db, app.clock, write_every_seconds=0.01), threading.Event()
-    write = app.db.write_unasked
-    monkeypatch.setattr(app.db, "write_unasked", lambda fn: (write(fn), written.set()))
+    write = app.db.write_unchecked
+    monkeypatch.setattr(app.db, "write_unchecked", lambda fn: (write(fn), written.set()))
     notes.note("refused", address="10.0.0.1")
     assert written.wait(20)
     notes.close()

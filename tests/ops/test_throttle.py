@@ -251,7 +251,7 @@ def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(
     app: App, trader: User, monkeypatch: pytest.MonkeyPatch
 ):
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(app.db, "write_unasked", lambda fn: pytest.fail("it waits for a write"))
+        meanwhile.setattr(app.db, "write_unchecked", lambda fn: pytest.fail("it waits for a write"))
         for _ in range(500):
             app.notes.note("refused", who="eve@example.com", reason="GET /x", actor=trader.id)
     assert [row.detail["count"] for row in audit(app, "refused")] == [500]

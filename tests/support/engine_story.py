@@ -150,7 +150,7 @@ class Story:
             for lane in self.app.engine.open_lanes():
                 self.app.engine.run_lane(lane)
             self.app.engine.collect(self.account)
-            watch.look()
+            watch.check_all()
 
     # --- what came of it ---
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Accepted, Alert
+from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.tables.lanes import Lane
 
 
@@ -23,10 +23,10 @@ class Gated(Host):
 class Storing(Host):
     """Alerts go to another process, which may store them."""
 
-    def __init__(self, store: Callable[[Alert], Accepted | None]) -> None:
+    def __init__(self, store: Callable[[Alert], IntakeResult | None]) -> None:
         self._store = store
 
-    def store(self, alert: Alert) -> Accepted | None:
+    def store(self, alert: Alert) -> IntakeResult | None:
         return self._store(alert)
 
 

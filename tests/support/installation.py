@@ -121,7 +121,7 @@ class Installation:
 
     def look(self) -> int:
         """One look of the watch, and what follows from it. How many lanes it set off."""
-        lanes = self.watch.look()
+        lanes = self.watch.check_all()
         for lane in lanes:
             self.app.engine.run_lane(lane)
         return len(lanes)

@@ -22,7 +22,7 @@ class ReconcileHarness:
         self.installation, self.sim, self.clock, self.trader = installation, sim, clock, installation.join()
         self.account = account(self.trader, sim)
         self.reconciler = installation.app.engine.reconciler
-        installation.app.engine.host = Gated(self.reconciler.gate)
+        installation.app.engine.host = Gated(self.reconciler.wait_reason)
 
     def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
         return self.trader.bot(

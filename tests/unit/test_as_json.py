@@ -16,7 +16,7 @@ from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType, Side, TimeInForce
-from dashtrade.engine.intake import Accepted, Alert, Conflict, NoBot, Origin, Receipt
+from dashtrade.engine.intake import Alert, Conflict, IntakeResult, NoBot, Origin, Receipt
 from dashtrade.tables.lanes import Lane
 
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=0, max_value=10**12)
@@ -67,7 +67,7 @@ ALERTS = st.builds(
     sender=st.text(),
     received_at=MOMENTS,
     max_age=maybe(SPANS),
-    followed=st.booleans(),
+    sender_waits=st.booleans(),
 )
 
 
@@ -96,8 +96,8 @@ def test_an_alert_arrives_as_it_was_handed_over(alert: Alert):
         Conflict(signal_id="s1", message="the id was used before"),
     ],
 )
-def test_what_the_worker_says_of_it_arrives_as_it_was_said(said: Accepted):
-    assert from_named_json(Accepted, json.loads(json.dumps(named_json(said)))) == said
+def test_what_the_worker_says_of_it_arrives_as_it_was_said(said: IntakeResult):
+    assert from_named_json(IntakeResult, json.loads(json.dumps(named_json(said)))) == said
 
 
 def test_numbers_keep_every_digit_and_moments_every_microsecond():
@@ -146,7 +146,7 @@ def test_what_is_no_signal_is_refused(data: Any):
 )
 def test_an_answer_is_one_of_those_that_may_come(data: Any):
     with pytest.raises(NotOfThatKind):
-        from_named_json(Accepted, data)
+        from_named_json(IntakeResult, data)
 
 
 def test_what_has_no_plain_form_is_not_sent():

@@ -41,12 +41,12 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
         size, owned=abs(owned), price=view.quote.mid, rules=view.rules, part_step=_part_step(view)
     )
     kind = sized_by.order_type if sized_by and sized_by.order_type else OrderType.MARKET
-    quantity, how, notes = sized.quantity, sized.how, []
+    quantity, explanation, notes = sized.quantity, sized.explanation, []
     if (
         view.drift is not None
         and (left := floor_to(view.drift.left_for(owned), view.rules.quantity_step)) < quantity
     ):
-        quantity, how = left, reason(Code.ALL_THE_BROKER_HAS, quantity=left, owned=abs(owned))
+        quantity, explanation = left, reason(Code.ALL_THE_BROKER_HAS, quantity=left, owned=abs(owned))
     if view.shared is not None:
         can = netting.sendable(quantity, side, view.shared.net, view.bot.symbol, view.capabilities)
         if can < quantity:
@@ -69,7 +69,7 @@ def closing_step(signal: Signal, view: View, sized_by: Signal | None) -> Step:
         quantity=quantity,
         kind=kind,
         limit=limit,
-        how=how,
+        explanation=explanation,
         notes=notes,
     )
 
@@ -109,7 +109,7 @@ def opening_step(
         return SizeRefused(reason=why)
     notes = _limit_rounded(signal, limit)
     if fixed is not None:
-        quantity, how = fixed, reason(Code.SAME_SIZE, quantity=fixed)
+        quantity, explanation = fixed, reason(Code.SAME_SIZE, quantity=fixed)
     else:
         own = signal.size if bot.allow_alert_size else None
         sized = entry_size(
@@ -124,7 +124,7 @@ def opening_step(
             return sized
         if signal.size is not None and not own:
             notes.append(Reason(Code.ALERT_SIZE_IGNORED))
-        quantity, how = sized.quantity, sized.how
+        quantity, explanation = sized.quantity, sized.explanation
     step = make_step(
         signal,
         view,
@@ -134,7 +134,7 @@ def opening_step(
         kind=kind,
         limit=limit,
         price=price,
-        how=how,
+        explanation=explanation,
         notes=notes,
         entry=True,
     )
@@ -198,18 +198,20 @@ def _with_exits(step: Step, plan: ExitPlan, view: View) -> Step:
     if isinstance(held, Held):
         targets = [t for t in (*held.plan.take_profits, held.plan.stop_loss) if t is not None]
         prices = " and ".join(plain(given(t.price, "price")) for t in targets)
-        how = _with_note(step.how, reason(Code.EXITS_AT_BROKER, prices=prices, broker=can.name))
+        explanation = _with_note(
+            step.explanation, reason(Code.EXITS_AT_BROKER, prices=prices, broker=can.name)
+        )
         exits = OrderExits(plan=held.plan, held_by=can.name, price_step=view.rules.price_step)
-        return replace(step, exits=exits, time_in_force=held.time_in_force, how=how)
+        return replace(step, exits=exits, time_in_force=held.time_in_force, explanation=explanation)
     note = reason(Code.EXITS_BY_DASHTRADE, because=held) if held else Reason(Code.EXITS_BY_DASHTRADE)
     exits = OrderExits(plan=plan, price_step=view.rules.price_step)
-    return replace(step, exits=exits, how=_with_note(step.how, note))
+    return replace(step, exits=exits, explanation=_with_note(step.explanation, note))
 
 
-def _with_note(how: Reason, note: Reason) -> Reason:
-    notes = how.facts["notes"]
+def _with_note(explanation: Reason, note: Reason) -> Reason:
+    notes = explanation.facts["notes"]
     assert isinstance(notes, tuple)
-    return Reason(how.code, {**how.facts, "notes": (*notes, note)})
+    return Reason(explanation.code, {**explanation.facts, "notes": (*notes, note)})
 
 
 def _prices(signal: Signal, view: View, side: OrderSide, kind: OrderType) -> tuple[Decimal, Decimal | None]:
@@ -242,7 +244,7 @@ def make_step(
     quantity: Decimal,
     kind: OrderType,
     limit: Decimal | None,
-    how: Reason,
+    explanation: Reason,
     notes: list[Reason],
     price: Decimal | None = None,
     entry: bool = False,
@@ -275,7 +277,7 @@ def make_step(
         trail_percent=signal.trail_percent if trails else None,
         time_in_force=lasts,
         extended_hours=extended and not view.bot.symbol.is_crypto,
-        how=reason(Code.STEP, side=str(side), size=how, notes=tuple(notes)),
+        explanation=reason(Code.STEP, side=str(side), size=explanation, notes=tuple(notes)),
     )
 
 

@@ -285,8 +285,8 @@ def _missing(view: View) -> Reason:
         left=drift.left_for(owned),
         owned=abs(owned),
         symbol=view.bot.symbol.short,
-        broker=drift.theirs,
-        bots=drift.ours,
+        broker=drift.broker_quantity,
+        bots=drift.bots_quantity,
         drift=drift.id,
     )
 

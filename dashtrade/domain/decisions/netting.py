@@ -22,7 +22,7 @@ APART = 10  # between the numbers of a decision's steps, leaving room for the pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class AccountHoldings:
     """What the account holds of a symbol by our books, and which part is not this bot's."""
 
     # All bots, the user's own holdings, and a known, unresolved difference.
@@ -113,7 +113,7 @@ def cannot_be_left(
     side: OrderSide,
     quantity: Decimal,
     owned: Decimal,
-    shared: Shared,
+    shared: AccountHoldings,
     symbol: Symbol,
     rules: Rules,
     can: Capabilities,

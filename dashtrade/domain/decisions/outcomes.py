@@ -16,7 +16,7 @@ class Check:
     name: str
     ok: bool
     reason: Reason
-    fired: tuple[ProtectionLock, ...] = ()  # the protections that blocked it
+    triggered: tuple[ProtectionLock, ...] = ()  # the protections that blocked it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

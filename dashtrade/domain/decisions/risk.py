@@ -174,15 +174,15 @@ def _locks(entry: Step, view: View) -> Check:
 
 
 def _protections(entry: Step, view: View) -> Check:
-    fired = tuple(
+    triggered = tuple(
         ProtectionLock(guard=one, lock=lock)
         for one in view.guards
         if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None
     )
-    if not fired:
+    if not triggered:
         return _passes("protections", Code.NO_PROTECTION)
-    why = several(tuple(one.lock.reason for one in fired))
-    return Check(name="protections", ok=False, reason=why, fired=fired)
+    why = several(tuple(one.lock.reason for one in triggered))
+    return Check(name="protections", ok=False, reason=why, triggered=triggered)
 
 
 def _window(entry: Step, view: View) -> Check:
@@ -319,8 +319,8 @@ def _frozen(entry: Step, view: View) -> Check:
         "frozen",
         Code.FROZEN,
         symbol=view.bot.symbol.short,
-        broker=drift.theirs,
-        bots=drift.ours,
+        broker=drift.broker_quantity,
+        bots=drift.bots_quantity,
         outside=drift.outside,
         drift=drift.id,
     )

@@ -18,7 +18,7 @@ class SizedQuantity:
     """A quantity the broker accepts, and its derivation."""
 
     quantity: Decimal
-    how: Reason
+    explanation: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +57,10 @@ def entry_size(
                 minimum=rules.min_notional,
             )
         )
-    how = reason(Code.SIZED, **_of(size), price=price, wanted=_short(wanted, quantity), quantity=quantity)
-    return SizedQuantity(quantity=quantity, how=how)
+    explanation = reason(
+        Code.SIZED, **_of(size), price=price, wanted=_short(wanted, quantity), quantity=quantity
+    )
+    return SizedQuantity(quantity=quantity, explanation=explanation)
 
 
 def _wanted(
@@ -100,8 +102,8 @@ def exit_quantity(
     if part >= owned:
         return _all_of(owned, rules, part if part > owned else None)
     whole, part = part, floor_to(part, part_step or rules.quantity_step)
-    how = reason(Code.PART_OF_POSITION, wanted=_short(whole, part), quantity=part, owned=owned)
-    return SizedQuantity(quantity=part, how=how)
+    explanation = reason(Code.PART_OF_POSITION, wanted=_short(whole, part), quantity=part, owned=owned)
+    return SizedQuantity(quantity=part, explanation=explanation)
 
 
 def _short(wanted: Decimal, quantity: Decimal) -> Decimal:
@@ -115,10 +117,10 @@ def _all_of(owned: Decimal, rules: Rules, asked: Decimal | None = None) -> Sized
     more: dict[str, Fact] = {"asked": asked} if asked is not None else {}
     if whole in (owned, ZERO):
         return SizedQuantity(
-            quantity=owned, how=reason(Code.WHOLE_POSITION, quantity=owned, owned=owned, **more)
+            quantity=owned, explanation=reason(Code.WHOLE_POSITION, quantity=owned, owned=owned, **more)
         )
-    how = reason(Code.ALL_THAT_CAN_BE_ORDERED, quantity=whole, owned=owned, **more)
-    return SizedQuantity(quantity=whole, how=how)
+    explanation = reason(Code.ALL_THAT_CAN_BE_ORDERED, quantity=whole, owned=owned, **more)
+    return SizedQuantity(quantity=whole, explanation=explanation)
 
 
 def _of(size: Size) -> dict[str, Fact]:

@@ -27,4 +27,4 @@ class Step:
     time_in_force: TimeInForce = TimeInForce.DAY
     extended_hours: bool = False
     exits: OrderExits | None = None  # of an entry
-    how: Reason = NO_REASON  # derivation of its size, price and exits
+    explanation: Reason = NO_REASON  # derivation of its size, price and exits

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch
-from dashtrade.domain.decisions.netting import Shared
+from dashtrade.domain.decisions.netting import AccountHoldings
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.position_mismatch import Drift
@@ -49,7 +49,7 @@ class View:
     sole_bot_on_symbol: bool = True  # no other bot of the account trades this symbol
     others_orders: tuple[Order, ...] = ()  # open orders of the account's other bots on the symbol
     # the account's holdings, at a broker that nets positions; None: irrelevant
-    shared: Shared | None = None
+    shared: AccountHoldings | None = None
     drift: Drift | None = None  # a difference from the broker's books that its user has not resolved yet
     opens_at: datetime | None = None  # of a closed market, if known
     waiting: tuple[WaitingEntry, ...] = ()

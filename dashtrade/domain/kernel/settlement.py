@@ -63,7 +63,7 @@ def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
     )
 
 
-def stops_its_flip(order: Order) -> bool:
+def stops_later_steps(order: Order) -> bool:
     """A reversal whose closing order failed must not open the new position."""
     return not order.final and not order.is_open and order.status is not OrderStatus.FILLED
 

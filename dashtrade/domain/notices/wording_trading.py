@@ -221,9 +221,9 @@ def _(notice: n.PositionMismatch) -> Words:
         notice.difference,
         notice.ratio,
         symbol=symbol,
-        ours=notice.bots,
+        bots_quantity=notice.bots,
         outside=notice.outside,
-        theirs=notice.broker,
+        broker_quantity=notice.broker,
     )
     meanwhile = (
         "bots sell no more than the broker holds for them, and otherwise trade on"

@@ -40,7 +40,7 @@ from dashtrade.domain.protections.wide_spread import WideSpread
 from dashtrade.domain.values import Malformed, plain
 
 __all__ = [
-    "ALWAYS",
+    "BUILT_IN",
     "KINDS",
     "ActiveLock",
     "Guard",
@@ -79,7 +79,7 @@ KINDS: dict[str, type[Protection]] = {
     )
 }
 # hold for all users; a user's own replaces the default
-ALWAYS: tuple[Protection, ...] = (MarketClosed(), StalePrice())
+BUILT_IN: tuple[Protection, ...] = (MarketClosed(), StalePrice())
 
 
 def read(kind: str, scope: Scope, settings: Mapping[str, Any]) -> Protection:
@@ -126,7 +126,7 @@ def describe() -> list[dict[str, Any]]:
             "kind": made.kind,
             "title": made.title,
             "description": " ".join((made.__doc__ or "").split()),
-            "always": any(isinstance(one, made) for one in ALWAYS),
+            "always": any(isinstance(one, made) for one in BUILT_IN),
             "configurable": made is not MarketClosed,
             "settings": _described(made),
         }

@@ -16,8 +16,8 @@ from datetime import timedelta
 from typing import Any
 
 from dashtrade.domain.ports import BrokerError, Clock, RetryLater
-from dashtrade.engine.by_account import AccountJobs
-from dashtrade.engine.outages import backed_off
+from dashtrade.engine.account_jobs import AccountJobs
+from dashtrade.engine.outages import backoff_delay
 
 log = logging.getLogger("dashtrade.latest")
 
@@ -43,7 +43,9 @@ class _Failing:
 
     def again(self, least: float = 0.0) -> None:
         self.tries += 1
-        self.until = time.monotonic() + max(backed_off(self.tries, AGAIN, AGAIN_MOST).total_seconds(), least)
+        self.until = time.monotonic() + max(
+            backoff_delay(self.tries, AGAIN, AGAIN_MOST).total_seconds(), least
+        )
 
 
 @dataclass(slots=True)

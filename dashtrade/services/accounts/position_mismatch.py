@@ -80,9 +80,9 @@ def _view(conn: sa.Connection, user: User, drift: Drift) -> dict[str, Any]:
         "symbol": drift.symbol.text,
         "status": str(drift.status),
         "kind": drift.kind,
-        "bots_quantity": plain(drift.ours),
+        "bots_quantity": plain(drift.bots_quantity),
         "outside": plain(drift.outside),
-        "broker_quantity": plain(drift.theirs),
+        "broker_quantity": plain(drift.broker_quantity),
         "difference": plain(drift.difference),
         "average_price": _maybe(drift.average_price),
         "mark": _maybe(drift.mark),
@@ -124,7 +124,11 @@ def resolve(
             raise Refusal(
                 f"the position mismatch is already {current.status}", "No decision is needed any more."
             )
-        if (current.ours, current.outside, current.theirs) != (seen.ours, seen.outside, seen.theirs):
+        if (current.bots_quantity, current.outside, current.broker_quantity) != (
+            seen.bots_quantity,
+            seen.outside,
+            seen.broker_quantity,
+        ):
             raise Refusal("the figures have changed meanwhile", "Read the mismatch again, then decide.")
         values: dict[str, Any] = {"status": DriftStatus.RESOLVED, "resolved_at": now, "bot_id": None}
         match way:
@@ -253,7 +257,7 @@ def _share(conn: sa.Connection, drift: Drift, bot: Bot, now: Any) -> Drift:
         return drift
     own = max(beyond, -drift.outside) if beyond < 0 else min(beyond, -drift.outside)
     table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, drift.outside + own, now)
-    return replace(drift, theirs=drift.theirs - own)
+    return replace(drift, broker_quantity=drift.broker_quantity - own)
 
 
 def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
@@ -266,7 +270,7 @@ def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
                 "price is not above 0", where="price", hint="The price per unit of the trade, or omit it."
             )
         return price
-    if drift.average_price is not None and not drift.ours + drift.outside:
+    if drift.average_price is not None and not drift.bots_quantity + drift.outside:
         return drift.average_price
     if drift.mark is not None:
         return drift.mark

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from bot_engine import Accepted, Receipt
+from bot_engine import IntakeResult, Receipt
 from dashtrade.context import App
 from dashtrade.domain.alerts.sizes import read_part_of_position
 from dashtrade.domain.bots import Bot, Sides
@@ -20,7 +20,7 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed, new_id, plain
-from dashtrade.engine.exits import closing
+from dashtrade.engine.exits import close_signal
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.accounts.venue_check import Warn
@@ -142,10 +142,10 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
 
 def close_bot(
     app: App, user: User, bot_id: int, *, request_id: str | None = None, part: str | None = None
-) -> Accepted:
+) -> IntakeResult:
     """A manual close: an ordinary signal with the form's request id, so that two clicks are one order.
     `part` is a quantity or a share such as "50%"; without it the whole position is closed."""
-    signal = closing(bot_of(app, user, bot_id), request_id or new_id(app.clock.now()))
+    signal = close_signal(bot_of(app, user, bot_id), request_id or new_id(app.clock.now()))
     if part:
         signal = replace(signal, size=read_part_of_position(part, "part"))
     return app.engine.accept(user.id, signal, origin=Origin.USER, sender=user.email)

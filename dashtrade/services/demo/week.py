@@ -125,7 +125,7 @@ def live_a_week(app: App, end: datetime) -> App:
     for at, sample, action in sorted(_crossings(past, clock.at, end), key=lambda found: found[0]):
         while looked + LOOKS < at:
             looked = clock.at = looked + LOOKS
-            for lane in watch.look():
+            for lane in watch.check_all():
                 past.engine.run_lane(lane)
         clock.at = looked = at + timedelta(seconds=2)
         _resume(past, user, RESTED)

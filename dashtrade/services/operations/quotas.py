@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from bot_engine import Accepted
+from bot_engine import IntakeResult
 from dashtrade.context import App
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.people import User
@@ -127,13 +127,13 @@ def take_in(
     raw: str = "",
     origin: Origin = Origin.USER,
     sender: str,
-) -> Accepted:
+) -> IntakeResult:
     """Accept an alert that the user sends from a page: it needs storage like any other, unless it is an
     exit."""
     most = room_of(app, user)
     try:
         return app.engine.accept(
-            user.id, signal, content=content, raw=raw, origin=origin, sender=sender, room=most
+            user.id, signal, content=content, raw=raw, origin=origin, sender=sender, storage_limit_bytes=most
         )
     except StorageFull:
         raise full(most) from None

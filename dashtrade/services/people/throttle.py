@@ -76,7 +76,7 @@ def reserve(
 
 def _counted(app: App, keys: list[Key]) -> int:
     now = app.clock.now()
-    until = app.db.write_unasked(
+    until = app.db.write_unchecked(
         lambda conn: table.reserve(conn, {key.digest: key.most for key in keys}, now)
     )
     return int((until - now).total_seconds()) + 1 if until else 0
@@ -97,7 +97,7 @@ def right(app: App, keys: list[Key]) -> None:
             if key.shared:
                 table.give_back(conn, key.digest, key.most)
 
-    app.db.write_unasked(work)
+    app.db.write_unchecked(work)
 
 
 def denied(seconds: int) -> Denied:
@@ -118,7 +118,7 @@ def know_device(app: App, user_id: int, given: str | None) -> str:
         table.put_device(conn, user_id, sha256(token), now, DEVICES)
         return True
 
-    if app.db.write_unasked(work):
+    if app.db.write_unchecked(work):
         return token
     return know_device(app, user_id, None)
 

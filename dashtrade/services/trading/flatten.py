@@ -25,7 +25,7 @@ from dashtrade.domain.reasons import Code, Reason, reason, told
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
-from dashtrade.engine.exits import closing
+from dashtrade.engine.exits import close_signal
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.bots.bots import NotFound
 from dashtrade.services.records import records
@@ -241,7 +241,7 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
 
 
 def _ask(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
-    signal = closing(bot, f"flatten-{item.id}-{item.tries + 1}")
+    signal = close_signal(bot, f"flatten-{item.id}-{item.tries + 1}")
     said = app.engine.accept(item.user_id, signal, origin=Origin.USER, sender=row.asked_by)
     if not isinstance(said, Receipt):
         _put(app, item, status="stuck", reason=told(said.message))

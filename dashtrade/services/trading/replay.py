@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot_engine import Accepted
+from bot_engine import IntakeResult
 from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
@@ -38,7 +38,7 @@ def bots_for(app: App, user: User, signal_id: str) -> list[Bot]:
     return [bot for bot in found if bot is not None]
 
 
-def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: str) -> Accepted:
+def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: str) -> IntakeResult:
     """An ordinary new signal; two clicks on one form are one signal."""
     with app.db.read() as conn:
         row = signal_table.get(conn, user.id, signal_id)

@@ -244,7 +244,7 @@ def _size(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
             ),
             "warn",
         )
-    how = next((step.how for step in run.steps if not step.effect.reduces), NO_REASON)
+    how = next((step.explanation for step in run.steps if not step.effect.reduces), NO_REASON)
     if how:
         yield "Order size", reason_sentence(user, how), "info"
 

@@ -47,7 +47,7 @@ class Shop:
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
         self.installation = Installation(app)
-        app.engine.host = Gated(app.engine.reconciler.gate)
+        app.engine.host = Gated(app.engine.reconciler.wait_reason)
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
@@ -135,7 +135,7 @@ def test_a_signal_that_waited_in_the_backup_gets_the_order_it_has_already_led_to
     signal = shop.trader.sends(action="buy")
     shop.installation.work()
     shop.back_up()
-    shop.installation.app.engine.host = Gated(shop.installation.app.engine.reconciler.gate)
+    shop.installation.app.engine.host = Gated(shop.installation.app.engine.reconciler.wait_reason)
     shop.clock.forward(2)
     shop.installation.work()
     assert shop.trader.story(signal)["status"] == "filled"

@@ -115,7 +115,7 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
     holding.by_hand("AAPL", 0)
     holding.installation.app.engine.leases.release()
     later = Installation(make_app(clock=holding.clock, **addresses(holding.sim)))
-    later.app.engine.host = Gated(later.app.engine.reconciler.gate)
+    later.app.engine.host = Gated(later.app.engine.reconciler.wait_reason)
     trader = Trader(
         installation=later, user=holding.trader.user, access=holding.trader.access, token=holding.trader.token
     )
@@ -149,12 +149,12 @@ def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(
     holding.by_hand("AAPL", 7)
     assert second.due() == [account]
     second.reconcile(account)
-    assert "compared again" in second.gate(account, Symbol.parse("AAPL"))
+    assert "compared again" in second.wait_reason(account, Symbol.parse("AAPL"))
     holding.by_hand("AAPL", 10)
     holding.clock.forward(11)
     assert second.due() == [account]
     second.reconcile(account)
-    assert second.gate(account, Symbol.parse("AAPL")) == ""
+    assert second.wait_reason(account, Symbol.parse("AAPL")) == ""
     holding.clock.forward(11)
     assert second.due() == [] and holding.reconciler.due() == [account] and not holding.drifts()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from dashtrade.engine import by_account
-from dashtrade.engine.by_account import AccountJobs
+from dashtrade.engine import account_jobs
+from dashtrade.engine.account_jobs import AccountJobs
 from tests.support.installation import until
 
 
 def test_accounts_that_hang_leave_the_others_their_turn(monkeypatch):
-    monkeypatch.setattr(by_account, "LIMIT_SECONDS", 0.05)
-    work, hang, done = AccountJobs("test", most=3), threading.Event(), []
+    monkeypatch.setattr(account_jobs, "JOB_LIMIT_SECONDS", 0.05)
+    work, hang, done = AccountJobs("test", max_jobs=3), threading.Event(), []
     for account in range(10):
         work.start(account, hang.wait)
     work.start("well", lambda: done.append("well"))
@@ -35,7 +35,7 @@ def test_one_account_has_one_job_at_a_time():
 
 
 def test_more_jobs_than_places_are_all_done():
-    work, done = AccountJobs("test", most=2), []
+    work, done = AccountJobs("test", max_jobs=2), []
     for account in range(50):
         assert work.start(account, lambda account=account: done.append(account))
     until(lambda: len(done) == 50)
@@ -43,7 +43,7 @@ def test_more_jobs_than_places_are_all_done():
 
 
 def test_a_job_that_fails_keeps_nobody_from_the_next():
-    work, done = AccountJobs("test", most=1), []
+    work, done = AccountJobs("test", max_jobs=1), []
 
     def fail() -> None:
         raise RuntimeError("as adapters may")
@@ -51,4 +51,4 @@ def test_a_job_that_fails_keeps_nobody_from_the_next():
     work.start(1, fail)
     work.start(2, lambda: done.append(2))
     until(lambda: done)
-    assert work.running(1) == 0
+    assert work.running_seconds(1) == 0
