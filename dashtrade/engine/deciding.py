@@ -19,6 +19,8 @@ from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.sizing import reserve_for
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
+from dashtrade.domain.kernel import settlement
+from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.notices.trading import OrderCancelledForExit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
@@ -26,7 +28,7 @@ from dashtrade.domain.reasons import NO_REASON, Code, Reason, as_data, numbers_o
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO, OrderSide, client_order_id, plain
 from dashtrade.engine import crossing, holdings, protection_checks
-from dashtrade.engine.settlement import end_signal
+from dashtrade.engine.stored_books import on_books
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
@@ -205,12 +207,15 @@ def _finish(
         checks=_checks_as_data(checks),
         numbers=_numbers(view) | numbers_of(why),
         now=now,
-        ended=True,
+        ended=now,
     ):
         protection_checks.store_locks(conn, view.bot, checks, task.signal_id, now)
         bot_positions.touch(conn, replace(view.bot, last_signal_at=task.received_at))
-        end_signal(
-            conn, task.signal_id, sole_recipient=task.sole_recipient, status=status, reason=why, now=now
+        on_books(
+            conn,
+            lambda books: settlement.end_signal(
+                books, task.signal_id, Outcome(status, why), sole_recipient=task.sole_recipient, now=now
+            ),
         )
 
 
@@ -251,7 +256,7 @@ def _store_decision(
         checks=_checks_as_data(approved.checks),
         numbers=_numbers(view),
         now=now,
-        ended=False,
+        ended=None,
     ):
         return None
     protection_checks.store_locks(conn, view.bot, approved.checks, task.signal_id, now)

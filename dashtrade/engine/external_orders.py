@@ -126,7 +126,7 @@ def store_working_order(
         checks=None,
         numbers=None,
         now=now,
-        ended=False,
+        ended=None,
     )
     order_table.insert(conn, [order])
     order_events.log(conn, [(order, now, "working", why)])

@@ -15,13 +15,14 @@ from bot_database import Database
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.kernel import broker_held_exits
 from dashtrade.domain.notices.trading import OrderRecovered, OrderWithoutBot
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id
-from dashtrade.engine import booking, broker_held_exits, external_orders
+from dashtrade.engine import booking, external_orders
 from dashtrade.engine.external_orders import ExternalOrder
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import run_sync

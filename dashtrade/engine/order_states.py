@@ -10,19 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.notices.trading import OrderRefused, OrderUnconfirmed
-from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.kernel.order_states import change_order
+from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Clock
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.values import ZERO
 from dashtrade.domain.wording import words
-from dashtrade.engine import booking
 from dashtrade.engine.lanes import Leases
-from dashtrade.engine.settlement import settle
+from dashtrade.engine.stored_books import on_books
 from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import order_events
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.lanes import Lane
 
@@ -78,16 +75,8 @@ class OrderStates:
 
     def store(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
         """Store the order, an event, and the effects on its decision, bot and user."""
-        check_transition(before.status, order.status)
-        order_table.update(conn, before, order)
-        if (before.status, before.reason) != (order.status, order.reason):
-            order_events.log(conn, [(order, now, str(order.status), order.reason)])
+        on_books(conn, lambda books: change_order(books, order, now))
         if order.status is not before.status:
-            settle(conn, order, now)
-            if not order.is_open:
-                booking.release_bot(conn, order)
-            if order.status in (OrderStatus.ATTENTION, OrderStatus.REJECTED):
-                _notify_problem(conn, order, now)
             log.info(
                 "order %s signal %s account %s: %s %s",
                 order.id,
@@ -97,30 +86,3 @@ class OrderStates:
                 words(order.reason),
             )
         return order
-
-
-def _notify_problem(conn: sa.Connection, order: Order, now: datetime) -> None:
-    if order.status is OrderStatus.ATTENTION:
-        message_table.notify(
-            conn,
-            order.user_id,
-            OrderUnconfirmed(
-                order_id=order.id,
-                side=order.side,
-                quantity=order.quantity,
-                symbol=order.symbol.text,
-                reason=order.reason,
-            ),
-            now=now,
-            signal_id=order.signal_id,
-        )
-    else:
-        message_table.notify(
-            conn,
-            order.user_id,
-            OrderRefused(
-                side=order.side, quantity=order.quantity, symbol=order.symbol.text, reason=order.reason
-            ),
-            now=now,
-            signal_id=order.signal_id,
-        )

@@ -196,7 +196,9 @@ class Sender:
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
-                return booking.apply_report(conn, order, report, self.clock.now(), bot).order
+                if bot is not None:
+                    bot_positions.touch(conn, bot)
+                return booking.apply_report(conn, order, report, self.clock.now()).order
         except (LaneLost, DatabaseUnavailable, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:

@@ -192,7 +192,7 @@ def decided(
     checks: Any,
     numbers: Any,
     now: datetime,
-    ended: bool,
+    ended: datetime | None,
 ) -> bool:
     """False, and no change, if it was decided already."""
     return (
@@ -207,7 +207,7 @@ def decided(
                 "checks_": checks,
                 "numbers_": numbers,
                 "now": now,
-                "ended": now if ended else None,
+                "ended": ended,
             },
         )
         == 1

@@ -14,9 +14,12 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.outcomes import Outcome
+from dashtrade.domain.kernel.settlement import end_decision, end_signal
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.settlement import end_decision, end_signal
+from dashtrade.engine.stored_books import on_books
 from dashtrade.tables import decisions as decision_table
 from dashtrade.worker.worker import Worker
 from tests.support.databases import sqlite
@@ -199,15 +202,12 @@ def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(trader
     now = app.clock.now()
 
     def end(conn: sa.Connection, decision_id: int) -> None:
-        end_decision(conn, decision_id, status="refused", reason=Reason(Code.NOTHING_TO_CLOSE), now=now)
-        end_signal(
-            conn,
-            signal_id,
-            sole_recipient=False,
-            status="refused",
-            reason=Reason(Code.NOTHING_TO_CLOSE),
-            now=now,
-        )
+        def step(books: Books) -> None:
+            refused = Outcome("refused", Reason(Code.NOTHING_TO_CLOSE))
+            end_decision(books, decision_id, refused, now)
+            end_signal(books, signal_id, refused, sole_recipient=False, now=now)
+
+        on_books(conn, step)
 
     def first(conn: sa.Connection) -> threading.Thread:
         end(conn, one.id)

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.kernel.booking import BookedFills, Books, book_fills
+from dashtrade.domain.kernel.booking import BookedFills, BookingInputs, book_fills
+from dashtrade.domain.kernel.outcomes import Outcome, most_pressing, outcome_of
 from dashtrade.domain.kernel.reports import reported
-from dashtrade.domain.kernel.settlement import Outcome, most_pressing, outcome_of
 from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
@@ -49,7 +49,7 @@ class Memory:
     def book(self, order: Order, report: OrderReport) -> Order:
         seen = reported(order, report, self.known, MORNING)
         if seen.fills:
-            books = Books(
+            inputs = BookingInputs(
                 bot=self.bot,
                 lots=[lot for _, lot in sorted(self.lots.items())],
                 trip=self.trips[-1] if self.trips and self.bot.position.quantity else None,
@@ -57,7 +57,7 @@ class Memory:
                 key=None,
                 exits_held=False,
             )
-            self.store(book_fills(order, seen.order, seen.fills, books, MORNING))
+            self.store(book_fills(order, seen.order, seen.fills, inputs, MORNING))
         return seen.order
 
     def store(self, booked: BookedFills) -> None:

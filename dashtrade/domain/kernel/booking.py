@@ -18,8 +18,8 @@ from dashtrade.domain.values import ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
-    """The state that a fill is booked against."""
+class BookingInputs:
+    """The state that fills are booked against."""
 
     bot: Bot
     lots: Sequence[Lot]  # of its position, oldest first
@@ -30,7 +30,7 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookedFill:
+class FillResult:
     fill: BrokerFill
     opened: Decimal  # signed quantity of the new lot; 0: none
     realized: Decimal
@@ -41,7 +41,7 @@ class BookedFills:
     """Everything to store."""
 
     bot: Bot
-    fills: tuple[BookedFill, ...]
+    fills: tuple[FillResult, ...]
     lots: tuple[Lot, ...]  # closed or reduced lots, after booking
     trips: tuple[RoundTrip, ...]  # new or changed trips
     realized: Decimal
@@ -51,9 +51,9 @@ class BookedFills:
 
 
 def book_fills(
-    before: Order, after: Order, fills: Sequence[BrokerFill], books: Books, now: datetime
+    before: Order, after: Order, fills: Sequence[BrokerFill], inputs: BookingInputs, now: datetime
 ) -> BookedFills:
-    bot, position, lots = books.bot, books.bot.position, {lot.id: lot for lot in books.lots}
+    bot, position, lots = inputs.bot, inputs.bot.position, {lot.id: lot for lot in inputs.lots}
     touched: dict[int, Lot] = {}
     booked: list[tuple[Position, BrokerFill, Booking]] = []
     for fill in fills:
@@ -66,16 +66,16 @@ def book_fills(
     realized = sum((one.realized for _, _, one in booked), ZERO)
     fees = sum((one.fee for _, _, one in booked), ZERO)
     first = not before.filled_quantity
-    trips = follow_all(books.trip, _executions(after, booked, books))
+    trips = follow_all(inputs.trip, _executions(after, booked, inputs))
     now_is = _bot_after(bot, after, fills, position, realized, fees, first, now)
     return BookedFills(
         bot=replace(
             now_is,
             last_day=tally(trips).counted(now_is.last_day),
-            exits=_exits_after(books, after, fills, position),
+            exits=_exits_after(inputs, after, fills, position),
         ),
         fills=tuple(
-            BookedFill(fill=fill, opened=one.opened, realized=one.realized) for _, fill, one in booked
+            FillResult(fill=fill, opened=one.opened, realized=one.realized) for _, fill, one in booked
         ),
         lots=tuple(touched.values()),
         trips=tuple(trip for _, trip in trips),
@@ -122,29 +122,29 @@ def resting_status(position: Position) -> str:
 
 
 def _exits_after(
-    books: Books, order: Order, fills: Sequence[BrokerFill], position: Position
+    inputs: BookingInputs, order: Order, fills: Sequence[BrokerFill], position: Position
 ) -> ExitState | None:
-    bot = books.bot
+    bot = inputs.bot
     exits = after_fill(bot.exits, order.exits, position, order.side, at=fills[-1].at, time_zone=bot.time_zone)
-    if exits and order.exits and books.exits_held:
+    if exits and order.exits and inputs.exits_held:
         return replace(exits, held_by=order.exits.held_by)
     return exits
 
 
 def _executions(
-    order: Order, booked: Sequence[tuple[Position, BrokerFill, Booking]], books: Books
+    order: Order, booked: Sequence[tuple[Position, BrokerFill, Booking]], inputs: BookingInputs
 ) -> list[Execution]:
-    why = _exit_reason(order, books)
+    why = _exit_reason(order, inputs)
     done = order.effect is Effect.CLOSE and order.status is OrderStatus.FILLED
     last = len(booked) - 1
     return [_execution(order, one, why, completes=done and place == last) for place, one in enumerate(booked)]
 
 
-def _exit_reason(order: Order, books: Books) -> ExitReason:
-    exits = books.bot.exits
+def _exit_reason(order: Order, inputs: BookingInputs) -> ExitReason:
+    exits = inputs.bot.exits
     return exit_reason(
-        origin=books.origin,
-        key=books.key,
+        origin=inputs.origin,
+        key=inputs.key,
         order_type=order.type,
         held_at_broker=order.parent_id is not None,
         trailing=bool(exits and exits.stop and exits.stop.trail),

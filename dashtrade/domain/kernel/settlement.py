@@ -1,92 +1,62 @@
-"""Derives a decision's status from its orders, and a signal's status from its decisions."""
+"""Carries what became of an order to its decision, and with the last of its decisions to the signal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
 
-from dashtrade.domain.decisions.netting import APART
-from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
-from dashtrade.domain.values import ZERO, OrderSide
-
-ENDED = frozenset({"filled", "refused", "failed"})
-# of a decision: to be made, or made with orders still without an outcome (and not resting)
-UNDER_WAY = ("waiting", "sending")
-_WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
-
-
-class Outcome(NamedTuple):
-    status: str
-    reason: Reason
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.outcomes import (
+    ENDED,
+    Outcome,
+    as_decided,
+    dropped_steps,
+    is_part,
+    most_pressing,
+    outcome_of,
+    stops_its_flip,
+)
+from dashtrade.domain.kernel.records import MadeDecision
+from dashtrade.domain.orders import Order
+from dashtrade.domain.reasons import NO_REASON, Reason
 
 
-def outcome_of(order: Order) -> Outcome | None:
-    """The status of the decision that made the order; None: no change yet."""
-    match order.status:
-        case OrderStatus.ATTENTION:
-            return Outcome("attention", order.reason)
-        case OrderStatus.FILLED:
-            return Outcome("filled", _done(order)) if order.final else None
-        case OrderStatus.WORKING if order.rests:
-            return Outcome("working", Reason(Code.RESTING))
-        case OrderStatus.CANCELED | OrderStatus.EXPIRED | OrderStatus.REJECTED:
-            return Outcome("filled" if order.filled_quantity else "failed", _why_short(order))
-    return None
+def end_decision(books: Books, decision_id: int, outcome: Outcome, now: datetime) -> None:
+    books.put_outcome(decision_id, outcome, now if outcome.status in ENDED else None)
 
 
-def most_pressing(decisions: Iterable[Outcome]) -> Outcome:
-    """The signal's status, from several bots' decisions."""
-    foremost = min(decisions, key=lambda one: _WORST_FIRST.index(one.status))
-    return Outcome("accepted", NO_REASON) if foremost.status in UNDER_WAY else foremost
+def end_signal(
+    books: Books, signal_id: str, outcome: Outcome, *, sole_recipient: bool, now: datetime
+) -> None:
+    """Carry a decision's status up to its signal: of several, the most pressing, with its reason."""
+    if not sole_recipient:
+        outcome = most_pressing(books.outcomes(signal_id))
+    books.put_signal(signal_id, outcome, now if outcome.status in ENDED else None)
 
 
-def is_part(order: Order) -> bool:
-    """The order was split at zero or partly crossed: other orders belong to the same step."""
-    return bool(order.step % APART) and order.status is OrderStatus.FILLED
-
-
-def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
-    """The order together with the earlier parts, as the one order that was decided."""
-    parts = [
-        one
-        for one in of_signal
-        if one.step // APART == order.step // APART and one.step < order.step and one.parent_id is None
-    ]
-    return replace(
-        order,
-        filled_quantity=order.filled_quantity + sum((one.filled_quantity for one in parts), ZERO),
-        filled_notional=order.filled_notional + sum((one.filled_notional for one in parts), ZERO),
+def settle(books: Books, order: Order, now: datetime) -> None:
+    """Update an order's decision after the order changed."""
+    if order.parent_id is not None:
+        return  # the alert's outcome depends on the entry, not on its exits at the broker
+    of_signal = (
+        books.orders_of_signal(order.signal_id, order.bot_id)
+        if is_part(order) or stops_its_flip(order)
+        else []
     )
+    found = outcome_of(as_decided(order, of_signal) if is_part(order) else order)
+    if found is None:
+        return
+    if stops_its_flip(order):
+        for _, dropped in dropped_steps(order, of_signal, now):
+            books.put_order(dropped)
+            books.log(dropped, now, "canceled", dropped.reason)
+    end_decision(books, order.decision_id, found, now)
+    end_signal(books, order.signal_id, found, sole_recipient=order.sole_recipient, now=now)
 
 
-def stops_later_steps(order: Order) -> bool:
-    """A reversal whose closing order failed must not open the new position."""
-    return not order.final and not order.is_open and order.status is not OrderStatus.FILLED
-
-
-def dropped_steps(order: Order, of_signal: Iterable[Order], now: datetime) -> list[tuple[Order, Order]]:
-    """(a later step before, the step after)."""
-    why = Reason(Code.STEP_BEFORE_ENDED, {"status": str(order.status)})
-    return [
-        (later, replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now))
-        for later in of_signal
-        if later.step > order.step and later.status is OrderStatus.CREATED
-    ]
-
-
-def _done(order: Order) -> Reason:
-    price = (order.average_price or ZERO).quantize(Decimal("0.00000001"))
-    code = Code.BOUGHT if order.side is OrderSide.BUY else Code.SOLD
-    return Reason(code, {"quantity": order.filled_quantity, "price": price})
-
-
-def _why_short(order: Order) -> Reason:
-    facts: dict[str, Fact] = {"status": str(order.status)}
-    facts |= {"because": order.reason} if order.reason else {}
-    if not order.filled_quantity:
-        return Reason(Code.ENDED_UNFILLED, facts)
-    return Reason(Code.PARTLY_FILLED, facts | {"filled": order.filled_quantity, "quantity": order.quantity})
+def refuse(
+    books: Books, decision_id: int, signal_id: str, reason: Reason, *, sole_recipient: bool, now: datetime
+) -> None:
+    """End a decision that was never made."""
+    made = MadeDecision(counterfactual=NO_REASON, checks=None, numbers=None, at=now)
+    books.make_decision(decision_id, "refused", reason, made, ended_at=now)
+    end_signal(books, signal_id, Outcome("refused", reason), sole_recipient=sole_recipient, now=now)

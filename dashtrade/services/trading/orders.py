@@ -9,18 +9,18 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.orders import Order, OrderStatus, check_transition
+from dashtrade.domain.kernel.order_states import change_order
+from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.engine.booking import release_bot
-from dashtrade.engine.settlement import settle
+from dashtrade.engine.stored_books import on_books
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import order_events, user_orders
 from dashtrade.tables import orders as table
+from dashtrade.tables import user_orders
 from dashtrade.tables.lanes import Lane
 
 
@@ -119,7 +119,6 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
             if verdict == "look_again"
             else (OrderStatus.CANCELED, Reason(Code.USER_SAYS_NOT_PLACED))
         )
-        check_transition(order.status, status)
         after = replace(
             order,
             status=status,
@@ -128,11 +127,7 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
             due_at=None,
             updated_at=now,
         )
-        table.update(conn, order, after)
-        order_events.log(conn, [(after, now, str(status), said)])
-        settle(conn, after, now)
-        if not after.is_open:
-            release_bot(conn, after)
+        on_books(conn, lambda books: change_order(books, after, now))
         message_table.record(
             conn,
             actor=user.id,

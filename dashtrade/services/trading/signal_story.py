@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.kernel.settlement import UNDER_WAY
+from dashtrade.domain.kernel.outcomes import UNDER_WAY
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Code, Reason, as_data, from_data
 from dashtrade.domain.timeframes import Timeframe

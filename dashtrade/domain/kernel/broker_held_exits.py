@@ -11,61 +11,41 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.broker_held import is_held_by_broker
 from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.exits.state import ExitKind, ExitState, released
 from dashtrade.domain.exits.wording import exit_lines
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.records import RiskEvent
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, UNCONFIRMED, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
-from dashtrade.tables import bot_positions, order_events
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
-from dashtrade.tables import risk_events as risk_event_table
 
 
-def must_wait(conn: sa.Connection, order: Order, report: OrderReport) -> bool:
+def must_wait(books: Books, order: Order, report: OrderReport) -> bool:
     """Reports that cannot be booked yet: an entry's without its legs, which would be lost; a leg's fill
     before its entry's, which would look like an opposite position. The broker reports both again."""
     if order.parent_id is not None:
-        return (
-            report.filled_quantity > order.filled_quantity and order_table.load(conn, order.parent_id).is_open
-        )
+        return report.filled_quantity > order.filled_quantity and books.order(order.parent_id).is_open
     if report.legs or order.status not in UNCONFIRMED or not is_held_by_broker(order.exits):
         return False
-    ended_unfilled = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
-    return not ended_unfilled and not order_table.legs_of(conn, order.id)
+    nothing_came_of_it = FROM_VENUE[report.status] in ENDED and not report.filled_quantity
+    return not nothing_came_of_it and not books.legs_of(order)
 
 
-def record_legs(conn: sa.Connection, entry: Order, legs: tuple[Leg, ...], now: datetime) -> None:
-    recorded_ids = {leg.id for leg in order_table.legs_of(conn, entry.id)}
-    new_orders = [
-        _leg_order(entry, leg, number, now)
-        for number, leg in enumerate(legs, 1)
-        if leg.client_order_id not in recorded_ids
-    ]
-    if new_orders:
-        order_table.insert(conn, new_orders)
-        broker = (entry.exits.held_by if entry.exits else None) or "the broker"
-        order_events.log(
-            conn,
-            [
-                (
-                    leg,
-                    now,
-                    str(leg.status),
-                    reason(Code.EXIT_PLACED, exit=kind_of(leg).label, price=_price(leg), broker=broker),
-                )
-                for leg in new_orders
-            ],
-        )
+def learn(books: Books, entry: Order, reported: tuple[Leg, ...], now: datetime) -> None:
+    known = {leg.id for leg in books.legs_of(entry)}
+    by = (entry.exits.held_by if entry.exits else None) or "the broker"
+    for number, leg in enumerate(reported, 1):
+        if leg.client_order_id not in known:
+            order = _order(entry, leg, number, now)
+            placed = reason(Code.EXIT_PLACED, exit=kind_of(order).label, price=_price(order), broker=by)
+            books.put_order(order)
+            books.log(order, now, str(order.status), placed)
 
 
 def exits_of(legs: tuple[Leg, ...], broker: str) -> OrderExits | None:
@@ -80,7 +60,7 @@ def exits_of(legs: tuple[Leg, ...], broker: str) -> OrderExits | None:
     return OrderExits(plan=plan, held_by=broker)
 
 
-def _leg_order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
+def _order(entry: Order, leg: Leg, number: int, now: datetime) -> Order:
     return Order(
         id=leg.client_order_id,
         user_id=entry.user_id,
@@ -128,61 +108,56 @@ def _price(leg: Order) -> str:
     return plain(leg.stop_price or leg.limit_price or ZERO)
 
 
-def are_working(conn: sa.Connection, entry: Order) -> bool:
+def are_held(books: Books, entry: Order) -> bool:
     """The broker's exits work once the whole entry is filled; until then, or if one is already gone,
     DashTrade manages the exits."""
     if entry.status is not OrderStatus.FILLED or not is_held_by_broker(entry.exits):
         return False
-    legs = order_table.legs_of(conn, entry.id)
+    legs = books.legs_of(entry)
     return bool(legs) and all(leg.is_open and not leg.cancel_requested for leg in legs)
 
 
-def on_leg_ended(conn: sa.Connection, leg: Order, now: datetime) -> None:
+def ended(books: Books, leg: Order, now: datetime) -> None:
     """One exit ended: cancel the others where the broker does not do so. DashTrade manages the exits of what
     remains."""
-    bot = bot_positions.load(conn, leg.bot_id)
-    others = [
-        order
-        for order in order_table.legs_of(conn, leg.parent_id or "")
-        if order.is_open and order.id != leg.id
-    ]
-    if others:
-        order_table.request_cancel(conn, [order.id for order in others])
+    bot, entry = books.bot(leg.bot_id), books.order(leg.parent_id or "")
+    others = [order for order in books.legs_of(entry) if order.is_open and order.id != leg.id]
+    books.request_cancel(others)
     if leg.status is OrderStatus.FILLED:
-        risk_event_table.add_risk_event(
-            conn,
-            bot,
-            at=now,
-            kind=kind_of(leg),
-            threshold=leg.stop_price or leg.limit_price or ZERO,
-            actual=leg.average_price or ZERO,
-            action=Reason(Code.POSITION_REDUCED if bot.position.quantity else Code.POSITION_CLOSED),
-            detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg).label, price=_price(leg)),
-            signal_id=leg.signal_id,
+        books.add_risk_event(
+            RiskEvent(
+                bot=bot,
+                at=now,
+                kind=kind_of(leg),
+                threshold=leg.stop_price or leg.limit_price or ZERO,
+                actual=leg.average_price or ZERO,
+                action=Reason(Code.POSITION_REDUCED if bot.position.quantity else Code.POSITION_CLOSED),
+                detail=reason(Code.EXIT_FILLED_AT_BROKER, exit=kind_of(leg).label, price=_price(leg)),
+                signal_id=leg.signal_id,
+            )
         )
     exits = bot.exits
     if not exits or exits.held_by is None or not bot.position.quantity:
         return
-    lost = exits.lost or _loss_reason(leg)
+    lost = exits.lost or _why_lost(leg)
     if others:
-        bot_table.change(conn, bot.user_id, bot.id, exits=replace(exits, lost=lost))
+        books.put_bot(replace(bot, exits=replace(exits, lost=lost)))
         return
-    bot_table.change(conn, bot.user_id, bot.id, exits=released(exits))
+    books.put_bot(replace(bot, exits=released(exits)))
     if lost:
-        _notify_taken_over(conn, bot, exits.held_by, released(exits), lost, leg, now)
+        _tell(books, bot, exits.held_by, released(exits), lost, leg, now)
 
 
-def _loss_reason(leg: Order) -> Reason:
+def _why_lost(leg: Order) -> Reason:
     if leg.cancel_requested:
         return NO_REASON
     return leg.reason or reason(Code.EXIT_ENDED_AT_BROKER, exit=kind_of(leg).label, status=str(leg.status))
 
 
-def _notify_taken_over(
-    conn: sa.Connection, bot: Bot, broker: str, exits: ExitState, why: Reason, leg: Order, now: datetime
+def _tell(
+    books: Books, bot: Bot, broker: str, exits: ExitState, why: Reason, leg: Order, now: datetime
 ) -> None:
-    message_table.notify(
-        conn,
+    books.notify(
         bot.user_id,
         ExitsTakenOver(
             bot=bot.name,
@@ -192,6 +167,6 @@ def _notify_taken_over(
             reason=why,
             exits=tuple(exit_lines(exits)),
         ),
-        now=now,
         signal_id=leg.signal_id,
+        at=now,
     )

@@ -1,0 +1,90 @@
+"""What a step of the kernel makes besides changed orders, bots, lots and round trips, a record a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from dashtrade.domain.bots import Bot
+from dashtrade.domain.notices.base import Notice
+from dashtrade.domain.orders import Order
+from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderEvent:
+    """A line of an order's history."""
+
+    order: Order
+    at: datetime
+    status: str
+    detail: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedFill:
+    order: Order
+    fill: BrokerFill
+    realized: Decimal
+    opened: Decimal  # signed quantity of the new lot; 0: none
+    lot_id: int  # of the new lot; 0: none
+    booked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeChange:
+    """An order's trade after some of its fills. Profit and fee are those of these fills."""
+
+    order: Order
+    fee: Decimal
+    realized: Decimal
+    at: datetime
+    first: bool  # the order's first fills
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    user_id: int
+    notice: Notice
+    signal_id: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskEvent:
+    bot: Bot
+    at: datetime
+    kind: str
+    threshold: Decimal
+    actual: Decimal
+    action: Reason
+    detail: Reason
+    signal_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeDecision:
+    """How a decision was made."""
+
+    counterfactual: Reason
+    checks: list[dict[str, Any]] | None
+    numbers: dict[str, str] | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionChange:
+    status: str
+    reason: Reason
+    ended_at: datetime | None
+    made: MadeDecision | None  # None: it was made in an earlier transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalChange:
+    status: str
+    reason: Reason
+    ended_at: datetime | None
