@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -41,6 +42,7 @@ from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotReconciled, Reconciler
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
+from dashtrade.engine.stored_books import DecidedElsewhere
 from dashtrade.engine.unconfirmed import UnconfirmedOrders
 from dashtrade.engine.undecided import EXIT_ACTIONS, Undecided
 from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
@@ -49,7 +51,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
 __all__ = ["Conflict", "Engine", "IntakeResult", "Lane", "NoBot", "Receipt"]
@@ -247,6 +248,8 @@ class Engine:
             return None
         except StaleSnapshot:
             return (yield from self._decide(task, account, lane, token, fresh=True))
+        except DecidedElsewhere:
+            return None
         except (
             LaneLost,
             DatabaseUnavailable,

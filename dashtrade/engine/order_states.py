@@ -77,12 +77,16 @@ class OrderStates:
         """Store the order, an event, and the effects on its decision, bot and user."""
         on_books(conn, lambda books: change_order(books, order, now))
         if order.status is not before.status:
-            log.info(
-                "order %s signal %s account %s: %s %s",
-                order.id,
-                order.signal_id,
-                order.account_id,
-                order.status,
-                words(order.reason),
-            )
+            log_order(order)
         return order
+
+
+def log_order(order: Order) -> None:
+    log.info(
+        "order %s signal %s account %s: %s %s",
+        order.id,
+        order.signal_id,
+        order.account_id,
+        order.status,
+        words(order.reason),
+    )

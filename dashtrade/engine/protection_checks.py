@@ -1,7 +1,5 @@
-"""Protections and market hours around a decision: what is read before it, what is written after it.
-
-What a protection needs is read under the account's lock, and only where one is active; a triggered lock is
-stored in the transaction of the decision that it refused, with its event and message."""
+"""What protections and market hours need for a decision: read under the account's lock, and only where one is
+active."""
 
 from __future__ import annotations
 
@@ -13,19 +11,12 @@ import sqlalchemy as sa
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.outcomes import Check, Defer
 from dashtrade.domain.decisions.view import WaitingEntry
-from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntriesLocked, EntryWaitsForMarket
-from dashtrade.domain.protections import Guard, LockTarget, Needs, ProtectionLock, Scope
-from dashtrade.domain.reasons import Code, Fact, Reason, numbers_of, reason
+from dashtrade.domain.protections import Guard, Needs, Scope
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import plain
-from dashtrade.engine.settlement import refuse_undecided
 from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import messages as message_table
 from dashtrade.tables import protections as table
-from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
 
 MINUTE = timedelta(minutes=1)
@@ -34,9 +25,6 @@ _BUILT_IN_GUARDS = {
     for rule in domain.BUILT_IN
     if rule.kind != domain.MarketClosed.kind
 }
-
-
-# --- before the decision ------------------------------------------------------------------------------------
 
 
 def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestrictions, tuple[Guard, ...]]:
@@ -155,95 +143,3 @@ def entries_waiting_for_open(
         )
         for row in entries
     )
-
-
-# --- after it -----------------------------------------------------------------------------------------------
-
-
-def store_locks(
-    conn: sa.Connection, bot: Bot, checks: tuple[Check, ...], signal_id: str, now: datetime
-) -> None:
-    """Store the lock, event and message of a triggered protection, where it is what stopped the entry."""
-    failed = next((check for check in checks if not check.ok), None)
-    for triggered in failed.triggered if failed else ():
-        if triggered.lock.lasts(now) and triggered.guard.id:
-            _store_lock(conn, bot, triggered, signal_id, now)
-
-
-def _store_lock(
-    conn: sa.Connection, bot: Bot, triggered: ProtectionLock, signal_id: str, now: datetime
-) -> None:
-    guard, lock = triggered.guard, triggered.lock
-    scope, scope_id = (Scope.BOT, bot.id) if lock.target is LockTarget.BOT else (guard.scope, guard.scope_id)
-    symbol = bot.symbol if lock.target is LockTarget.SYMBOL else None
-    facts: dict[str, Fact] = {"scope": str(scope)}
-    facts |= {"symbol": symbol.short} if symbol else {}
-    facts |= {"until": lock.until} if lock.until else {}
-    table.add_lock(
-        conn,
-        user_id=bot.user_id,
-        protection_id=guard.id,
-        kind=guard.rule.kind,
-        scope=scope,
-        scope_id=scope_id,
-        symbol=symbol,
-        bot_id=bot.id,
-        signal_id=signal_id,
-        reason=lock.reason,
-        numbers={"actual": plain(lock.actual), "limit": plain(lock.limit)} | numbers_of(lock.reason),
-        since=now,
-        until=lock.until,
-    )
-    risk_event_table.add_risk_event(
-        conn,
-        bot,
-        at=now,
-        kind=guard.rule.kind,
-        threshold=lock.limit,
-        actual=lock.actual,
-        action=reason(Code.ENTRIES_LOCKED, **facts),
-        detail=lock.reason,
-        signal_id=signal_id,
-    )
-    message_table.notify(
-        conn,
-        bot.user_id,
-        EntriesLocked(
-            bot=bot.name,
-            protection=guard.rule.kind,
-            reason=lock.reason,
-            scope=scope,
-            locked_symbol=symbol.text if symbol else None,
-            until=lock.until,
-        ),
-        now=now,
-        signal_id=signal_id,
-    )
-
-
-def defer_entry(
-    conn: sa.Connection, bot: Bot, task: decision_table.PendingDecision, deferral: Defer, now: datetime
-) -> None:
-    """Defer the entry. Its user is notified once, however often it is deferred."""
-    if deferral.entry:
-        decision_table.wait_for_open(conn, task.id, until=deferral.until, reason=deferral.reason)
-    else:
-        decision_table.defer(conn, task.id, held_until=deferral.until, reason=deferral.reason)
-    if task.reason.code not in (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN):
-        notice_kind = EntryWaitsForMarket if deferral.entry else CloseWaitsForMarket
-        message_table.notify(
-            conn,
-            bot.user_id,
-            notice_kind(bot=bot.name, symbol=bot.symbol.text, retry_at=deferral.until),
-            now=now,
-            signal_id=task.signal_id,
-        )
-
-
-def supersede(conn: sa.Connection, waiting: tuple[WaitingEntry, ...], now: datetime) -> None:
-    """A later signal replaces entries that were waiting for the open."""
-    why = Reason(Code.SUPERSEDED)
-    for entry in waiting:
-        refuse_undecided(
-            conn, entry.decision_id, entry.signal_id, sole_recipient=entry.sole_recipient, reason=why, now=now
-        )

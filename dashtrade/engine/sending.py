@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable, savepoint
-from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.risk import entry_still_allowed
+from dashtrade.domain.kernel import reporting
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.kernel.reports import is_news
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -34,8 +36,9 @@ from dashtrade.domain.values import ZERO, plain
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.order_requests import booked_holdings, part_to_send, request_of
-from dashtrade.engine.order_states import OrderStates
+from dashtrade.engine.order_states import OrderStates, log_order
 from dashtrade.engine.refused_keys import disable_account
+from dashtrade.engine.stored_books import on_books
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
@@ -188,17 +191,15 @@ class Sender:
     def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         # lock before the local broker locks its books, as a decision does: prevents a deadlock
         account_table.lock_account(conn, order.account_id)
-        return self.carry_out(conn, order, None, broker)
+        return on_books(conn, lambda books: self.carry_out(conn, books, order, broker))
 
-    def carry_out(self, conn: sa.Connection, order: Order, bot: Bot | None, broker: Broker) -> Order:
-        """An order to a local broker, filled or refused within this transaction; its bot too, unless saved
-        before."""
+    def carry_out(self, conn: sa.Connection, books: Books, order: Order, broker: Broker) -> Order:
+        """An order to a local broker, filled or refused within this transaction."""
+        before = books.changes.copied()
         try:
             with savepoint(conn):
                 report = broker.submit(request_of(order))
-                if bot is not None:
-                    bot_positions.touch(conn, bot)
-                return booking.apply_report(conn, order, report, self.clock.now()).order
+                return reporting.apply_report(books, order.id, report, self.clock.now()).order
         except (LaneLost, DatabaseUnavailable, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:
@@ -206,9 +207,11 @@ class Sender:
         except Exception as error:  # its changes are rolled back, so certainly nothing was traded
             log.exception("%s could not be carried out", order.id)
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
-        if bot is not None:
-            bot_positions.touch(conn, bot)
-        return self.states.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
+        books.changes, now = before, self.clock.now()
+        rejected = replace(order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO, updated_at=now)
+        change_order(books, rejected, now)
+        log_order(rejected)
+        return rejected
 
     def book(self, order: Order, report: OrderReport) -> Workflow[Order]:
         """Most polled reports, and answers that the stream preceded, are known already: then nothing is

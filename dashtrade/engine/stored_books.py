@@ -21,6 +21,7 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import protections as protection_table
 from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
@@ -75,6 +76,8 @@ class StoredBooks:
 
 def store(conn: sa.Connection, books: Books) -> None:
     changes = books.changes
+    for task in changes.pending.values():
+        decision_table.put_pending(conn, task)
     _store_decisions(conn, changes)
     for order in changes.orders.values():
         _store_order(conn, books.orders_before.get(order.id), order)
@@ -91,6 +94,8 @@ def store(conn: sa.Connection, books: Books) -> None:
     for trip in changes.trips.values():
         trip_table.put(conn, trip if trip.id > 0 else replace(trip, id=0))
     _store_bots(conn, books)
+    for lock in changes.locks:
+        protection_table.add_lock(conn, lock)
     for event in changes.risk_events:
         risk_event_table.add_risk_event(
             conn,

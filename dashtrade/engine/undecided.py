@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.reasons import Code, Reason, reason, told
@@ -21,7 +23,6 @@ from dashtrade.engine.settlement import refuse_undecided
 from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables.decisions import PendingDecision
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.engine")
@@ -81,7 +82,7 @@ class Undecided:
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.defer(conn, task.id, held_until=retry_at, reason=why)
+            decision_table.put_pending(conn, replace(task, held_until=retry_at, reason=why))
 
         yield Write(work)
 
@@ -106,7 +107,7 @@ class Undecided:
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
-            decision_table.defer(conn, task.id, held_until=now + delay, reason=why)
+            decision_table.put_pending(conn, replace(task, held_until=now + delay, reason=why))
             if late and task.reason.code is not Code.WAITS_FOR_BROKER:
                 message_table.notify(
                     conn,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.reasons import Reason
-from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first, rows, run
@@ -22,40 +21,13 @@ SYSTEM = {
     "decisions_of",
     "due_in_lane",
     "end_decision",
-    "defer",
+    "put_pending",
     "next_waiting",
     "open_lanes",
-    "wait_for_open",
     "waiting",
     "waiting_for_open",
     "waiting_in_account",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingDecision:
-    """A decision that is to be made, or made and not ended."""
-
-    id: int
-    user_id: int
-    signal_id: str
-    bot_id: int
-    account_id: int
-    symbol: Symbol
-    status: str
-    reason: Reason
-    sole_recipient: bool
-    cancelled_count: int
-    received_at: datetime
-    due_at: datetime | None
-    held_until: datetime | None
-    expires_at: datetime | None
-
-    @property
-    def ready_at(self) -> datetime:
-        """When it could be decided at the earliest: an alert with a delay, or for the next open, is not late
-        before that."""
-        return max(self.received_at, self.due_at or self.received_at)
 
 
 _LANES_WAITING = (
@@ -144,7 +116,7 @@ _WAITING_FOR_OPEN = (
 
 
 def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) -> list[Any]:
-    """Other entries of the task's bot that wait for the market to open; due at the open (`wait_for_open`)."""
+    """Other entries of the task's bot that wait for the market to open; due at the open (`put_pending`)."""
     given = {
         "account_id": task.account_id,
         "symbol": task.symbol,
@@ -153,11 +125,6 @@ def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) 
         "decision_id": task.id,
     }
     return rows(conn, _WAITING_FOR_OPEN, given)
-
-
-def wait_for_open(conn: sa.Connection, decision_id: int, *, until: datetime, reason: Reason) -> None:
-    """The decision gives up its place until the open; recognised by both times being equal."""
-    defer(conn, decision_id, due_at=until, held_until=until, reason=reason)
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
@@ -214,9 +181,29 @@ def decided(
     )
 
 
-def defer(conn: sa.Connection, decision_id: int, **values: Any) -> None:
-    """Defer it: until the orders that are cancelled first have ended, or the broker can be reached."""
-    conn.execute(sa.update(decisions).where(decisions.c.id == decision_id).values(**values))
+_PUT_PENDING = (
+    sa.update(decisions)
+    .where(decisions.c.id == p("decision_id"))
+    .values(
+        due_at=p("due"), held_until=p("held"), reason=p("why", type_=ReasonText), taken_back=p("cancelled")
+    )
+)
+
+
+def put_pending(conn: sa.Connection, task: PendingDecision) -> None:
+    """When and why it is decided again: once cancelled orders have ended, the broker answers, or the market
+    opens. Both times equal: an entry that gives up its place until the open."""
+    run(
+        conn,
+        _PUT_PENDING,
+        {
+            "decision_id": task.id,
+            "due": task.due_at,
+            "held": task.held_until,
+            "why": task.reason,
+            "cancelled": task.cancelled_count,
+        },
+    )
 
 
 _END = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, Stop, Switch
+from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, Sent
 from dashtrade.domain.reasons import read_stored
@@ -206,9 +207,9 @@ def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrict
     )
 
 
-def add_lock(conn: sa.Connection, **values: Any) -> int:
-    row = {"unlocked_at": None, "unlocked_by": None} | values
-    return insert_returning_id(conn, sa.insert(locks).values(**row))
+def add_lock(conn: sa.Connection, lock: NewLock) -> int:
+    row = {field.name: getattr(lock, field.name) for field in fields(lock)}
+    return insert_returning_id(conn, sa.insert(locks).values(**row, unlocked_at=None, unlocked_by=None))
 
 
 def resets(

@@ -42,7 +42,7 @@ def test_what_a_half_done_paper_order_did_is_taken_back(trader: Trader, monkeypa
     bot = trader.bot()
     before = money(trader)
     with monkeypatch.context() as mistake:
-        mistake.setattr("dashtrade.engine.booking.apply_report", broken)
+        mistake.setattr("dashtrade.domain.kernel.reporting.apply_report", broken)
         assert [order["status"] for order in trader.trades("buy")["orders"]] == ["rejected"]
     assert money(trader) == before and trader.holds(bot) == 0
 

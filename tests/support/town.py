@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.app import build_app
+from dashtrade.domain.kernel.records import NewLock
+from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.settings import Settings
@@ -161,12 +163,11 @@ def settle(installation: Installation) -> Town:
             )
             for _ in range(2)
         )
-        of.lock = protections.add_lock(
-            conn,
+        lock = NewLock(
             user_id=trader.user.id,
             protection_id=of.protection,
             kind="cooldown",
-            scope="bot",
+            scope=Scope.BOT,
             scope_id=bot,
             symbol=None,
             bot_id=bot,
@@ -176,6 +177,7 @@ def settle(installation: Installation) -> Town:
             since=now,
             until=None,
         )
+        of.lock = protections.add_lock(conn, lock)
         own = bot_positions.load(conn, bot)
         risk_events.add_risk_event(
             conn,

@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Protocol
 
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.records import (
     BookedFill,
     DecisionChange,
     MadeDecision,
     Message,
+    NewLock,
     OrderEvent,
     RiskEvent,
     SignalChange,
@@ -63,6 +65,7 @@ class Changes:
     booked_bots: set[int] = field(default_factory=set)  # whose performance of the day changed
     lots: dict[int, Lot] = field(default_factory=dict)
     trips: dict[int, RoundTrip] = field(default_factory=dict)
+    pending: dict[int, PendingDecision] = field(default_factory=dict)  # decided again later
     decisions: dict[int, DecisionChange] = field(default_factory=dict)
     signals: dict[str, SignalChange] = field(default_factory=dict)
     events: list[OrderEvent] = field(default_factory=list)
@@ -70,6 +73,7 @@ class Changes:
     trades: list[TradeChange] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     risk_events: list[RiskEvent] = field(default_factory=list)
+    locks: list[NewLock] = field(default_factory=list)
 
     def copied(self) -> Changes:
         return Changes(**{each.name: copy.copy(getattr(self, each.name)) for each in fields(self)})
@@ -95,6 +99,11 @@ class Books:
             self.orders_before[order_id] = self._source.order(order_id)
         return self.orders_before[order_id]
 
+    def remember(self, orders: Iterable[Order]) -> None:
+        """Orders that were read in this transaction already."""
+        for order in orders:
+            self.orders_before.setdefault(order.id, order)
+
     def put_order(self, order: Order) -> None:
         """The changed order; or a new one, if none of that id was read before."""
         self.changes.orders[order.id] = order
@@ -104,8 +113,7 @@ class Books:
         key = (signal_id, bot_id)
         if key not in self._of_signal:
             found = list(self._source.orders_of_signal(signal_id, bot_id))
-            for order in found:
-                self.orders_before.setdefault(order.id, order)
+            self.remember(found)
             self._of_signal[key] = [order.id for order in found]
         new = [o.id for o in self.changes.orders.values() if (o.signal_id, o.bot_id) == key]
         every = [self.order(order_id) for order_id in dict.fromkeys([*self._of_signal[key], *new])]
@@ -179,6 +187,10 @@ class Books:
         return self._new_ids
 
     # --- decisions and signals ------------------------------------------------------------------------------
+
+    def put_pending(self, task: PendingDecision) -> None:
+        """It waits, and is decided again."""
+        self.changes.pending[task.id] = task
 
     def make_decision(
         self, decision_id: int, status: str, reason: Reason, made: MadeDecision, ended_at: datetime | None

@@ -11,7 +11,9 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.symbols import Symbol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,24 @@ class RiskEvent:
     action: Reason
     detail: Reason
     signal_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLock:
+    """Of a protection that was triggered."""
+
+    user_id: int
+    protection_id: int
+    kind: str
+    scope: Scope
+    scope_id: int
+    symbol: Symbol | None  # None: every symbol in the scope
+    bot_id: int
+    signal_id: str
+    reason: Reason
+    numbers: dict[str, str]
+    since: datetime
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

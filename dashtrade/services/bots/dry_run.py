@@ -15,6 +15,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Delay, decide
 from dashtrade.domain.decisions.outcomes import Check, Defer, Refused
+from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
@@ -28,8 +29,8 @@ from dashtrade.domain.wording import words
 from dashtrade.engine.deciding import MarketSnapshot, load_view
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
-from dashtrade.tables.decisions import PendingDecision
 
 PATIENCE = 3.0  # seconds for the venue
 MOST = 5  # bots, of those that receive the alert
@@ -96,7 +97,7 @@ def _run(
         expires_at=expiry(signal, now, max_age),
     )
     with app.db.read() as conn:
-        view = load_view(conn, task, market, now)
+        view = load_view(conn, bot_positions.load(conn, bot.id), task, market, now)
     return _decided(bot, account, signal, view)
 
 
