@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import sqlalchemy as sa
@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.decisions.pending import PendingDecision
-from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
+from dashtrade.domain.kernel.lane import Cancel, Decide, LookUp, Send, actions, is_news_of, only_arrived
+from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
     Broker,
@@ -57,7 +58,6 @@ __all__ = ["Conflict", "Engine", "IntakeResult", "Lane", "NoBot", "Receipt"]
 
 log = logging.getLogger("dashtrade.engine")
 
-MARKET_ORDER_WAIT = timedelta(seconds=15)  # the next signal waits at most this long for a market order
 MAX_CACHED_SIGNALS = 2000  # parsed signals kept in memory
 
 
@@ -176,45 +176,31 @@ class Engine:
             orders = order_table.open_in_lane(conn, lane.account_id, lane.symbol)
             waiting = decision_table.next_waiting(conn, lane, now)
             account = account_table.load(conn, lane.account_id) if waiting else None
-        blocked = False
-        for order in orders:
-            if (yield from self._advance_order(order, orders, lane, token, now)):
+        for action in actions(orders, waiting, now):
+            if isinstance(action, Decide):
+                assert account is not None
+                after = yield from self._decide(action.task, account, lane, token)
+                return action.more or after is None or (after.is_open or not after.final)
+            if (yield from self._on_order(action, lane, token)):
                 return True
-            waits_its_turn = order.status is OrderStatus.CREATED and any(
-                _must_precede(other, order) for other in orders
-            )
-            blocked = blocked or (not waits_its_turn and _blocks_next_signal(order, now))
-        if not waiting or account is None or blocked or (waiting[0].held_until or now) > now:
-            return False
-        after = yield from self._decide(waiting[0], account, lane, token)
-        return len(waiting) > 1 or after is None or (after.is_open or not after.final)
+        return False
 
-    def _advance_order(
-        self, order: Order, orders: Sequence[Order], lane: Lane, token: int, now: datetime
-    ) -> Workflow[bool]:
-        """True if the order's state changed."""
-        if order.due_at is not None and order.due_at > now:
-            return False
-        after = order
-        match order.status:
-            case OrderStatus.SUBMITTING | OrderStatus.UNKNOWN:
+    def _on_order(self, action: LookUp | Send | Cancel, lane: Lane, token: int) -> Workflow[bool]:
+        """True if the order's state may have changed."""
+        order = after = action.order
+        match action:
+            case LookUp():
                 after = yield from self.unconfirmed.look_up(order, lane, token)
-            case OrderStatus.CREATED if not any(_must_precede(other, order) for other in orders):
+            case Send():
                 if self._must_wait(order.account_id, order.symbol):
                     return False
                 started = yield from self.sender.start(order, lane, token)
                 if started is not None:
-                    after = yield from self.sender.send(started)
-                self.host.on_change(order.signal_id)
-                return True
-            case OrderStatus.WORKING if order.cancel_requested:
+                    yield from self.sender.send(started)
+            case Cancel():
                 yield from self.sender.cancel(order, lane, token)
-                self.host.on_change(order.signal_id)
-                return True
-            case _:
-                return False
         self.host.on_change(order.signal_id)
-        return (after.status, after.due_at) != (order.status, order.due_at)
+        return not isinstance(action, LookUp) or (after.status, after.due_at) != (order.status, order.due_at)
 
     def _decide(
         self,
@@ -361,16 +347,12 @@ class Engine:
 
     def on_stream_report(self, account_id: int, report: OrderReport) -> Workflow[Lane | None]:
         """Book a stream's report like any other. Returns the lane in which something changed."""
-        if report.client_order_id in self.sender.being_sent and _only_confirms_arrival(report):
+        if report.client_order_id in self.sender.being_sent and only_arrived(report):
             return None
         with self.db.read() as conn:
             order = order_table.find(conn, account_id, report.client_order_id)
-        if order is None or (
-            report.filled_quantity <= order.filled_quantity
-            and FROM_VENUE[report.status] is OrderStatus.WORKING
-            and order.status not in (OrderStatus.UNKNOWN, OrderStatus.ATTENTION)
-        ):
-            return None  # another program's order, or nothing new: the answer to sending confirms arrival
+        if order is None or not is_news_of(order, report):
+            return None  # another program's order, or nothing new
         after = yield from self.sender.book_report(order, report)
         if after.status is order.status:
             return None
@@ -384,19 +366,3 @@ class Engine:
             lanes = set(decision_table.open_lanes(conn, now))
             lanes |= {Lane(row.account_id, row.symbol) for row in order_table.due_lanes(conn, now)}
         return list(lanes)
-
-
-def _blocks_next_signal(order: Order, now: datetime) -> bool:
-    """Must the next signal wait for this order? Yes while it is unconfirmed, being cancelled, or about to
-    fill."""
-    if order.status is not OrderStatus.WORKING:
-        return True
-    return order.cancel_requested or (not order.rests and now - order.created_at < MARKET_ORDER_WAIT)
-
-
-def _only_confirms_arrival(report: OrderReport) -> bool:
-    return not report.filled_quantity and FROM_VENUE[report.status] is OrderStatus.WORKING
-
-
-def _must_precede(other: Order, order: Order) -> bool:
-    return other.decision_id == order.decision_id and other.step < order.step and other.is_open
