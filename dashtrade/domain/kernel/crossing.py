@@ -74,7 +74,7 @@ def _orders(each: ExitCandidate, partner: ExitCandidate, quantity: Decimal, pric
     exit_, *later = each.approved.steps
     left = exit_.quantity - quantity
     if left >= max(each.view.rules.min_quantity, each.view.rules.quantity_step):
-        rest = replace(exit_, quantity=left, how=rest_reason(exit_.side, left))
+        rest = replace(exit_, quantity=left, explanation=rest_reason(exit_.side, left))
         steps = [(0, replace(exit_, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
     else:
         steps = [(0, replace(exit_, quantity=quantity))]
@@ -84,15 +84,15 @@ def _orders(each: ExitCandidate, partner: ExitCandidate, quantity: Decimal, pric
             order=order_of(
                 each.task, each.view, step, number, final=number == steps[-1][0], status=OrderStatus.CREATED
             ),
-            how=step.how,
+            explanation=step.explanation,
         )
         for number, step in steps
     ]
     order = replace(
         first.order, status=OrderStatus.WORKING, sends=0, sent_at=None, crossed_with=partner.order_id
     )
-    how = several((exit_.how, _crossing_reason(order, partner, price)))
-    return [NewOrder(order=order, how=how), *others]
+    explanation = several((exit_.explanation, _crossing_reason(order, partner, price)))
+    return [NewOrder(order=order, explanation=explanation), *others]
 
 
 def _crossing_reason(order: Order, other: ExitCandidate, price: Decimal) -> Reason:

@@ -133,8 +133,8 @@ def put_approved(
     notes = [why for why in (approved.reason, told(view.rules.note), told(view.quote.note)) if why]
     for new in orders:
         books.put_order(new.order)
-        how = several((new.how, *notes)) if new is orders[-1] else new.how
-        books.log(new.order, now, str(new.order.status), how)
+        explanation = several((new.explanation, *notes)) if new is orders[-1] else new.explanation
+        books.log(new.order, now, str(new.order.status), explanation)
     bot, day = books.bot(view.bot.id), view.day
     if any(not step.effect.reduces for step in approved.steps):
         bot = replace(bot, last_entry_at=now, last_day=replace(day, entries=day.entries + 1))

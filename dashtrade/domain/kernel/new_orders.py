@@ -19,7 +19,7 @@ from dashtrade.domain.values import ZERO, OrderSide, client_order_id
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOrder:
     order: Order
-    how: Reason  # derivation of its size, price and exits
+    explanation: Reason  # derivation of its size, price and exits
 
 
 def orders_of(task: PendingDecision, view: View, steps: Sequence[Step]) -> list[NewOrder]:
@@ -35,7 +35,7 @@ def orders_of(task: PendingDecision, view: View, steps: Sequence[Step]) -> list[
                 final=number == len(steps) - 1,
                 status=OrderStatus.CREATED if number else OrderStatus.SUBMITTING,
             ),
-            how=step.how,
+            explanation=step.explanation,
         )
         for number, step in enumerate(steps)
     ]
@@ -45,8 +45,8 @@ def orders_of(task: PendingDecision, view: View, steps: Sequence[Step]) -> list[
     if rest is None:
         return [replace(first, order=part), *later]
     return [
-        NewOrder(order=part, how=several((first.how, split_reason(part, rest)))),
-        NewOrder(order=rest, how=rest_reason(rest.side, rest.quantity)),
+        NewOrder(order=part, explanation=several((first.explanation, split_reason(part, rest)))),
+        NewOrder(order=rest, explanation=rest_reason(rest.side, rest.quantity)),
         *later,
     ]
 

@@ -17,13 +17,13 @@ from dashtrade.domain.values import plain
 
 def put_locks(books: Books, bot: Bot, checks: tuple[Check, ...], signal_id: str, now: datetime) -> None:
     failed = next((check for check in checks if not check.ok), None)
-    for fired in failed.fired if failed else ():
-        if fired.lock.lasts(now) and fired.guard.id:
-            _put_lock(books, bot, fired, signal_id, now)
+    for triggered in failed.triggered if failed else ():
+        if triggered.lock.lasts(now) and triggered.guard.id:
+            _put_lock(books, bot, triggered, signal_id, now)
 
 
-def _put_lock(books: Books, bot: Bot, fired: ProtectionLock, signal_id: str, now: datetime) -> None:
-    guard, lock = fired.guard, fired.lock
+def _put_lock(books: Books, bot: Bot, triggered: ProtectionLock, signal_id: str, now: datetime) -> None:
+    guard, lock = triggered.guard, triggered.lock
     scope, scope_id = (Scope.BOT, bot.id) if lock.target is LockTarget.BOT else (guard.scope, guard.scope_id)
     symbol = bot.symbol if lock.target is LockTarget.SYMBOL else None
     books.changes.locks.append(
