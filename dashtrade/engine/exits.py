@@ -25,8 +25,9 @@ from dashtrade.domain.exits.state import (
     TriggeredExit,
     done,
 )
+from dashtrade.domain.kernel.watching import NextForExit, next_for
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
@@ -40,11 +41,9 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables.lanes import Lane
 
-SIGNAL_UNDER_WAY = frozenset({"accepted", "working", "attention"})
-
 
 def trigger(conn: sa.Connection, bot_before: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
-    return _if_unchanged(conn, bot_before, lambda bot: _trigger(conn, bot, hit, mark, now))
+    return _if_unchanged(conn, bot_before, lambda conn, bot: _trigger(conn, bot, hit, mark, now))
 
 
 def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
@@ -81,7 +80,12 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
 
 def move_stop(conn: sa.Connection, bot_before: Bot, new_exits: ExitState) -> list[Lane]:
     """Advance a trailing stop, unless the exits were changed meanwhile."""
-    return _if_unchanged(conn, bot_before, lambda bot: _save_exits(conn, bot, new_exits))
+
+    def move(conn: sa.Connection, bot: Bot) -> list[Lane]:
+        _save_exits(conn, bot, new_exits)
+        return []
+
+    return _if_unchanged(conn, bot_before, move)
 
 
 def _send_signal(
@@ -145,36 +149,32 @@ def follow(db: Database, bot: Bot, triggered: TriggeredExit, now: datetime) -> l
         orders = order_table.of_signal(conn, triggered.signal_id, bot.id)
     if signal is None:
         raise AssertionError(f"bot {bot.id} waits for signal {triggered.signal_id}, which does not exist")
-    if signal.status in SIGNAL_UNDER_WAY:
-        if not _unfilled_too_long(triggered, signal.status, now):
-            return []
-        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _notify_unfilled(conn, one, now)))
-    if orders and all(order.status is OrderStatus.FILLED for order in orders):
-        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _finish(conn, one)))
-    why = signal.reason
-    if signal.status == "refused" and triggered.quantity is not None:
-        return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _skip(conn, one, why, now)))
-    if now < triggered.retry_at(signal.ended_at or triggered.since):
+    step = next_for(triggered, signal.status, signal.ended_at, orders, now)
+    if step is NextForExit.WAIT:
         return []
-    return db.write(lambda conn: _if_unchanged(conn, bot, lambda one: _retry(conn, one, orders, why, now)))
 
+    def act(conn: sa.Connection, bot: Bot) -> list[Lane]:
+        match step:
+            case NextForExit.NOTIFY_UNFILLED:
+                _notify_unfilled(conn, bot, now)
+            case NextForExit.FINISH:
+                _finish(conn, bot)
+            case NextForExit.SKIP:
+                _skip(conn, bot, signal.reason, now)
+            case NextForExit.RETRY:
+                return _retry(conn, bot, orders, signal.reason, now)
+        return []
 
-def _unfilled_too_long(triggered: TriggeredExit, status: str, now: datetime) -> bool:
-    return (
-        triggered.limit is not None
-        and not triggered.notified
-        and status == "working"
-        and now - triggered.since >= UNFILLED_AFTER
-    )
+    return db.write(lambda conn: _if_unchanged(conn, bot, act))
 
 
 def _if_unchanged(
-    conn: sa.Connection, bot_before: Bot, work: Callable[[Bot], list[Lane] | None]
+    conn: sa.Connection, bot_before: Bot, work: Callable[[sa.Connection, Bot], list[Lane]]
 ) -> list[Lane]:
     """Under the account's lock, and only if the position's exits have not changed since they were read."""
     account_table.lock_account(conn, bot_before.account_id)
     bot = bot_positions.load(conn, bot_before.id)
-    return work(bot) or [] if bot.position.quantity and bot.exits == bot_before.exits else []
+    return work(conn, bot) if bot.position.quantity and bot.exits == bot_before.exits else []
 
 
 def _exit_under_way(bot: Bot) -> tuple[ExitState, TriggeredExit]:

@@ -8,22 +8,25 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.risk import day_result, loss_percent
-from dashtrade.domain.exits.state import advance_trailing_stop, find_trigger, overtakes
+from dashtrade.domain.kernel.watching import (
+    ExitTriggered,
+    ExitUnderWay,
+    LimitBreach,
+    StopMoves,
+    examine,
+    is_closing,
+)
 from dashtrade.domain.notices.trading import BotStopped
-from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.position_mismatch import Drift, asset_of
-from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
@@ -42,16 +45,6 @@ log = logging.getLogger("dashtrade.watch")
 STOP_AGAIN_AFTER_SECONDS = 30  # until a stop that did not close the position is sent again
 # a price request that fails after this long means that the broker does not answer
 UNRESPONSIVE_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitBreach:
-    """A limit that was breached."""
-
-    kind: str
-    threshold: Decimal
-    actual: Decimal
-    reason: Reason
 
 
 class Watch:
@@ -140,24 +133,15 @@ class Watch:
 
     def _check_bot(self, bot: Bot, quote: Quote) -> list[Lane]:
         now = self.clock.now()
-        sign = bot.position.side.sign
-        mark = quote.bid if sign > 0 else quote.ask  # the price at which it would close
-        exits = bot.exits
-        breach = _risk_breach(bot, mark) or _daily_loss_breach(
-            bot, day_result(bot, bot.day(now.date()), mark)
-        )
-        if breach is not None:
-            return self.db.write(lambda conn: _stop_bot(conn, bot, breach, now))
-        if not exits:
-            return []
-        new_exits = exits if exits.held_by else advance_trailing_stop(exits, mark, sign)
-        hit = find_trigger(new_exits, mark, bot.position, now)
-        if exits.triggered is not None and not overtakes(hit, exits):
-            return follow(self.db, bot, exits.triggered, now)
-        if hit is not None:
-            return self.db.write(lambda conn: trigger(conn, bot, hit, mark, now))
-        if new_exits != exits:
-            return self.db.write(lambda conn: move_stop(conn, bot, new_exits))
+        match examine(bot, quote, now):
+            case LimitBreach() as breach:
+                return self.db.write(lambda conn: _stop_bot(conn, bot, breach, now))
+            case ExitTriggered(hit, mark):
+                return self.db.write(lambda conn: trigger(conn, bot, hit, mark, now))
+            case ExitUnderWay(triggered):
+                return follow(self.db, bot, triggered, now)
+            case StopMoves(exits):
+                return self.db.write(lambda conn: move_stop(conn, bot, exits))
         return []
 
 
@@ -168,43 +152,11 @@ def _cannot_act(bot: Bot, drifts: dict[tuple[int, str], Drift]) -> bool:
     return drift is not None and (drift.ratio is not None or not drift.left_for(bot.position.quantity))
 
 
-def _risk_breach(bot: Bot, mark: Decimal) -> LimitBreach | None:
-    limit = bot.risk_limit_percent
-    if limit is None:
-        return None
-    loss = loss_percent(bot, mark)
-    if loss < limit:
-        return None
-    return LimitBreach(
-        kind="risk_limit",
-        threshold=limit,
-        actual=loss,
-        reason=reason(
-            Code.RISK_LIMIT_PASSED,
-            loss_percent=f"{loss:.2f}",
-            loss=-bot.position.unrealized(mark),
-            limit_percent=limit,
-        ),
-    )
-
-
-def _daily_loss_breach(bot: Bot, result: Decimal) -> LimitBreach | None:
-    limit = bot.daily_loss_limit
-    if limit is None or -result < limit:
-        return None
-    return LimitBreach(
-        kind="daily_loss",
-        threshold=limit,
-        actual=-result,
-        reason=reason(Code.DAILY_LIMIT_REACHED, loss=-result, limit=limit),
-    )
-
-
 def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: datetime) -> list[Lane]:
     """Close the position and stop the bot, once: signal, event, pause and message in one transaction."""
     account_table.lock_account(conn, bot_before.account_id)
     bot = bot_positions.load(conn, bot_before.id)
-    if not bot.position.quantity or _is_closing(conn, bot):
+    if not bot.position.quantity or is_closing(bot, order_table.open_in_account(conn, bot.account_id)):
         return []
     receipt = _store_limit_signal(conn, bot, Origin.RISK, breach.kind, now)
     if receipt is None:
@@ -229,17 +181,6 @@ def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: da
         signal_id=receipt.signal_id,
     )
     return list(receipt.lanes)
-
-
-def _is_closing(conn: sa.Connection, bot: Bot) -> bool:
-    """A market order to close it is already open; with the market closed, that order waits at the broker."""
-    return any(
-        order.bot_id == bot.id
-        and order.effect is Effect.CLOSE
-        and not order.rests
-        and not order.cancel_requested
-        for order in order_table.open_in_account(conn, bot.account_id)
-    )
 
 
 def _store_limit_signal(

@@ -16,6 +16,7 @@ from dashtrade.domain.values import ZERO, OrderSide
 ENDED = frozenset({"filled", "refused", "failed"})
 # of a decision: to be made, or made with orders still without an outcome (and not resting)
 UNDER_WAY = ("waiting", "sending")
+SIGNAL_UNDER_WAY = frozenset({"accepted", "working", "attention"})
 _WORST_FIRST = ("attention", *UNDER_WAY, "working", "failed", "filled", "refused")
 
 
