@@ -170,7 +170,7 @@ class Story:
     def decided(self) -> list[tuple[Any, ...]]:
         """Everything that was decided and done, without the ids, which differ."""
         what = [
-            (d.bot_id, d.status, d.reason, d.counterfactual, d.checks, d.numbers)
+            (d.bot_id, d.status, d.reason, d._mapping["would"], d.checks, d.numbers)
             for d in self.rows(signal_table.decisions)
         ]
         orders = [
