@@ -18,8 +18,8 @@ from sqlalchemy import exc
 
 from dashtrade.database import sqlite_files
 from dashtrade.database.engines import driver, postgres_engine, sqlite_engine
-from dashtrade.database.errors import AWAY, DatabaseUnavailable, away, is_bug
-from dashtrade.database.group_commit import GroupWriter, Work
+from dashtrade.database.errors import UNAVAILABLE_ERRORS, DatabaseUnavailable, as_unavailable, is_bug
+from dashtrade.database.group_commit import GroupWriter, QueuedWrite
 from dashtrade.locks import flock, lock_postgres
 from dashtrade.tables.base import AFTER_COMMIT, take_after_commit
 
@@ -102,11 +102,11 @@ class Database:
                 finally:
                     if self.is_sqlite:
                         driver(conn).rollback()
-        except AWAY as error:
+        except UNAVAILABLE_ERRORS as error:
             if is_bug(error):
                 raise
             self._forget_dead(error)
-            raise away(error) from error
+            raise as_unavailable(error) from error
 
     def write(self, fn: Callable[[sa.Connection], T]) -> T:
         if getattr(self._local, "conn", None) is None:
@@ -146,7 +146,7 @@ class Database:
                     or attempt == RETRIES - 1
                 ):
                     self._forget_dead(error)
-                    raise away(error) from error
+                    raise as_unavailable(error) from error
                 time.sleep(0.005 * 2**attempt)
             else:
                 for callback in callbacks:
@@ -165,7 +165,7 @@ class Database:
         if lost and not self.is_sqlite:
             self.engine.dispose()
 
-    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[Work]:
+    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
         """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
         return self.group.write_all(fns)
 
@@ -208,28 +208,28 @@ class Database:
         command.upgrade(config, revision)
 
     @contextlib.contextmanager
-    def exclusive(self, name: str, *, patience: float | None = None) -> Iterator[None]:
-        """Exclusive among all processes on this database. No transaction is open meanwhile. NotMyTurn after
-        `patience` seconds, if given."""
+    def exclusive(self, name: str, *, timeout_seconds: float | None = None) -> Iterator[None]:
+        """Exclusive among all processes on this database. No transaction is open meanwhile. LockTimeout after
+        `timeout_seconds`, if given."""
         if self._in_memory:
             yield
         elif self.is_sqlite:
             with open(f"{self.url.database}.{name}", "w") as lock:
-                flock(lock, patience)
+                flock(lock, timeout_seconds)
                 yield
         else:
-            with self._advisory(f"dashtrade {name}", patience):
+            with self._advisory(f"dashtrade {name}", timeout_seconds):
                 yield
 
     @contextlib.contextmanager
-    def _advisory(self, name: str, patience: float | None) -> Iterator[None]:
+    def _advisory(self, name: str, timeout_seconds: float | None) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
                 conn = stack.enter_context(self.engine.connect())
-                lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, patience)
+                lock_postgres(conn.execution_options(isolation_level="AUTOCOMMIT"), name, timeout_seconds)
             except (exc.OperationalError, exc.TimeoutError, exc.InterfaceError) as error:
                 self._forget_dead(error)
-                raise away(error) from error
+                raise as_unavailable(error) from error
             try:
                 yield
             finally:

@@ -319,7 +319,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        security_log.keep_in(settings.logs)
+        security_log.set_folder(settings.logs)
         run = prepared(settings)
     except (CannotStart, ValueError, OSError) as error:
         print(f"DashTrade's receiver cannot start. {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.brokers.registry import BROKERS
-from dashtrade.context import App, assembled, demo_feed
+from dashtrade.context import App, assemble, demo_feed
 from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.ports import Clock, Feed, SystemClock
 from dashtrade.services.operations import keys
@@ -34,7 +34,7 @@ def build_app(
     clock = clock or SystemClock()
     db = _open_database(settings)
     vault = _open_vault(settings, db)
-    app = assembled(
+    app = assemble(
         settings,
         db,
         clock,

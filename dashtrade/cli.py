@@ -295,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)  # files in the home are readable by their owner only, whatever the folder allows
     try:
         settings = Settings.load()
-        security_log.keep_in(settings.logs)
+        security_log.set_folder(settings.logs)
         return given.run(settings, given)
     except KeyboardInterrupt:
         return 130

@@ -42,7 +42,7 @@ from encryption import Vault
 T = TypeVar("T")
 
 OWNED_LATELY = timedelta(days=7)  # maximum age of an order that is matched by its broker number
-POLL = 0.25  # seconds between two checks of an awaited signal
+POLL_SECONDS = 0.25  # seconds between two checks of an awaited signal
 
 
 class PaperTables:
@@ -111,7 +111,7 @@ class Brokers:
     def __init__(self, app: App, kinds: Mapping[str, BrokerKind]) -> None:
         self._app, self.kinds = app, kinds
         self._addresses = broker_addresses(app.settings, kinds)
-        self._made: dict[int, tuple[object, Broker]] = {}
+        self._adapters: dict[int, tuple[object, Broker]] = {}
         # stand-ins for live accounts in simulation mode
         self._papers: dict[int, tuple[Feed, Broker]] = {}
         self._lock = threading.Lock()
@@ -158,20 +158,20 @@ class Brokers:
 
     def venue(self, account: Account) -> Broker:
         """The adapter of the account's own broker in any mode: for connection tests and prices."""
-        stamp = (account.credentials, account.options)
-        made = self._made.get(account.id)
-        if made is not None and made[0] == stamp:
-            return made[1]
+        version = (account.credentials, account.options)
+        cached = self._adapters.get(account.id)
+        if cached is not None and cached[0] == version:
+            return cached[1]
         with self._lock:
-            made = self._made.get(account.id)
-            if made is None or made[0] != stamp:
-                if made is not None:
-                    made[1].close()
+            cached = self._adapters.get(account.id)
+            if cached is None or cached[0] != version:
+                if cached is not None:
+                    cached[1].close()
                 credentials = json.loads(self._app.vault.decrypt(account.credentials))
                 around = surroundings(self._app, account, self._app.feed)
-                made = (stamp, self.kind(account.broker).make(account, credentials, around))
-                self._made[account.id] = made
-        return made[1]
+                cached = (version, self.kind(account.broker).make(account, credentials, around))
+                self._adapters[account.id] = cached
+        return cached[1]
 
     def capabilities(self, account: Account) -> Capabilities:
         return self.of(account).capabilities
@@ -181,11 +181,11 @@ class Brokers:
         return self.venue(account).offers.prices or self._app.feed
 
     def close(self) -> None:
-        for _, broker in self._made.values():
+        for _, broker in self._adapters.values():
             broker.close()
 
 
-class BesideWorker(Host):
+class WorkerHost(Host):
     """A process that accepts signals and leaves their execution to a worker."""
 
     def __init__(self, worker: WorkerClient, *, has_writer: bool) -> None:
@@ -221,7 +221,7 @@ class App:
         """For a process that accepts signals and leaves their execution to a worker: connect to the
         worker."""
         self.worker = WorkerClient(self.settings.home)
-        self.engine.host = BesideWorker(self.worker, has_writer=self.db.is_sqlite)
+        self.engine.host = WorkerHost(self.worker, has_writer=self.db.is_sqlite)
 
     def wait(
         self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
@@ -235,11 +235,11 @@ class App:
             event.set()  # a repeat: it may have ended long ago
         try:
             while True:
-                event.wait(max(min(POLL, end - time.monotonic()), 0))
+                event.wait(max(min(POLL_SECONDS, end - time.monotonic()), 0))
                 event.clear()
-                told = self.worker.outcome_of(signal_id) if self.worker is not None and fresh else None
-                if told is not None:
-                    return told
+                outcome = self.worker.outcome_of(signal_id) if self.worker is not None and fresh else None
+                if outcome is not None:
+                    return outcome
                 with self.db.read() as conn:
                     status = signal_table.status_of(conn, owner, signal_id)
                 if status != "accepted" or time.monotonic() >= end:
@@ -253,7 +253,7 @@ class App:
         simulation under the same rules."""
         db = Database("sqlite://")
         metadata.create_all(db.engine)
-        return assembled(self.settings, db, clock, self.vault, demo_feed(clock), self.brokers.kinds)
+        return assemble(self.settings, db, clock, self.vault, demo_feed(clock), self.brokers.kinds)
 
     def close(self) -> None:
         if self.worker is not None:
@@ -264,7 +264,7 @@ class App:
         self.db.close()
 
 
-def assembled(
+def assemble(
     settings: Settings, db: Database, clock: Clock, vault: Vault, feed: Feed, kinds: Mapping[str, BrokerKind]
 ) -> App:
     app = App(

@@ -13,10 +13,10 @@ import shutil
 from pathlib import Path
 
 MB = 1024 * 1024
-LOW = 128 * MB  # free space below which only exits are accepted
+LOW_BYTES = 128 * MB  # free space below which only exits are accepted
 # below which the ballast is deleted; the freed space still stays below LOW, so nothing flaps
-LEAST = 16 * MB
-BALLAST = 64 * MB
+CRITICAL_BYTES = 16 * MB
+BALLAST_BYTES = 64 * MB
 
 
 class Disk:
@@ -34,22 +34,22 @@ class Disk:
     def is_low(self) -> bool:
         """Are only exits accepted now? Deletes the ballast if almost no space is left."""
         free = self.free()
-        if free is None or free >= LOW:
+        if free is None or free >= LOW_BYTES:
             return False
-        if free < LEAST and self.ballast is not None:
+        if free < CRITICAL_BYTES and self.ballast is not None:
             self.ballast.unlink(missing_ok=True)
         return True
 
     def take_ballast(self) -> None:
         """Create the ballast, if missing and there is room."""
         free = self.free()
-        if self.ballast is None or free is None or self.ballast.exists() or free < LOW + BALLAST:
+        if self.ballast is None or free is None or self.ballast.exists() or free < LOW_BYTES + BALLAST_BYTES:
             return
         partial = self.ballast.with_name(f"{self.ballast.name}.partial")
         try:
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 block = os.urandom(MB)  # zeros take no space on some file systems
-                for _ in range(BALLAST // MB):  # written out, as macOS has no way to only reserve space
+                for _ in range(BALLAST_BYTES // MB):  # written out, as macOS has no way to only reserve space
                     file.write(block)
             os.replace(partial, self.ballast)
         except OSError:  # filled by another program just now: retried at the next check

@@ -16,9 +16,9 @@ from dashtrade.processes.ports import BusyPort, answers, require_free
 from dashtrade.processes.supervisor import services
 from dashtrade.settings import ROOT, BadSetting, Settings, on_this_machine, read_env_file
 
-RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
-ENOUGH_DISK = 1_000_000_000
-ENOUGH_FILES = 1600  # the dashboard's connections, and a reserve
+RELEASED_AT = datetime(2026, 11, 1, tzinfo=UTC)
+MIN_FREE_BYTES = 1_000_000_000
+MIN_OPEN_FILES = 1600  # the dashboard's connections, and a reserve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +197,11 @@ def check_files(settings: Settings) -> Iterator[CheckResult]:
     import resource
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard == resource.RLIM_INFINITY or hard >= ENOUGH_FILES:
+    if hard == resource.RLIM_INFINITY or hard >= MIN_OPEN_FILES:
         yield CheckResult(ok=True, what="Open files: the limit is high enough")
         return
     hint = (
-        f"Allow {ENOUGH_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): "
+        f"Allow {MIN_OPEN_FILES} (ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker): "
         "otherwise fewer connections are accepted."
     )
     yield CheckResult(ok=True, what=f"Open files: a process can open only {hard} at once", hint=hint)
@@ -209,7 +209,7 @@ def check_files(settings: Settings) -> Iterator[CheckResult]:
 
 def check_disk(settings: Settings) -> Iterator[CheckResult]:
     free = shutil.disk_usage(_existing(settings.home)).free
-    ok = free >= ENOUGH_DISK
+    ok = free >= MIN_FREE_BYTES
     hint = (
         ""
         if ok
@@ -226,7 +226,7 @@ def check_clock(settings: Settings) -> Iterator[CheckResult]:
     now = time.time()
     newest = max((f.stat().st_mtime for f in _own_files(settings)), default=0.0)
     shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    behind = now < RELEASED.timestamp() or newest > now + 120
+    behind = now < RELEASED_AT.timestamp() or newest > now + 120
     hint = (
         "Set the clock (timedatectl set-ntp true): exchanges refuse orders with a wrong time."
         if behind

@@ -28,9 +28,9 @@ log = logging.getLogger("dashtrade.http")
 ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte
 IDLE_SECONDS = 10.0  # for a connection without a request
 UNREAD_SECONDS = 20.0  # for an answer that the client does not read
-MOST_CONNECTIONS = 1000
-AT_ONCE = 100  # connections accepted per turn of the loop
-QUEUE = 4096  # backlog; connections beyond it are retried by the client after a second
+MAX_CONNECTIONS = 1000
+ACCEPTS_PER_LOOP = 100  # connections accepted per turn of the loop
+BACKLOG = 4096  # backlog; connections beyond it are retried by the client after a second
 NO_LIMIT = 10**9  # disables waitress's own limit, which refuses everybody
 OTHER_DESCRIPTORS = 200  # of the database, the logs and the worker
 ALERT_THREADS, OTHER_THREADS = 32, 24
@@ -39,14 +39,14 @@ _TOKEN = re.compile(r"(?:^|&)token=([^&]*)")
 
 
 def connection_limit() -> int:
-    return room_for_connections(MOST_CONNECTIONS, OTHER_DESCRIPTORS)
+    return room_for_connections(MAX_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
 class Request(HTTPRequestParser):
     path = ""  # of malformed requests too: waitress reads it for logging
 
 
-class Unreadable(ErrorTask):
+class MalformedRequest(ErrorTask):
     """The answer to a malformed request, which never reaches the application."""
 
     def execute(self) -> None:
@@ -57,7 +57,7 @@ class Unreadable(ErrorTask):
 class LimitedChannel(HTTPChannel):
     """One connection, with the time since when a request has been arriving."""
 
-    error_task_class, parser_class = Unreadable, Request
+    error_task_class, parser_class = MalformedRequest, Request
     arriving_since: float | None = None
 
     def received(self, data: bytes) -> bool:
@@ -74,13 +74,13 @@ class LimitedChannel(HTTPChannel):
         return not self.requests and not self.total_outbufs_len
 
 
-class Front(TcpWSGIServer):
+class LimitedServer(TcpWSGIServer):
     """One listening socket."""
 
     channel_class = LimitedChannel
 
     def __init__(self, *given: Any, alerts: ThreadedTaskDispatcher, most: int, **more: Any) -> None:
-        self._alerts, self._most, self._told_at = alerts, most, float("-inf")
+        self._alerts, self._max_connections, self._logged_at = alerts, most, float("-inf")
         self.accepted = 0
         super().__init__(*given, **more)
 
@@ -91,8 +91,8 @@ class Front(TcpWSGIServer):
     def handle_accept(self) -> None:
         """Accept all waiting connections, up to a number: one per turn of the loop would let a flood delay
         everybody else."""
-        for _ in range(AT_ONCE):
-            if len(self.active_channels) >= self._most:
+        for _ in range(ACCEPTS_PER_LOOP):
+            if len(self.active_channels) >= self._max_connections:
                 self._make_room()
             before = self.accepted
             super().handle_accept()
@@ -100,9 +100,9 @@ class Front(TcpWSGIServer):
                 return
 
     def accept(self) -> tuple[Any, Any] | None:
-        found: tuple[Any, Any] | None = super().accept()
-        self.accepted += found is not None
-        return found
+        accepted: tuple[Any, Any] | None = super().accept()
+        self.accepted += accepted is not None
+        return accepted
 
     def maintenance(self, now: float) -> None:
         late = time.monotonic() - ARRIVAL_SECONDS
@@ -121,16 +121,16 @@ class Front(TcpWSGIServer):
         waiting = [channel for channel in self.active_channels.values() if channel.waits]
         if not waiting:
             return
-        crowd = Counter(channel.addr[0] for channel in waiting)
-        waiting.sort(key=lambda channel: (-crowd[channel.addr[0]], channel.creation_time))
-        for channel in waiting[: max(self._most // 20, 1)]:
+        connections_by_address = Counter(channel.addr[0] for channel in waiting)
+        waiting.sort(key=lambda channel: (-connections_by_address[channel.addr[0]], channel.creation_time))
+        for channel in waiting[: max(self._max_connections // 20, 1)]:
             channel.handle_close()
-        if time.monotonic() - self._told_at > 60:
-            self._told_at = time.monotonic()
-            address, count = crowd.most_common(1)[0]
+        if time.monotonic() - self._logged_at > 60:
+            self._logged_at = time.monotonic()
+            address, count = connections_by_address.most_common(1)[0]
             log.warning(
                 "all %s connections are taken, %s of those that wait by %s: the oldest are closed",
-                self._most,
+                self._max_connections,
                 count,
                 address,
             )
@@ -148,15 +148,15 @@ class HttpServer:
             cleanup_interval=1,
             ident=None,
             connection_limit=NO_LIMIT,
-            backlog=QUEUE,
+            backlog=BACKLOG,
             clear_untrusted_proxy_headers=False,
             **adjustments,
         )
         self._map: dict[int, Any] = {}
         self._alerts, self._others = _threads(ALERT_THREADS), _threads(OTHER_THREADS)
         most = connection_limit()
-        self._fronts = [
-            Front(
+        self._servers = [
+            LimitedServer(
                 application,
                 self._map,
                 True,
@@ -172,7 +172,7 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        return int(self._fronts[0].effective_port)
+        return int(self._servers[0].effective_port)
 
     def run(self) -> None:
         """Until SystemExit is raised in this thread."""
@@ -180,32 +180,32 @@ class HttpServer:
 
     def close(self) -> None:
         """Accept no new requests; running ones finish."""
-        for front in self._fronts:
-            front.accepting = False
+        for server in self._servers:
+            server.accepting = False
         for threads in (self._alerts, self._others):
             threads.shutdown()
         wasyncore.close_all(self._map)
 
 
-class InTurn:
+class FairQueue:
     """The queue for threads: each sender's requests in order, and the senders in turn, so that a flood only
     delays itself."""
 
     def __init__(self) -> None:
-        self._of: OrderedDict[str, deque[LimitedChannel]] = OrderedDict()
+        self._tasks_by_sender: OrderedDict[str, deque[LimitedChannel]] = OrderedDict()
 
     def append(self, task: LimitedChannel) -> None:
-        self._of.setdefault(_sender(task), deque()).append(task)
+        self._tasks_by_sender.setdefault(_sender(task), deque()).append(task)
 
     def popleft(self) -> LimitedChannel:
-        sender, tasks = self._of.popitem(last=False)
+        sender, tasks = self._tasks_by_sender.popitem(last=False)
         task = tasks.popleft()
         if tasks:
-            self._of[sender] = tasks
+            self._tasks_by_sender[sender] = tasks
         return task
 
     def __len__(self) -> int:
-        return sum(map(len, self._of.values()))
+        return sum(map(len, self._tasks_by_sender.values()))
 
 
 def _sender(task: LimitedChannel) -> str:
@@ -219,7 +219,7 @@ def _sender(task: LimitedChannel) -> str:
 
 
 def _threads(count: int) -> ThreadedTaskDispatcher:
-    made = ThreadedTaskDispatcher()
-    made.queue = InTurn()
-    made.set_thread_count(count)
-    return made
+    dispatcher = ThreadedTaskDispatcher()
+    dispatcher.queue = FairQueue()
+    dispatcher.set_thread_count(count)
+    return dispatcher

@@ -33,7 +33,7 @@ class Rate:
         return 0.0 if left >= 1 else (1 - left) / self.per_second
 
 
-class Places:
+class ConcurrencyLimit:
     """Limits concurrency, in total and per key. Refuses at once when full."""
 
     def __init__(self, in_all: int, of_one: int) -> None:
@@ -84,13 +84,13 @@ class BoundedQueue:
 def network_of(address: str) -> str:
     """The unit of limits per address: the owner of one IPv6 address has all of its /64."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if found.version == 4:
+    if parsed.version == 4:
         return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((address, 64), strict=False))
 
 
@@ -105,9 +105,9 @@ def room_for_connections(most: int, others: int) -> int:
     return max(min(most, soft - others), 50)
 
 
-def exports() -> Places:
+def exports() -> ConcurrencyLimit:
     """Files that are written while they are sent: one per user at a time, and few in total."""
-    return Places(in_all=4, of_one=1)
+    return ConcurrencyLimit(in_all=4, of_one=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +123,12 @@ class ReceiverLimits:
     # bucket.
     changes: Rate = field(default_factory=lambda: Rate(1.0, burst_seconds=2000))
     stops: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=200))
-    waiting: Places = field(default_factory=lambda: Places(in_all=16, of_one=4))  # requests with ?wait
+    waiting: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(in_all=16, of_one=4)
+    )  # requests with ?wait
     # Each is a hash that takes a third of a second.
     passwords: BoundedQueue = field(default_factory=lambda: BoundedQueue(2, 6, 2.0))
     passwords_of: Rate = field(default_factory=lambda: Rate(0.5, burst_seconds=40))  # per address
     explaining: BoundedQueue = field(default_factory=lambda: BoundedQueue(1, 4, 1.0))
     explaining_to: Rate = field(default_factory=lambda: Rate(5.0, burst_seconds=6))  # per address
-    exports: Places = field(default_factory=exports)
+    exports: ConcurrencyLimit = field(default_factory=exports)

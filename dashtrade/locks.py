@@ -11,38 +11,38 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 
-class NotMyTurn(Exception):
+class LockTimeout(Exception):
     """Another process kept the lock for longer than the time limit."""
 
 
-def flock(lock: IO[Any] | int, patience: float | None) -> None:
-    """Until the file is closed. NotMyTurn after `patience` seconds, if given."""
-    if patience is None:
+def flock(lock: IO[Any] | int, timeout_seconds: float | None) -> None:
+    """Until the file is closed. LockTimeout after `timeout_seconds`, if given."""
+    if timeout_seconds is None:
         return fcntl.flock(lock, fcntl.LOCK_EX)
 
-    def once() -> bool:
+    def try_lock() -> bool:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    _poll(once, patience)
+    _poll(try_lock, timeout_seconds)
 
 
-def lock_postgres(conn: sa.Connection, name: str, patience: float | None) -> None:
+def lock_postgres(conn: sa.Connection, name: str, timeout_seconds: float | None) -> None:
     import sqlalchemy as sa  # imported here, as the supervising process does not load it
 
-    if patience is None:
+    if timeout_seconds is None:
         conn.execute(sa.text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
     else:
-        once = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
-        _poll(lambda: bool(conn.scalar(once, {"name": name})), patience)
+        try_lock = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+        _poll(lambda: bool(conn.scalar(try_lock, {"name": name})), timeout_seconds)
 
 
-def _poll(once: Callable[[], bool], patience: float) -> None:
-    end = time.monotonic() + patience
-    while not once():
+def _poll(try_lock: Callable[[], bool], timeout_seconds: float) -> None:
+    end = time.monotonic() + timeout_seconds
+    while not try_lock():
         if time.monotonic() > end:
-            raise NotMyTurn
+            raise LockTimeout
         time.sleep(0.002)

@@ -20,7 +20,7 @@ from typing import Any
 from dashtrade.redaction import redacted
 
 WINDOW_SECONDS = 60.0
-REMEMBERED = 4000  # maximum number of lines and places, each
+MAX_REMEMBERED = 4000  # maximum number of lines and places, each
 LINES_OF_A_FAILURE = 10  # per minute, of one kind from one place: the first with its traceback
 WARNINGS_OF_A_PLACE = 100  # per minute, where the texts differ
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -69,13 +69,13 @@ class Repeats:
 
     def ended(self, now: float) -> list[RepeatCount]:
         """Windows that are over, or evicted, and in which something was hidden."""
-        over = []
+        expired = []
         while self._seen:
             oldest = next(iter(self._seen.values()))
             if now - oldest.since < self._seconds and len(self._seen) < self._remembered:
                 break
-            over.append(self._seen.popitem(last=False)[1])
-        return [one for one in over if one.hidden]
+            expired.append(self._seen.popitem(last=False)[1])
+        return [one for one in expired if one.hidden]
 
 
 class Collapsing(logging.StreamHandler):
@@ -83,16 +83,16 @@ class Collapsing(logging.StreamHandler):
     timer."""
 
     def __init__(
-        self, stream: Any = None, *, seconds: float = WINDOW_SECONDS, remembered: int = REMEMBERED
+        self, stream: Any = None, *, seconds: float = WINDOW_SECONDS, remembered: int = MAX_REMEMBERED
     ) -> None:
         super().__init__(stream)
         self._seconds = seconds
         # Places are bounded by the code, texts are not: texts must not evict places.
-        self._places, self._words = Repeats(seconds, remembered), Repeats(seconds, remembered)
+        self._places, self._texts = Repeats(seconds, remembered), Repeats(seconds, remembered)
         self._timer: threading.Timer | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(record.created)
+        self.log_summaries(record.created)
         wanted = self._new(record)
         if wanted is not None:
             super().emit(wanted)
@@ -101,25 +101,25 @@ class Collapsing(logging.StreamHandler):
             self._timer.daemon = True
             self._timer.start()
 
-    def tell(self, now: float) -> None:
-        for one in (*self._places.ended(now), *self._words.ended(now)):
+    def log_summaries(self, now: float) -> None:
+        for one in (*self._places.ended(now), *self._texts.ended(now)):
             super().emit(_summary(one, self._seconds))
 
     def close(self) -> None:
-        self.tell(float("inf"))
+        self.log_summaries(float("inf"))
         super().close()
 
     def _on_time(self) -> None:
         with self.lock:  # type: ignore[union-attr]
             self._timer = None
-            self.tell(float("inf"))
+            self.log_summaries(float("inf"))
 
     def _new(self, record: logging.LogRecord) -> logging.LogRecord | None:
         """The record, or the record without its traceback; None: only counted."""
         error = record.exc_info[1] if record.exc_info else None
         place = (record.name, record.levelno, record.pathname, record.lineno, type(error), _raised_at(error))
         words = (record.name, record.levelno, record.getMessage(), str(error) if error is not None else "")
-        again = self._words.seen(words, record)
+        again = self._texts.seen(words, record)
         if record.levelno < logging.WARNING:
             return _unless(again.count > 1, again, record)
         here = self._places.seen(place, record)

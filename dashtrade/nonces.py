@@ -14,13 +14,13 @@ from contextlib import ExitStack, contextmanager
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.ports import RetryLater
-from dashtrade.locks import NotMyTurn
+from dashtrade.locks import LockTimeout
 from dashtrade.tables import nonces
 
 log = logging.getLogger("dashtrade.nonces")
-PATIENCE = 3.0  # seconds to wait for a turn: another process's request may hang
+TURN_TIMEOUT_SECONDS = 3.0  # seconds to wait for a turn: another process's request may hang
 # In PostgreSQL a turn holds a connection, and a hanging exchange must not take them all.
-_MOST_TURNS = threading.BoundedSemaphore(16)
+_CONNECTION_LIMIT = threading.BoundedSemaphore(16)
 
 
 class SharedNonces:
@@ -44,13 +44,15 @@ class SharedNonces:
             yield number
 
     def _await(self, turn: ExitStack) -> None:
-        if not _MOST_TURNS.acquire(blocking=False):
+        if not _CONNECTION_LIMIT.acquire(blocking=False):
             return
-        turn.callback(_MOST_TURNS.release)
+        turn.callback(_CONNECTION_LIMIT.release)
         try:
-            turn.enter_context(self._db.exclusive(f"nonce-{self._digest}", patience=PATIENCE))
-        except NotMyTurn:
+            turn.enter_context(
+                self._db.exclusive(f"nonce-{self._digest}", timeout_seconds=TURN_TIMEOUT_SECONDS)
+            )
+        except LockTimeout:
             log.info(
                 "a request under the same key is not answered for %s s: the next one goes all the same",
-                PATIENCE,
+                TURN_TIMEOUT_SECONDS,
             )

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dashtrade.locks import NotMyTurn, flock
+from dashtrade.locks import LockTimeout, flock
 from dashtrade.logs import WINDOW_SECONDS, Repeats
 from dashtrade.redaction import redacted
 
@@ -45,7 +45,7 @@ _logger.setLevel(logging.INFO)
 log = logging.getLogger("dashtrade.security")
 
 
-def tell(
+def write_event(
     *,
     action: str,
     at: datetime,
@@ -64,7 +64,7 @@ def tell(
     _logger.info(action, extra={"event": given, "at": at})
 
 
-def keep_in(folder: Path) -> None:
+def set_folder(folder: Path) -> None:
     """From now on this process writes to the file in that folder."""
     for handler in list(_logger.handlers):
         _logger.removeHandler(handler)
@@ -114,7 +114,7 @@ class SharedFile(logging.Handler):
     def _alone(self) -> Iterator[None]:
         file = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            with suppress(NotMyTurn):  # a process stopped while holding the lock must not stop the others
+            with suppress(LockTimeout):  # a process stopped while holding the lock must not stop the others
                 flock(file, LOCK_SECONDS)
             yield
         finally:

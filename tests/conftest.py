@@ -51,7 +51,7 @@ def _takes_long(item: pytest.Item) -> bool:
 @pytest.fixture(autouse=True)
 def little_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that run in the tests' own process hold little of the disk: pytest keeps their folders."""
-    monkeypatch.setattr(disk, "BALLAST", 64 * 1024)
+    monkeypatch.setattr(disk, "BALLAST_BYTES", 64 * 1024)
 
 
 @pytest.fixture(autouse=True)

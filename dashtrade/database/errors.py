@@ -6,7 +6,7 @@ import sqlite3
 
 from sqlalchemy import exc
 
-AWAY = (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError)
+UNAVAILABLE_ERRORS = (exc.OperationalError, exc.TimeoutError, exc.InterfaceError, sqlite3.OperationalError)
 
 
 class DatabaseUnavailable(Exception):
@@ -14,7 +14,7 @@ class DatabaseUnavailable(Exception):
     repeated."""
 
 
-def away(error: BaseException) -> DatabaseUnavailable:
+def as_unavailable(error: BaseException) -> DatabaseUnavailable:
     cause = getattr(error, "orig", None) or error
     detail = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
     return DatabaseUnavailable(f"the database cannot be used now ({detail})")

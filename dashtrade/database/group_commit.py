@@ -18,70 +18,70 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from dashtrade.database.engines import BUSY_SECONDS, driver
-from dashtrade.database.errors import away, is_bug
+from dashtrade.database.errors import as_unavailable, is_bug
 from dashtrade.tables.base import take_after_commit
 
-BUSY_BRIEFLY = 0.05
-_NEVER_LOCKED = (float("-inf"), float("-inf"))
+BRIEF_BUSY_SECONDS = 0.05
+_NOT_LOCKED = (float("-inf"), float("-inf"))
 # SQLite's own waiting backs off to 100 ms, longer than most locks last
-BUSY_POLL = 0.00003
-GROUP = 64  # maximum pieces of work in one commit
+BUSY_POLL_SECONDS = 0.00003
+MAX_GROUP = 64  # maximum pieces of work in one commit
 GROUP_SECONDS = 0.006  # how long a group may hold the lock before it commits
 WRITER_CACHE_KB = 16000  # for the single writer, which touches every index
 
 
-class Work:
+class QueuedWrite:
     """One piece of work waiting for the writer."""
 
-    __slots__ = ("after", "done", "error", "fn", "gate", "result")
+    __slots__ = ("after", "done", "error", "fn", "result", "turn_lock")
 
     def __init__(self, fn: Callable[[sa.Connection], Any]) -> None:
         self.fn, self.done = fn, False
         self.result: Any = None
         self.error: Exception | None = None
         self.after: list[Callable[[], None]] = []  # callbacks after the commit
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.turn_lock = threading.Lock()
+        self.turn_lock.acquire()
 
 
 class GroupWriter:
-    """Safe to use from several threads. `inside.conn` is the thread's current transaction."""
+    """Safe to use from several threads. `local.conn` is the thread's current transaction."""
 
-    def __init__(self, engine: sa.Engine, inside: threading.local, *, in_memory: bool) -> None:
-        self._engine, self._inside, self._in_memory = engine, inside, in_memory
-        self._waiting: deque[Work] = deque()
-        self._leading = threading.Lock()
+    def __init__(self, engine: sa.Engine, local: threading.local, *, in_memory: bool) -> None:
+        self._engine, self._local, self._in_memory = engine, local, in_memory
+        self._waiting: deque[QueuedWrite] = deque()
+        self._leader_lock = threading.Lock()
         self._writer: sa.Connection | None = None
         # since when another process has held the write lock, and when that was last seen
-        self._locked = _NEVER_LOCKED
+        self._locked = _NOT_LOCKED
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """The writer's turn, for a reader: an in-memory database has one connection for all."""
-        self._leading.acquire()
+        self._leader_lock.acquire()
         try:
             yield
         finally:
             self._hand_over()
 
-    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[Work]:
+    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
         """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
-        works = [Work(fn) for fn in fns]
+        works = [QueuedWrite(fn) for fn in fns]
         self._waiting.extend(works)
-        if self._leading.acquire(blocking=False):
+        if self._leader_lock.acquire(blocking=False):
             self._lead(works[-1])
             return works
         for work in works:
-            work.gate.acquire()  # until a leader has done the work, or makes this thread the leader
+            work.turn_lock.acquire()  # until a leader has done the work, or makes this thread the leader
             if not work.done:
                 self._lead(works[-1])
                 break
         return works
 
-    def _lead(self, mine: Work) -> None:
+    def _lead(self, own_write: QueuedWrite) -> None:
         """Execute groups until our own work is done, then hand over to a waiting thread."""
         try:
-            while not mine.done:
+            while not own_write.done:
                 self._commit_group()
         finally:
             self._hand_over()
@@ -90,29 +90,29 @@ class GroupWriter:
         while True:
             if self._waiting:
                 # its work is still pending: it leads now, without a gap
-                self._waiting[0].gate.release()
+                self._waiting[0].turn_lock.release()
                 return
-            self._leading.release()
-            if not self._waiting or not self._leading.acquire(blocking=False):
+            self._leader_lock.release()
+            if not self._waiting or not self._leader_lock.acquire(blocking=False):
                 return  # nothing is waiting, or another thread leads already
 
     def _commit_group(self) -> None:
-        group: list[Work] = []
+        group: list[QueuedWrite] = []
         try:
             conn = self.connection()
             raw = driver(conn)
             self._begin(raw)
-            self._inside.conn = conn
+            self._local.conn = conn
             try:
                 self._run_group(conn, raw, group)
             finally:
-                self._inside.conn = None
+                self._local.conn = None
             self.commit(raw)
         # the disk, the lock, the file, or the process ending: nothing of the group is durable
         except BaseException as error:
             self.drop()
             group += [self._waiting.popleft() for _ in range(len(self._waiting))] if not group else []
-            unavailable = away(error)
+            unavailable = as_unavailable(error)
             unavailable.__cause__ = error
             for work in group:
                 work.error, work.result, work.after = unavailable, None, []
@@ -121,7 +121,7 @@ class GroupWriter:
         finally:
             for work in group:
                 work.done = True
-                work.gate.release()
+                work.turn_lock.release()
         for work in group:
             for one in work.after:
                 one()
@@ -136,28 +136,28 @@ class GroupWriter:
         now = time.monotonic()
         since, last = self._locked
         since = since if now - last < BUSY_SECONDS else now
-        end = max(since + BUSY_SECONDS, now + BUSY_BRIEFLY)
+        end = max(since + BUSY_SECONDS, now + BRIEF_BUSY_SECONDS)
         while True:
             try:
                 raw.execute("BEGIN IMMEDIATE")
-                self._locked = _NEVER_LOCKED
+                self._locked = _NOT_LOCKED
                 return
             except sqlite3.OperationalError as error:
                 now = time.monotonic()
                 self._locked = since, now
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or now > end:
                     raise
-            time.sleep(BUSY_POLL)
+            time.sleep(BUSY_POLL_SECONDS)
 
-    def _run_group(self, conn: sa.Connection, raw: Any, group: list[Work]) -> None:
+    def _run_group(self, conn: sa.Connection, raw: Any, group: list[QueuedWrite]) -> None:
         """Execute waiting work, without keeping other processes from the lock for too long."""
         end = time.perf_counter() + GROUP_SECONDS
-        while self._waiting and len(group) < GROUP and (not group or time.perf_counter() < end):
+        while self._waiting and len(group) < MAX_GROUP and (not group or time.perf_counter() < end):
             group.append(self._waiting.popleft())
             self._run_one(conn, raw, group[-1])
 
     @staticmethod
-    def _run_one(conn: sa.Connection, raw: Any, work: Work) -> None:
+    def _run_one(conn: sa.Connection, raw: Any, work: QueuedWrite) -> None:
         raw.execute("SAVEPOINT work")
         try:
             work.result = work.fn(conn)
@@ -167,7 +167,7 @@ class GroupWriter:
             raw.execute("ROLLBACK TO work")
             take_after_commit(conn)
             lost = isinstance(error, exc.OperationalError) and not is_bug(error)
-            work.error = away(error) if lost else error
+            work.error = as_unavailable(error) if lost else error
         raw.execute("RELEASE work")
         work.after = take_after_commit(conn)
 

@@ -125,7 +125,7 @@ def load_view(
     account_problem = account_table.problem(conn, task.account_id, simulated=market.simulated)
     under_way = order_table.open_in_account(conn, task.account_id)
     restrictions, guards = protection_checks.load(conn, bot, now)
-    drift = drift_table.on(conn, task.account_id, task.symbol)
+    drift = drift_table.unresolved_on(conn, task.account_id, task.symbol)
     others = tuple(o for o in under_way if o.bot_id != bot.id and o.symbol == bot.symbol)
     return View(
         bot=bot,

@@ -14,7 +14,7 @@ from dashtrade.domain.position_mismatch import Drift, asset_of, by_asset
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.drifts import State
+from dashtrade.tables.drifts import ReconciliationState
 
 MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order working longer than this is a resting order
 
@@ -30,7 +30,7 @@ class ExpectedPositions:
     in_flight: frozenset[str]  # assets with an order that may fill at any moment
     outside: dict[str, Decimal]
     drifts: dict[str, Drift]
-    state: State | None
+    state: ReconciliationState | None
 
     def unchanged(self, other: ExpectedPositions, asset: str) -> bool:
         """Nothing was sent, filled or booked between the two."""
@@ -50,7 +50,7 @@ class ExpectedPositions:
 
 
 def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositions:
-    owned, orders = table.owned(conn, account_id), order_table.open_in_account(conn, account_id)
+    owned, orders = table.bots_with_positions(conn, account_id), order_table.open_in_account(conn, account_id)
     orders_by_asset: dict[str, tuple[Any, ...]] = {}
     for order in orders:
         if order.status is not OrderStatus.CREATED:
@@ -67,9 +67,9 @@ def read(conn: sa.Connection, account_id: int, now: datetime) -> ExpectedPositio
         },
         orders=orders_by_asset,
         in_flight=frozenset(asset_of(order.symbol) for order in orders if _may_fill_soon(order, now)),
-        outside=table.held_outside(conn, account_id),
-        drifts=table.unresolved(conn, account_id),
-        state=table.state(conn, account_id),
+        outside=table.outside_by_asset(conn, account_id),
+        drifts=table.unresolved_by_asset(conn, account_id),
+        state=table.reconciliation_state(conn, account_id),
     )
 
 

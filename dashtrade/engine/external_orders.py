@@ -74,7 +74,7 @@ def add_signal(
         {"action": side, "symbol": str(symbol), "quantity": plain(external.quantity), "id": external.id}
         | ({"bot": str(bot.id)} if bot else {})
     )
-    storage.add(conn, user_id, storage.of_alert(raw, 1))
+    storage.add(conn, user_id, storage.alert_bytes(raw, 1))
     signal_table.add(
         conn,
         user_id,
@@ -117,7 +117,7 @@ def store_working_order(
 ) -> Order:
     """Store the order as working, under a decision created with it."""
     order = _working_order(bot, signal_id, decision_id, external, now)
-    decision_table.decided(
+    decision_table.store_decision(
         conn,
         decision_id,
         status="sending",
@@ -201,7 +201,7 @@ def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decima
 
 def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, detail: str, now: datetime) -> None:
     """Multiply what the bot owns by `ratio` and divide its price by it; its cost stays exactly the same."""
-    for lot in fill_table.held_lots(conn, bot.id):
+    for lot in fill_table.open_lots(conn, bot.id):
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
     trip_table.split(conn, bot.id, ratio)
     new_position = Position(quantity=scaled(bot.position.quantity, ratio), cost=bot.position.cost)

@@ -31,8 +31,8 @@ def load(
     and for crypto, which cannot be short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
-    owned = bot_positions.owned_on(conn, account_id, symbol)
-    outside = drift_table.kept_outside(conn, account_id, symbol)
+    owned = bot_positions.quantities_on(conn, account_id, symbol)
+    outside = drift_table.outside_quantity(conn, account_id, symbol)
     entries = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others_quantities = [quantity for other_id, quantity in owned.items() if other_id != bot_id]
     return AccountHoldings(
@@ -45,9 +45,9 @@ def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal
     """None for crypto: fees taken in the coin leave a little less than was bought."""
     if symbol.is_crypto:
         return None
-    owned = bot_positions.owned_on(conn, account_id, symbol)
-    outside = drift_table.kept_outside(conn, account_id, symbol)
-    return _net(owned, outside, drift_table.on(conn, account_id, symbol))
+    owned = bot_positions.quantities_on(conn, account_id, symbol)
+    outside = drift_table.outside_quantity(conn, account_id, symbol)
+    return _net(owned, outside, drift_table.unresolved_on(conn, account_id, symbol))
 
 
 def _net(owned: dict[int, Decimal], outside: Decimal, drift: Drift | None) -> Decimal:

@@ -107,7 +107,7 @@ def accept(conn: sa.Connection, alert: Alert) -> IntakeResult:
         return _repeated(conn, alert, before, row["body_hash"])
     listeners = listeners_of(conn, owner, signal)
     bots = 0 if isinstance(listeners, Reason) else len(listeners)
-    total = storage.add(conn, owner, storage.of_alert(alert.raw, bots))
+    total = storage.add(conn, owner, storage.alert_bytes(alert.raw, bots))
     if (
         alert.storage_limit_bytes is not None
         and total > alert.storage_limit_bytes
@@ -196,7 +196,7 @@ def record_refusal(
     """Store a body that could not be parsed: its sender is a machine, so the user looks for the error
     here."""
     signal_id = new_id(now)
-    if storage.add(conn, owner, storage.of_alert(raw, 0)) > storage_limit_bytes:
+    if storage.add(conn, owner, storage.alert_bytes(raw, 0)) > storage_limit_bytes:
         raise StorageFull
     table.add(
         conn,

@@ -52,7 +52,7 @@ class Leases:
         return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
 
     def check(self, conn: sa.Connection, lane: Lane, token: int) -> None:
-        if not lane_table.holds(conn, lane, token):
+        if not lane_table.is_held(conn, lane, token):
             raise LaneLost(f"{lane} was taken by another worker")
 
     def drop(self, lane: Lane) -> None:

@@ -62,8 +62,13 @@ def store_findings(
 ) -> None:
     """Open, update or end a drift, unless something was booked since the comparison."""
     account_table.lock_account(conn, account.id)
-    owned = by_asset((row.symbol, row.position_quantity) for row in table.owned(conn, account.id))
-    outside_holdings, drifts = table.held_outside(conn, account.id), table.unresolved(conn, account.id)
+    owned = by_asset(
+        (row.symbol, row.position_quantity) for row in table.bots_with_positions(conn, account.id)
+    )
+    outside_holdings, drifts = (
+        table.outside_by_asset(conn, account.id),
+        table.unresolved_by_asset(conn, account.id),
+    )
     for finding in findings:
         asset = finding.asset
         bots_quantity, outside, drift = (
@@ -121,9 +126,7 @@ def _description_columns(
 
 def _open_drift(conn: sa.Connection, account: Account, asset: str, figures: dict[str, Any]) -> None:
     now = figures["updated_at"]
-    drift_id = table.open_one(
-        conn, account.user_id, account_id=account.id, asset=asset, opened_at=now, **figures
-    )
+    drift_id = table.add(conn, account.user_id, account_id=account.id, asset=asset, opened_at=now, **figures)
     log.warning("account %s: drift %s: %s", account.id, drift_id, figures["detail"])
     notice = PositionMismatch(
         account=account.label,

@@ -45,7 +45,9 @@ class OrderRecovery:
     def recover(self, account: Account, broker: Broker, listing: Listing, since: datetime) -> bool:
         """True if anything was booked or recovered."""
         with self.db.read() as conn:
-            symbols = list(dict.fromkeys(row.symbol for row in drift_table.owned(conn, account.id)))
+            symbols = list(
+                dict.fromkeys(row.symbol for row in drift_table.bots_with_positions(conn, account.id))
+            )
         listed = listing.orders_since(since, symbols)
         with self.db.read() as conn:
             known = {

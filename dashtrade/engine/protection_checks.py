@@ -31,10 +31,10 @@ def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestric
     """The bot's restrictions, in one statement where no protection is active; else also the protections'
     data."""
     restrictions = table.restrictions_on(conn, bot, now)
-    if not restrictions.watching:
+    if not restrictions.protections:
         return restrictions, tuple(_BUILT_IN_GUARDS.values())
     # serialise decisions of two accounts that one protection counts together
-    if any(row.scope is Scope.USER for row in restrictions.watching):
+    if any(row.scope is Scope.USER for row in restrictions.protections):
         signal_table.lock_key(conn, f"protections|{bot.user_id}")
         restrictions = table.restrictions_on(conn, bot, now)
     return restrictions, _guards(conn, bot, restrictions, now)
@@ -47,22 +47,22 @@ def _guards(
     locked_ids = {lock.protection_id for lock in restrictions.locks}
     active = [
         (row, domain.read(row.kind, row.scope, row.settings))
-        for row in restrictions.watching
+        for row in restrictions.protections
         if row.id not in locked_ids
     ]
     built_in = [
         guard
         for kind, guard in _BUILT_IN_GUARDS.items()
-        if all(row.kind != kind for row in restrictions.watching)
+        if all(row.kind != kind for row in restrictions.protections)
     ]
     scopes = {need: _widest(row.scope for row, rule in active if rule.needs is need) for need in Needs}
     look_back_minutes = max((_minutes_back(rule) for _, rule in active), default=0)
     exits = (
-        table.exits(conn, bot, widest, now - timedelta(minutes=look_back_minutes))
+        table.past_exits(conn, bot, widest, now - timedelta(minutes=look_back_minutes))
         if (widest := scopes[Needs.EXITS])
         else []
     )
-    sent = table.sent(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
+    sent = table.sent_entries(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
     others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
     resets = table.resets(conn, [row.id for row, _ in active]) if exits or sent else {}
     return (
@@ -112,7 +112,7 @@ def _in_scope(records: list[Any], bot: Bot, scope: Scope) -> list[Any]:
 
 def _reset_since(
     resets: dict[Any, datetime],
-    row: table.Watching,
+    row: table.ActiveProtection,
     rule: Any,
     at: datetime,
     bot_id: int,

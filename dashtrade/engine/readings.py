@@ -99,9 +99,9 @@ class Readings:
         now = self._clock.now()
         with self._db.read() as conn:
             if self._latest is None:
-                self._latest = table.everything(conn)
+                self._latest = table.load_all(conn)
             accounts, busy, watched = (
-                account_table.elsewhere(conn),
+                account_table.at_remote_brokers(conn),
                 table.busy(conn),
                 table.watched(conn, now, WATCHED_FOR),
             )

@@ -49,7 +49,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import trades as trade_table
-from dashtrade.tables.drifts import State
+from dashtrade.tables.drifts import ReconciliationState
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.reconcile")
@@ -183,7 +183,7 @@ class Reconciler:
         """Orders before this were seen to agree. After a restored backup, that is the backup's time."""
         now = self.clock.now()
         with self.db.read() as conn:
-            state = table.state(conn, account.id)
+            state = table.reconciliation_state(conn, account.id)
         last_at = state.at if state is not None and state.at is not None else now - timedelta(days=1)
         return max(last_at - timedelta(hours=1), now - timedelta(days=30))
 
@@ -322,22 +322,24 @@ class Reconciler:
             if not trade_table.ever_traded(conn, account.id):
                 for asset, quantity in at_broker.items():
                     table.put_outside(conn, account.user_id, account.id, asset, quantity, now)
-            state = expected.state or State(account_id=account.id, user_id=account.user_id)
-            table.put_state(conn, replace(state, first_at=now))
+            state = expected.state or ReconciliationState(account_id=account.id, user_id=account.user_id)
+            table.put_reconciliation_state(conn, replace(state, first_at=now))
 
         self.db.write(work)
 
     def _record_success(self, account: Account, now: datetime) -> None:
         with self.db.read() as conn:
-            state = table.state(conn, account.id)
+            state = table.reconciliation_state(conn, account.id)
         if state is None or (
             state.failing_since is None and state.at is not None and now - state.at < STORE_STATE_EVERY
         ):
             return
 
         def work(conn: sa.Connection) -> None:
-            table.put_state(conn, replace(state, at=now, failing_since=None, problem="", told=False))
-            if state.told:
+            table.put_reconciliation_state(
+                conn, replace(state, at=now, failing_since=None, problem="", notified=False)
+            )
+            if state.notified:
                 message_table.notify(conn, account.user_id, BrokerAnswers(account=account.label), now=now)
 
         self.db.write(work)
@@ -351,18 +353,20 @@ class Reconciler:
             getattr(error, "after", RECHECK_AFTER), backoff_delay(tries, RECHECK_AFTER, LONGEST_RETRY)
         )
         with self.db.read() as conn:
-            state = table.state(conn, account.id)
-        state = state or State(account_id=account.id, user_id=account.user_id)
+            state = table.reconciliation_state(conn, account.id)
+        state = state or ReconciliationState(account_id=account.id, user_id=account.user_id)
         since = state.failing_since or now
-        notify_now = now - since >= NOTIFY_AFTER and not state.told
+        notify_now = now - since >= NOTIFY_AFTER and not state.notified
         if state.failing_since is not None and not notify_now:
             return
 
         def work(conn: sa.Connection) -> None:
             account_table.lock_account(conn, account.id)
-            table.put_state(
+            table.put_reconciliation_state(
                 conn,
-                replace(state, failing_since=since, problem=error.message, told=state.told or notify_now),
+                replace(
+                    state, failing_since=since, problem=error.message, notified=state.notified or notify_now
+                ),
             )
             if notify_now:
                 message_table.notify(

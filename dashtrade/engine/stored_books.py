@@ -58,7 +58,7 @@ class StoredBooks:
         return bot_positions.load(self._conn, bot_id)
 
     def lots(self, bot_id: int) -> list[Lot]:
-        return fill_table.held_lots(self._conn, bot_id)
+        return fill_table.open_lots(self._conn, bot_id)
 
     def booked_fills(self, order_id: str) -> Mapping[str, Fees]:
         return fill_table.known_fills(self._conn, order_id)
@@ -120,7 +120,7 @@ def _store_decisions(conn: sa.Connection, changes: Changes) -> None:
             decision_table.end_decision(
                 conn, decision_id, status=change.status, reason=change.reason, ended=change.ended_at
             )
-        elif not decision_table.decided(
+        elif not decision_table.store_decision(
             conn,
             decision_id,
             status=change.status,
@@ -203,6 +203,6 @@ def _store_bots(conn: sa.Connection, books: Books) -> None:
         if booked or before is None or before.exits != bot.exits:
             bot_positions.book(conn, bot, now=bot.updated_at)
         else:
-            bot_positions.touch(conn, bot)
+            bot_positions.save_status(conn, bot)
     for bot_id in books.changes.booked_bots:
         day_table.put_day(conn, books.changes.bots[bot_id])

@@ -36,7 +36,7 @@ class Streams:
     def refresh(self) -> None:
         """Start and stop listeners as accounts are added, removed, or given other keys."""
         with self._db.read() as conn:
-            accounts = account_table.active_at(conn, self._kinds, MAX_STREAMS)
+            accounts = account_table.active_at_brokers(conn, self._kinds, MAX_STREAMS)
             wanted = {account.id: account for account in accounts if not account.simulated}
         for account_id in self._listening.keys() - wanted.keys():
             self._listening.pop(account_id).stop_listening()

@@ -68,8 +68,8 @@ class Watch:
         bots_by_account: dict[int, list[Bot]] = {}
         after = 0
         with self.db.read() as conn:
-            drifts = drift_table.everything_unresolved(conn)
-            while page := bot_positions.holding(conn, after=after):
+            drifts = drift_table.all_unresolved(conn)
+            while page := bot_positions.page_of_holding(conn, after=after):
                 for bot in page:
                     if bot.position.quantity and not _cannot_act(bot, drifts):
                         bots_by_account.setdefault(bot.account_id, []).append(bot)

@@ -49,8 +49,8 @@ accounts = sa.Table(
 SYSTEM = {
     "load",
     "active",
-    "active_at",
-    "elsewhere",
+    "active_at_brokers",
+    "at_remote_brokers",
     "lock_account",
     "lock_live_accounts",
     "problem",
@@ -81,11 +81,11 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 def get(conn: sa.Connection, owner: int, account_id: int) -> Account | None:
-    mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
-    return _account(conn.execute(sa.select(*_COLUMNS).where(mine)).first())
+    of_owner = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
+    return _account(conn.execute(sa.select(*_COLUMNS).where(of_owner)).first())
 
 
-_MINE = (
+_OF_OWNER = (
     sa.select(*_COLUMNS)
     .where(accounts.c.user_id == p("owner"), accounts.c.deleted_at.is_(None))
     .order_by(accounts.c.id)
@@ -93,7 +93,7 @@ _MINE = (
 
 
 def list_all(conn: sa.Connection, owner: int) -> list[Account]:
-    return [_account(row) for row in rows(conn, _MINE, {"owner": owner})]  # type: ignore[misc]
+    return [_account(row) for row in rows(conn, _OF_OWNER, {"owner": owner})]  # type: ignore[misc]
 
 
 def labels(conn: sa.Connection, owner: int) -> dict[int, str]:
@@ -103,11 +103,11 @@ def labels(conn: sa.Connection, owner: int) -> dict[int, str]:
 
 
 def change(conn: sa.Connection, owner: int, account_id: int, **values: Any) -> bool:
-    mine = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
-    return conn.execute(sa.update(accounts).where(mine).values(**values)).rowcount == 1
+    of_owner = (accounts.c.user_id == owner) & (accounts.c.id == account_id) & accounts.c.deleted_at.is_(None)
+    return conn.execute(sa.update(accounts).where(of_owner).values(**values)).rowcount == 1
 
 
-def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
+def active_at_brokers(conn: sa.Connection, brokers: Collection[str], limit: int) -> list[Account]:
     """For the worker: accounts at these brokers that may trade, oldest first."""
     query = sa.select(*_COLUMNS).where(
         accounts.c.broker.in_(brokers), accounts.c.is_active, accounts.c.deleted_at.is_(None)
@@ -115,16 +115,16 @@ def active_at(conn: sa.Connection, brokers: Collection[str], limit: int) -> list
     return [_account(row) for row in conn.execute(query.order_by(accounts.c.id).limit(limit))]  # type: ignore[misc]
 
 
-_ELSEWHERE = (
+_AT_REMOTE_BROKERS = (
     sa.select(*_COLUMNS)
     .where(accounts.c.broker != PAPER, accounts.c.is_active, accounts.c.deleted_at.is_(None))
     .order_by(accounts.c.id)
 )
 
 
-def elsewhere(conn: sa.Connection) -> list[Account]:
+def at_remote_brokers(conn: sa.Connection) -> list[Account]:
     """For the worker: accounts outside the built-in paper broker that may trade."""
-    return [_account(row) for row in rows(conn, _ELSEWHERE)]  # type: ignore[misc]
+    return [_account(row) for row in rows(conn, _AT_REMOTE_BROKERS)]  # type: ignore[misc]
 
 
 def active(conn: sa.Connection) -> list[int]:
@@ -150,13 +150,13 @@ def load(conn: sa.Connection, account_id: int) -> Account:
     return account
 
 
-_HOLD = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_for_update()
+_LOCK_ACCOUNT = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_for_update()
 
 
 def lock_account(conn: sa.Connection, account_id: int) -> None:
     """Only the lock; a no-op in SQLite, which has one writer."""
     if is_postgres(conn):
-        run(conn, _HOLD, {"account_id": account_id})
+        run(conn, _LOCK_ACCOUNT, {"account_id": account_id})
 
 
 _STATE = sa.select(
@@ -204,14 +204,14 @@ def sealed_sessions(conn: sa.Connection, *, after: int, limit: int) -> list[Any]
 
 def put_session(conn: sa.Connection, account_id: int, old: str | None, new: str) -> bool:
     """Replace `old`; None replaces any value."""
-    mine = (
+    of_owner = (
         accounts.c.id == account_id
         if old is None
         else (accounts.c.id == account_id) & (accounts.c.session == old)
     )
-    return conn.execute(sa.update(accounts).where(mine).values(session=new)).rowcount == 1
+    return conn.execute(sa.update(accounts).where(of_owner).values(session=new)).rowcount == 1
 
 
 def put_sealed(conn: sa.Connection, account_id: int, old: str, new: str) -> bool:
-    mine = (accounts.c.id == account_id) & (accounts.c.credentials == old)
-    return conn.execute(sa.update(accounts).where(mine).values(credentials=new)).rowcount == 1
+    of_owner = (accounts.c.id == account_id) & (accounts.c.credentials == old)
+    return conn.execute(sa.update(accounts).where(of_owner).values(credentials=new)).rowcount == 1

@@ -19,7 +19,7 @@ from dashtrade.tables.people import users
 from dashtrade.tables.risk_events import risk_events
 from dashtrade.tables.sessions import sessions
 from dashtrade.tables.signals import decisions, signals
-from dashtrade.tables.trades import CSV_COLUMNS, MADE_UP, WITH_LIVE_MONEY, csv_cells, trades
+from dashtrade.tables.trades import CSV_COLUMNS, SIMULATED_ON_LIVE, WITH_LIVE_MONEY, csv_cells, trades
 
 SYSTEM = {
     "busy_on_live",
@@ -199,7 +199,7 @@ def _wanted(query: sa.Select[Any], wanted: dict[str, Any]) -> sa.Select[Any]:
 
 def all_trades(conn: sa.Connection, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
     """Newest first, each with its user's email."""
-    told = (MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live"))
+    told = (SIMULATED_ON_LIVE.label("simulated"), WITH_LIVE_MONEY.label("live"))
     query = _wanted(
         sa.select(trades, *told, users.c.email).join(users, users.c.id == trades.c.user_id), wanted
     )
@@ -244,9 +244,9 @@ def remove_some(conn: sa.Connection, user_id: int, most: int) -> int:
         table for table in reversed(metadata.sorted_tables) if "user_id" in table.c and table is not audit
     ]
     for table in (*of_accounts, *of_users):
-        mine = table.c.user_id == user_id if "user_id" in table.c else table.c.account_id.in_(own)
+        of_owner = table.c.user_id == user_id if "user_id" in table.c else table.c.account_id.in_(own)
         key = list(table.primary_key.columns)
-        rows = sa.select(*key).where(mine).limit(most)
+        rows = sa.select(*key).where(of_owner).limit(most)
         gone = conn.execute(
             sa.delete(table).where(sa.tuple_(*key).in_(rows) if len(key) > 1 else key[0].in_(rows))
         ).rowcount

@@ -28,8 +28,8 @@ devices = sa.Table(
 
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=1)
 # after the last attempt, and after the last lock
-FORGOTTEN, LOCK_FORGOTTEN = timedelta(hours=1), timedelta(hours=24)
-SYSTEM = {"locked_until", "reserve", "give_back", "forget", "tidy"}
+FORGET_AFTER, FORGET_LOCK_AFTER = timedelta(hours=1), timedelta(hours=24)
+SYSTEM = {"locked_until", "reserve", "uncount", "forget", "delete_expired"}
 
 
 def locked_until(conn: sa.Connection, keys: list[str], now: datetime) -> datetime | None:
@@ -60,7 +60,7 @@ def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datet
         failed = (row.failed if row.forget_at > now else 0) + 1
         over = failed - wanted[row.key_digest]
         until = now + min(FIRST_WAIT * 2 ** min(over, 8), LONGEST_WAIT) if over >= 0 else None
-        forget_at = now + FORGOTTEN if until is None else until + LOCK_FORGOTTEN
+        forget_at = now + FORGET_AFTER if until is None else until + FORGET_LOCK_AFTER
         conn.execute(
             sa.update(attempts)
             .where(a.key_digest == row.key_digest)
@@ -69,7 +69,7 @@ def reserve(conn: sa.Connection, wanted: dict[str, int], now: datetime) -> datet
     return None
 
 
-def give_back(conn: sa.Connection, key: str, most: int) -> None:
+def uncount(conn: sa.Connection, key: str, most: int) -> None:
     """The reserved attempt succeeded: it does not count, and earlier ones still do."""
     a = attempts.c
     unlocked = sa.case((a.failed <= most, sa.null()), else_=a.locked_until)
@@ -81,7 +81,7 @@ def forget(conn: sa.Connection, keys: list[str]) -> None:
     conn.execute(sa.delete(attempts).where(attempts.c.key_digest.in_(keys)))
 
 
-def tidy(conn: sa.Connection, now: datetime, devices_since: datetime) -> None:
+def delete_expired(conn: sa.Connection, now: datetime, devices_since: datetime) -> None:
     conn.execute(sa.delete(attempts).where(attempts.c.forget_at < now))
     conn.execute(sa.delete(devices).where(devices.c.seen_at < devices_since))
 
@@ -91,22 +91,22 @@ def tidy(conn: sa.Connection, now: datetime, devices_since: datetime) -> None:
 
 def put_device(conn: sa.Connection, owner: int, token_hash: str, now: datetime, most: int) -> None:
     """Remember the device; only the latest ones are kept."""
-    mine = devices.c.user_id == owner
+    of_owner = devices.c.user_id == owner
     if not conn.execute(
-        sa.update(devices).where(mine, devices.c.token_hash == token_hash).values(seen_at=now)
+        sa.update(devices).where(of_owner, devices.c.token_hash == token_hash).values(seen_at=now)
     ).rowcount:
         conn.execute(sa.insert(devices).values(token_hash=token_hash, user_id=owner, seen_at=now))
     kept = list(
         conn.scalars(
-            sa.select(devices.c.token_hash).where(mine).order_by(devices.c.seen_at.desc()).limit(most)
+            sa.select(devices.c.token_hash).where(of_owner).order_by(devices.c.seen_at.desc()).limit(most)
         )
     )
-    conn.execute(sa.delete(devices).where(mine, devices.c.token_hash.not_in(kept)))
+    conn.execute(sa.delete(devices).where(of_owner, devices.c.token_hash.not_in(kept)))
 
 
 def is_known(conn: sa.Connection, owner: int, token_hash: str) -> bool:
-    mine = (devices.c.user_id == owner) & (devices.c.token_hash == token_hash)
-    return conn.scalar(sa.select(devices.c.user_id).where(mine)) is not None
+    of_owner = (devices.c.user_id == owner) & (devices.c.token_hash == token_hash)
+    return conn.scalar(sa.select(devices.c.user_id).where(of_owner)) is not None
 
 
 def forget_devices(conn: sa.Connection, owner: int) -> int:

@@ -44,7 +44,7 @@ def take_after_commit(conn: sa.Connection, since: int = 0) -> list[Callable[[], 
     return taken
 
 
-def _exact_text(number: Decimal) -> str:
+def _decimal_text(number: Decimal) -> str:
     text = str(number)
     return format(number, "f") if "E" in text else text
 
@@ -53,7 +53,7 @@ def _microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // _MICROSECOND
 
 
-def _moment_of(microseconds: int) -> datetime:
+def _time_from_microseconds(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
@@ -95,7 +95,7 @@ class ExactDecimal(ConvertedType):
 
     @staticmethod
     def to_store(dialect_name: str) -> Convert | None:
-        return None if dialect_name == "postgresql" else _exact_text
+        return None if dialect_name == "postgresql" else _decimal_text
 
     @staticmethod
     def from_store(dialect_name: str) -> Convert | None:
@@ -133,7 +133,7 @@ class UtcTime(ConvertedType):
 
     @staticmethod
     def from_store(dialect_name: str) -> Convert | None:
-        return _utc if dialect_name == "postgresql" else _moment_of
+        return _utc if dialect_name == "postgresql" else _time_from_microseconds
 
 
 class Instrument(ConvertedType):

@@ -18,7 +18,7 @@ from dashtrade.tables.bots import DELETED_NOT_FLAT, bot_from_row, bots
 from dashtrade.tables.compiled_sql import first, rows, run
 from dashtrade.tables.exit_columns import ExitsJson
 
-SYSTEM = {"book", "holding", "is_sole_bot", "load", "owned_on", "split_position", "touch"}
+SYSTEM = {"book", "page_of_holding", "is_sole_bot", "load", "quantities_on", "split_position", "save_status"}
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
 
@@ -47,7 +47,7 @@ _BOOK = (
     )
 )
 
-_TOUCH = (
+_SAVE_STATUS = (
     sa.update(bots)
     .where(bots.c.id == p("bot_id"))
     .values(
@@ -97,14 +97,14 @@ _LIVING, _DELETED = (
 )  # one index each
 
 
-def owned_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
+def quantities_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
     """What each bot of the account owns of the symbol, including deleted bots that are not flat yet."""
     given = {"account_id": account_id, "symbol": symbol}
     found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
     return {row.id: row.position_quantity for row in found if row.position_quantity}
 
 
-def holding(conn: sa.Connection, *, after: int) -> list[Bot]:
+def page_of_holding(conn: sa.Connection, *, after: int) -> list[Bot]:
     """Bots with a position or an open order, 500 at a time."""
     return [bot_from_row(row) for row in rows(conn, _HOLDING, {"after": after})]
 
@@ -147,11 +147,11 @@ def split_position(
     conn.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
 
 
-def touch(conn: sa.Connection, bot: Bot) -> None:
+def save_status(conn: sa.Connection, bot: Bot) -> None:
     """Store its status, the times of its last signal and entry, and its day's counters."""
     run(
         conn,
-        _TOUCH,
+        _SAVE_STATUS,
         _day_values(bot.last_day)
         | {
             "bot_id": bot.id,

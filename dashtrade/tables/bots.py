@@ -253,15 +253,15 @@ _PAGE_OF_ACCOUNT = _PAGE.where(bots.c.account_id == p("account_id"))
 
 
 # paused by its user, as stored now and before there were codes
-_QUIET = ("", stored(Reason(Code.PAUSED_BY_USER)), "paused by its user")
+_PAUSES_WITHOUT_ALARM = ("", stored(Reason(Code.PAUSED_BY_USER)), "paused by its user")
 
 
 def stopped(conn: sa.Connection, owner: int, *, limit: int) -> list[Bot]:
     """Bots that were paused, but not by their user; latest first."""
-    mine = (bots.c.user_id == owner) & ~bots.c.is_active & bots.c.deleted_at.is_(None)
+    of_owner = (bots.c.user_id == owner) & ~bots.c.is_active & bots.c.deleted_at.is_(None)
     query = (
         sa.select(bots)
-        .where(mine, sa.type_coerce(bots.c.paused_reason, sa.Text).not_in(_QUIET))
+        .where(of_owner, sa.type_coerce(bots.c.paused_reason, sa.Text).not_in(_PAUSES_WITHOUT_ALARM))
         .order_by(bots.c.updated_at.desc())
     )
     return [bot_from_row(row) for row in conn.execute(query.limit(limit))]
@@ -282,7 +282,7 @@ _ENGAGED = (
     .order_by(bots.c.id)
 )
 
-_HEARING = (
+_LISTENING = (
     sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
     .where(
         bots.c.user_id == p("owner"),
@@ -295,7 +295,7 @@ _HEARING = (
 
 def listening_on(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
     """The bots that an alert for this symbol may address."""
-    return rows(conn, _HEARING, {"owner": owner, "symbol": symbol})
+    return rows(conn, _LISTENING, {"owner": owner, "symbol": symbol})
 
 
 def all_with_names(conn: sa.Connection, owner: int) -> list[Any]:
@@ -318,8 +318,8 @@ def names(conn: sa.Connection, owner: int) -> dict[int, str]:
 
 
 def change(conn: sa.Connection, owner: int, bot_id: int, **values: Any) -> bool:
-    mine = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
-    return conn.execute(sa.update(bots).where(mine).values(**values)).rowcount == 1
+    of_owner = (bots.c.user_id == owner) & (bots.c.id == bot_id) & bots.c.deleted_at.is_(None)
+    return conn.execute(sa.update(bots).where(of_owner).values(**values)).rowcount == 1
 
 
 def change_settings(
@@ -334,11 +334,11 @@ def change_settings(
 def pause_all(
     conn: sa.Connection, owner: int, *, reason: Reason, now: datetime, account_id: int | None = None
 ) -> int:
-    mine = (bots.c.user_id == owner) & bots.c.is_active & bots.c.deleted_at.is_(None)
+    of_owner = (bots.c.user_id == owner) & bots.c.is_active & bots.c.deleted_at.is_(None)
     if account_id is not None:
-        mine &= bots.c.account_id == account_id
+        of_owner &= bots.c.account_id == account_id
     return conn.execute(
-        sa.update(bots).where(mine).values(is_active=False, paused_reason=reason, updated_at=now)
+        sa.update(bots).where(of_owner).values(is_active=False, paused_reason=reason, updated_at=now)
     ).rowcount
 
 

@@ -42,7 +42,7 @@ _SWITCHES = sa.select(switches.c.scope, switches.c.scope_id, switches.c.stop).wh
 _ACCOUNTS = sa.select(accounts.c.id, accounts.c.label, accounts.c.is_active, accounts.c.checked_at).where(
     accounts.c.user_id == p("owner"), accounts.c.deleted_at.is_(None)
 )
-_TOLD = sa.select(sa.func.max(outbox.c.id).label("newest")).where(outbox.c.user_id == p("owner"))
+_MESSAGES = sa.select(sa.func.max(outbox.c.id).label("newest")).where(outbox.c.user_id == p("owner"))
 _EVENTS = sa.select(sa.func.max(risk_events.c.id).label("newest")).where(risk_events.c.user_id == p("owner"))
 _DRIFTS = sa.select(sa.func.count().label("drifts"), sa.func.max(drifts.c.updated_at).label("updated")).where(
     drifts.c.user_id == p("owner")
@@ -61,7 +61,19 @@ _LOCKS = sa.select(
 _READINGS = sa.select(
     sa.func.count().label("readings"), sa.func.max(readings.c.changed_at).label("changed")
 ).where(readings.c.user_id == p("owner"))
-_ALL = (_SIGNALS, _ORDERS, _BOTS, _SWITCHES, _ACCOUNTS, _TOLD, _EVENTS, _DRIFTS, _FLATTENS, _LOCKS, _READINGS)
+_ALL = (
+    _SIGNALS,
+    _ORDERS,
+    _BOTS,
+    _SWITCHES,
+    _ACCOUNTS,
+    _MESSAGES,
+    _EVENTS,
+    _DRIFTS,
+    _FLATTENS,
+    _LOCKS,
+    _READINGS,
+)
 
 SYSTEM: set[str] = set()
 

@@ -17,20 +17,20 @@ from dashtrade.tables.lanes import Lane
 from dashtrade.tables.signals import IS_WAITING, decisions, signals
 
 SYSTEM = {
-    "decided",
+    "store_decision",
     "decisions_of",
     "due_in_lane",
     "end_decision",
     "put_pending",
     "next_waiting",
     "open_lanes",
-    "waiting",
+    "queue_state",
     "waiting_for_open",
     "waiting_in_account",
 }
 
 
-_LANES_WAITING = (
+_OPEN_LANES = (
     sa.select(decisions.c.account_id, decisions.c.symbol)
     .where(
         IS_WAITING,
@@ -43,7 +43,7 @@ _LANES_WAITING = (
 
 def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
     """Lanes with a pending decision."""
-    return [Lane(row.account_id, row.symbol) for row in rows(conn, _LANES_WAITING, {"now": now})]
+    return [Lane(row.account_id, row.symbol) for row in rows(conn, _OPEN_LANES, {"now": now})]
 
 
 # --- deciding -----------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def decisions_of(conn: sa.Connection, signal_id: str) -> list[PendingDecision]:
     return [PendingDecision(**row._asdict()) for row in rows(conn, _BY_SIGNAL, {"signal_id": signal_id})]
 
 
-_DECIDED = (
+_STORE_DECISION = (
     sa.update(decisions)
     .where(decisions.c.id == p("decision_id"), IS_WAITING)
     .values(
@@ -149,7 +149,7 @@ _DECIDED = (
 )
 
 
-def decided(
+def store_decision(
     conn: sa.Connection,
     decision_id: int,
     *,
@@ -165,7 +165,7 @@ def decided(
     return (
         run(
             conn,
-            _DECIDED,
+            _STORE_DECISION,
             {
                 "decision_id": decision_id,
                 "new_status": status,
@@ -219,7 +219,7 @@ def end_decision(
     run(conn, _END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
 
 
-def waiting(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
+def queue_state(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
     """How many could be decided by now, and since when the oldest of them could; one that its user delays
     does not count before it is due."""
     ready_at = sa.func.coalesce(

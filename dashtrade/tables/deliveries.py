@@ -36,9 +36,9 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_next_try_at", "next_try_at"),
 )
 
-SYSTEM = {"enqueue", "claim_due", "sent", "failed"}
+SYSTEM = {"enqueue", "claim_due", "mark_sent", "mark_failed"}
 CLAIM_LIFE = timedelta(minutes=2)  # a claim without a result after this counts as abandoned
-CUT_SHORT = "the process ended while it was being sent"
+INTERRUPTED = "the process ended while it was being sent"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, 
     conn.execute(
         sa.update(deliveries)
         .where(due, d.tries >= MOST_TRIES)
-        .values(state=DeliveryState.GIVEN_UP, next_try_at=None, error=CUT_SHORT, ended_at=now)
+        .values(state=DeliveryState.GIVEN_UP, next_try_at=None, error=INTERRUPTED, ended_at=now)
     )
     chosen = (
         sa.select(d.id, d.user_id, d.message_id, d.channel, d.tries)
@@ -94,12 +94,12 @@ def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, 
     return claims
 
 
-def sent(conn: sa.Connection, claim: Claim, *, now: datetime) -> bool:
+def mark_sent(conn: sa.Connection, claim: Claim, *, now: datetime) -> bool:
     """False: the claim expired, and another process has it."""
     return _end(conn, claim, state=DeliveryState.SENT, next_try_at=None, error="", ended_at=now)
 
 
-def failed(conn: sa.Connection, claim: Claim, error: str, *, now: datetime) -> bool:
+def mark_failed(conn: sa.Connection, claim: Claim, error: str, *, now: datetime) -> bool:
     """Schedule a retry, or give up. False as with `sent`."""
     if claim.tries >= MOST_TRIES:
         return _end(

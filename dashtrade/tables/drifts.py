@@ -85,22 +85,22 @@ reconciliations = sa.Table(
 )
 
 SYSTEM = {
-    "on",
-    "kept_outside",
-    "unresolved",
-    "open_one",
+    "unresolved_on",
+    "outside_quantity",
+    "unresolved_by_asset",
+    "add",
     "change",
-    "held_outside",
+    "outside_by_asset",
     "put_outside",
-    "state",
-    "put_state",
-    "owned",
-    "everything_unresolved",
+    "reconciliation_state",
+    "put_reconciliation_state",
+    "bots_with_positions",
+    "all_unresolved",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class ReconciliationState:
     """The state of an account's reconciliation."""
 
     account_id: int
@@ -109,12 +109,17 @@ class State:
     at: datetime | None = None  # the last successful one, to the minute
     failing_since: datetime | None = None
     problem: str = ""
-    told: bool = False
+    notified: bool = False
 
 
 def _drift(row: Any) -> Drift:
     values = row._asdict() | {"status": DriftStatus(row.status)}
     return Drift(bots_quantity=values.pop("ours"), broker_quantity=values.pop("theirs"), **values)
+
+
+def _reconciliation_state(row: Any) -> ReconciliationState:
+    values = row._asdict()
+    return ReconciliationState(notified=values.pop("told"), **values)
 
 
 # --- for the worker -----------------------------------------------------------------------------------------
@@ -124,24 +129,24 @@ _ON = sa.select(drifts).where(
 )
 
 
-def on(conn: sa.Connection, account_id: int, symbol: Symbol) -> Drift | None:
+def unresolved_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> Drift | None:
     """The unresolved drift of this symbol's asset."""
     row = first(conn, _ON, {"account_id": account_id, "asset": asset_of(symbol)})
     return _drift(row) if row else None
 
 
-def unresolved(conn: sa.Connection, account_id: int) -> dict[str, Drift]:
+def unresolved_by_asset(conn: sa.Connection, account_id: int) -> dict[str, Drift]:
     found = conn.execute(sa.select(drifts).where(drifts.c.account_id == account_id, _UNRESOLVED))
     return {row.asset: _drift(row) for row in found}
 
 
-def everything_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
+def all_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
     return {
         (row.account_id, row.asset): _drift(row) for row in conn.execute(sa.select(drifts).where(_UNRESOLVED))
     }
 
 
-def open_one(conn: sa.Connection, user_id: int, **values: Any) -> int:
+def add(conn: sa.Connection, user_id: int, **values: Any) -> int:
     row = {
         "user_id": user_id,
         "status": DriftStatus.OPEN,
@@ -157,7 +162,7 @@ def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
     conn.execute(sa.update(drifts).where(drifts.c.id == drift_id, _UNRESOLVED).values(**values))
 
 
-def held_outside(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
+def outside_by_asset(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
     found = conn.execute(
         sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id)
     )
@@ -169,7 +174,7 @@ _OUTSIDE = sa.select(outside.c.quantity).where(
 )
 
 
-def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal:
+def outside_quantity(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal:
     """The user's own holdings of the symbol's asset."""
     row = first(conn, _OUTSIDE, {"account_id": account_id, "asset": asset_of(symbol)})
     return row.quantity if row else ZERO
@@ -178,8 +183,8 @@ def kept_outside(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decima
 def put_outside(
     conn: sa.Connection, user_id: int, account_id: int, asset: str, quantity: Decimal, now: datetime
 ) -> None:
-    mine = (outside.c.account_id == account_id) & (outside.c.asset == asset)
-    conn.execute(sa.delete(outside).where(mine))
+    this_row = (outside.c.account_id == account_id) & (outside.c.asset == asset)
+    conn.execute(sa.delete(outside).where(this_row))
     if quantity:
         row = {
             "account_id": account_id,
@@ -191,20 +196,21 @@ def put_outside(
         conn.execute(sa.insert(outside).values(**row))
 
 
-def state(conn: sa.Connection, account_id: int) -> State | None:
+def reconciliation_state(conn: sa.Connection, account_id: int) -> ReconciliationState | None:
     row = conn.execute(sa.select(reconciliations).where(reconciliations.c.account_id == account_id)).first()
-    return State(**row._asdict()) if row else None
+    return _reconciliation_state(row) if row else None
 
 
-def put_state(conn: sa.Connection, now_is: State) -> None:
+def put_reconciliation_state(conn: sa.Connection, new_state: ReconciliationState) -> None:
     """Under the account's lock."""
-    values = {name: getattr(now_is, name) for name in State.__slots__}
-    mine = reconciliations.c.account_id == now_is.account_id
-    if not conn.execute(sa.update(reconciliations).where(mine).values(**values)).rowcount:
+    values = {name: getattr(new_state, name) for name in ReconciliationState.__slots__ if name != "notified"}
+    values["told"] = new_state.notified
+    of_owner = reconciliations.c.account_id == new_state.account_id
+    if not conn.execute(sa.update(reconciliations).where(of_owner).values(**values)).rowcount:
         conn.execute(sa.insert(reconciliations).values(**values))
 
 
-def owned(conn: sa.Connection, account_id: int) -> list[Any]:
+def bots_with_positions(conn: sa.Connection, account_id: int) -> list[Any]:
     """(id, symbol, quantity, cost, deleted) of the account's bots: active ones, and those that still own
     something."""
     b = bots.c
@@ -244,13 +250,15 @@ def list_page(
     return [_drift(row) for row in conn.execute(query.order_by(drifts.c.id.desc()).limit(limit))]
 
 
-def outside_of(conn: sa.Connection, owner: int, account_id: int, asset: str) -> Decimal:
-    mine = (outside.c.user_id == owner) & (outside.c.account_id == account_id) & (outside.c.asset == asset)
-    return conn.scalar(sa.select(outside.c.quantity).where(mine)) or ZERO
+def outside_quantity_of_owner(conn: sa.Connection, owner: int, account_id: int, asset: str) -> Decimal:
+    of_owner = (
+        (outside.c.user_id == owner) & (outside.c.account_id == account_id) & (outside.c.asset == asset)
+    )
+    return conn.scalar(sa.select(outside.c.quantity).where(of_owner)) or ZERO
 
 
-def states(conn: sa.Connection, owner: int) -> list[State]:
+def reconciliation_states(conn: sa.Connection, owner: int) -> list[ReconciliationState]:
     return [
-        State(**row._asdict())
+        _reconciliation_state(row)
         for row in conn.execute(sa.select(reconciliations).where(reconciliations.c.user_id == owner))
     ]

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dashtrade.tables.base import metadata
 
 SYSTEM: set[str] = set()
-AT_ONCE = 50  # rows in memory
+ROWS_PER_PAGE = 50  # rows in memory
 _ORDER = {"orders": ("created_at", "id"), "bot_performance": ("day", "bot_id")}  # elsewhere the primary key
 
 TABLES = {  # file name: table
@@ -83,5 +83,5 @@ def rows(
             sa.bindparam(None, value, type_=column.type) for column, value in zip(key, after, strict=True)
         )
         query = query.where(sa.tuple_(*key) > sa.tuple_(*given))
-    with conn.execute(query.execution_options(yield_per=AT_ONCE)) as found:
+    with conn.execute(query.execution_options(yield_per=ROWS_PER_PAGE)) as found:
         yield from found

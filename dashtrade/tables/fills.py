@@ -45,7 +45,7 @@ fills = sa.Table(
     sa.UniqueConstraint("account_id", "broker_fill_id"),
 )
 
-_HELD = sa.text("closed_at IS NULL")
+_LOT_IS_OPEN = sa.text("closed_at IS NULL")
 
 lots = sa.Table(
     "lots",
@@ -59,18 +59,18 @@ lots = sa.Table(
     decimal_column("price"),
     time_column("opened_at"),
     time_column("closed_at", nullable=True),
-    sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_HELD, postgresql_where=_HELD),
+    sa.Index("ix_lots_held", "bot_id", "id", sqlite_where=_LOT_IS_OPEN, postgresql_where=_LOT_IS_OPEN),
 )
 
 # --- booking ------------------------------------------------------------------------------------------------
 
-_KNOWN = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
+_KNOWN_FILLS = sa.select(fills.c.broker_fill_id, fills.c.fee, fills.c.fee_base).where(
     fills.c.order_id == p("order_id")
 )
 
-_HELD_LOTS = (
+_OPEN_LOTS = (
     sa.select(lots.c.id, lots.c.remaining, lots.c.price, lots.c.opened_at)
-    .where(lots.c.bot_id == p("bot_id"), _HELD)
+    .where(lots.c.bot_id == p("bot_id"), _LOT_IS_OPEN)
     .order_by(lots.c.id)
 )
 
@@ -85,22 +85,22 @@ _ADD_FILL = sa.insert(fills).returning(fills.c.id)
 _ADD_LOT = sa.insert(lots)
 
 
-SYSTEM = {"add_fill", "add_lot", "held_lots", "known_fills", "put_lot", "split_lot"}
+SYSTEM = {"add_fill", "add_lot", "open_lots", "known_fills", "put_lot", "split_lot"}
 
 
 def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
     """The booked executions, each with its fees in the quote currency and in the bought coin."""
-    return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN, {"order_id": order_id})}
+    return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN_FILLS, {"order_id": order_id})}
 
 
 def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
     return scalar(conn, _ADD_FILL, row)
 
 
-def held_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
+def open_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
     return [
         Lot(id=r.id, remaining=r.remaining, price=r.price, opened_at=r.opened_at)
-        for r in rows(conn, _HELD_LOTS, {"bot_id": bot_id})
+        for r in rows(conn, _OPEN_LOTS, {"bot_id": bot_id})
     ]
 
 
@@ -123,9 +123,9 @@ def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal)
     conn.execute(sa.update(lots).where(lots.c.id == lot.id).values(**values))
 
 
-def give_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
-    mine = sa.and_(lots.c.user_id == owner, lots.c.bot_id == bot_id, _HELD)
-    conn.execute(sa.update(lots).where(mine).values(bot_id=heir_id))
+def hand_over_lots(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
+    of_owner = sa.and_(lots.c.user_id == owner, lots.c.bot_id == bot_id, _LOT_IS_OPEN)
+    conn.execute(sa.update(lots).where(of_owner).values(bot_id=heir_id))
 
 
 def fills_for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Any]:

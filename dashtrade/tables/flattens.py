@@ -107,9 +107,9 @@ def get(conn: sa.Connection, owner: int, flatten_id: int) -> Any | None:
     ).first()
 
 
-def parts(conn: sa.Connection, owner: int, flatten_id: int) -> list[Any]:
-    mine = (items.c.user_id == owner) & (items.c.flatten_id == flatten_id)
-    return list(conn.execute(sa.select(items).where(mine).order_by(items.c.id)))
+def items_of_owner(conn: sa.Connection, owner: int, flatten_id: int) -> list[Any]:
+    of_owner = (items.c.user_id == owner) & (items.c.flatten_id == flatten_id)
+    return list(conn.execute(sa.select(items).where(of_owner).order_by(items.c.id)))
 
 
 def latest(conn: sa.Connection, owner: int, *, limit: int) -> list[Any]:

@@ -32,7 +32,7 @@ workers = sa.Table(
 )
 
 
-SYSTEM = {"record_heartbeat", "claim", "free_lanes", "holds", "heartbeat_age", "release", "renew"}
+SYSTEM = {"record_heartbeat", "claim", "free_lanes", "is_held", "heartbeat_age", "release", "renew"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,18 @@ def _db_now(conn: sa.Connection) -> Any:
 def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
     """Claim the lane if it is free: the new token, or None."""
     now = _db_now(conn)
-    mine = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
+    of_owner = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
     free = sa.or_(lanes.c.owner == owner, lanes.c.expires < now)
     taken = (
         sa.update(lanes)
-        .where(mine, free)
+        .where(of_owner, free)
         .values(owner=owner, token=lanes.c.token + 1, expires=now + ttl)
         .returning(lanes.c.token)
     )
     token = conn.scalar(taken)
     if token is not None:
         return token
-    if conn.scalar(sa.select(sa.func.count()).select_from(lanes).where(mine)):
+    if conn.scalar(sa.select(sa.func.count()).select_from(lanes).where(of_owner)):
         return None
     new = {
         "account_id": lane.account_id,
@@ -111,15 +111,15 @@ def heartbeat_age(conn: sa.Connection) -> float | None:
     return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
 
 
-_HOLDS = sa.select(lanes.c.token).where(
+_IS_HELD = sa.select(lanes.c.token).where(
     lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument)
 )
 
-_HOLDS_LOCKED = _HOLDS.with_for_update()
+_IS_HELD_LOCKED = _IS_HELD.with_for_update()
 
 
-def holds(conn: sa.Connection, lane: Lane, token: int) -> bool:
+def is_held(conn: sa.Connection, lane: Lane, token: int) -> bool:
     """Is this still the lane's token? Locks the row, so that no worker claims the lane before this
     transaction ends."""
-    query = _HOLDS_LOCKED if is_postgres(conn) else _HOLDS
+    query = _IS_HELD_LOCKED if is_postgres(conn) else _IS_HELD
     return scalar(conn, query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token

@@ -147,8 +147,8 @@ def for_signal(conn: sa.Connection, owner: int, signal_id: str) -> list[Message]
 
 
 def mark_read(conn: sa.Connection, owner: int, *, up_to: int, now: datetime) -> int:
-    mine = (outbox.c.user_id == owner) & (outbox.c.id <= up_to) & outbox.c.read_at.is_(None)
-    return conn.execute(sa.update(outbox).where(mine).values(read_at=now)).rowcount
+    of_owner = (outbox.c.user_id == owner) & (outbox.c.id <= up_to) & outbox.c.read_at.is_(None)
+    return conn.execute(sa.update(outbox).where(of_owner).values(read_at=now)).rowcount
 
 
 def record(
@@ -170,12 +170,14 @@ def record(
         "address": address,
     }
     conn.execute(sa.insert(audit).values(**row))
-    _tell_security(conn, row)
+    _log_for_security(conn, row)
 
 
-def _tell_security(conn: sa.Connection, row: dict[str, Any]) -> None:
+def _log_for_security(conn: sa.Connection, row: dict[str, Any]) -> None:
     told = {"action": row["action"], "at": row["at"], "user": row["user_id"], "subject": row["subject_id"]}
-    after_commit(conn, partial(security_log.tell, **told, address=row["address"], detail=row["detail"]))
+    after_commit(
+        conn, partial(security_log.write_event, **told, address=row["address"], detail=row["detail"])
+    )
 
 
 def record_often(
@@ -199,7 +201,7 @@ def record_often(
         "address": address,
         "detail": detail | {"count": count},
     }
-    _tell_security(conn, row)
+    _log_for_security(conn, row)
     found = conn.execute(
         sa.select(audit.c.id, audit.c.detail).where(audit.c.collapse_key == key).with_for_update()
     ).first()
@@ -230,8 +232,8 @@ def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int)
 
 def about_bot(conn: sa.Connection, owner: int, bot_id: int, *, limit: int) -> list[Any]:
     """The owner's actions on a bot, newest first."""
-    mine = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & audit.c.action.like("bot %")
-    return list(conn.execute(sa.select(audit).where(mine).order_by(audit.c.id.desc()).limit(limit)))
+    of_owner = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & audit.c.action.like("bot %")
+    return list(conn.execute(sa.select(audit).where(of_owner).order_by(audit.c.id.desc()).limit(limit)))
 
 
 def everything_recorded(conn: sa.Connection, *, before: int | None, limit: int) -> list[Any]:

@@ -223,7 +223,7 @@ def update(conn: sa.Connection, before: Order, after: Order) -> bool:
     )
 
 
-_CUT = (
+_REDUCE_QUANTITY = (
     sa.update(orders)
     .where(orders.c.id == p("order_id"))
     .values(
@@ -240,7 +240,7 @@ def reduce_quantity(conn: sa.Connection, order: Order) -> None:
     """Only a part of the decision is sent under this id; the rest is an order of its own."""
     run(
         conn,
-        _CUT,
+        _REDUCE_QUANTITY,
         {
             "order_id": order.id,
             "size": order.quantity,

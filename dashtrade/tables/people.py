@@ -73,9 +73,9 @@ SYSTEM = {
     "by_email",
     "by_id",
     "count",
-    "demos_alive",
-    "demos_from",
-    "demos_over",
+    "count_demos",
+    "count_demos_from",
+    "expired_demos",
     "everyone",
     "lock_superadmins",
     "removed",
@@ -175,14 +175,14 @@ def removed(conn: sa.Connection) -> list[int]:
 _DEMO = sa.text("demo_until IS NOT NULL")
 
 
-def demos_alive(conn: sa.Connection) -> int:
+def count_demos(conn: sa.Connection) -> int:
     return (
         conn.scalar(sa.select(sa.func.count()).select_from(users).where(_DEMO, users.c.removed_at.is_(None)))
         or 0
     )
 
 
-def demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
+def count_demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
     """How many were created from this address since then."""
     query = (
         sa.select(sa.func.count())
@@ -192,7 +192,7 @@ def demos_from(conn: sa.Connection, address: str, since: datetime) -> int:
     return conn.scalar(query) or 0
 
 
-def demos_over(conn: sa.Connection, now: datetime) -> list[int]:
+def expired_demos(conn: sa.Connection, now: datetime) -> list[int]:
     return list(
         conn.scalars(
             sa.select(users.c.id)

@@ -55,7 +55,7 @@ protections = sa.Table(
     time_column("updated_at"),
     time_column("deleted_at", nullable=True),
 )
-_STANDS = sa.text("unlocked_at IS NULL")
+_IS_LOCKED = sa.text("unlocked_at IS NULL")
 locks = sa.Table(
     "protection_locks",
     metadata,
@@ -76,16 +76,20 @@ locks = sa.Table(
     int_column("unlocked_by", nullable=True),
     sa.Index("ix_protection_locks_user", "user_id", "id"),
     sa.Index(
-        "ix_protection_locks_standing", "user_id", "until", sqlite_where=_STANDS, postgresql_where=_STANDS
+        "ix_protection_locks_standing",
+        "user_id",
+        "until",
+        sqlite_where=_IS_LOCKED,
+        postgresql_where=_IS_LOCKED,
     ),
 )
 
-SYSTEM = {"restrictions_on", "add_lock", "resets", "exits", "sent", "holdings"}
-MOST = 5000  # number of newest exits or orders considered
+SYSTEM = {"restrictions_on", "add_lock", "resets", "past_exits", "sent_entries", "holdings"}
+MAX_ROWS = 5000  # number of newest exits or orders considered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class ActiveProtection:
     """A user's protection over a bot, its account or all of the user's bots."""
 
     id: int
@@ -101,7 +105,7 @@ class BotRestrictions:
 
     switches: tuple[Switch, ...]
     locks: tuple[ActiveLock, ...]
-    watching: tuple[Watching, ...]
+    protections: tuple[ActiveProtection, ...]
 
 
 # --- for the worker -----------------------------------------------------------------------------------------
@@ -115,11 +119,11 @@ def _covers(table: sa.Table) -> Any:
     )
 
 
-def _nothing(kind: Any) -> Any:
+def _null(kind: Any) -> Any:
     return sa.cast(sa.null(), kind)
 
 
-_OVER = sa.union_all(
+_RESTRICTIONS = sa.union_all(
     sa.select(
         sa.literal_column("'switch'", sa.Text).label("what"),
         sa.literal_column("0", BigId).label("id"),
@@ -127,10 +131,10 @@ _OVER = sa.union_all(
         switches.c.stop.label("kind"),
         switches.c.scope,
         switches.c.scope_id,
-        _nothing(Instrument).label("symbol"),
+        _null(Instrument).label("symbol"),
         switches.c.reason,
-        _nothing(UtcTime).label("until"),
-        _nothing(Json).label("settings"),
+        _null(UtcTime).label("until"),
+        _null(Json).label("settings"),
     ).where(sa.or_(switches.c.scope == "all", _covers(switches))),
     sa.select(
         sa.literal_column("'lock'", sa.Text),
@@ -142,7 +146,7 @@ _OVER = sa.union_all(
         locks.c.symbol,
         locks.c.reason,
         locks.c.until,
-        _nothing(Json),
+        _null(Json),
     ).where(
         locks.c.user_id == p("owner_id"),
         sa.text("unlocked_at IS NULL"),
@@ -157,9 +161,9 @@ _OVER = sa.union_all(
         protections.c.kind,
         protections.c.scope,
         protections.c.scope_id,
-        _nothing(Instrument),
+        _null(Instrument),
         sa.literal_column("''", sa.Text),
-        _nothing(UtcTime),
+        _null(UtcTime),
         protections.c.settings,
     ).where(
         protections.c.user_id == p("owner_id"),
@@ -179,7 +183,7 @@ def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrict
         "symbol": bot.symbol,
         "now": now,
     }
-    found = rows(conn, _OVER, given)
+    found = rows(conn, _RESTRICTIONS, given)
     return BotRestrictions(
         switches=tuple(
             Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.kind), reason=r.reason)
@@ -199,8 +203,10 @@ def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrict
             for r in found
             if r.what == "lock"
         ),
-        watching=tuple(
-            Watching(id=r.id, kind=r.kind, scope=Scope(r.scope), scope_id=r.scope_id, settings=r.settings)
+        protections=tuple(
+            ActiveProtection(
+                id=r.id, kind=r.kind, scope=Scope(r.scope), scope_id=r.scope_id, settings=r.settings
+            )
             for r in found
             if r.what == "watching"
         ),
@@ -225,12 +231,12 @@ def resets(
     }
 
 
-def _of(table: sa.Table, bot: Bot, scope: Scope) -> Any:
+def _in_scope(table: sa.Table, bot: Bot, scope: Scope) -> Any:
     """The rows within that scope of the bot."""
-    mine = table.c.user_id == bot.user_id
+    of_owner = table.c.user_id == bot.user_id
     if scope is Scope.ACCOUNT:
-        return sa.and_(mine, table.c.account_id == bot.account_id)
-    return sa.and_(mine, table.c.bot_id == bot.id) if scope is Scope.BOT else mine
+        return sa.and_(of_owner, table.c.account_id == bot.account_id)
+    return sa.and_(of_owner, table.c.bot_id == bot.id) if scope is Scope.BOT else of_owner
 
 
 _STOPPED = sa.or_(
@@ -241,7 +247,7 @@ _STOPPED = sa.or_(
 )
 
 
-def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
+def past_exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
     """Exits, oldest first; of many the newest."""
     query = (
         sa.select(
@@ -256,10 +262,12 @@ def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[
         .join(orders, orders.c.id == trades.c.order_id)
         .join(signals, signals.c.id == trades.c.signal_id)
         .where(
-            _of(trades, bot, scope), trades.c.at > since, trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE])
+            _in_scope(trades, bot, scope),
+            trades.c.at > since,
+            trades.c.effect.in_([Effect.REDUCE, Effect.CLOSE]),
         )
         .order_by(trades.c.at.desc(), trades.c.id.desc())
-        .limit(MOST)
+        .limit(MAX_ROWS)
     )
     return [
         PastExit(
@@ -274,14 +282,14 @@ def exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[
     ]
 
 
-def sent(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:
+def sent_entries(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:
     query = sa.select(orders.c.bot_id, orders.c.account_id, orders.c.created_at).where(
         # exits held with an entry count as one order with it
-        _of(orders, bot, scope),
+        _in_scope(orders, bot, scope),
         orders.c.created_at > since,
         orders.c.parent_id.is_(None),
     )
-    found = conn.execute(query.order_by(orders.c.created_at.desc()).limit(MOST))
+    found = conn.execute(query.order_by(orders.c.created_at.desc()).limit(MAX_ROWS))
     return [Sent(bot_id=r.bot_id, account_id=r.account_id, at=r.created_at) for r in found]
 
 
@@ -301,10 +309,14 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[OtherHolding]:
             others.where(bots.c.account_id == bot.account_id),
             entering.where(orders.c.account_id == bot.account_id),
         )
-    coming: dict[int, Decimal] = {}
+    entering_quantities: dict[int, Decimal] = {}
     for row in conn.execute(entering):
-        coming[row.bot_id] = coming.get(row.bot_id, ZERO) + row.quantity - row.filled_quantity
-    found = ((r, abs(r.position_quantity) + coming.get(r.id, ZERO)) for r in conn.execute(others))
+        entering_quantities[row.bot_id] = (
+            entering_quantities.get(row.bot_id, ZERO) + row.quantity - row.filled_quantity
+        )
+    found = (
+        (r, abs(r.position_quantity) + entering_quantities.get(r.id, ZERO)) for r in conn.execute(others)
+    )
     return [
         OtherHolding(bot_id=r.id, account_id=r.account_id, symbol=r.symbol, quantity=quantity)
         for r, quantity in found
@@ -320,26 +332,26 @@ def add(conn: sa.Connection, owner: int, **values: Any) -> int:
 
 
 def get(conn: sa.Connection, owner: int, protection_id: int) -> Any | None:
-    mine = (
+    of_owner = (
         (protections.c.user_id == owner)
         & (protections.c.id == protection_id)
         & protections.c.deleted_at.is_(None)
     )
-    return conn.execute(sa.select(protections).where(mine)).first()
+    return conn.execute(sa.select(protections).where(of_owner)).first()
 
 
 def list_all(conn: sa.Connection, owner: int) -> list[Any]:
-    mine = (protections.c.user_id == owner) & protections.c.deleted_at.is_(None)
-    return list(conn.execute(sa.select(protections).where(mine).order_by(protections.c.id)))
+    of_owner = (protections.c.user_id == owner) & protections.c.deleted_at.is_(None)
+    return list(conn.execute(sa.select(protections).where(of_owner).order_by(protections.c.id)))
 
 
 def change(conn: sa.Connection, owner: int, protection_id: int, **values: Any) -> bool:
-    mine = (
+    of_owner = (
         (protections.c.user_id == owner)
         & (protections.c.id == protection_id)
         & protections.c.deleted_at.is_(None)
     )
-    return conn.execute(sa.update(protections).where(mine).values(**values)).rowcount == 1
+    return conn.execute(sa.update(protections).where(of_owner).values(**values)).rowcount == 1
 
 
 def get_lock(conn: sa.Connection, owner: int, lock_id: int) -> Any | None:
@@ -347,15 +359,15 @@ def get_lock(conn: sa.Connection, owner: int, lock_id: int) -> Any | None:
 
 
 def list_locks(
-    conn: sa.Connection, owner: int, *, before: int | None, limit: int, standing_at: datetime | None = None
+    conn: sa.Connection, owner: int, *, before: int | None, limit: int, active_at: datetime | None = None
 ) -> list[Any]:
-    """Newest first; with `standing_at` only those active then."""
+    """Newest first; with `active_at` only those active then."""
     query = sa.select(locks).where(locks.c.user_id == owner)
     if before is not None:
         query = query.where(locks.c.id < before)
-    if standing_at is not None:
+    if active_at is not None:
         query = query.where(
-            sa.text("unlocked_at IS NULL"), sa.or_(locks.c.until.is_(None), locks.c.until > standing_at)
+            sa.text("unlocked_at IS NULL"), sa.or_(locks.c.until.is_(None), locks.c.until > active_at)
         )
     return list(conn.execute(query.order_by(locks.c.id.desc()).limit(limit)))
 
@@ -370,10 +382,10 @@ def unlock(
     protection_id: int | None = None,
 ) -> int:
     """Remove one lock, or all of a protection; returns how many were active."""
-    mine = (
+    of_owner = (
         (locks.c.user_id == owner)
         & locks.c.unlocked_at.is_(None)
         & sa.or_(locks.c.until.is_(None), locks.c.until > now)
     )
-    mine &= locks.c.id == lock_id if protection_id is None else locks.c.protection_id == protection_id
-    return conn.execute(sa.update(locks).where(mine).values(unlocked_at=now, unlocked_by=by)).rowcount
+    of_owner &= locks.c.id == lock_id if protection_id is None else locks.c.protection_id == protection_id
+    return conn.execute(sa.update(locks).where(of_owner).values(unlocked_at=now, unlocked_by=by)).rowcount

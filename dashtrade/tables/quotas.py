@@ -17,7 +17,7 @@ from dashtrade.tables.tokens import SIGN_IN, api_tokens, webhook_tokens
 
 _NOW = sa.bindparam("now", type_=UtcTime)
 # the table, and which rows count: deleted or ended ones do not
-_THERE: dict[str, tuple[sa.Table, Any]] = {
+_COUNTED: dict[str, tuple[sa.Table, Any]] = {
     "accounts": (accounts, accounts.c.deleted_at.is_(None)),
     "bots": (bots, bots.c.deleted_at.is_(None)),
     "protections": (protections, protections.c.deleted_at.is_(None)),
@@ -41,7 +41,7 @@ def lock(conn: sa.Connection, owner: int) -> bool:
 
 def count(conn: sa.Connection, owner: int, kind: str, now: datetime) -> int:
     """The current number."""
-    table, there = _THERE[kind]
+    table, there = _COUNTED[kind]
     return (
         conn.scalar(
             sa.select(sa.func.count()).select_from(table).where(table.c.user_id == owner, there), {"now": now}
@@ -50,8 +50,8 @@ def count(conn: sa.Connection, owner: int, kind: str, now: datetime) -> int:
     )
 
 
-def made(conn: sa.Connection, owner: int, kind: str, since: datetime | None = None) -> int:
+def created_since(conn: sa.Connection, owner: int, kind: str, since: datetime | None = None) -> int:
     """How many were created since then, or ever: deleted ones too."""
-    table = _THERE[kind][0]
+    table = _COUNTED[kind][0]
     query = sa.select(sa.func.count()).select_from(table).where(table.c.user_id == owner)
     return conn.scalar(query if since is None else query.where(table.c.created_at > since)) or 0

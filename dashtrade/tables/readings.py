@@ -51,7 +51,7 @@ readings = sa.Table(
     time_column("wanted_at", nullable=True),
 )
 
-SYSTEM = {"put", "watched", "busy", "everything"}
+SYSTEM = {"put", "watched", "busy", "load_all"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _state(money: Mapping[str, Any] | None) -> AccountState | None:
     return AccountState(**{**money, **exact, "permissions": tuple(money["permissions"])})
 
 
-def _written(position: BrokerPosition) -> list[str | None]:
+def _position_as_data(position: BrokerPosition) -> list[str | None]:
     average, mark = position.average_price, position.mark
     return [
         position.symbol.text,
@@ -135,7 +135,7 @@ def of_user(conn: sa.Connection, owner: int) -> dict[int, AccountReading]:
     return {row.account_id: _reading(row) for row in rows(conn, _OF_USER, {"owner": owner})}
 
 
-def want(conn: sa.Connection, owner: int, now: datetime) -> int:
+def mark_watched(conn: sa.Connection, owner: int, now: datetime) -> int:
     """A page of this user is open: for a while the worker reads their accounts more often."""
     return conn.execute(sa.update(readings).where(readings.c.user_id == owner).values(wanted_at=now)).rowcount
 
@@ -143,7 +143,7 @@ def want(conn: sa.Connection, owner: int, now: datetime) -> int:
 # --- for the worker -----------------------------------------------------------------------------------------
 
 
-def everything(conn: sa.Connection) -> dict[int, AccountReading]:
+def load_all(conn: sa.Connection) -> dict[int, AccountReading]:
     """Everything stored, for the start of the worker."""
     return {row.account_id: _reading(row) for row in conn.execute(sa.select(readings))}
 
@@ -171,7 +171,7 @@ def put(conn: sa.Connection, reading: AccountReading) -> None:
             "simulated": reading.simulated,
             "read_at": reading.read_at,
             "money": None if reading.state is None else money_of(reading.state),
-            "positions": None if reading.read_at is None else list(map(_written, reading.positions)),
+            "positions": None if reading.read_at is None else list(map(_position_as_data, reading.positions)),
             "error_code": reading.error_code,
             "error": reading.error,
             "failing_since": reading.failing_since,
@@ -187,9 +187,9 @@ _WATCHED = sa.select(readings.c.account_id).where(
 )
 
 
-def watched(conn: sa.Connection, now: datetime, lately: timedelta) -> set[int]:
+def watched(conn: sa.Connection, now: datetime, watched_for: timedelta) -> set[int]:
     """Accounts with an open page."""
-    return {row.account_id for row in rows(conn, _WATCHED, {"since": now - lately})}
+    return {row.account_id for row in rows(conn, _WATCHED, {"since": now - watched_for})}
 
 
 _BUSY = (

@@ -167,8 +167,8 @@ def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:
 
 def hand_over(conn: sa.Connection, owner: int, bot_id: int, heir_id: int) -> None:
     """An open trip moves with its position."""
-    mine = sa.and_(trips.c.user_id == owner, trips.c.bot_id == bot_id, _IS_OPEN)
-    conn.execute(sa.update(trips).where(mine).values(bot_id=heir_id))
+    of_owner = sa.and_(trips.c.user_id == owner, trips.c.bot_id == bot_id, _IS_OPEN)
+    conn.execute(sa.update(trips).where(of_owner).values(bot_id=heir_id))
 
 
 # --- reading ------------------------------------------------------------------------------------------------

@@ -87,18 +87,18 @@ def sealed_factors(conn: sa.Connection, *, after: int, limit: int) -> list[Any]:
 
 
 def put_sealed_factor(conn: sa.Connection, user_id: int, old: str, new: str) -> bool:
-    mine = (users.c.id == user_id) & (users.c.totp_secret == old)
-    return conn.execute(sa.update(users).where(mine).values(totp_secret=new)).rowcount == 1
+    of_owner = (users.c.id == user_id) & (users.c.totp_secret == old)
+    return conn.execute(sa.update(users).where(of_owner).values(totp_secret=new)).rowcount == 1
 
 
-def count_code(conn: sa.Connection, owner: int) -> int:
+def count_wrong_code(conn: sa.Connection, owner: int) -> int:
     """Count an attempt before it is checked; returns the number of consecutive wrong codes, this one
     included."""
     conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=users.c.wrong_codes + 1))
     return conn.scalar(sa.select(users.c.wrong_codes).where(users.c.id == owner)) or 0
 
 
-def code_was_right(conn: sa.Connection, owner: int) -> None:
+def reset_wrong_codes(conn: sa.Connection, owner: int) -> None:
     conn.execute(sa.update(users).where(users.c.id == owner).values(wrong_codes=0))
 
 
@@ -114,8 +114,8 @@ def put_codes(conn: sa.Connection, owner: int, hashes: list[str]) -> None:
 
 def use_code(conn: sa.Connection, owner: int, code_hash: str, now: datetime) -> bool:
     r = recovery_codes.c
-    mine = (r.user_id == owner) & (r.code_hash == code_hash) & r.used_at.is_(None)
-    return conn.execute(sa.update(recovery_codes).where(mine).values(used_at=now)).rowcount == 1
+    of_owner = (r.user_id == owner) & (r.code_hash == code_hash) & r.used_at.is_(None)
+    return conn.execute(sa.update(recovery_codes).where(of_owner).values(used_at=now)).rowcount == 1
 
 
 def codes_left(conn: sa.Connection, owner: int) -> int:
@@ -194,5 +194,5 @@ def end_handed_out(conn: sa.Connection, owner: int) -> int:
 
 def use_link(conn: sa.Connection, code_hash: str, now: datetime) -> bool:
     r = reset_links.c
-    mine = (r.code_hash == code_hash) & r.used_at.is_(None) & (r.expires_at > now)
-    return conn.execute(sa.update(reset_links).where(mine).values(used_at=now)).rowcount == 1
+    of_owner = (r.code_hash == code_hash) & r.used_at.is_(None) & (r.expires_at > now)
+    return conn.execute(sa.update(reset_links).where(of_owner).values(used_at=now)).rowcount == 1

@@ -85,8 +85,8 @@ def remove_sessions(conn: sa.Connection, owner: int, *, keep: str = "") -> int:
 
 def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
     """By the prefix of its hash, as shown in the list."""
-    mine = (sessions.c.user_id == owner) & (sa.func.substr(sessions.c.token_hash, 1, len(name)) == name)
-    return conn.execute(sa.delete(sessions).where(mine)).rowcount == 1
+    of_owner = (sessions.c.user_id == owner) & (sa.func.substr(sessions.c.token_hash, 1, len(name)) == name)
+    return conn.execute(sa.delete(sessions).where(of_owner)).rowcount == 1
 
 
 def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:

@@ -135,9 +135,11 @@ def room_for(conn: sa.Connection, owner: int, most: int) -> bool:
 
 
 def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime) -> None:
-    mine = (signals.c.id == signal_id) & (signals.c.user_id == owner)
+    of_owner = (signals.c.id == signal_id) & (signals.c.user_id == owner)
     conn.execute(
-        sa.update(signals).where(mine).values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=now)
+        sa.update(signals)
+        .where(of_owner)
+        .values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=now)
     )
 
 
@@ -187,13 +189,13 @@ def add(
         )
 
 
-_HOLD = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update()
+_LOCK_SIGNAL = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update()
 
 
 def lock_signal(conn: sa.Connection, signal_id: str) -> None:
     """Only the lock; a no-op in SQLite, which has one writer."""
     if is_postgres(conn):
-        run(conn, _HOLD, {"signal_id": signal_id})
+        run(conn, _LOCK_SIGNAL, {"signal_id": signal_id})
 
 
 _SIGNAL_END = (

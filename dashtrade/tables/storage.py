@@ -31,7 +31,7 @@ stored = sa.Table(
 SYSTEM = {"nearly_full", "forget_old"}
 
 
-def of_alert(raw: str, bots: int) -> int:
+def alert_bytes(raw: str, bots: int) -> int:
     return SIGNAL_BYTES + len(raw.encode()) + DECISION_BYTES * bots
 
 
@@ -91,15 +91,15 @@ def oldest_texts(conn: sa.Connection, owner: int, limit: int) -> list[str]:
 
 def forget_texts(conn: sa.Connection, owner: int, ids: list[str]) -> int:
     """Delete these texts, keeping the outcomes. Returns the bytes freed."""
-    mine = (signals.c.user_id == owner) & signals.c.id.in_(ids)
-    freed = conn.scalar(sa.select(sa.func.coalesce(sa.func.sum(_bytes_of(conn)), 0)).where(mine)) or 0
-    conn.execute(sa.update(signals).where(mine).values(raw=None))
+    of_owner = (signals.c.user_id == owner) & signals.c.id.in_(ids)
+    freed = conn.scalar(sa.select(sa.func.coalesce(sa.func.sum(_bytes_of(conn)), 0)).where(of_owner)) or 0
+    conn.execute(sa.update(signals).where(of_owner).values(raw=None))
     changed = sa.update(stored).where(stored.c.user_id == owner)
     conn.execute(changed.values(bytes=stored.c.bytes - freed, forgotten_to=max(ids)))
     return int(freed)
 
 
-def told(conn: sa.Connection, owner: int, now: datetime) -> None:
+def mark_notified(conn: sa.Connection, owner: int, now: datetime) -> None:
     conn.execute(sa.update(stored).where(stored.c.user_id == owner).values(told_at=now))
 
 

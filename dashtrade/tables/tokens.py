@@ -61,8 +61,8 @@ SYSTEM = {
     "of_webhook_token",
     "put_webhook_end",
     "put_webhook_secret",
-    "used_api_token",
-    "used_webhook_token",
+    "touch_api_token",
+    "touch_webhook_token",
     "webhook_secrets",
 }
 
@@ -94,7 +94,7 @@ def of_api_token(conn: sa.Connection, token_hash: str, now: datetime) -> tuple[U
     return (user_of(row), row) if row else None  # type: ignore[return-value]
 
 
-def used_api_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
+def touch_api_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
     conn.execute(sa.update(api_tokens).where(api_tokens.c.id == token_id).values(used_at=now))
 
 
@@ -105,28 +105,33 @@ def list_api_tokens(conn: sa.Connection, owner: int) -> list[Any]:
 
 
 def revoke_api_token(conn: sa.Connection, owner: int, token_id: int, now: datetime) -> bool:
-    mine = (api_tokens.c.user_id == owner) & (api_tokens.c.id == token_id) & api_tokens.c.revoked_at.is_(None)
-    return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount == 1
+    of_owner = (
+        (api_tokens.c.user_id == owner) & (api_tokens.c.id == token_id) & api_tokens.c.revoked_at.is_(None)
+    )
+    return conn.execute(sa.update(api_tokens).where(of_owner).values(revoked_at=now)).rowcount == 1
 
 
 def revoke_api_tokens(conn: sa.Connection, owner: int, now: datetime, *, name: str | None = None) -> int:
     """All of them, or those with this name."""
-    mine = (api_tokens.c.user_id == owner) & api_tokens.c.revoked_at.is_(None)
+    of_owner = (api_tokens.c.user_id == owner) & api_tokens.c.revoked_at.is_(None)
     if name is not None:
-        mine &= api_tokens.c.name == name
-    return conn.execute(sa.update(api_tokens).where(mine).values(revoked_at=now)).rowcount
+        of_owner &= api_tokens.c.name == name
+    return conn.execute(sa.update(api_tokens).where(of_owner).values(revoked_at=now)).rowcount
 
 
 def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> None:
     """Of those with this name only the most recently used stay."""
-    mine = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
+    of_owner = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
     used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
     kept = list(
         conn.scalars(
-            sa.select(api_tokens.c.id).where(mine).order_by(used.desc(), api_tokens.c.id.desc()).limit(most)
+            sa.select(api_tokens.c.id)
+            .where(of_owner)
+            .order_by(used.desc(), api_tokens.c.id.desc())
+            .limit(most)
         )
     )
-    conn.execute(sa.delete(api_tokens).where(mine, api_tokens.c.id.not_in(kept)))
+    conn.execute(sa.delete(api_tokens).where(of_owner, api_tokens.c.id.not_in(kept)))
 
 
 def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> None:
@@ -157,7 +162,7 @@ def of_webhook_token(conn: sa.Connection, token_hash: str, now: datetime) -> tup
     return (user_of(row), row) if row else None  # type: ignore[return-value]
 
 
-def used_webhook_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
+def touch_webhook_token(conn: sa.Connection, token_id: int, now: datetime) -> None:
     conn.execute(sa.update(webhook_tokens).where(webhook_tokens.c.id == token_id).values(used_at=now))
 
 
@@ -173,11 +178,11 @@ def current_webhook_token(conn: sa.Connection, owner: int) -> Any | None:
 def end_webhook_tokens(conn: sa.Connection, owner: int, *, now: datetime, until: datetime | None) -> int:
     """Revoke the user's tokens now, or let them expire at `until` (never later than before)."""
     t = webhook_tokens.c
-    mine = (t.user_id == owner) & t.revoked_at.is_(None)
+    of_owner = (t.user_id == owner) & t.revoked_at.is_(None)
     if until is None:
-        return conn.execute(sa.update(webhook_tokens).where(mine).values(revoked_at=now)).rowcount
+        return conn.execute(sa.update(webhook_tokens).where(of_owner).values(revoked_at=now)).rowcount
     longer = sa.or_(t.expires_at.is_(None), t.expires_at > until)
-    return conn.execute(sa.update(webhook_tokens).where(mine & longer).values(expires_at=until)).rowcount
+    return conn.execute(sa.update(webhook_tokens).where(of_owner & longer).values(expires_at=until)).rowcount
 
 
 def put_webhook_end(

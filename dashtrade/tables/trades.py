@@ -151,7 +151,7 @@ def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.S
 _ON_LIVE = trades.c.account_id.in_(sa.select(accounts.c.id).where(accounts.c.mode == "live"))
 
 # on a live account in simulation mode
-MADE_UP = sa.and_(trades.c.on_paper, _ON_LIVE)
+SIMULATED_ON_LIVE = sa.and_(trades.c.on_paper, _ON_LIVE)
 
 WITH_LIVE_MONEY = sa.and_(_ON_LIVE, ~trades.c.on_paper)
 
@@ -162,7 +162,7 @@ def in_scope(scope: MoneyScope) -> sa.ColumnElement[bool]:
     return money if scope.account_id is None else sa.and_(trades.c.account_id == scope.account_id, money)
 
 
-def made_up(
+def simulated_days(
     conn: sa.Connection,
     owner: int,
     *,
@@ -173,13 +173,15 @@ def made_up(
     """Simulated trades of live accounts. Searches only accounts with paper books, of which there are usually
     none."""
     books = metadata.tables["paper_accounts"]
-    mine = (
+    of_owner = (
         (accounts.c.user_id == owner)
         & (accounts.c.mode == "live")
         & accounts.c.id.in_(sa.select(books.c.account_id))
     )
     ids = [
-        found for found in conn.scalars(sa.select(accounts.c.id).where(mine)) if account_id in (None, found)
+        found
+        for found in conn.scalars(sa.select(accounts.c.id).where(of_owner))
+        if account_id in (None, found)
     ]
     if not ids:
         return []
@@ -191,7 +193,7 @@ def list_trades(
     conn: sa.Connection, owner: int, *, before: int | None, limit: int, **wanted: Any
 ) -> list[Any]:
     query = _filtered(
-        sa.select(trades, MADE_UP.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted
+        sa.select(trades, SIMULATED_ON_LIVE.label("simulated"), WITH_LIVE_MONEY.label("live")), owner, wanted
     )
     if before is not None:
         query = query.where(trades.c.id < before)
@@ -247,7 +249,7 @@ def csv_cells(*, postgres: bool) -> list[Any]:
     cells |= {
         "at": at,
         "broker_order_id": escape_formula_column(trades.c.broker_order_id),
-        "simulated": sa.case((MADE_UP, "yes"), else_=""),
+        "simulated": sa.case((SIMULATED_ON_LIVE, "yes"), else_=""),
         "money": sa.case((WITH_LIVE_MONEY, "live"), else_="paper"),
         "currency": _currency(postgres=postgres),
         "crossed": sa.case((trades.c.crossed, "yes"), else_=""),

@@ -60,7 +60,7 @@ def list_page(
     ]
 
 
-_STANDING = (
+_OPEN_ORDERS = (
     sa.select(orders)
     .where(
         IS_OPEN,
@@ -74,16 +74,18 @@ _STANDING = (
 def list_open(conn: sa.Connection, owner: int) -> list[Order]:
     """Every order that has not ended, newest first. By account, as open orders have an index, however long
     the history is."""
-    return [order_from_row(row) for row in rows(conn, _STANDING, {"owner": owner})]
+    return [order_from_row(row) for row in rows(conn, _OPEN_ORDERS, {"owner": owner})]
 
 
 def by_venue_number(
     conn: sa.Connection, owner: int, account_id: int, broker_order_id: str, *, since: datetime
 ) -> str | None:
     """Our order with this broker number, among the newer ones."""
-    mine = (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
+    of_owner = (
+        (orders.c.user_id == owner) & (orders.c.created_at >= since) & (orders.c.account_id == account_id)
+    )
     return conn.scalar(
-        sa.select(orders.c.id).where(mine, orders.c.broker_order_id == broker_order_id).limit(1)
+        sa.select(orders.c.id).where(of_owner, orders.c.broker_order_id == broker_order_id).limit(1)
     )
 
 

@@ -26,7 +26,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        security_log.keep_in(settings.logs)
+        security_log.set_folder(settings.logs)
         app = build_app(settings)
         worker = Worker(app)
         worker.start()

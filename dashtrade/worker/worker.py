@@ -292,7 +292,7 @@ class Worker:
         old = now - timedelta(days=self.app.settings.retention_days)
         forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
         self.app.db.write(lambda conn: session_table.forget_expired(conn, now))
-        self.app.db.write(lambda conn: attempt_table.tidy(conn, now, now - throttle.DEVICE_LIFE))
+        self.app.db.write(lambda conn: attempt_table.delete_expired(conn, now, now - throttle.DEVICE_LIFE))
         sign_in.remind(self.app)
         demo.end_old(self.app)
         removal.finish(self.app)

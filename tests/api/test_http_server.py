@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from dashtrade import http_server
-from dashtrade.http_server import HttpServer, InTurn
+from dashtrade.http_server import FairQueue, HttpServer
 
 Wsgi = Callable[..., Any]
 LONG = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ RELEASE = threading.Event()
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
-    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 60)
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 60)
     monkeypatch.setattr(http_server, "ARRIVAL_SECONDS", 0.7)
     monkeypatch.setattr(http_server, "IDLE_SECONDS", 0.7)
     monkeypatch.setattr(http_server, "UNREAD_SECONDS", 0.7)
@@ -123,7 +123,7 @@ def test_whoever_does_not_read_the_answer_loses_it_and_its_thread_is_free(server
     with connections(server, 1, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
         time.sleep(3)
         assert not any(
-            channel.requests for front in server._fronts for channel in front.active_channels.values()
+            channel.requests for front in server._servers for channel in front.active_channels.values()
         )
 
 
@@ -163,11 +163,11 @@ def test_a_crowd_that_comes_at_once_is_taken_in_at_one_turn(monkeypatch: pytest.
     """One at each turn of the loop would keep an alert behind a thousand strangers waiting for seconds."""
     from waitress import wasyncore
 
-    monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 60)
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 60)
     made = HttpServer(application, host="127.0.0.1", port=0)
     with connections(made, 50):
         wasyncore.poll2(0.0, made._map)
-        assert len(made._fronts[0].active_channels) == 50
+        assert len(made._servers[0].active_channels) == 50
     made.close()
 
 
@@ -193,7 +193,7 @@ class Task:
 
 def test_senders_take_turns_and_each_is_served_in_order():
     """A flood waits for itself: whoever else sends an alert is next."""
-    waiting: Any = InTurn()
+    waiting: Any = FairQueue()
     for number in range(100):
         waiting.append(Task("token=usr_flood&wait=2", number))
     waiting.append(Task("wait=2&token=usr_ann", 1000))

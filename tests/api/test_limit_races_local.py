@@ -17,7 +17,7 @@ import pytest
 
 from dashtrade import limits
 from dashtrade.context import App
-from dashtrade.limits import BoundedQueue, Places, Rate, ReceiverLimits
+from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.ui.shell.tabs import CROWDED, LATER, Tabs
@@ -164,7 +164,7 @@ def _tried(turns: BoundedQueue) -> bool:
 
 
 def test_places_that_were_given_up_are_free_again() -> None:
-    places = Places(in_all=4, of_one=2)
+    places = ConcurrencyLimit(in_all=4, of_one=2)
 
     def fail(key: str) -> None:
         with places.place(key):

@@ -12,7 +12,7 @@ import pytest
 import webhook_server
 from dashtrade.api import http
 from dashtrade.domain.alerts.payload import MOST_FIELDS, MOST_TEXT, MOST_VALUES
-from dashtrade.limits import BoundedQueue, Places, Rate, ReceiverLimits, network_of
+from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits, network_of
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import Installation, MakeApp, Trader, until
@@ -77,13 +77,13 @@ def test_a_body_that_is_too_much_is_refused_before_it_is_read_and_is_on_record(
 
 
 def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(trader: Trader) -> None:
-    limits(trader, waiting=Places(in_all=16, of_one=0))
+    limits(trader, waiting=ConcurrencyLimit(in_all=16, of_one=0))
     said = trader.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
     assert said.status_code == 202 and said.json["status"] == "accepted"
 
 
 def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
-    places = Places(in_all=3, of_one=2)
+    places = ConcurrencyLimit(in_all=3, of_one=2)
     with (
         places.place("a") as one,
         places.place("a") as two,

@@ -16,7 +16,7 @@ from bot_database import Database, DatabaseUnavailable
 from dashtrade import nonces as service
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.domain.ports import RetryLater
-from dashtrade.locks import NotMyTurn
+from dashtrade.locks import LockTimeout
 from dashtrade.nonces import SharedNonces
 from dashtrade.tables import nonces
 from tests.simulators.crypto import KEY as EXCHANGE_KEY
@@ -84,17 +84,17 @@ def test_the_key_itself_is_not_kept(db: Database):
 
 def test_a_turn_that_is_held_is_waited_for_so_long_and_no_longer(db: Database):
     other = Database(db.url.render_as_string(hide_password=False))
-    with db.exclusive("x"), pytest.raises(NotMyTurn), other.exclusive("x", patience=0.1):
+    with db.exclusive("x"), pytest.raises(LockTimeout), other.exclusive("x", timeout_seconds=0.1):
         pass
     other.close()
-    with db.exclusive("x", patience=0.1):
+    with db.exclusive("x", timeout_seconds=0.1):
         pass
 
 
 def test_a_request_that_hangs_holds_up_no_other_process_for_long(
     harness: CryptoHarness, db: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(service, "PATIENCE", 0.2)
+    monkeypatch.setattr(service, "TURN_TIMEOUT_SECONDS", 0.2)
     worker = _shared(harness, db)
     worker.positions()
     with SharedNonces(db, f"{harness.exchange}:{EXCHANGE_KEY}")(
@@ -109,13 +109,13 @@ def test_a_request_that_hangs_holds_up_no_other_process_for_long(
 def test_a_connection_that_is_lost_in_a_turn_spoils_nothing_that_was_done_in_it(postgres_database: str):
     db = Database(postgres_database)
     other = sa.create_engine(postgres_database, poolclass=sa.NullPool)
-    with db.exclusive("x", patience=1), other.connect() as admin:
+    with db.exclusive("x", timeout_seconds=1), other.connect() as admin:
         ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dashtrade'"
         admin.execute(sa.text(f"{ours} AND datname = current_database()"))
         done = "the order is placed"
     assert done
     for _ in range(2):  # a connection of the pool may be found dead once
-        with suppress(DatabaseUnavailable), db.exclusive("x", patience=1):
+        with suppress(DatabaseUnavailable), db.exclusive("x", timeout_seconds=1):
             done = "again"
     assert done == "again"
     db.close()

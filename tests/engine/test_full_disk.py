@@ -57,7 +57,7 @@ def fill_up(folder: Path, leave: int = 0) -> Path:
 
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in {"LOW": 8 * MB, "LEAST": MB, "BALLAST": 4 * MB}.items():
+    for name, size in {"LOW_BYTES": 8 * MB, "CRITICAL_BYTES": MB, "BALLAST_BYTES": 4 * MB}.items():
         monkeypatch.setattr(disk, name, size)
 
 
@@ -92,7 +92,7 @@ def test_of_a_database_elsewhere_nothing_is_known_and_nothing_is_refused() -> No
 
 
 def test_the_sizes_leave_no_room_to_flap() -> None:
-    assert disk.LEAST + 64 * MB < disk.LOW
+    assert disk.CRITICAL_BYTES + 64 * MB < disk.LOW_BYTES
 
 
 # --- what users and admins see ------------------------------------------------------------------------------

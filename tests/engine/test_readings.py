@@ -168,7 +168,7 @@ def test_an_account_that_somebody_looks_at_is_read_often(
     trader, bob = installation.join(), installation.join("bob@example.com")
     account, other = trader.account("venue", at="one"), bob.account("venue", at="two")
     look(readings)
-    installation.app.db.write(lambda conn: table.want(conn, trader.user.id, clock.now()))
+    installation.app.db.write(lambda conn: table.mark_watched(conn, trader.user.id, clock.now()))
     clock.forward(FAST_EVERY.total_seconds())
     assert look(readings) == [account]
     clock.forward(60)
@@ -213,7 +213,7 @@ def test_nothing_is_written_while_nothing_changes(
     writes = []
     monkeypatch.setattr(table, "put", lambda conn, reading: writes.append(reading))
     for _ in range(10):
-        installation.app.db.write(lambda conn: table.want(conn, trader.user.id, clock.now()))
+        installation.app.db.write(lambda conn: table.mark_watched(conn, trader.user.id, clock.now()))
         clock.forward(3)
         assert look(readings) == [account]
     assert len(writes) == 2, "30 seconds: only that it was read is told, every ten or so"

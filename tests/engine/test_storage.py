@@ -100,8 +100,10 @@ def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(
 ) -> None:
     trader.trades("buy", note="x" * 1000)
     after = used(trader)
-    assert after == storage.of_alert(texts(trader)[0] or "", 1) > 4500
-    assert trader.alert("hello").status_code == 400 and used(trader) == after + storage.of_alert("hello", 0)
+    assert after == storage.alert_bytes(texts(trader)[0] or "", 1) > 4500
+    assert trader.alert("hello").status_code == 400 and used(trader) == after + storage.alert_bytes(
+        "hello", 0
+    )
     trader.alert(BUY | {"id": "n", "symbol": "IBM"})
     assert trader.alert(BUY | {"id": "n", "symbol": "IBM"}).status_code == 404
     clock.forward(91 * 86400)
@@ -176,7 +178,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
 ) -> None:
     apps = [trader.installation.app, make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")]
     bodies = [json.dumps(BUY | {"id": str(100 + number)}) for number in range(12)]
-    each = storage.of_alert(bodies[0], 1)
+    each = storage.alert_bytes(bodies[0], 1)
     fill(trader, (quotas.MB - 3.5 * each) / quotas.MB)
     start, said = threading.Barrier(12), []
 

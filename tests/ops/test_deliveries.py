@@ -186,7 +186,7 @@ def test_what_crashes_every_time_is_given_up_as_well(
         clock.time += table.CLAIM_LIFE
     assert deliver_due(app) == 0
     [row] = rows(app)
-    assert (row.state, row.tries, row.error) == ("given_up", MOST_TRIES, table.CUT_SHORT)
+    assert (row.state, row.tries, row.error) == ("given_up", MOST_TRIES, table.INTERRUPTED)
     assert len(channel.calls) == MOST_TRIES
 
 
@@ -214,10 +214,10 @@ def test_a_claim_that_lapsed_says_nothing_any_more(
     slow = claim()
     clock.time += table.CLAIM_LIFE
     later = claim()
-    assert not app.db.write(lambda conn: table.failed(conn, slow, "too late", now=clock.now()))
+    assert not app.db.write(lambda conn: table.mark_failed(conn, slow, "too late", now=clock.now()))
     assert states(app) == [("waiting", 2)]
-    assert app.db.write(lambda conn: table.sent(conn, later, now=clock.now()))
-    assert not app.db.write(lambda conn: table.sent(conn, slow, now=clock.now()))
+    assert app.db.write(lambda conn: table.mark_sent(conn, later, now=clock.now()))
+    assert not app.db.write(lambda conn: table.mark_sent(conn, slow, now=clock.now()))
     assert states(app) == [("sent", 2)]
 
 

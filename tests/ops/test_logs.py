@@ -76,14 +76,14 @@ def test_what_was_counted_is_said_at_the_end(log: Log):
 def test_what_was_counted_is_said_when_nothing_else_happens():
     log = Log(window_seconds=0.05)
     told = threading.Event()
-    tell = log.handler.tell
+    tell = log.handler.log_summaries
 
     def noticed(now: float) -> None:
         tell(now)
         if now == float("inf"):
             told.set()
 
-    log.handler.tell = noticed  # type: ignore[method-assign]
+    log.handler.log_summaries = noticed  # type: ignore[method-assign]
     log.logger.info("again")
     log.logger.info("again")
     assert told.wait(20)

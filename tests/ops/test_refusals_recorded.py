@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 
 from dashtrade.context import App
-from dashtrade.limits import Places, Rate, ReceiverLimits
+from dashtrade.limits import ConcurrencyLimit, Rate, ReceiverLimits
 from dashtrade.security_notes import LINES_A_MINUTE, Notes
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
@@ -61,7 +61,12 @@ def test_signing_in_registering_explaining_and_exporting_too_often_are_rows(inst
     trader, client = installation.join("ann@example.com"), installation.flask.test_client()
     never = Rate(0.001, burst_seconds=1)
     never.take("127.0.0.1")
-    limited(installation.flask, passwords_of=never, explaining_to=never, exports=Places(in_all=0, of_one=0))
+    limited(
+        installation.flask,
+        passwords_of=never,
+        explaining_to=never,
+        exports=ConcurrencyLimit(in_all=0, of_one=0),
+    )
     credentials = {"email": "ann@example.com", "password": "x"}
     for path in ("/api/v1/auth/login", "/api/v1/auth/register", "/test-webhook"):
         body = {} if path == "/test-webhook" else credentials

@@ -44,7 +44,7 @@ def events(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    security_log.keep_in(tmp_path / "logs")
+    security_log.set_folder(tmp_path / "logs")
     yield tmp_path / "logs"
     logger = logging.getLogger("dashtrade.security.file")
     for handler in list(logger.handlers):
@@ -165,7 +165,7 @@ def test_the_same_deed_of_one_over_and_over_is_counted(folder: Path, database_ur
     for _ in range(LINES_OF_ONE + 20):
         db.write(lambda conn: record(conn, "webhook token rotated"))
     db.write(lambda conn: record(conn, "user added"))
-    security_log.keep_in(folder)  # closes the one before
+    security_log.set_folder(folder)  # closes the one before
     told = events(folder)
     more = ["user added", "webhook token rotated"]
     assert [event["action"] for event in told] == ["webhook token rotated"] * LINES_OF_ONE + more
@@ -217,7 +217,7 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_anything(
     tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture
 ):
     (tmp_path / "file").write_text("no folder")
-    security_log.keep_in(tmp_path / "file")
+    security_log.set_folder(tmp_path / "file")
     Database(database_url).write(record)
     assert "the security log cannot be written" in caplog.text
 

@@ -121,9 +121,9 @@ def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, trader: 
     for number in range(7):
         attempt(app, email=f"user{number}@example.com")
         attempt(app)
-    clock.time += table.FORGOTTEN + timedelta(seconds=1)
+    clock.time += table.FORGET_AFTER + timedelta(seconds=1)
     assert [attempt(app, address="") for _ in range(8)] == ["wrong"] * 8
-    app.db.write(lambda conn: table.tidy(conn, clock.now(), clock.now() - throttle.DEVICE_LIFE))
+    app.db.write(lambda conn: table.delete_expired(conn, clock.now(), clock.now() - throttle.DEVICE_LIFE))
     with app.db.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(table.attempts)) == 1
 

@@ -77,7 +77,7 @@ def settle(installation: Installation) -> Town:
 
     def more(conn: sa.Connection) -> int:
         of.drift, of.bobs_drift = (
-            drifts.open_one(
+            drifts.add(
                 conn,
                 person.user.id,
                 account_id=person.paper,
@@ -97,16 +97,16 @@ def settle(installation: Installation) -> Town:
             for person in (trader, bob)
         )
         drifts.put_outside(conn, trader.user.id, trader.paper, "KO", Decimal(3), now)
-        drifts.put_state(
+        drifts.put_reconciliation_state(
             conn,
-            drifts.State(
+            drifts.ReconciliationState(
                 account_id=trader.paper,
                 user_id=trader.user.id,
                 first_at=now,
                 at=now,
                 failing_since=None,
                 problem="",
-                told=False,
+                notified=False,
             ),
         )
         readings.put(
@@ -146,7 +146,7 @@ def settle(installation: Installation) -> Town:
             used_at=None,
         )
         second_factors.put_factor(conn, trader.user.id, "sealed", 1)
-        second_factors.count_code(conn, trader.user.id)
+        second_factors.count_wrong_code(conn, trader.user.id)
         attempts.put_device(conn, trader.user.id, "d", now, 9)
         second_factors.put_codes(conn, trader.user.id, ["r"])
         of.protection, of.spare = (

@@ -53,7 +53,7 @@ def troubles(app: App, user: User) -> list[dict[str, Any]]:
     with app.db.read() as conn:
         return [
             {"account_id": state.account_id, "since": iso(state.failing_since), "message": state.problem}
-            for state in table.states(conn, user.id)
+            for state in table.reconciliation_states(conn, user.id)
             if state.failing_since is not None
         ]
 
@@ -186,14 +186,14 @@ def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
 
 
 def _keep_outside(conn: sa.Connection, drift: Drift, now: Any) -> None:
-    kept = table.held_outside(conn, drift.account_id).get(drift.asset, Decimal(0))
+    kept = table.outside_by_asset(conn, drift.account_id).get(drift.asset, Decimal(0))
     table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, kept + drift.difference, now)
 
 
 def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
     """A split applies to every holder: the bots and the quantity outside."""
     assert drift.ratio is not None
-    kept = table.held_outside(conn, drift.account_id).get(drift.asset, Decimal(0))
+    kept = table.outside_by_asset(conn, drift.account_id).get(drift.asset, Decimal(0))
     if kept:
         table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, scaled(kept, drift.ratio), now)
     words = f"{drift.symbol.short} was split {ratio_words(drift.ratio)}."

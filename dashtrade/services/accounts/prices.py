@@ -209,7 +209,7 @@ def somebody_looks(app: App, owner: int) -> None:
 
     def note() -> None:
         if _readings(app, owner):
-            app.db.write(lambda conn: reading_table.want(conn, owner, app.clock.now()))
+            app.db.write(lambda conn: reading_table.mark_watched(conn, owner, app.clock.now()))
 
     _known.get((app.engine.leases.owner, owner, "looks"), LOOKED_EVERY, note)
 

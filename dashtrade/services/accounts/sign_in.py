@@ -149,7 +149,7 @@ def remind(app: App) -> None:
     """Remind the user daily in the days before a sign-in expires; disable the account once it has expired."""
     brokers = [name for name, kind in app.brokers.kinds.items() if kind.sign_in is not None]
     with app.db.read() as conn:
-        accounts = account_table.active_at(conn, brokers, MOST)
+        accounts = account_table.active_at_brokers(conn, brokers, MOST)
     for account in accounts:
         why = told(app.brokers.sign_in_warning(account))
         if app.brokers.sign_in_has_ended(account):

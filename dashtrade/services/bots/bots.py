@@ -212,7 +212,7 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: dat
             "the other bot has a position or an open order",
             "Assign the position to a bot without a position.",
         )
-    fill_table.give_lots(conn, user.id, bot.id, heir.id)
+    fill_table.hand_over_lots(conn, user.id, bot.id, heir.id)
     trip_table.hand_over(conn, user.id, bot.id, heir.id)
     bot_positions.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
     bot_positions.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)

@@ -17,7 +17,7 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.domain.people import User
 from dashtrade.limits import network_of
-from dashtrade.locks import NotMyTurn
+from dashtrade.locks import LockTimeout
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo.transfer import move_in
 from dashtrade.services.demo.week import live_a_week, unlogged
@@ -44,9 +44,9 @@ def start(app: App, *, address: str) -> int:
     would otherwise all pass the limit before any of them is counted."""
     address = network_of(address)
     try:
-        with app.db.exclusive("demo", patience=PATIENCE):
+        with app.db.exclusive("demo", timeout_seconds=PATIENCE):
             return _start(app, address)
-    except NotMyTurn:
+    except LockTimeout:
         raise Denied(
             "other users are starting demos at this moment", "Try again in a moment.", retry_after=5
         ) from None
@@ -69,7 +69,7 @@ def _check_room(app: App, address: str) -> None:
         raise Denied("this installation offers no demo", "Ask an admin for an invitation.")
     now = app.clock.now()
     with app.db.read() as conn:
-        here, alive = table.demos_from(conn, address, now - timedelta(hours=1)), table.demos_alive(conn)
+        here, alive = table.count_demos_from(conn, address, now - timedelta(hours=1)), table.count_demos(conn)
     if here >= PER_HOUR:
         raise Denied(
             "too many demos were started from your address",
@@ -142,7 +142,7 @@ def end_old(app: App) -> int:
     """Delete demos that were unused for a month."""
     now = app.clock.now()
     with app.db.read() as conn:
-        over = table.demos_over(conn, now)
+        over = table.expired_demos(conn, now)
     for user_id in over:
         removal.remove(app, user_id, actor=None, action="demo ended")
     return len(over)

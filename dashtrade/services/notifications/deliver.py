@@ -32,10 +32,10 @@ def _deliver(app: App, claim: table.Claim) -> None:
     error = _error_of(app, claim)
     now = app.clock.now()
     if error is None:
-        app.db.write(lambda conn: table.sent(conn, claim, now=now))
+        app.db.write(lambda conn: table.mark_sent(conn, claim, now=now))
     else:
         log.warning("delivery %s by %s, try %s: %s", claim.id, claim.channel, claim.tries, error)
-        app.db.write(lambda conn: table.failed(conn, claim, error, now=now))
+        app.db.write(lambda conn: table.mark_failed(conn, claim, error, now=now))
 
 
 def _error_of(app: App, claim: table.Claim) -> str | None:

@@ -29,7 +29,7 @@ def worker_silence(app: App) -> float | None:
 
 def queue(app: App) -> Queue:
     with app.db.read() as conn:
-        waiting, oldest = decision_table.waiting(conn, app.clock.now())
+        waiting, oldest = decision_table.queue_state(conn, app.clock.now())
     return Queue(waiting=waiting, oldest=oldest)
 
 

@@ -72,7 +72,7 @@ def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
     if (
         user.demo_until is not None
         and quota.demo is not None
-        and table.made(conn, user.id, quota.kind) >= quota.demo
+        and table.created_since(conn, user.id, quota.kind) >= quota.demo
     ):
         raise Refusal(
             f"a demo can have {quota.demo} {quota.what}, deleted ones included",
@@ -80,7 +80,7 @@ def claim(conn: sa.Connection, user: User, quota: Quota, now: datetime) -> None:
         )
     if quota.most is not None and table.count(conn, user.id, quota.kind, now) >= quota.most:
         raise Refusal(f"you have {quota.most} {quota.what}, the maximum per user; none was added", quota.room)
-    if table.made(conn, user.id, quota.kind, now - DAY) >= quota.a_day:
+    if table.created_since(conn, user.id, quota.kind, now - DAY) >= quota.a_day:
         raise Refusal(
             (
                 f"you created {quota.a_day:,} {quota.what} within a day, deleted ones included, the maximum "
@@ -166,7 +166,7 @@ def _tell(app: App, user_id: int, used: int, most: int) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        storage.told(conn, user_id, now)
+        storage.mark_notified(conn, user_id, now)
         message_table.notify(conn, user_id, StorageNearlyFull(used_bytes=used, limit_bytes=most), now=now)
 
     app.db.write(work)

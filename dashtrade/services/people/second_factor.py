@@ -141,9 +141,9 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
     known = throttle.is_known(app, user.id, device)
     keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
     throttle.reserve(app, keys, who=user.email, address=address, subject=user.id)
-    locked = app.db.write_unchecked(lambda conn: table.count_code(conn, user.id)) > table.LOCKED_AFTER
+    locked = app.db.write_unchecked(lambda conn: table.count_wrong_code(conn, user.id)) > table.LOCKED_AFTER
     if _right(app, user, _plain(code), address, locked=locked):
-        app.db.write_unchecked(lambda conn: table.code_was_right(conn, user.id))
+        app.db.write_unchecked(lambda conn: table.reset_wrong_codes(conn, user.id))
         throttle.right(app, keys)
         return
     app.notes.note(

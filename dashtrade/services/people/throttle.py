@@ -95,7 +95,7 @@ def right(app: App, keys: list[Key]) -> None:
         table.forget(conn, [key.digest for key in keys if not key.shared])
         for key in keys:
             if key.shared:
-                table.give_back(conn, key.digest, key.most)
+                table.uncount(conn, key.digest, key.most)
 
     app.db.write_unchecked(work)
 

@@ -80,7 +80,7 @@ def by_access_token(app: App, token: str) -> User | None:
 def by_scoped_token(app: App, token: str) -> Access | None:
     """The user and the scopes of the token. A token obtained by password alone can only close and stop
     while the installation requires a second factor that its user has not set up."""
-    found = _by_token(app, token, token_table.of_api_token, token_table.used_api_token)
+    found = _by_token(app, token, token_table.of_api_token, token_table.touch_api_token)
     if found is None:
         return None
     user, row = found
@@ -90,7 +90,7 @@ def by_scoped_token(app: App, token: str) -> Access | None:
 
 
 def by_webhook_token(app: App, token: str) -> User | None:
-    found = _by_token(app, token, token_table.of_webhook_token, token_table.used_webhook_token)
+    found = _by_token(app, token, token_table.of_webhook_token, token_table.touch_webhook_token)
     return found[0] if found else None
 
 

@@ -168,7 +168,7 @@ def _view(conn: sa.Connection, user: User, row: Any) -> Flattening:
         status=row.status,
         created_at=row.created_at,
         ended_at=row.ended_at,
-        items=tuple(records(FlattenItem, table.parts(conn, user.id, row.id))),
+        items=tuple(records(FlattenItem, table.items_of_owner(conn, user.id, row.id))),
     )
 
 

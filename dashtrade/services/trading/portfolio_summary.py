@@ -182,7 +182,7 @@ def bot_days(
         simulated = (
             []
             if scope is None
-            else trade_table.made_up(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
+            else trade_table.simulated_days(conn, user.id, bot_id=bot_id, since=start, account_id=account_id)
         )
         ids = sorted({trade.account_id for trade in simulated})
         over = (

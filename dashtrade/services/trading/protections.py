@@ -72,7 +72,7 @@ def locks(
     """Newest first; `standing`: only those active now."""
     at = app.clock.now() if standing else None
     with app.db.read() as conn:
-        found = table.list_locks(conn, user.id, before=before, limit=limit, standing_at=at)
+        found = table.list_locks(conn, user.id, before=before, limit=limit, active_at=at)
     return records(LockRecord, found)
 
 

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.values import Malformed
-from dashtrade.limits import BoundedQueue, Places, Rate, network_of
+from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, network_of
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, invitations, second_factor, sessions, throttle, users
 from dashtrade.services.people.users import Denied
@@ -73,7 +73,7 @@ class AuthRoutes:
         self.passwords, self.passwords_of, self.waiting = (
             BoundedQueue(2, 6, 2.0),
             Rate(0.5, burst_seconds=40),
-            Places(in_all=8, of_one=4),
+            ConcurrencyLimit(in_all=8, of_one=4),
         )
         self.demos = BoundedQueue(1, 4, 5.0)
 

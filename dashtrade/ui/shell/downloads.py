@@ -59,7 +59,11 @@ class DownloadRoute:
     """The route of one file."""
 
     def __init__(
-        self, app: App, needs: Permission, make: Callable[[App, User, Request], File], places: limits.Places
+        self,
+        app: App,
+        needs: Permission,
+        make: Callable[[App, User, Request], File],
+        places: limits.ConcurrencyLimit,
     ) -> None:
         self.app, self.needs, self.make, self.places = app, needs, make, places
 

@@ -128,7 +128,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         set_up(settings.log_level)
-        security_log.keep_in(settings.logs)
+        security_log.set_folder(settings.logs)
         serve(settings)
     except (CannotStart, BadSetting, OSError) as error:
         print(f"DashTrade's dashboard cannot start. {error}", file=sys.stderr)

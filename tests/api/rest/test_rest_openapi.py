@@ -143,7 +143,7 @@ def furnished(trader: Trader) -> Iterator[Trader]:
     trader.does("POST", "/flatten", {"scope": "user"})
     aapl, now = Symbol.parse("AAPL"), trader.installation.app.clock.now()
     trader.installation.app.db.write(
-        lambda conn: drift_table.open_one(
+        lambda conn: drift_table.add(
             conn,
             trader.user.id,
             account_id=trader.paper,

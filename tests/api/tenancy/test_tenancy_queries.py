@@ -86,7 +86,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
     "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.trader,
     "quotas.count": lambda c, o, of: quotas.count(c, o, "accounts", of.now) == 2,
-    "quotas.made": lambda c, o, of: quotas.made(c, o, "bots") == 2,
+    "quotas.created_since": lambda c, o, of: quotas.created_since(c, o, "bots") == 2,
     "tokens.trim_api_tokens": lambda c, o, of: tokens.trim_api_tokens(c, o, "test", 0),
     "accounts.change": lambda c, o, of: accounts.change(c, o, of.account, label="taken"),
     "bots.get": lambda c, o, of: bots.get(c, o, of.bot),
@@ -109,12 +109,14 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "change_token.of": lambda c, o, of: change_token.of(c, o) == change_token.of(c, of.trader),
     "drifts.get": lambda c, o, of: drifts.get(c, o, of.drift),
     "drifts.list_page": lambda c, o, of: drifts.list_page(c, o, before=None, limit=9, account_id=of.account),
-    "drifts.outside_of": lambda c, o, of: drifts.outside_of(c, o, of.account, "KO"),
-    "drifts.states": lambda c, o, of: drifts.states(c, o),
+    "drifts.outside_quantity_of_owner": lambda c, o, of: drifts.outside_quantity_of_owner(
+        c, o, of.account, "KO"
+    ),
+    "drifts.reconciliation_states": lambda c, o, of: drifts.reconciliation_states(c, o),
     "readings.of_user": lambda c, o, of: readings.of_user(c, o),
-    "readings.want": lambda c, o, of: readings.want(c, o, of.now),
+    "readings.mark_watched": lambda c, o, of: readings.mark_watched(c, o, of.now),
     "flattens.get": lambda c, o, of: flattens.get(c, o, of.flatten),
-    "flattens.parts": lambda c, o, of: flattens.parts(c, o, of.flatten),
+    "flattens.items_of_owner": lambda c, o, of: flattens.items_of_owner(c, o, of.flatten),
     "flattens.under_way": lambda c, o, of: flattens.under_way(c, o),
     "flattens.latest": lambda c, o, of: flattens.latest(c, o, limit=9),
     "protections.get": lambda c, o, of: protections.get(c, o, of.protection),
@@ -133,7 +135,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.trader),
     "storage.oldest_texts": lambda c, o, of: of.signal in storage.oldest_texts(c, o, 9),
     "storage.forget_texts": lambda c, o, of: storage.forget_texts(c, o, [of.signal]),
-    "storage.told": lambda c, o, of: storage.told(c, o, of.now),
+    "storage.mark_notified": lambda c, o, of: storage.mark_notified(c, o, of.now),
     "decisions.engaged": lambda c, o, of: decisions.engaged(c, o, [of.bot]),
     "signals.get": lambda c, o, of: signals.get(c, o, of.signal),
     "signals.status_of": lambda c, o, of: signals.status_of(c, o, of.signal),
@@ -154,9 +156,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
         c, o, of.account, orders.load(c, of.order).broker_order_id, since=of.now - timedelta(days=1)
     ),
     "trades.list_trades": lambda c, o, of: trades.list_trades(c, o, before=None, limit=9, bot_id=of.bot),
-    "trades.made_up": lambda c, o, of: _made_up(c, o, of),
+    "trades.simulated_days": lambda c, o, of: _made_up(c, o, of),
     "trades.stream_trades": lambda c, o, of: list(trades.stream_trades(c, o, bot_id=of.bot)),
-    "fills.give_lots": lambda c, o, of: fills.give_lots(c, o, of.bot, of.other),
+    "fills.hand_over_lots": lambda c, o, of: fills.hand_over_lots(c, o, of.bot, of.other),
     "round_trips.list_page": lambda c, o, of: round_trips.list_page(c, o, limit=9, open=True, bot_id=of.bot),
     "round_trips.get": lambda c, o, of: [
         row for number in range(1, 9) if (row := round_trips.get(c, o, number)) and row.bot_id == of.bot
@@ -190,8 +192,10 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "second_factors.use_step": lambda c, o, of: second_factors.use_step(c, o, 2) and o == of.trader,
     "second_factors.use_code": lambda c, o, of: second_factors.use_code(c, o, "r", of.now),
     "second_factors.codes_left": lambda c, o, of: second_factors.codes_left(c, o),
-    "second_factors.count_code": lambda c, o, of: second_factors.count_code(c, o) and o == of.trader,
-    "second_factors.code_was_right": lambda c, o, of: second_factors.code_was_right(c, o),
+    "second_factors.count_wrong_code": lambda c, o, of: (
+        second_factors.count_wrong_code(c, o) and o == of.trader
+    ),
+    "second_factors.reset_wrong_codes": lambda c, o, of: second_factors.reset_wrong_codes(c, o),
     "attempts.is_known": lambda c, o, of: attempts.is_known(c, o, "d"),
     "attempts.forget_devices": lambda c, o, of: attempts.forget_devices(c, o),
     "second_factors.end_handed_out": lambda c, o, of: second_factors.end_handed_out(c, o),
@@ -299,7 +303,7 @@ def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 
 def _made_up(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     accounts.change(conn, of.trader, of.account, mode="live")
-    found = trades.made_up(conn, owner, bot_id=None, since=None, account_id=of.account)
+    found = trades.simulated_days(conn, owner, bot_id=None, since=None, account_id=of.account)
     accounts.change(conn, of.trader, of.account, mode="paper")
     return found
 

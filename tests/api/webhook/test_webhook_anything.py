@@ -159,7 +159,7 @@ def test_whatever_is_sent_is_never_answered_with_a_server_error(trader: Trader, 
     check_anything(trader)
     installation.work(rounds=2)
     with installation.app.db.read() as conn:
-        assert decision_table.waiting(conn, installation.app.clock.now())[0] == len(
+        assert decision_table.queue_state(conn, installation.app.clock.now())[0] == len(
             list(trader.get("/signals", status="accepted", limit=500)["items"])
         )
 

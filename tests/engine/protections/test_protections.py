@@ -300,7 +300,7 @@ def test_without_protections_a_decision_asks_nothing_more_of_the_database(
     trader: Trader, installation: Installation, app: App, monkeypatch: pytest.MonkeyPatch
 ):
     trader.bot()
-    for name in ("exits", "sent", "holdings", "resets"):
+    for name in ("past_exits", "sent_entries", "holdings", "resets"):
         monkeypatch.setattr(table, name, lambda *given: pytest.fail("read for nobody"))
     assert trader.trades("buy")["status"] == "filled"
     protect(trader, "wide_spread")
