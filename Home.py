@@ -11,7 +11,7 @@ from dashtrade.domain.access import Permission, may
 from dashtrade.settings import ROOT
 from dashtrade.ui.shell import second_factor_first
 from dashtrade.ui.shell.page import foot, guard
-from dashtrade.ui.shell.render_lock import turn
+from dashtrade.ui.shell.render_lock import render_turn
 
 st.set_page_config(
     page_title="DashTrade",
@@ -58,5 +58,5 @@ with st.sidebar, st.container(key="who"):
     shown = user.email if user.demo_until is None else "a demo account"
     st.html(f'<div class="dt-who"><b>{escape(user.name)}</b><small>{escape(shown)}</small></div>')
     foot()
-with turn():
+with render_turn():
     chosen.run()

@@ -22,7 +22,7 @@ from bot_engine import Conflict, NoBot
 from dashtrade.api import admission
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.error_answers import handle_errors
-from dashtrade.api.http import WEBHOOK_HINT, bearer, client_address, tell_browsers, the_app, the_limits
+from dashtrade.api.http import WEBHOOK_HINT, add_security_headers, bearer, client_address, get_app, get_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
 from dashtrade.domain.alert_retention import cut, kept, written
@@ -68,14 +68,14 @@ bp = Blueprint("webhook", __name__)
 
 # Alerts are parsed one at a time, as Python runs one thread at a time anyway. Nothing waits for the database
 # or the network while holding the lock.
-TURN = threading.Lock()
-TAKING_TURNS = 0.001  # seconds a thread may hold the GIL: most threads only answer an alert
-MAX_BODY = 64 * 1024
+PARSE_LOCK = threading.Lock()
+GIL_SWITCH_SECONDS = 0.001  # seconds a thread may hold the GIL: most threads only answer an alert
+MAX_BODY_BYTES = 64 * 1024
 # limit for an unknown sender (the token may be in the body) and for one above the rate (the alert may be an
 # exit)
-SHORT_BODY = 4 * 1024
-LONGEST_WAIT = 2.5  # TradingView gives up after 3 s
-TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
+MAX_SHORT_BODY_BYTES = 4 * 1024
+MAX_WAIT_SECONDS = 2.5  # TradingView gives up after 3 s
+TRADINGVIEW_ADDRESSES = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
 
 
 # --- the alert ----------------------------------------------------------------------------------------------
@@ -84,37 +84,39 @@ TRADINGVIEW = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.3
 @bp.post("/webhook")
 def receive() -> Response:
     """Receive an alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and the outcome."""
-    app, wait = the_app(), _wait_seconds()
+    app, wait = get_app(), _wait_seconds()
     user = _sender_by_token(app)
-    why: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
+    refusal: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
     g.user = user
-    if why is not None and (request.content_length is None or request.content_length > SHORT_BODY):
-        raise why
+    if refusal is not None and (
+        request.content_length is None or request.content_length > MAX_SHORT_BODY_BYTES
+    ):
+        raise refusal
     raw = request.get_data(cache=False)
-    with TURN:
+    with PARSE_LOCK:
         opened, problem = _open(raw)
     if user is None:
-        user = _sender_in(app, opened)
-        why = admission.too_many(user)
+        user = _sender_by_body(app, opened)
+        refusal = admission.too_many(user)
     g.user = user
-    why = why or admission.no_room(app, user)
+    refusal = refusal or admission.no_room(app, user)
     try:
         if problem is not None:
             raise problem
-        with TURN:
+        with PARSE_LOCK:
             reading = read(opened)
             text = kept(opened, reading.signal)
     except Malformed as error:
-        raise why or _refused(app, user, raw, opened, error) from None
+        raise refusal or _refused(app, user, raw, opened, error) from None
     _check_secret(user, opened)
-    if why is not None:
-        admission.let_exits_pass(app, user, reading.signal, why)
+    if refusal is not None:
+        admission.let_exits_pass(app, user, reading.signal, refusal)
     return _accept(app, user, reading, text, wait)
 
 
 def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) -> Response:
     try:
-        said = app.engine.accept(
+        accepted = app.engine.accept(
             user.id,
             reading.signal,
             content=reading.canonical,
@@ -127,33 +129,40 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
         )
     except StorageFull:
         raise admission.no_storage(app, user) from None
-    match said:
+    match accepted:
         case NoBot():
-            choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in said.bots]
+            choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in accepted.bots]
             hint = (
                 f"Your bots: {', '.join(choices[:20])}."
                 if choices
                 else "You have no bots yet: create one first."
             )
             raise ApiError(
-                404, "no_bot", _sentence(said.message), hint, bots=list(said.bots), signal_id=said.signal_id
+                404,
+                "no_bot",
+                _sentence(accepted.message),
+                hint,
+                bots=list(accepted.bots),
+                signal_id=accepted.signal_id,
             )
         case Conflict():
             raise ApiError(
                 409,
                 "conflict",
-                _sentence(said.message),
+                _sentence(accepted.message),
                 "Use a new id for a new alert.",
-                signal_id=said.signal_id,
+                signal_id=accepted.signal_id,
             )
-    with the_limits().waiting.place(user.id) as placed:
+    with get_limits().waiting.place(user.id) as placed:
         if wait and placed:
-            told = app.wait(user.id, said.signal_id, wait, fresh=not said.duplicate)
+            result = app.wait(user.id, accepted.signal_id, wait, fresh=not accepted.duplicate)
             return reply(
-                (told or signal_story.outcome(app, user.id, said.signal_id) or {})
-                | {"duplicate": said.duplicate}
+                (result or signal_story.outcome(app, user.id, accepted.signal_id) or {})
+                | {"duplicate": accepted.duplicate}
             )
-    return reply({"signal_id": said.signal_id, "status": "accepted", "duplicate": said.duplicate}, 202)
+    return reply(
+        {"signal_id": accepted.signal_id, "status": "accepted", "duplicate": accepted.duplicate}, 202
+    )
 
 
 def _open(raw: bytes) -> tuple[Any, Malformed | None]:
@@ -176,10 +185,10 @@ def _wait_seconds() -> float:
             400,
             "bad_request",
             f"wait cannot be {text[:20]!r}.",
-            f"A number of seconds from 0 to {LONGEST_WAIT}.",
+            f"A number of seconds from 0 to {MAX_WAIT_SECONDS}.",
             field="wait",
         )
-    return min(seconds, LONGEST_WAIT)  # a longer wait is shortened: no reason to lose the alert
+    return min(seconds, MAX_WAIT_SECONDS)  # a longer wait is shortened: no reason to lose the alert
 
 
 def _sender_by_token(app: App) -> User | None:
@@ -189,7 +198,7 @@ def _sender_by_token(app: App) -> User | None:
     return _sender(tokens.by_webhook_token(app, token)) if token else None
 
 
-def _sender_in(app: App, opened: Any) -> User:
+def _sender_by_body(app: App, opened: Any) -> User:
     """The user of the token in the body."""
     token = secret_of(opened) if opened is not None else None
     return _sender(tokens.by_webhook_token(app, token) if token else None)
@@ -204,7 +213,7 @@ def _unknown_sender() -> ApiError:
 def _sender(user: User | None) -> User:
     if user is None:
         raise _unknown_sender()
-    if user.tradingview_only and client_address() not in TRADINGVIEW:
+    if user.tradingview_only and client_address() not in TRADINGVIEW_ADDRESSES:
         raise ApiError(
             401,
             "unauthorized",
@@ -260,11 +269,13 @@ def _sentence(text: str) -> str:
 def create_server(app: App) -> Flask:
     flask = Flask("dashtrade", static_folder=None)
     limits = ReceiverLimits(alerts=Rate(app.settings.webhook_rate, burst_seconds=admission.BURST_SECONDS))
-    flask.config.update(DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY, PROPAGATE_EXCEPTIONS=False)
+    flask.config.update(
+        DASHTRADE=app, LIMITS=limits, MAX_CONTENT_LENGTH=MAX_BODY_BYTES, PROPAGATE_EXCEPTIONS=False
+    )
     # either would answer with a redirect to the host that the request names
     flask.url_map.strict_slashes = flask.url_map.merge_slashes = False
     handle_errors(flask)
-    flask.after_request(tell_browsers)
+    flask.after_request(add_security_headers)
     for part in API:
         flask.register_blueprint(part.bp)
     flask.register_blueprint(bp)
@@ -315,7 +326,7 @@ def main() -> int:
     from dashtrade.processes.parent_watchdog import watch_parent
 
     watch_parent()
-    sys.setswitchinterval(TAKING_TURNS)
+    sys.setswitchinterval(GIL_SWITCH_SECONDS)
     try:
         settings = Settings.load()
         set_up(settings.log_level)

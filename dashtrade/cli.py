@@ -21,7 +21,7 @@ class CommandRefused(Exception):
 def up(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.processes import supervisor
 
-    return supervisor.up(settings)
+    return supervisor.run_services(settings)
 
 
 def migrate(settings: Settings, given: argparse.Namespace) -> int:
@@ -168,11 +168,11 @@ def setup_link(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _make_home(settings: Settings) -> None:
-    from dashtrade.processes.supervisor import BadHome, make_home
+    from dashtrade.processes.supervisor import HomeUnusable, make_home
 
     try:
         make_home(settings)
-    except BadHome as problem:
+    except HomeUnusable as problem:
         raise CommandRefused(str(problem)) from None
 
 

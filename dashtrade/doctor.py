@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dashtrade.processes.ports import BusyPort, answers, require_free
+from dashtrade.processes.ports import BusyPort, require_free, responds_ok
 from dashtrade.processes.supervisor import services
 from dashtrade.settings import ROOT, BadSetting, Settings, on_this_machine, read_env_file
 
@@ -180,7 +180,7 @@ def _schema(version: str | None, label: str) -> CheckResult:
 
 def check_ports(settings: Settings) -> Iterator[CheckResult]:
     for service in services(settings):
-        if answers(settings.host, service.port, service.health):
+        if responds_ok(settings.host, service.port, service.health):
             yield CheckResult(ok=True, what=f"Port {service.port}: the {service.name} is running there")
             continue
         try:

@@ -12,14 +12,14 @@ user = ui.page("Account", needs=Permission.TRADE)
 left, right = st.columns(2, gap="small")
 with left:
     if user.demo_until is not None:
-        account.keep_demo(ui.the_app(), user)
-    account.profile(ui.the_app(), user)
+        account.keep_demo(ui.get_app(), user)
+    account.profile(ui.get_app(), user)
     if user.demo_until is None:
-        account.password(ui.the_app(), user)
-        second_factor.show(ui.the_app(), user)
+        account.password(ui.get_app(), user)
+        second_factor.show(ui.get_app(), user)
 with right:
-    messages.messages(ui.the_app(), user)
-    account.sessions(ui.the_app(), user)
+    messages.messages(ui.get_app(), user)
+    account.sessions(ui.get_app(), user)
     if user.demo_until is None:
-        account.tokens(ui.the_app(), user)
+        account.tokens(ui.get_app(), user)
     account.data(user)

@@ -14,7 +14,7 @@ PARTS = {
     "Users": people.show,
     "Trades": trades.show,
     "System": system.show,
-    "Audit log": admin.deeds,
+    "Audit log": admin.audit_log,
 }
 part = st.segmented_control(
     "Part",
@@ -25,4 +25,4 @@ part = st.segmented_control(
     bind="query-params",
     label_visibility="collapsed",
 )
-PARTS[part or "Overview"](ui.the_app(), user)
+PARTS[part or "Overview"](ui.get_app(), user)

@@ -7,4 +7,4 @@ from dashtrade.domain.access import Permission
 from dashtrade.ui.history import trades
 
 user = ui.page("Trade history", needs=Permission.TRADE, figures=True)
-trades.show(ui.the_app(), user)
+trades.show(ui.get_app(), user)

@@ -14,7 +14,7 @@ user = ui.page("Overview", needs=Permission.TRADE, figures=True)
 with ui.actions():
     if st.button("New bot", type="primary", icon=":material/add:", key="new_bot"):
         st.switch_page("pages/bots.py", query_params={"new": "yes"})
-    stop_all.button(ui.the_app(), user)
-first_steps.show(ui.the_app(), user)
+    stop_all.button(ui.get_app(), user)
+first_steps.show(ui.get_app(), user)
 overview.board()
 close_dialog.show(user)

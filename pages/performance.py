@@ -7,4 +7,4 @@ from dashtrade.domain.access import Permission
 from dashtrade.ui.performance import performance
 
 user = ui.page("Performance", needs=Permission.TRADE, figures=True)
-performance.show(ui.the_app(), user)
+performance.show(ui.get_app(), user)

@@ -22,4 +22,4 @@ if part == "Protections":
     protections.show()
     protections.ask(user)
 else:
-    risk_events.show(ui.the_app(), user)
+    risk_events.show(ui.get_app(), user)

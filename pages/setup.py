@@ -19,4 +19,4 @@ part = st.segmented_control(
     bind="query-params",
     label_visibility="collapsed",
 )
-PARTS[part or "Accounts"](ui.the_app(), user)
+PARTS[part or "Accounts"](ui.get_app(), user)

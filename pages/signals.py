@@ -7,4 +7,4 @@ from dashtrade.domain.access import Permission
 from dashtrade.ui.signals import signals
 
 user = ui.page("Signals", needs=Permission.TRADE)
-signals.show(ui.the_app(), user)
+signals.show(ui.get_app(), user)

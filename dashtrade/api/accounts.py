@@ -8,7 +8,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.http import endpoint, get_app
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
@@ -82,14 +82,14 @@ def account_view(account: Account) -> dict[str, Any]:
 @endpoint(bp, "GET", "/accounts")
 def list_accounts(user: User) -> dict[str, Any]:
     """Your broker accounts. Credentials are never shown."""
-    found = sorted(owned_accounts.accounts_of(the_app(), user), key=lambda account: account.id)
+    found = sorted(owned_accounts.accounts_of(get_app(), user), key=lambda account: account.id)
     return {"items": [account_view(account) for account in found], "next_cursor": None}
 
 
 @endpoint(bp, "POST", "/accounts", body=NewAccount, status=201, scopes=[TokenScope.ADMIN])
 def add_account(user: User, given: NewAccount) -> dict[str, Any]:
     """Add a broker account; its credentials are encrypted before they are stored."""
-    app = the_app()
+    app = get_app()
     account_id = account_service.add_account(
         app,
         user,
@@ -107,27 +107,27 @@ def add_account(user: User, given: NewAccount) -> dict[str, Any]:
 @endpoint(bp, "GET", "/accounts/<int:account_id>")
 def get_account(user: User, account_id: int) -> dict[str, Any]:
     """One broker account."""
-    return account_view(owned_accounts.account_of(the_app(), user, account_id))
+    return account_view(owned_accounts.account_of(get_app(), user, account_id))
 
 
 @endpoint(bp, "PATCH", "/accounts/<int:account_id>", body=AccountChanges, scopes=[TokenScope.ADMIN])
 def change_account(user: User, given: AccountChanges, account_id: int) -> dict[str, Any]:
     """Rename an account, change its options, replace its credentials, or enable live trading."""
-    account_service.change_account(the_app(), user, account_id, given.model_dump(exclude_unset=True))
-    return account_view(owned_accounts.account_of(the_app(), user, account_id))
+    account_service.change_account(get_app(), user, account_id, given.model_dump(exclude_unset=True))
+    return account_view(owned_accounts.account_of(get_app(), user, account_id))
 
 
 @endpoint(bp, "DELETE", "/accounts/<int:account_id>", scopes=[TokenScope.ADMIN])
 def remove_account(user: User, account_id: int) -> dict[str, Any]:
     """Remove an account and its credentials; its history stays."""
-    account_service.remove_account(the_app(), user, account_id)
+    account_service.remove_account(get_app(), user, account_id)
     return {"id": account_id, "status": "removed"}
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/test")
 def test_account(user: User, account_id: int) -> dict[str, Any]:
     """Connect to the broker with the stored credentials, within ten seconds, and return its answer."""
-    return connections.test(the_app(), user, account_id)
+    return connections.test(get_app(), user, account_id)
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/renew", body=SignInBody, scopes=[TokenScope.ADMIN])
@@ -135,12 +135,12 @@ def renew_sign_in(user: User, given: SignInBody, account_id: int) -> dict[str, A
     """Sign in at the broker again, where required: first get the address of the sign-in, then send the
     address that it led back to."""
     if not given.redirected_to:
-        return {"id": account_id, "url": sign_in.renew_address(the_app(), user, account_id)}
-    return {"id": account_id, **sign_in.renew(the_app(), user, account_id, given.redirected_to)}
+        return {"id": account_id, "url": sign_in.renew_address(get_app(), user, account_id)}
+    return {"id": account_id, **sign_in.renew(get_app(), user, account_id, given.redirected_to)}
 
 
 @endpoint(bp, "POST", "/accounts/<int:account_id>/reset")
 def reset_account(user: User, account_id: int) -> dict[str, Any]:
     """Reset the balance of a paper account; the history stays."""
-    account_service.reset_paper(the_app(), user, account_id)
+    account_service.reset_paper(get_app(), user, account_id)
     return {"id": account_id, "status": "reset"}

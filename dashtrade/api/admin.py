@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from dashtrade.api.answers import Body
 from dashtrade.api.auth import user_view
-from dashtrade.api.http import csv_file, endpoint, the_app
+from dashtrade.api.http import csv_file, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page, read_moment
 from dashtrade.api.trades import trade_view
 from dashtrade.domain.access import Permission, Role
@@ -31,7 +31,7 @@ P = Permission
 def overview(user: User) -> dict[str, Any]:
     """Figures of the installation: users, bots, trades and volume by day, most traded symbols, problems of
     the last 24 hours."""
-    app = the_app()
+    app = get_app()
     found = admin.overview(app)
     return {
         "counts": found["counts"],
@@ -67,7 +67,7 @@ class Confirmation(Body):
 
 def _views(found: list[User]) -> dict[int, dict[str, Any]]:
     """By id; each user with how many accounts trade live with a password alone."""
-    password_only = second_factor_policy.without(the_app(), [user.id for user in found])
+    password_only = second_factor_policy.without(get_app(), [user.id for user in found])
     return {
         user.id: user_view(user)
         | {
@@ -93,7 +93,7 @@ def _password_only(row: Any) -> dict[str, Any]:
 def users(user: User, query: UserList) -> dict[str, Any]:
     """All users."""
     rows = admin.users(
-        the_app(), user, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search
+        get_app(), user, after=number_cursor(query.cursor) or 0, limit=query.limit + 1, named=query.search
     )
     views = _views(rows)
     return page(rows, query.limit, lambda row: str(row.id), lambda row: views[row.id])
@@ -103,7 +103,7 @@ def users(user: User, query: UserList) -> dict[str, Any]:
 def change(user: User, given: UserChanges, user_id: int) -> dict[str, Any]:
     """Change a user's role (superadmins), activate or deactivate a user. Deactivation ends sessions and
     tokens, and the bots open nothing."""
-    app = the_app()
+    app = get_app()
     if given.role is not None:
         admin.set_role(app, user, user_id, given.role)
     if given.is_active is not None:
@@ -114,13 +114,13 @@ def change(user: User, given: UserChanges, user_id: int) -> dict[str, Any]:
 @endpoint(bp, "POST", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS, status=201)
 def reset_link(user: User, user_id: int) -> dict[str, Any]:
     """Create a link by which the user sets a new password; it works once, within a day."""
-    return {"url": credentials.make_link(the_app(), user, user_id)}
+    return {"url": credentials.make_link(get_app(), user, user_id)}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>/reset-link", needs=P.MANAGE_USERS)
 def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
     """Revoke the password link of this user."""
-    credentials.revoke_link(the_app(), user, user_id)
+    credentials.revoke_link(get_app(), user, user_id)
     return {"user_id": user_id, "status": "revoked"}
 
 
@@ -128,7 +128,7 @@ def revoke_reset_link(user: User, user_id: int) -> dict[str, Any]:
 def reset_links(user: User) -> dict[str, Any]:
     """The password links that still work; their text is never shown again. `made_by` is null for one created
     on the machine."""
-    rows = credentials.open_links(the_app(), user)
+    rows = credentials.open_links(get_app(), user)
     items = [
         {
             "user_id": row.user_id,
@@ -145,7 +145,7 @@ def reset_links(user: User) -> dict[str, Any]:
 @endpoint(bp, "GET", "/invitations", needs=P.INVITE)
 def invitations(user: User) -> dict[str, Any]:
     """The invitations that still work; their text is never shown again."""
-    rows = invitation_service.open_invitations(the_app(), user)
+    rows = invitation_service.open_invitations(get_app(), user)
     items = [
         {
             "id": row.id,
@@ -163,21 +163,21 @@ def invitations(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/invitations/<int:invitation_id>", needs=P.INVITE)
 def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
     """Revoke an invitation of yours, or of a user whose account you may manage."""
-    invitation_service.revoke_invitation(the_app(), user, invitation_id)
+    invitation_service.revoke_invitation(get_app(), user, invitation_id)
     return {"id": invitation_id, "status": "revoked"}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
 def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
     """Remove two-factor sign-in of a user who lost it."""
-    admin.reset_second_factor(the_app(), user, user_id)
+    admin.reset_second_factor(get_app(), user, user_id)
     return {"id": user_id, "second_factor": False}
 
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>", body=Confirmation, needs=P.MANAGE_USERS)
 def delete(user: User, given: Confirmation, user_id: int) -> dict[str, Any]:
     """Delete a user and all their data. Refused while one of their bots has a position on a live account."""
-    admin.delete(the_app(), user, user_id, confirm=given.confirm)
+    admin.delete(get_app(), user, user_id, confirm=given.confirm)
     return {"id": user_id, "status": "deleted"}
 
 
@@ -210,7 +210,7 @@ class AllTradesList(AllTradesFilter, PageQuery):
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
     """All users' trades, newest first."""
     rows = trade_service.everybodys(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
+        get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
     )
     return page(
         rows,
@@ -223,13 +223,13 @@ def trades(user: User, query: AllTradesList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades.csv", query=AllTradesFilter, needs=P.SEE_ALL_TRADES)
 def trades_csv(user: User, query: AllTradesFilter) -> Response:
     """All users' trades as a CSV file, streamed."""
-    return csv_file(user, export.all_trades(the_app(), query.wanted()), "all-trades.csv")
+    return csv_file(user, export.all_trades(get_app(), query.wanted()), "all-trades.csv")
 
 
 @endpoint(bp, "GET", "/audit", query=PageQuery, needs=P.SEE_SYSTEM)
 def audit(user: User, query: PageQuery) -> dict[str, Any]:
     """The audit log, newest first."""
-    rows = audit_service.entries(the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1)
+    rows = audit_service.entries(get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1)
     return page(
         rows,
         query.limit,
@@ -263,7 +263,7 @@ def settings(user: User) -> dict[str, Any]:
 
 
 def _settings_view() -> dict[str, Any]:
-    app = the_app()
+    app = get_app()
     return {
         "signup": invitation_service.signup(app),
         "demo": admin.demo_offered(app),
@@ -276,7 +276,7 @@ def _settings_view() -> dict[str, Any]:
 def put_settings(user: User, given: Installation) -> dict[str, Any]:
     """Change the settings of the installation. Simulation mode is refused while a bot on a live account has a
     position or an open order."""
-    app = the_app()
+    app = get_app()
     if given.simulation is not None:
         simulation.switch(app, user, given.simulation)
     if given.signup is not None:

@@ -7,7 +7,7 @@ still read, and exits pass by a rate limit of their own, which entries cannot us
 from __future__ import annotations
 
 from dashtrade.api.answers import ApiError
-from dashtrade.api.http import the_limits
+from dashtrade.api.http import get_limits
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
@@ -23,7 +23,7 @@ EXITS_PASS = "Exits of your bots' positions still pass."
 
 def too_many(user: User) -> ApiError | None:
     """The reason to accept only exits from this user now: they exceeded the rate."""
-    rate = the_limits().alerts
+    rate = get_limits().alerts
     wait = rate.take(user.id)
     if not wait:
         return None
@@ -65,8 +65,8 @@ def no_storage(app: App, user: User) -> Refusal:
     return quotas.full(quotas.room_of(app, user))
 
 
-def let_exits_pass(app: App, user: User, signal: Signal, why: Exception) -> None:
+def let_exits_pass(app: App, user: User, signal: Signal, refusal: Exception) -> None:
     with app.db.read() as conn:
         bots = count_exits(conn, user.id, signal)
-    if not bots or the_limits().exits.take(user.id, cost=bots):
-        raise why
+    if not bots or get_limits().exits.take(user.id, cost=bots):
+        raise refusal

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.http import endpoint, get_app
 from dashtrade.domain.people import User
 from dashtrade.domain.values import iso
 from dashtrade.domain.wording import words
@@ -35,5 +35,5 @@ def _view(item: AttentionItem) -> dict[str, Any]:
 def attention(user: User) -> dict[str, Any]:
     """What needs attention, errors first: orders whose status is unknown, position mismatches, accounts and
     bots that do not trade, locks, storage, refused alerts. `page`: where to resolve it on the dashboard."""
-    items = service.attention(the_app(), user)
+    items = service.attention(get_app(), user)
     return {"items": [_view(item) for item in items], "next_cursor": None}

@@ -9,7 +9,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import client_address, endpoint, password_turn, the_app
+from dashtrade.api.http import client_address, endpoint, get_app, password_turn
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import Permission, Role, TokenScope, may
 from dashtrade.domain.notices.stored import Message
@@ -78,15 +78,15 @@ def user_view(user: User) -> dict[str, Any]:
 def register(given: Registration) -> dict[str, Any]:
     """Create an account: the first one with the set-up code, others as sign-up allows."""
     with password_turn():
-        made = users.register(
-            the_app(),
+        registered = users.register(
+            get_app(),
             email=given.email,
             password=given.password,
             name=given.name,
             code=given.setup_code or given.invitation,
             address=client_address(),
         )
-    return {"user": user_view(made.user), "access_token": made.access_token}
+    return {"user": user_view(registered.user), "access_token": registered.access_token}
 
 
 @endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
@@ -94,12 +94,12 @@ def login(given: Credentials) -> dict[str, Any]:
     """Sign in and get an access token for 30 days. With two-factor sign-in, send a code with the password. If
     the installation requires two-factor sign-in and the user has none (`second_factor_due`), the token can
     only close positions and stop bots."""
-    app, address = the_app(), client_address()
+    app, address = get_app(), client_address()
     with password_turn():
         user = users.check_password(app, given.email, given.password, address)
     second_factor.check(app, user, given.code, address)
-    made = users.sign_in(app, user.id, address)
-    return {"access_token": made.access_token, "user": user_view(made.user)}
+    session = users.sign_in(app, user.id, address)
+    return {"access_token": session.access_token, "user": user_view(session.user)}
 
 
 @endpoint(bp, "GET", "/users/me", needs=None)
@@ -111,7 +111,7 @@ def me(user: User) -> dict[str, Any]:
 @endpoint(bp, "PATCH", "/users/me", body=UserChanges, needs=None)
 def change_me(user: User, given: UserChanges) -> dict[str, Any]:
     """Change your name, time zone and alert security; null removes max_alert_age or body_secret."""
-    return user_view(users.change_options(the_app(), user, given.model_dump(exclude_unset=True)))
+    return user_view(users.change_options(get_app(), user, given.model_dump(exclude_unset=True)))
 
 
 class NewPassword(Body):
@@ -129,7 +129,7 @@ class NewPassword(Body):
 def change_password(user: User, given: NewPassword) -> dict[str, Any]:
     """Change your password. All sessions and sign-in tokens end, this one too; on request all API tokens and
     the webhook token."""
-    app = the_app()
+    app = get_app()
     with password_turn():
         token = credentials.change_password(
             app,
@@ -156,7 +156,7 @@ def tokens(user: User) -> dict[str, Any]:
             "used_at": iso(r.used_at) if r.used_at else None,
             "scopes": list(r.scopes),
         }
-        for r in token_service.api_tokens(the_app(), user)
+        for r in token_service.api_tokens(get_app(), user)
     ]
     return {"items": items, "next_cursor": None}
 
@@ -164,14 +164,14 @@ def tokens(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/tokens/<int:token_id>", needs=None)
 def revoke(user: User, token_id: int) -> dict[str, Any]:
     """Revoke one of your access tokens."""
-    sessions.revoke_api_token(the_app(), user, token_id, address=client_address())
+    sessions.revoke_api_token(get_app(), user, token_id, address=client_address())
     return {"id": token_id, "status": "revoked"}
 
 
 @endpoint(bp, "POST", "/webhook-token/rotate", body=Rotation, scopes=[TokenScope.ADMIN])
 def rotate(user: User, given: Rotation) -> dict[str, Any]:
     """Create a new webhook token; the old one expires now, or after the overlap."""
-    app = the_app()
+    app = get_app()
     token = token_service.rotate_webhook_token(app, user, overlap=timedelta(seconds=given.overlap_seconds))
     return {"token": token, "url": f"{app.settings.public_url}/webhook?token={token}"}
 
@@ -179,7 +179,7 @@ def rotate(user: User, given: Rotation) -> dict[str, Any]:
 @endpoint(bp, "GET", "/webhook-token", scopes=[TokenScope.ADMIN])  # a webhook token allows trading
 def webhook_token(user: User) -> dict[str, Any]:
     """Your current webhook token, and when it was last used."""
-    app = the_app()
+    app = get_app()
     found = token_service.webhook_token(app, user)
     if found is None:
         return {"token": None, "url": None, "created_at": None, "used_at": None}
@@ -194,14 +194,14 @@ def webhook_token(user: User) -> dict[str, Any]:
 @endpoint(bp, "DELETE", "/webhook-token", scopes=[TokenScope.ADMIN])
 def revoke_webhook(user: User) -> dict[str, Any]:
     """Revoke all your webhook tokens at once."""
-    return {"status": "revoked", "count": token_service.revoke_webhook_tokens(the_app(), user)}
+    return {"status": "revoked", "count": token_service.revoke_webhook_tokens(get_app(), user)}
 
 
 @endpoint(bp, "POST", "/invitations", body=Invitation, needs=Permission.INVITE, status=201)
 def invite(user: User, given: Invitation) -> dict[str, Any]:
     """Create an invitation for one user, valid for a week."""
     role = given.role if may(user.role, Permission.MANAGE_ROLES) else Role.STANDARD
-    app = the_app()
+    app = get_app()
     code = invitations.invite(app, user, email=given.email, role=role)
     return {
         "invitation": code,
@@ -218,21 +218,21 @@ class MessageList(PageQuery):
 def messages(user: User, query: MessageList) -> dict[str, Any]:
     """Your messages, newest first."""
     rows = message_service.messages(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
+        get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, unread_only=query.unread
     )
     return page(rows, query.limit, lambda row: str(row.id), _message)
 
 
 def _message(row: Message) -> dict[str, Any]:
-    said = row.words(UTC)
+    wording = row.words(UTC)
     return {
         "id": row.id,
         "at": iso(row.at),
         "level": row.level,
         "kind": row.kind,
         "facts": row.facts,
-        "title": said.title,
-        "text": said.text,
+        "title": wording.title,
+        "text": wording.text,
         "signal_id": row.signal_id,
         "read_at": iso(row.read_at) if row.read_at else None,
     }
@@ -245,4 +245,4 @@ class ReadUpTo(Body):
 @endpoint(bp, "POST", "/messages/read", body=ReadUpTo, needs=None, scopes=[TokenScope.TRADE])
 def mark_read(user: User, given: ReadUpTo) -> dict[str, Any]:
     """Mark messages as read, up to and including one."""
-    return {"marked": message_service.mark_read(the_app(), user, up_to=given.up_to)}
+    return {"marked": message_service.mark_read(get_app(), user, up_to=given.up_to)}

@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from bot_engine import Conflict, NoBot
 from dashtrade.api.answers import ApiError, Body
-from dashtrade.api.http import STOPPING, endpoint, the_app
+from dashtrade.api.http import STOP_SCOPES, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, exits_in_words, holder_words
@@ -108,7 +108,7 @@ def _maybe(number: Any) -> str | None:
 
 def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
     """With the current value of their positions, or null where there is no price."""
-    app = the_app()
+    app = get_app()
     accounts = {account.id: account for account in accounts_of(app, user)}
     demo = {account.id for account in accounts.values() if app.brokers.feed(account).demo}
     return [
@@ -124,7 +124,7 @@ def shown_bots(user: User, bots: list[Bot]) -> list[dict[str, Any]]:
 def list_bots(user: User, query: BotList) -> dict[str, Any]:
     """Your bots with their positions."""
     found = bots_of(
-        the_app(),
+        get_app(),
         user,
         after=number_cursor(query.cursor) or 0,
         limit=query.limit + 1,
@@ -139,12 +139,12 @@ def add_bot(user: User, given: Body) -> dict[str, Any]:
     """Create a bot: a symbol and a timeframe on one account. `warnings` lists what could not be checked, or
     may go wrong."""
     warnings: list[str] = []
-    made = service.add_bot(the_app(), user, given.model_dump(exclude_unset=True), warnings.append)
-    return _shown(user, made) | {"warnings": warnings}
+    bot_id = service.add_bot(get_app(), user, given.model_dump(exclude_unset=True), warnings.append)
+    return _shown(user, bot_id) | {"warnings": warnings}
 
 
 def _shown(user: User, bot_id: int) -> dict[str, Any]:
-    return shown_bots(user, [service.bot_of(the_app(), user, bot_id)])[0]
+    return shown_bots(user, [service.bot_of(get_app(), user, bot_id)])[0]
 
 
 @endpoint(bp, "GET", "/bots/<int:bot_id>")
@@ -158,7 +158,7 @@ def change_bot(user: User, given: Body, bot_id: int) -> dict[str, Any]:
     """Change how a bot trades. Account, symbol and timeframe cannot change, as the bot's history depends on
     them."""
     warnings: list[str] = []
-    service.change_bot(the_app(), user, bot_id, given.model_dump(exclude_unset=True), warnings.append)
+    service.change_bot(get_app(), user, bot_id, given.model_dump(exclude_unset=True), warnings.append)
     return _shown(user, bot_id) | {"warnings": warnings}
 
 
@@ -166,7 +166,7 @@ def change_bot(user: User, given: Body, bot_id: int) -> dict[str, Any]:
 def change_exits(user: User, given: ExitChanges, bot_id: int) -> dict[str, Any]:
     """Move the stop of an open position, set or remove its take-profits, or the time at which it is
     closed."""
-    exit_service.change(the_app(), user, bot_id, given.model_dump(exclude_unset=True))
+    exit_service.change(get_app(), user, bot_id, given.model_dump(exclude_unset=True))
     return _shown(user, bot_id)
 
 
@@ -175,29 +175,29 @@ def delete_bot(user: User, query: Deletion, bot_id: int) -> dict[str, Any]:
     """Delete a bot; its history stays. A position is closed first, or assigned to another bot."""
     return {
         "id": bot_id,
-        "status": service.delete_bot(the_app(), user, bot_id, position=query.position, hand_to=query.to),
+        "status": service.delete_bot(get_app(), user, bot_id, position=query.position, hand_to=query.to),
     }
 
 
-@endpoint(bp, "POST", "/bots/<int:bot_id>/pause", scopes=STOPPING)
+@endpoint(bp, "POST", "/bots/<int:bot_id>/pause", scopes=STOP_SCOPES)
 def pause_bot(user: User, bot_id: int) -> dict[str, Any]:
     """Stop a bot's entries at once; exits still pass."""
-    service.set_active(the_app(), user, bot_id, False)
+    service.set_active(get_app(), user, bot_id, False)
     return _shown(user, bot_id)
 
 
 @endpoint(bp, "POST", "/bots/<int:bot_id>/resume")
 def resume_bot(user: User, bot_id: int) -> dict[str, Any]:
     """Resume a bot."""
-    service.set_active(the_app(), user, bot_id, True)
+    service.set_active(get_app(), user, bot_id, True)
     return _shown(user, bot_id)
 
 
-@endpoint(bp, "POST", "/bots/<int:bot_id>/close", body=Closing, status=202, scopes=STOPPING)
+@endpoint(bp, "POST", "/bots/<int:bot_id>/close", body=Closing, status=202, scopes=STOP_SCOPES)
 def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     """Close the bot's position now. With a request_id, a repeated request has no effect."""
-    app = the_app()
-    said = service.close_bot(app, user, bot_id, request_id=given.request_id)
-    if isinstance(said, (NoBot, Conflict)):
-        raise ApiError(409, "conflict", said.message, "Try again.")
-    return (signal_story.outcome(app, user.id, said.signal_id) or {}) | {"duplicate": said.duplicate}
+    app = get_app()
+    result = service.close_bot(app, user, bot_id, request_id=given.request_id)
+    if isinstance(result, (NoBot, Conflict)):
+        raise ApiError(409, "conflict", result.message, "Try again.")
+    return (signal_story.outcome(app, user.id, result.signal_id) or {}) | {"duplicate": result.duplicate}

@@ -8,7 +8,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import STOPPING, endpoint, the_app
+from dashtrade.api.http import STOP_SCOPES, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
@@ -47,7 +47,7 @@ def drifts(user: User, query: DriftList) -> dict[str, Any]:
     """Position mismatches: differences between the broker's positions and the bots', newest first; and
     accounts that cannot be compared now."""
     found = service.drifts(
-        the_app(),
+        get_app(),
         user,
         before=number_cursor(query.cursor),
         limit=query.limit + 1,
@@ -55,44 +55,44 @@ def drifts(user: User, query: DriftList) -> dict[str, Any]:
         status=query.status,
     )
     return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {
-        "problems": service.troubles(the_app(), user)
+        "problems": service.troubles(get_app(), user)
     }
 
 
 @endpoint(bp, "GET", "/drifts/<int:drift_id>")
 def drift(user: User, drift_id: int) -> dict[str, Any]:
     """One position mismatch, and the bots that the difference can be assigned to."""
-    return service.drift(the_app(), user, drift_id)
+    return service.drift(get_app(), user, drift_id)
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/resolve", body=Resolution)
 def resolve(user: User, given: Resolution, drift_id: int) -> dict[str, Any]:
     """Resolve a position mismatch: assign the difference to a bot (as its trade, or as a split), keep it
     outside, or freeze the symbol."""
-    return service.resolve(the_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
+    return service.resolve(get_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/unfreeze")
 def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
     """Allow entries of a frozen symbol again; the mismatch stays open."""
-    return service.unfreeze(the_app(), user, drift_id)
+    return service.unfreeze(get_app(), user, drift_id)
 
 
-@endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOPPING)
+@endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOP_SCOPES)
 def flatten(user: User, given: Flatten) -> dict[str, Any]:
     """Close all positions of a bot, an account or yours, the largest risk first. With `accounts`: only on
     these. With `pause`, entries of the whole scope are paused, and stay paused."""
-    app = the_app()
+    app = get_app()
     started = flatten_service.start(
         app, user, scope=given.scope, scope_id=given.id, pause=given.pause, accounts=given.accounts
     )
     return _flattening(flatten_service.view(app, user, started))
 
 
-@endpoint(bp, "GET", "/flatten/<int:flatten_id>", scopes=[TokenScope.READ, *STOPPING])
+@endpoint(bp, "GET", "/flatten/<int:flatten_id>", scopes=[TokenScope.READ, *STOP_SCOPES])
 def flattening(user: User, flatten_id: int) -> dict[str, Any]:
     """Progress of closing everything, bot by bot."""
-    return _flattening(flatten_service.view(the_app(), user, flatten_id))
+    return _flattening(flatten_service.view(get_app(), user, flatten_id))
 
 
 def _flattening(found: Flattening) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def handle_errors(flask: Flask) -> None:
         flask.register_error_handler(kind, handler)
 
 
-def _answer(error: ApiError) -> Response:
+def _api_error(error: ApiError) -> Response:
     if error.status == 429:
         note_refusal(g.get("user"), "throttled")
     return reply(error.body, error.status, error.headers)
@@ -57,7 +57,7 @@ def _forbidden(error: Forbidden) -> Response:
     return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
 
 
-def _denied(error: Denied) -> Response:
+def _sign_in_denied(error: Denied) -> Response:
     body = {
         "error": "too_many_attempts" if error.retry_after else error.error,
         "message": _sentence(error.message),
@@ -70,7 +70,7 @@ def _denied(error: Denied) -> Response:
     )
 
 
-def _away(error: DatabaseUnavailable) -> Response:
+def _database_unavailable(error: DatabaseUnavailable) -> Response:
     log.warning("%s", error)
     body = {
         "error": "unavailable",
@@ -99,7 +99,7 @@ def _http(error: HTTPException) -> Response:
     )
 
 
-def _unforeseen(error: Exception) -> Response:
+def _unexpected(error: Exception) -> Response:
     log.exception("a request failed with an unexpected error: %s %s", request.method, request.path)
     body = {
         "error": "internal",
@@ -110,15 +110,15 @@ def _unforeseen(error: Exception) -> Response:
 
 
 HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
-    ApiError: _answer,
+    ApiError: _api_error,
     Malformed: _malformed,
     NotFound: _not_found,
     Refusal: _refusal,
     Forbidden: _forbidden,
-    Denied: _denied,
-    DatabaseUnavailable: _away,
+    Denied: _sign_in_denied,
+    DatabaseUnavailable: _database_unavailable,
     HTTPException: _http,
-    Exception: _unforeseen,
+    Exception: _unexpected,
 }
 
 _HTTP_WORDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from dashtrade.api.answers import reply
-from dashtrade.api.http import busy, client_address, the_limits
+from dashtrade.api.http import busy, client_address, get_limits
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.values import iso, plain
 from dashtrade.limits import network_of
@@ -16,7 +16,7 @@ bp = Blueprint("explain", __name__)
 @bp.post("/test-webhook")
 def explain() -> Response:
     """How an alert would be read. Needs no token and changes nothing."""
-    limits = the_limits()
+    limits = get_limits()
     wait = limits.explaining_to.take(network_of(client_address()))
     with limits.explaining.turn() as on:
         if wait or not on:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from bot_database import DatabaseUnavailable
 from dashtrade.api.answers import reply
-from dashtrade.api.http import known_user, the_app
+from dashtrade.api.http import get_app, token_access
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.services.operations import health as service
@@ -23,7 +23,7 @@ def health() -> Response:
     """503 when the database or the worker is down. Open to any web page: the dashboard's pages ask here
     whether the engine still runs when the dashboard does not answer. Only users who may see the system get
     the number of waiting signals."""
-    app = the_app()
+    app = get_app()
     body: dict[str, Any] = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     try:
         silence = service.worker_silence(app)
@@ -31,8 +31,8 @@ def health() -> Response:
             body |= {"status": "failing", "worker": "not seen yet" if silence is None else "silent"}
         if _sees_system():
             body |= _waiting(app)
-    except DatabaseUnavailable as away:
-        log.warning("%s", away)
+    except DatabaseUnavailable as error:
+        log.warning("%s", error)
         body |= {"status": "failing", "database": "away", "worker": "unknown"}
     answer = reply(body, 200 if body["status"] == "ok" else 503)
     answer.headers["access-control-allow-origin"] = "*"
@@ -40,7 +40,7 @@ def health() -> Response:
 
 
 def _sees_system() -> bool:
-    found = known_user()
+    found = token_access()
     return (
         found is not None
         and may(found.user.role, Permission.SEE_SYSTEM)

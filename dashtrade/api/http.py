@@ -43,11 +43,11 @@ class Endpoint:
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
 
 
-def the_app() -> App:
+def get_app() -> App:
     return current_app.config["DASHTRADE"]
 
 
-def the_limits() -> ReceiverLimits:
+def get_limits() -> ReceiverLimits:
     return current_app.config["LIMITS"]
 
 
@@ -66,10 +66,10 @@ def busy(what: str, wait: float) -> ApiError:
 @contextmanager
 def password_turn() -> Iterator[None]:
     """Limits password checks, in parallel and per address: each takes a third of a second of CPU."""
-    limits = the_limits()
+    limits = get_limits()
     wait = limits.passwords_of.take(network_of(client_address()))
-    with limits.passwords.turn() as on:
-        if wait or not on:
+    with limits.passwords.turn() as admitted:
+        if wait or not admitted:
             raise busy("sign-ins", wait)
         yield
 
@@ -77,18 +77,18 @@ def password_turn() -> Iterator[None]:
 def csv_file(user: User, pieces: Generator[str, None, None], name: str) -> Response:
     """Streamed, with a limit on concurrent exports: a slow reader occupies a thread for as long as it
     takes."""
-    held = ExitStack()
-    if not held.enter_context(the_limits().exports.place(user.id)):
+    place = ExitStack()
+    if not place.enter_context(get_limits().exports.place(user.id)):
         raise busy("exports", 5)
 
-    def sent() -> Iterator[str]:
-        with held, closing(pieces):
+    def stream() -> Iterator[str]:
+        with place, closing(pieces):
             yield from pieces
 
     answer = Response(
-        sent(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"}
+        stream(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"}
     )
-    answer.call_on_close(held.close)  # if the response is never iterated, `sent` does not close
+    answer.call_on_close(place.close)  # if the response is never iterated, `sent` does not close
     return answer
 
 
@@ -107,15 +107,15 @@ def endpoint(
     """`open`: no sign-in. Otherwise the user of the access token is the first argument, followed by path
     values, body and query. `scopes`: the token needs one of them; by default derived from the method and
     the permission."""
-    allowed = frozenset(scopes) or _usual_scopes(method, needs)
+    allowed = frozenset(scopes) or _default_scopes(method, needs)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def run(**values: Any) -> Response:
             arguments: list[Any] = [] if open else [signed_in(needs, allowed)]
             if not open and method != "GET":
-                _not_without_end(
-                    arguments[0], the_limits().stops if TokenScope.STOP in allowed else the_limits().changes
+                _check_rate(
+                    arguments[0], get_limits().stops if TokenScope.STOP in allowed else get_limits().changes
                 )
             if body is not None:
                 arguments.append(read_body(body))
@@ -126,10 +126,10 @@ def endpoint(
             result = function(*arguments, **values)
             return result if isinstance(result, Response) else reply(result, status)
 
-        full = (bp.url_prefix or "") + path
-        ENDPOINTS[(method, full)] = Endpoint(
+        full_path = (bp.url_prefix or "") + path
+        ENDPOINTS[(method, full_path)] = Endpoint(
             method=method,
-            path=full,
+            path=full_path,
             summary=" ".join((function.__doc__ or "").partition("\n\n")[0].split()),
             open=open,
             body=body,
@@ -143,13 +143,13 @@ def endpoint(
     return decorate
 
 
-def _not_without_end(user: User, rate: Rate) -> None:
+def _check_rate(user: User, rate: Rate) -> None:
     wait = rate.take(user.id)
     if wait:
         raise busy("changes", wait)
 
 
-def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope]:
+def _default_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope]:
     if needs not in (None, Permission.TRADE):
         return frozenset({TokenScope.ADMIN})
     if method == "GET":
@@ -159,7 +159,7 @@ def _usual_scopes(method: str, needs: Permission | None) -> frozenset[TokenScope
 
 WEBHOOK_HINT = "Take the webhook address from your dashboard; it ends in ?token=usr_…"
 
-STOPPING = (TokenScope.TRADE, TokenScope.STOP)  # for closing and pausing, which open nothing
+STOP_SCOPES = (TokenScope.TRADE, TokenScope.STOP)  # for closing and pausing, which open nothing
 
 # --- user and input -----------------------------------------------------------------------------------------
 
@@ -169,14 +169,14 @@ def bearer() -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def known_user() -> Access | None:
+def token_access() -> Access | None:
     """The user of the request's access token; the token's scopes go to `g.access`."""
     token = bearer()
-    return tokens.by_scoped_token(the_app(), token) if token else None
+    return tokens.by_scoped_token(get_app(), token) if token else None
 
 
 def signed_in(needs: Permission | None, scopes: Collection[TokenScope]) -> User:
-    found = known_user()
+    found = token_access()
     if found is None:
         raise ApiError(
             401,
@@ -206,19 +206,20 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
                 "positions and stop your bots.",
                 "Set up two-factor sign-in in the dashboard, then sign in again with a code.",
             )
-        has, wanted = (
-            ", ".join(one for one in TokenScope if one in some) for some in (g.access.scopes, scopes)
+        token_scopes, needed = (
+            ", ".join(one for one in TokenScope if one in scope_set)
+            for scope_set in (g.access.scopes, scopes)
         )
         raise ApiError(
             403,
             "insufficient_scope",
-            f"This access token has the scope {has}; this needs {wanted.replace(', ', ' or ')}.",
+            f"This access token has the scope {token_scopes}; this needs {needed.replace(', ', ' or ')}.",
             "Create a token with that scope on the Account page, or sign in with POST /api/v1/auth/login.",
         )
 
 
 def note_refusal(user: User | None, action: str = "refused") -> None:
-    app = the_app()
+    app = get_app()
     about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
     place = f"{request.method} {request.url_rule or 'an unknown address'}"
     app.notes.note(action, reason=place, address=client_address(), **about)
@@ -239,11 +240,11 @@ SCOPE = pydantic.Field(
 # --- headers ------------------------------------------------------------------------------------------------
 
 
-def tell_browsers(answer: Response) -> Response:
+def add_security_headers(answer: Response) -> Response:
     """Security headers on every response: some contain tokens, and no response is a page."""
     for name, value in DATA:
         answer.headers.setdefault(name, value)
-    transport = strict_transport(request.scheme, request.host, the_app().settings.public_url)
+    transport = strict_transport(request.scheme, request.host, get_app().settings.public_url)
     if transport:
         answer.headers["Strict-Transport-Security"] = transport
     return answer

@@ -23,9 +23,9 @@ _CODES = ("400", "401", "403", "404", "409", "429", "503")
 @bp.get("/openapi.json")
 def describe() -> Response:
     paths: dict[str, dict[str, Any]] = {}
-    for known in ENDPOINTS.values():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", known.path)
-        paths.setdefault(path, {})[known.method.lower()] = _operation(known)
+    for declared in ENDPOINTS.values():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", declared.path)
+        paths.setdefault(path, {})[declared.method.lower()] = _operation(declared)
     return reply(
         {
             "openapi": "3.1.0",
@@ -45,27 +45,31 @@ def describe() -> Response:
     )
 
 
-def _operation(known: Endpoint) -> dict[str, Any]:
-    kind = "text/csv" if known.path.endswith(".csv") else "application/json"
+def _operation(declared: Endpoint) -> dict[str, Any]:
+    kind = "text/csv" if declared.path.endswith(".csv") else "application/json"
     operation: dict[str, Any] = {
-        "summary": known.summary,
-        "operationId": f"{known.method.lower()}{re.sub(r'[^a-z0-9]+', '_', known.path.lower())}".strip("_"),
+        "summary": declared.summary,
+        "operationId": f"{declared.method.lower()}{re.sub(r'[^a-z0-9]+', '_', declared.path.lower())}".strip(
+            "_"
+        ),
         "responses": {
-            str(known.status): {
+            str(declared.status): {
                 "description": "Done.",
                 "content": {kind: {"schema": {} if kind == "text/csv" else {"type": "object"}}},
             }
         }
         | dict.fromkeys(_CODES, _ERROR),
-        "parameters": _path_parameters(known.path) + _query_parameters(known),
+        "parameters": _path_parameters(declared.path) + _query_parameters(declared),
     }
-    if known.body is not None:
+    if declared.body is not None:
         operation["requestBody"] = {
-            "content": {"application/json": {"schema": known.body.model_json_schema()}}
+            "content": {"application/json": {"schema": declared.body.model_json_schema()}}
         }
-    if not known.open:
+    if not declared.open:
         operation["security"] = [{"token": []}]
-        operation["x-token-scopes"] = [scope for scope in TokenScope if scope in known.scopes]  # any of them
+        operation["x-token-scopes"] = [
+            scope for scope in TokenScope if scope in declared.scopes
+        ]  # any of them
     return operation
 
 
@@ -81,18 +85,18 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(known: Endpoint) -> list[dict[str, Any]]:
-    if known.query is None:
+def _query_parameters(declared: Endpoint) -> list[dict[str, Any]]:
+    if declared.query is None:
         return []
-    schema = known.query.model_json_schema()
+    schema = declared.query.model_json_schema()
     return [
-        {"name": name, "in": "query", "required": False, "schema": _plain(shape)}
+        {"name": name, "in": "query", "required": False, "schema": _without_null(shape)}
         | ({"description": shape["description"]} if "description" in shape else {})
         for name, shape in schema["properties"].items()
     ]
 
 
-def _plain(shape: dict[str, Any]) -> dict[str, Any]:
+def _without_null(shape: dict[str, Any]) -> dict[str, Any]:
     """A query value is text and cannot be null."""
     choices = [choice for choice in shape.get("anyOf", []) if choice.get("type") != "null"]
     return choices[0] if len(choices) == 1 else shape

@@ -10,7 +10,7 @@ from flask import Blueprint
 
 from bot_engine import Lane
 from dashtrade.api.answers import ApiError, Body
-from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.http import endpoint, get_app
 from dashtrade.api.reading import PageQuery, page, read_moment
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
@@ -39,7 +39,7 @@ class Verdict(Body):
 def orders(user: User, query: OrderList) -> dict[str, Any]:
     """Orders, newest first; with status=open those that have not ended."""
     rows = order_service.orders(
-        the_app(),
+        get_app(),
         user,
         before=_order_cursor(query.cursor),
         limit=query.limit + 1,
@@ -71,21 +71,21 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 @endpoint(bp, "GET", "/orders/<order_id>")
 def order(user: User, order_id: str) -> dict[str, Any]:
     """One order."""
-    return signal_story.order_view(order_service.order_of(the_app(), user, order_id))
+    return signal_story.order_view(order_service.order_of(get_app(), user, order_id))
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
 def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
     """Resolve an order that needs attention: look it up again, or confirm that the broker does not have
     it."""
-    after = order_service.resolve(the_app(), user, order_id, given.outcome)
-    the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
+    after = order_service.resolve(get_app(), user, order_id, given.outcome)
+    get_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
 def cancel(user: User, order_id: str) -> dict[str, Any]:
     """Request cancellation of an order."""
-    after = order_service.cancel(the_app(), user, order_id)
-    the_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
+    after = order_service.cancel(get_app(), user, order_id)
+    get_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
     return signal_story.order_view(after)

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import WEBHOOK_HINT, bearer, the_app
+from dashtrade.api.http import WEBHOOK_HINT, bearer, get_app
 from dashtrade.api.positions import positions_view
 from dashtrade.context import App
 from dashtrade.domain.access import TokenScope
@@ -25,7 +25,7 @@ def _reader(app: App, token: str) -> User | None:
 def _own(user_id: int) -> User:
     """The user in the address, authenticated by their webhook token or an access token; for others the
     address does not exist."""
-    app = the_app()
+    app = get_app()
     token = request.args.get("token") or bearer()
     user = (tokens.by_webhook_token(app, token) or _reader(app, token)) if token else None
     if user is None:
@@ -43,5 +43,5 @@ def user_positions(user_id: int) -> Response:
 @bp.get("/user/<int:user_id>/bots")
 def user_bots(user_id: int) -> Response:
     user = _own(user_id)
-    found = bots_of(the_app(), user)
+    found = bots_of(get_app(), user)
     return reply({"items": shown_bots(user, found), "next_cursor": None})

@@ -9,7 +9,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import SCOPE, endpoint, the_app
+from dashtrade.api.http import SCOPE, endpoint, get_app
 from dashtrade.api.orders import ID
 from dashtrade.api.positions import OfScope
 from dashtrade.api.reading import PageQuery, number_cursor, page, read_day
@@ -39,7 +39,7 @@ class PerformanceQuery(Body):
 def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
     """Realised profit per bot and UTC day, and in total: of one scope, each currency separately. `wins` count
     round trips, `trades` orders."""
-    app, wanted = the_app(), _scope_of(user, query)
+    app, wanted = get_app(), _scope_of(user, query)
     days = portfolio_summary.bot_days(
         app,
         user,
@@ -79,7 +79,7 @@ def performance(user: User, query: PerformanceQuery) -> dict[str, Any]:
 
 def _scope_of(user: User, query: PerformanceQuery) -> MoneyScope:
     """A query for one bot implies the scope of the bot's account."""
-    app = the_app()
+    app = get_app()
     if query.scope is None and query.bot_id is not None:
         for bot in find_bots(app, user, [query.bot_id]):
             account = find_account(app, user, bot.account_id)
@@ -108,7 +108,7 @@ def _total(currency: str, days: list[BotDay]) -> dict[str, Any]:
 def summary(user: User, query: OfScope) -> dict[str, Any]:
     """Current figures, as on the Overview: equity, unrealised and realised P&L, drawdown; each currency
     separately."""
-    app = the_app()
+    app = get_app()
     found = portfolio_summary.summary(app, user, scope.of_user(app, user, query.scope))
     return {
         "scope": found.scope.text,
@@ -153,7 +153,7 @@ class EquityQuery(OfScope):
 def equity_lines(user: User, query: EquityQuery) -> dict[str, Any]:
     """The equity at the end of each UTC day with profit or loss, worked back from the current equity; each
     currency separately. No points where the equity is unknown."""
-    app = the_app()
+    app = get_app()
     found, lines = equity.equity_lines(app, user, scope.of_user(app, user, query.scope), days=query.days)
     return {
         "scope": found.scope.text,
@@ -177,7 +177,7 @@ class RiskEventList(PageQuery):
 def risk_events(user: User, query: RiskEventList) -> dict[str, Any]:
     """Limits and exits that were reached and what was done, newest first."""
     rows = risk_event_service.risk_events(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
+        get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, bot_id=query.bot_id
     )
     return page(
         rows,

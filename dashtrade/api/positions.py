@@ -10,7 +10,7 @@ from flask import Blueprint
 
 from dashtrade.api.answers import Body
 from dashtrade.api.bots import shown_bots
-from dashtrade.api.http import SCOPE, endpoint, the_app
+from dashtrade.api.http import SCOPE, endpoint, get_app
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
@@ -35,7 +35,7 @@ def positions(user: User, query: OfScope) -> dict[str, Any]:
 
 
 def positions_view(user: User, wanted: str | None) -> dict[str, Any]:
-    app = the_app()
+    app = get_app()
     accounts, holding = accounts_of(app, user), holding_bots(app, user)
     if wanted is not None:
         accounts = scope.covered(scope.read(accounts, wanted), accounts)
@@ -71,7 +71,7 @@ def _position(
     account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]
 ) -> dict[str, Any]:
     """While the broker is unreachable, its last data is shown with its age and not used in calculations."""
-    ours = sum((bot.position.quantity for bot in bots), Decimal(0))
+    bots_quantity = sum((bot.position.quantity for bot in bots), Decimal(0))
     held = (
         None
         if known.positions is None
@@ -79,7 +79,7 @@ def _position(
         if symbol in known.positions
         else Decimal(0)
     )
-    theirs = held if known.fresh else None
+    broker_quantity = held if known.fresh else None
     return {
         "last_known_quantity": None if held is None else plain(held),
         "read_at": _maybe_iso(known.read_at),
@@ -87,8 +87,8 @@ def _position(
         "money": str(scope.money_of(account)),
         "symbol": symbol.text,
         "currency": symbol.currency,
-        "quantity": plain(ours),
-        "broker_quantity": None if theirs is None else plain(theirs),
-        "outside": None if theirs is None else plain(theirs - ours),
+        "quantity": plain(bots_quantity),
+        "broker_quantity": None if broker_quantity is None else plain(broker_quantity),
+        "outside": None if broker_quantity is None else plain(broker_quantity - bots_quantity),
         "bots": [{"bot_id": bot.id, "name": bot.name, **views[bot.id]["position"]} for bot in bots],
     }

@@ -8,7 +8,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.http import endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain import protections as domain
 from dashtrade.domain.people import User
@@ -71,7 +71,7 @@ def lock_view(row: LockRecord) -> dict[str, Any]:
         "until": _maybe(row.until),
         "unlocked_at": _maybe(row.unlocked_at),
         "unlocked_by": row.unlocked_by,
-        "standing": row.stands(the_app().clock.now()),
+        "standing": row.stands(get_app().clock.now()),
     }
 
 
@@ -88,7 +88,7 @@ def kinds(user: User) -> dict[str, Any]:
 @endpoint(bp, "GET", "/protections")
 def list_protections(user: User) -> dict[str, Any]:
     """Your protections."""
-    found = service.protections(the_app(), user)
+    found = service.protections(get_app(), user)
     return {"items": [protection_view(one) for one in found], "next_cursor": None}
 
 
@@ -96,23 +96,23 @@ def list_protections(user: User) -> dict[str, Any]:
 def add_protection(user: User, given: NewProtection) -> dict[str, Any]:
     """Add a protection for a bot, an account or all your bots. Several can apply at once; an entry must pass
     all of them."""
-    made = service.add(
-        the_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings
+    protection_id = service.add(
+        get_app(), user, kind=given.kind, scope=given.scope, scope_id=given.scope_id, settings=given.settings
     )
-    return protection_view(service.of(the_app(), user, made))
+    return protection_view(service.of(get_app(), user, protection_id))
 
 
 @endpoint(bp, "PATCH", "/protections/<int:protection_id>", body=ProtectionChanges)
 def change_protection(user: User, given: ProtectionChanges, protection_id: int) -> dict[str, Any]:
     """Change a protection's settings, or switch it off and on. Switching off ends its locks."""
-    service.change(the_app(), user, protection_id, settings=given.settings, is_active=given.is_active)
-    return protection_view(service.of(the_app(), user, protection_id))
+    service.change(get_app(), user, protection_id, settings=given.settings, is_active=given.is_active)
+    return protection_view(service.of(get_app(), user, protection_id))
 
 
 @endpoint(bp, "DELETE", "/protections/<int:protection_id>")
 def remove_protection(user: User, protection_id: int) -> dict[str, Any]:
     """Remove a protection and its locks; past locks stay on record."""
-    service.remove(the_app(), user, protection_id)
+    service.remove(get_app(), user, protection_id)
     return {"id": protection_id, "status": "removed"}
 
 
@@ -120,7 +120,7 @@ def remove_protection(user: User, protection_id: int) -> dict[str, Any]:
 def list_locks(user: User, query: LockList) -> dict[str, Any]:
     """Locks of protections, newest first: the reason, the end, and who unlocked them."""
     found = service.locks(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, standing=query.standing
+        get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, standing=query.standing
     )
     return page(found, query.limit, lambda row: str(row.id), lock_view)
 
@@ -128,4 +128,4 @@ def list_locks(user: User, query: LockList) -> dict[str, Any]:
 @endpoint(bp, "POST", "/protection-locks/<int:lock_id>/unlock")
 def unlock(user: User, lock_id: int) -> dict[str, Any]:
     """Allow entries again at once. What led to the lock no longer counts."""
-    return lock_view(service.unlock(the_app(), user, lock_id))
+    return lock_view(service.unlock(get_app(), user, lock_id))

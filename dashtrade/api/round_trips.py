@@ -9,7 +9,7 @@ import pydantic
 from flask import Blueprint, Response
 
 from dashtrade.api.answers import ApiError, Body
-from dashtrade.api.http import SCOPE, csv_file, endpoint, the_app
+from dashtrade.api.http import SCOPE, csv_file, endpoint, get_app
 from dashtrade.api.reading import PageQuery, page, read_end, read_moment
 from dashtrade.domain.people import User
 from dashtrade.domain.round_trips import ExitReason
@@ -37,7 +37,7 @@ class TripFilter(Body):
 
     def wanted(self, user: User) -> dict[str, Any]:
         return {
-            "scope": scope.of_user(the_app(), user, self.scope) if self.scope is not None else None,
+            "scope": scope.of_user(get_app(), user, self.scope) if self.scope is not None else None,
             "open": self.status == "open",
             "bot_id": self.bot_id,
             "account_id": self.account_id,
@@ -119,7 +119,7 @@ def round_trips(user: User, query: TripList) -> dict[str, Any]:
     ones."""
     is_open = query.status == "open"
     rows = service.round_trips(
-        the_app(),
+        get_app(),
         user,
         limit=query.limit + 1,
         sort=query.sort,
@@ -146,5 +146,5 @@ def _cursor(cursor: str | None, sort: str, *, is_open: bool) -> Place | None:
 @endpoint(bp, "GET", "/round-trips.csv", query=TripFilter)
 def round_trips_csv(user: User, query: TripFilter) -> Response:
     """Round trips as a CSV file, all of them, streamed."""
-    pieces = service.csv(the_app(), user, query.wanted(user), COLUMNS, lambda row: list(view(row).values()))
+    pieces = service.csv(get_app(), user, query.wanted(user), COLUMNS, lambda row: list(view(row).values()))
     return csv_file(user, pieces, "round-trips.csv")

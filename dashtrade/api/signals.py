@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 from flask import Blueprint
 
-from dashtrade.api.http import endpoint, the_app
+from dashtrade.api.http import endpoint, get_app
 from dashtrade.api.orders import ID
 from dashtrade.api.reading import PageQuery, page
 from dashtrade.domain.people import User
@@ -33,7 +33,7 @@ class SignalList(PageQuery):
 def signals(user: User, query: SignalList) -> dict[str, Any]:
     """All alerts with their results, newest first; refused ones too."""
     rows = service.signals(
-        the_app(),
+        get_app(),
         user,
         before=query.cursor,
         limit=query.limit + 1,
@@ -47,7 +47,7 @@ def signals(user: User, query: SignalList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/signals/<signal_id>")
 def signal(user: User, signal_id: str) -> dict[str, Any]:
     """One signal's whole timeline."""
-    told = signal_story.story(the_app(), user.id, signal_id)
-    if told is None:
+    story = signal_story.story(get_app(), user.id, signal_id)
+    if story is None:
         raise NotFound("signal")
-    return told
+    return story

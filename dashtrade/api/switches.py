@@ -8,7 +8,7 @@ import pydantic
 from flask import Blueprint
 
 from dashtrade.api.answers import ApiError, Body
-from dashtrade.api.http import STOPPING, endpoint, require_scope, the_app
+from dashtrade.api.http import STOP_SCOPES, endpoint, get_app, require_scope
 from dashtrade.domain.access import Permission, TokenScope, may
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
@@ -41,7 +41,7 @@ def _switches_view(user: User) -> dict[str, Any]:
             "reason": r.reason,
             "at": iso(r.at),
         }
-        for r in switch_service.switches(the_app(), user)
+        for r in switch_service.switches(get_app(), user)
     ]
     return {"items": items, "next_cursor": None}
 
@@ -51,14 +51,14 @@ def _now_stopped(user: User, given: SwitchChange) -> Stop:
     return next(
         (
             r.stop
-            for r in switch_service.switches(the_app(), user)
+            for r in switch_service.switches(get_app(), user)
             if (r.scope, r.scope_id if r.scope in ("account", "bot") else None) == wanted
         ),
         Stop.NONE,
     )
 
 
-@endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOPPING)
+@endpoint(bp, "PUT", "/switches", body=SwitchChange, scopes=STOP_SCOPES)
 def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
     """Set a switch: none, pause_entries, reduce_only or halt. Takes effect at once; exits always pass."""
     if given.mode.weight < _now_stopped(user, given).weight:  # a weaker mode resumes trading
@@ -71,6 +71,6 @@ def put_switch(user: User, given: SwitchChange) -> dict[str, Any]:
             'Use the scope "user" for your own.',
         )
     switch_service.put_switch(
-        the_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason
+        get_app(), user, scope=given.scope, scope_id=given.id, stop=given.mode, reason=given.reason
     )
     return _switches_view(user)

@@ -8,7 +8,7 @@ import pydantic
 from flask import Blueprint, Response
 
 from dashtrade.api.answers import Body
-from dashtrade.api.http import SCOPE, csv_file, endpoint, the_app
+from dashtrade.api.http import SCOPE, csv_file, endpoint, get_app
 from dashtrade.api.orders import ID
 from dashtrade.api.reading import PageQuery, number_cursor, page, read_end, read_moment
 from dashtrade.domain.people import User
@@ -40,7 +40,7 @@ class TradeFilter(Body):
             "status": self.status,
             "since": read_moment(self.since, "from"),
             "until": read_end(self.until, "to"),
-            "scope": scope.of_user(the_app(), user, self.scope) if self.scope is not None else None,
+            "scope": scope.of_user(get_app(), user, self.scope) if self.scope is not None else None,
         }
 
 
@@ -78,7 +78,7 @@ def trade_view(row: Trade) -> dict[str, Any]:
 def trades(user: User, query: TradeList) -> dict[str, Any]:
     """Trades, newest first: one per order that was filled, in whole or in part."""
     rows = service.trades(
-        the_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
+        get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted(user)
     )
     return page(rows, query.limit, lambda row: str(row.id), trade_view)
 
@@ -86,4 +86,4 @@ def trades(user: User, query: TradeList) -> dict[str, Any]:
 @endpoint(bp, "GET", "/trades.csv", query=TradeFilter)
 def trades_csv(user: User, query: TradeFilter) -> Response:
     """Trades as a CSV file, all of them, streamed."""
-    return csv_file(user, export.my_trades(the_app(), user, query.wanted(user)), "trades.csv")
+    return csv_file(user, export.my_trades(get_app(), user, query.wanted(user)), "trades.csv")

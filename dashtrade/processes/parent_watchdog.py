@@ -10,15 +10,15 @@ import signal
 import threading
 import time
 
-PARENT = "DASHTRADE_PARENT_PID"
-INTERVAL = 1.0
-GRACE = 20.0
+PARENT_VARIABLE = "DASHTRADE_PARENT_PID"
+CHECK_SECONDS = 1.0
+GRACE_SECONDS = 20.0
 
 
-def watch_parent(interval: float = INTERVAL, grace: float = GRACE) -> bool:
+def watch_parent(interval: float = CHECK_SECONDS, grace: float = GRACE_SECONDS) -> bool:
     """Starts the watch. Returns whether there is a supervisor to watch."""
     # Removed, so that child processes do not take the supervisor for their own parent.
-    parent = os.environ.pop(PARENT, "")
+    parent = os.environ.pop(PARENT_VARIABLE, "")
     if not parent.isdigit():
         return False
     threading.Thread(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dashtrade.settings import reachable
 
-OUR_OWN = ("webhook_server.py", "dashtrade.ui.shell.serve")
+OWN_COMMANDS = ("webhook_server.py", "dashtrade.ui.shell.serve")
 
 
 class BusyPort(Exception):
@@ -20,7 +20,7 @@ class BusyPort(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holder:
+class ListeningProcess:
     """The process listening on a port."""
 
     pid: int
@@ -39,11 +39,11 @@ def require_free(host: str, port: int, setting: str, patience: float = 0.0) -> N
 
 def _try_to_listen(host: str, port: int) -> OSError | None:
     try:
-        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
             # Otherwise recent connections of a DashTrade that has just stopped would count as busy.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
+            listener.bind(address)
             listener.listen(1)
     except OSError as error:
         return error
@@ -52,17 +52,17 @@ def _try_to_listen(host: str, port: int) -> OSError | None:
 
 def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        by = holder(port)
-        if by and any(mark in by.command for mark in OUR_OWN):
+        occupant = listening_process(port)
+        if occupant and any(mark in occupant.command for mark in OWN_COMMANDS):
             # Killing this process would not help: its supervisor restarts it.
             return (
-                f"Port {port} is already in use by another DashTrade (process {by.pid}).\n  Use that "
+                f"Port {port} is already in use by another DashTrade (process {occupant.pid}).\n  Use that "
                 f"one, stop it first, or choose other ports: {setting}={port % 65535 + 1}"
             )
-        who = f"process {by.pid} ({by.command})" if by else "another process"
-        end_it = f"End that process (kill {by.pid})" if by else "End that process"
+        occupant_name = f"process {occupant.pid} ({occupant.command})" if occupant else "another process"
+        advice = f"End that process (kill {occupant.pid})" if occupant else "End that process"
         return (
-            f"Port {port} is in use by {who}.\n  {end_it}, or choose another port: "
+            f"Port {port} is in use by {occupant_name}.\n  {advice}, or choose another port: "
             f"{setting}={port % 65535 + 1}"
         )
     if error.errno == errno.EACCES:
@@ -76,7 +76,7 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     )
 
 
-def holder(port: int) -> Holder | None:
+def listening_process(port: int) -> ListeningProcess | None:
     """The process listening on `port`, found in /proc (Linux; only the user's own processes unless root)."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not sockets:
@@ -87,7 +87,7 @@ def holder(port: int) -> Holder | None:
                 command = (
                     (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 )
-                return Holder(pid=int(process.name), command=command[:120] or "name unknown")
+                return ListeningProcess(pid=int(process.name), command=command[:120] or "name unknown")
         except OSError:
             continue  # the process has ended, or belongs to another user
     return None
@@ -106,7 +106,7 @@ def _listening_inodes(port: int) -> set[str]:
     return inodes
 
 
-def answers(host: str, port: int, path: str, timeout: float = 2.0) -> bool:
+def responds_ok(host: str, port: int, path: str, timeout: float = 2.0) -> bool:
     """Whether `GET path` returns 200. Uses a plain socket: an HTTP client would load TLS and 5 MB into the
     supervisor."""
     host = reachable(host)

@@ -20,12 +20,12 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
-from dashtrade.processes.parent_watchdog import PARENT
-from dashtrade.processes.ports import BusyPort, answers, require_free
+from dashtrade.processes.parent_watchdog import PARENT_VARIABLE
+from dashtrade.processes.ports import BusyPort, require_free, responds_ok
 from dashtrade.settings import EX_CONFIG, ROOT, Settings
 
 
-class BadHome(Exception):
+class HomeUnusable(Exception):
     """A home folder that cannot be used. `str()` says why, and what to do."""
 
 
@@ -106,7 +106,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self.healthy_at: float | None = None
         self.start_at = self.started_at = time.monotonic()
-        self._has_worked = False
+        self._was_healthy = False
         self.last_lines: deque[str] = deque(maxlen=12)
         self._reader: threading.Thread | None = None
 
@@ -118,7 +118,7 @@ class Child:
         process = subprocess.Popen(
             self.service.command,
             cwd=ROOT,
-            env={**os.environ, PARENT: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, PARENT_VARIABLE: str(os.getpid()), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -140,22 +140,22 @@ class Child:
 
     def check_health(self) -> bool:
         """Polls until the first success of this run; afterwards a running process counts as healthy."""
-        if self.healthy_at is None and self._is_well():
-            self.healthy_at, self._has_worked = time.monotonic(), True
+        if self.healthy_at is None and self._is_healthy():
+            self.healthy_at, self._was_healthy = time.monotonic(), True
         return self.healthy_at is not None
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
         if self.service.ready_file is None:
-            return answers(self._host, self.service.port, self.service.health)
+            return responds_ok(self._host, self.service.port, self.service.health)
         return self.service.ready_file.exists()
 
-    def after_death(self) -> tuple[int, float]:
+    def record_exit(self) -> tuple[int, float]:
         """Records the exit: returns the exit code and the delay before the next start."""
         assert self.process is not None and self._reader is not None, "it was never started"
         code = self.process.wait()
         self._reader.join(timeout=1)
         now = time.monotonic()
-        if code == EX_CONFIG and self._has_worked:
+        if code == EX_CONFIG and self._was_healthy:
             # the settings have worked before, so the cause, such as an unreachable database, is temporary
             code = 1
         if self.healthy_at is not None and now - self.healthy_at >= self._pace.settled:
@@ -193,7 +193,7 @@ class Supervisor:
     ):
         self._children, self._pace, self._wake, self._announce = children, pace, wake, announce
         self._announced = False
-        self._called_slow: set[str] = set()
+        self._reported_slow: set[str] = set()
         self.stops = 0
 
     def stop(self, number: int = 0, frame: object = None) -> None:
@@ -205,49 +205,49 @@ class Supervisor:
         """Returns the exit code."""
         code = 0
         while not self.stops and code != EX_CONFIG:
-            code = self._round()
+            code = self._check_children()
             settled = self._announced and all(c.running and c.healthy_at is not None for c in self._children)
             self._wake.wait(self._pace.idle if settled else self._pace.tick)
             self._wake.clear()
         self._stop_all()
         return code
 
-    def _round(self) -> int:
+    def _check_children(self) -> int:
         for child in self._children:
             if child.process is None:
                 if time.monotonic() >= child.start_at:
                     child.start()
             elif not child.running:
-                if self._tell_death(child) == EX_CONFIG:
+                if self._report_exit(child) == EX_CONFIG:
                     return EX_CONFIG
             elif child.healthy_at is None:
-                self._greet(child)
+                self._check_start(child)
         if not self._announced and all(child.healthy_at is not None for child in self._children):
             self._announced = True
             self._announce()
         return 0
 
-    def _tell_death(self, child: Child) -> int:
-        code, delay = child.after_death()
+    def _report_exit(self, child: Child) -> int:
+        code, delay = child.record_exit()
         lines = "".join(f"\n    {line}" for line in child.last_lines)
         if code == EX_CONFIG:
             say(f"DashTrade cannot start; the {child.service.name} says:{lines or ' nothing'}")
         else:
-            said = (
+            log_hint = (
                 f" Last output:{lines}\n  Full log: {child.log_file}"
                 if lines
                 else f" Its log: {child.log_file}"
             )
-            say(f"The {child.service.name} ended ({ending(code)}); restarting in {delay:g} s.{said}")
+            say(f"The {child.service.name} ended ({exit_reason(code)}); restarting in {delay:g} s.{log_hint}")
         return code
 
-    def _greet(self, child: Child) -> None:
+    def _check_start(self, child: Child) -> None:
         name = child.service.name
         if child.check_health():
             if self._announced:
                 say(f"The {name} is running again.")
-        elif name not in self._called_slow and time.monotonic() - child.started_at > self._pace.slow_start:
-            self._called_slow.add(name)
+        elif name not in self._reported_slow and time.monotonic() - child.started_at > self._pace.slow_start:
+            self._reported_slow.add(name)
             say(
                 f"The {name} takes more than {self._pace.slow_start:g} s to start; still waiting. Log: "
                 f"{child.log_file}"
@@ -266,14 +266,14 @@ class Supervisor:
                 child.signal(signal.SIGKILL)
 
 
-def ending(code: int) -> str:
+def exit_reason(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     memory = "; the machine may have run out of memory" if -code == signal.SIGKILL else ""
     return f"killed by {signal.Signals(-code).name}{memory}"
 
 
-def up(
+def run_services(
     settings: Settings,
     wanted: tuple[Service, ...] | None = None,
     pace: SupervisorTimings = SupervisorTimings(),
@@ -284,8 +284,8 @@ def up(
         make_home(settings)
         for service in (one for one in wanted if one.port):
             require_free(settings.host, service.port, service.setting, pace.port_patience)
-        held = hold_home(settings)
-    except (BusyPort, BadHome) as problem:
+        home_lock = lock_home(settings)
+    except (BusyPort, HomeUnusable) as problem:
         say(f"DashTrade cannot start. {problem}")
         return EX_CONFIG
     say("Starting DashTrade ...")
@@ -296,7 +296,7 @@ def up(
         # nohup ignores SIGHUP on purpose.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, supervisor.stop)
-    with held:
+    with home_lock:
         code = supervisor.run()
     say("DashTrade is stopped.")
     return code
@@ -311,13 +311,13 @@ def make_home(settings: Settings) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise BadHome(
+        raise HomeUnusable(
             f"DashTrade cannot write to its home, {settings.home} ({error.strerror or error}).\n  Make "
             "that folder writable, or set DASHTRADE_HOME to another one."
         ) from None
 
 
-def hold_home(settings: Settings) -> IO[str]:
+def lock_home(settings: Settings) -> IO[str]:
     """One DashTrade per home. The lock ends with this process, however it exits; children do not inherit
     it."""
     file = open(settings.home / "running.lock", "w")  # noqa: SIM115  it is held as long as this process lives
@@ -325,7 +325,7 @@ def hold_home(settings: Settings) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
-        raise BadHome(
+        raise HomeUnusable(
             f"Another DashTrade already runs on {settings.home}.\n  Use that one, stop it first, or give "
             "this one its own home: DASHTRADE_HOME."
         ) from None
@@ -349,7 +349,7 @@ def setup_link(root: Path) -> str:
     """Runs in a short-lived process, so that the supervisor never loads the database libraries."""
     command = [sys.executable, "-m", "dashtrade.cli", "setup-link"]
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             cwd=root,
             stdin=subprocess.DEVNULL,
@@ -359,11 +359,11 @@ def setup_link(root: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        done = None
-    if done is None or done.returncode != 0:
+        result = None
+    if result is None or result.returncode != 0:
         say(
             "  (DashTrade could not check whether there is an account yet: run `.venv/bin/dashtrade "
             "setup-link`.)"
         )
         return ""
-    return done.stdout.strip()
+    return result.stdout.strip()

@@ -7,7 +7,7 @@ the components below, and acts by one service call inside `with ui.trying()`."""
 from dashtrade.ui.kit import format
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, profit_curve, table
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import actions, empty, live, page, panel, the_app
+from dashtrade.ui.shell.page import actions, empty, get_app, live, page, panel
 
 __all__ = [
     "Card",
@@ -18,12 +18,12 @@ __all__ = [
     "cards",
     "empty",
     "format",
+    "get_app",
     "lines",
     "live",
     "page",
     "panel",
     "profit_curve",
     "table",
-    "the_app",
     "trying",
 ]

@@ -123,8 +123,8 @@ class Lanes:
             effect = steps.throw(error) if error is not None else steps.send(value)
         except StopIteration:
             self._end(lane)
-        except DatabaseUnavailable as away:
-            log.warning("lane %s waits: %s", lane, away)
+        except DatabaseUnavailable as unavailable:
+            log.warning("lane %s waits: %s", lane, unavailable)
             self._end(lane, again=False)
         except Exception:
             log.exception("lane %s failed; it is tried again at the next look", lane)

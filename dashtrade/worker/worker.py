@@ -56,7 +56,7 @@ SCAN_EVERY_SECONDS, COLLECT_EVERY_SECONDS, WATCH_EVERY_SECONDS = 0.5, 0.25, 2.0
 COLLECT_ENDED_EVERY = 20  # every 20th cycle polls orders that have just ended: a fill may come late
 
 # older orders are polled every 6th cycle, those of accounts with a stream every 12th
-YOUNG_ORDER, COLLECT_OLD_EVERY, COLLECT_STREAMED_EVERY = timedelta(seconds=3), 6, 12
+YOUNG_ORDER_AGE, COLLECT_OLD_EVERY, COLLECT_STREAMED_EVERY = timedelta(seconds=3), 6, 12
 
 RECONCILE_EVERY_SECONDS = 1.0  # checks for accounts due for reconciliation
 
@@ -116,7 +116,7 @@ class Worker:
     def start(self) -> None:
         """Resume unfinished work, then run. On SQLite there is one worker, so it frees all leases first."""
         if self.app.db.is_sqlite:
-            self._worker_lock.enter_context(_only_worker(self.app.settings.home))
+            self._worker_lock.enter_context(_single_worker(self.app.settings.home))
             self.app.db.write(lane_table.free_lanes)
         self.engine.leases.renew()
         self.server = WorkerServer(
@@ -133,7 +133,7 @@ class Worker:
         for job, seconds in (
             (self.scan, SCAN_EVERY_SECONDS),
             (self.collect, COLLECT_EVERY_SECONDS),
-            (self.look, WATCH_EVERY_SECONDS),
+            (self.watch_positions, WATCH_EVERY_SECONDS),
             (self.listen, WATCH_EVERY_SECONDS),
             (self.flatten, SCAN_EVERY_SECONDS),
             (self.reconcile, RECONCILE_EVERY_SECONDS),
@@ -145,7 +145,7 @@ class Worker:
             (self.tidy, 3600),
         ):
             self._scheduler.add_job(
-                _safely(job),
+                _log_failures(job),
                 "interval",
                 seconds=seconds,
                 max_instances=1,
@@ -159,8 +159,8 @@ class Worker:
         self._scheduler.shutdown(wait=False)
         self.streams.stop()
         self.readings.stop()
-        for work in (self._collectors, self._reconcilers, self._watchers):
-            work.stop()
+        for jobs in (self._collectors, self._reconcilers, self._watchers):
+            jobs.stop()
         self.lanes.stop()
         if self.server is not None:
             self.server.close()
@@ -182,17 +182,17 @@ class Worker:
             accounts = order_table.working_accounts(conn)
         now = self.app.clock.now()
         for row in accounts:
-            young = now - row.newest <= YOUNG_ORDER
-            every = 1 if young else COLLECT_OLD_EVERY
+            is_young = now - row.newest <= YOUNG_ORDER_AGE
+            every = 1 if is_young else COLLECT_OLD_EVERY
             if self.streams.is_live(row.account_id):
                 every = COLLECT_STREAMED_EVERY
             if self._collect_count % every == 0:
-                self._ask(row.account_id)
+                self._start_collecting(row.account_id)
         if self._collect_count % COLLECT_ENDED_EVERY == 0:
             for account_id in {order.account_id for order in self.engine.sender.recently_ended()}:
-                self._ask(account_id)
+                self._start_collecting(account_id)
 
-    def _ask(self, account_id: int) -> None:
+    def _start_collecting(self, account_id: int) -> None:
         if self._retry_at.get(account_id, self.app.clock.now()) <= self.app.clock.now():
             self._collectors.start(account_id, lambda: self._collect(account_id))
 
@@ -205,8 +205,8 @@ class Worker:
             self._retry_at[account_id] = self.app.clock.now() + backoff_delay(
                 tries, FIRST_RETRY, LONGEST_RETRY
             )
-        except DatabaseUnavailable as away:
-            log.warning("account %s: its orders are asked after later: %s", account_id, away)
+        except DatabaseUnavailable as error:
+            log.warning("account %s: its orders are asked after later: %s", account_id, error)
         except Exception:  # one adapter's bug must not delay the fills of other accounts
             log.exception("account %s: its orders could not be asked after", account_id)
         else:
@@ -229,9 +229,9 @@ class Worker:
     def _book_stream_report(self, account_id: int, report: OrderReport) -> Workflow[None]:
         try:
             lane = yield from self.engine.on_stream_report(account_id, report)
-        except DatabaseUnavailable as away:
+        except DatabaseUnavailable as error:
             log.warning(
-                "account %s: news could not be booked, the next poll brings them: %s", account_id, away
+                "account %s: news could not be booked, the next poll brings them: %s", account_id, error
             )
         except Exception:
             log.exception("account %s: what came of news failed; the next poll tells the same", account_id)
@@ -239,20 +239,20 @@ class Worker:
             if lane is not None:
                 self.lanes.wake(lane)
 
-    def look(self) -> None:
+    def watch_positions(self) -> None:
         """Accounts with local prices are checked on this thread; each other account in its own job, never
         twice at once."""
         for account, bots in self.watch.accounts_to_watch():
             if self.app.brokers.of(account).offers.local:
                 self._wake(self.watch.check_account(account, bots))
             else:
-                self._watchers.start(account.id, partial(self._look_at, account, bots))
+                self._watchers.start(account.id, partial(self._watch_account, account, bots))
 
-    def _look_at(self, account: Account, bots: list[Bot]) -> None:
+    def _watch_account(self, account: Account, bots: list[Bot]) -> None:
         try:
             self._wake(self.watch.check_account(account, bots))
-        except DatabaseUnavailable as away:
-            log.warning("account %s: its positions are looked at later: %s", account.id, away)
+        except DatabaseUnavailable as error:
+            log.warning("account %s: its positions are looked at later: %s", account.id, error)
 
     def _wake(self, lanes: list[Lane]) -> None:
         for lane in lanes:
@@ -260,13 +260,13 @@ class Worker:
 
     def reconcile(self) -> None:
         for account_id in self.engine.reconciler.due():
-            self._reconcilers.start(account_id, partial(self._compare, account_id))
+            self._reconcilers.start(account_id, partial(self._reconcile_account, account_id))
 
-    def _compare(self, account_id: int) -> None:
+    def _reconcile_account(self, account_id: int) -> None:
         try:
             self.engine.reconciler.reconcile(account_id)
-        except DatabaseUnavailable as away:
-            log.warning("account %s: it is compared later: %s", account_id, away)
+        except DatabaseUnavailable as error:
+            log.warning("account %s: it is compared later: %s", account_id, error)
         # one failing account must not block the others; its own gate stays closed
         except Exception:
             log.exception("account %s could not be compared with its broker", account_id)
@@ -290,7 +290,7 @@ class Worker:
     def tidy(self) -> None:
         now = self.app.clock.now()
         old = now - timedelta(days=self.app.settings.retention_days)
-        forgotten = self.app.db.write(lambda conn: storage.forget_old(conn, old))
+        trimmed = self.app.db.write(lambda conn: storage.forget_old(conn, old))
         self.app.db.write(lambda conn: session_table.forget_expired(conn, now))
         self.app.db.write(lambda conn: attempt_table.delete_expired(conn, now, now - throttle.DEVICE_LIFE))
         sign_in.remind(self.app)
@@ -300,18 +300,18 @@ class Worker:
             with contextlib.suppress(OSError):
                 if file.stat().st_mtime < old.timestamp():
                     file.unlink()
-        if forgotten:
-            log.info("forgot the raw text of %s old signals", forgotten)
+        if trimmed:
+            log.info("forgot the raw text of %s old signals", trimmed)
 
 
-def _safely(job: Callable[[], None]) -> Callable[[], None]:
+def _log_failures(job: Callable[[], None]) -> Callable[[], None]:
     """Logs a failure of the job, so that the scheduler keeps running it."""
 
     def run() -> None:
         try:
             job()
-        except DatabaseUnavailable as away:
-            log.warning("%s waits: %s", job.__name__, away)
+        except DatabaseUnavailable as error:
+            log.warning("%s waits: %s", job.__name__, error)
         except Exception:
             log.exception("%s failed; it is tried again", job.__name__)
 
@@ -320,7 +320,7 @@ def _safely(job: Callable[[], None]) -> Callable[[], None]:
 
 
 @contextlib.contextmanager
-def _only_worker(home: Path) -> Iterator[None]:
+def _single_worker(home: Path) -> Iterator[None]:
     """One worker per SQLite database. The operating system releases the lock when the process ends."""
     stop = threading.Event()
     with open(home / "worker.lock", "w") as file:

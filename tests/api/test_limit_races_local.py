@@ -20,7 +20,7 @@ from dashtrade.context import App
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
-from dashtrade.ui.shell.tabs import CROWDED, LATER, Tabs
+from dashtrade.ui.shell.tabs import TOO_MANY_TABS, TRY_LATER, Tabs
 from tests.support.crowd import at_once, went_well
 from tests.support.databases import SqliteFiles
 from tests.support.installation import Installation, Trader, until
@@ -185,7 +185,7 @@ def test_of_many_tabs_at_once_ten_of_a_user_stay_open() -> None:
         await settle()
         assert [one.closed for one in made].count(None) == 10 and {one.closed for one in made} == {
             None,
-            CROWDED,
+            TOO_MANY_TABS,
         }
         for one in made:
             await one.leave()
@@ -211,7 +211,7 @@ def test_of_many_tabs_that_one_user_opens_at_once_thirty_are_let_in() -> None:
         tabs = Tabs()
         made = [Client(tabs, "ann") for _ in range(MANY)]
         await settle()
-        assert [one.closed for one in made].count(LATER) == MANY - 30
+        assert [one.closed for one in made].count(TRY_LATER) == MANY - 30
         for one in made:
             await one.leave()
 

@@ -210,7 +210,7 @@ def test_rest_totals_lists_and_files_are_of_the_scope_alone(
         assert [(int(row["id"]), row["currency"], row["money"]) for row in rows] == [
             (trade["id"], trade["currency"], trade["money"]) for trade in listed
         ]
-        asked = downloads.wanted_of_mine(app, trader.user, {"scope": of.text})
+        asked = downloads.own_filters(app, trader.user, {"scope": of.text})
         own = list(
             csv.DictReader(io.StringIO("".join(trade_files.fills(app, trader.user, asked)), newline=""))
         )

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from dashtrade.processes import supervisor
-from dashtrade.processes.parent_watchdog import PARENT
-from dashtrade.processes.ports import BusyPort, answers, holder, require_free
+from dashtrade.processes.parent_watchdog import PARENT_VARIABLE
+from dashtrade.processes.ports import BusyPort, listening_process, require_free, responds_ok
 from dashtrade.settings import ROOT, Settings
 from tests.support.free_port import free_port
 
@@ -66,7 +66,7 @@ RUN = """
     pace = SupervisorTimings(
         first_delay=0.05, longest_delay=0.2, settled=60, grace={grace}, tick=0.05, idle=0.1, port_patience=0
     )
-    sys.exit(supervisor.up(settings, wanted, pace))
+    sys.exit(supervisor.run_services(settings, wanted, pace))
 """
 
 
@@ -97,8 +97,8 @@ class Running:
         return self.said
 
     def pid_of(self, name: str) -> int:
-        wait_for(lambda: holder(self.ports[name]), lambda: f"a process on the port of {name}")
-        return holder(self.ports[name]).pid
+        wait_for(lambda: listening_process(self.ports[name]), lambda: f"a process on the port of {name}")
+        return listening_process(self.ports[name]).pid
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
@@ -197,7 +197,10 @@ def test_a_killed_supervisor_leaves_no_child_behind(tmp_path):
         dashtrade.until("Ctrl-C stops it")
         dashtrade.end(signal.SIGKILL)
         for port in dashtrade.ports.values():
-            wait_for(lambda port=port: holder(port) is None, lambda port=port: f"port {port} to be let go")
+            wait_for(
+                lambda port=port: listening_process(port) is None,
+                lambda port=port: f"port {port} to be let go",
+            )
 
 
 def test_a_child_that_ignores_the_request_to_stop_is_ended_by_force(tmp_path):
@@ -217,7 +220,7 @@ def test_a_busy_port_names_its_holder_and_the_setting(tmp_path):
     program = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     other = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: holder(port), lambda: "the other program")
+        wait_for(lambda: listening_process(port), lambda: "the other program")
         with pytest.raises(BusyPort) as caught:
             require_free("127.0.0.1", port, "DASHTRADE_UI_PORT")
         said = str(caught.value)
@@ -241,7 +244,7 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
         settings = Settings.load(
             {"DASHTRADE_UI_PORT": str(port), "DASHTRADE_WEBHOOK_PORT": str(free_port())}, tmp_path
         )
-        assert supervisor.up(settings, pace=supervisor.SupervisorTimings(port_patience=0)) == 78
+        assert supervisor.run_services(settings, pace=supervisor.SupervisorTimings(port_patience=0)) == 78
     said = capsys.readouterr().out
     assert said.startswith("DashTrade cannot start. Port") and "Starting" not in said
 
@@ -249,7 +252,7 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
 def test_a_home_that_cannot_be_made_is_said_with_the_setting(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     settings = Settings.load({"DASHTRADE_HOME": str(tmp_path / "file" / "home")}, tmp_path)
-    assert supervisor.up(settings) == 78
+    assert supervisor.run_services(settings) == 78
     assert "set DASHTRADE_HOME to another one" in capsys.readouterr().out
 
 
@@ -257,25 +260,25 @@ def test_a_second_dashtrade_on_the_same_home_is_refused_before_anything_starts(t
     ports = {"DASHTRADE_UI_PORT": str(free_port()), "DASHTRADE_WEBHOOK_PORT": str(free_port())}
     settings = Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")} | ports, tmp_path)
     supervisor.make_home(settings)
-    with supervisor.hold_home(settings):
-        assert supervisor.up(settings) == 78
+    with supervisor.lock_home(settings):
+        assert supervisor.run_services(settings) == 78
     said = capsys.readouterr().out
     assert "runs on" in said and "DASHTRADE_HOME" in said and "Starting" not in said
-    supervisor.hold_home(settings).close()
+    supervisor.lock_home(settings).close()
 
 
 def test_silence_and_refusals_do_not_count_as_health():
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
-        assert not answers("127.0.0.1", mute.getsockname()[1], "/health", timeout=0.1)
-    assert not answers("127.0.0.1", free_port(), "/health")
+        assert not responds_ok("127.0.0.1", mute.getsockname()[1], "/health", timeout=0.1)
+    assert not responds_ok("127.0.0.1", free_port(), "/health")
 
 
 def test_a_process_without_a_supervisor_watches_nothing(monkeypatch):
     from dashtrade.processes.parent_watchdog import watch_parent
 
-    monkeypatch.delenv(PARENT, raising=False)
+    monkeypatch.delenv(PARENT_VARIABLE, raising=False)
     assert not watch_parent()
 
 

@@ -48,7 +48,7 @@ def app(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[App]:
     sqlite_files.fresh(tmp_path / "home" / "dashtrade.db")
-    monkeypatch.setattr(ticker, "EVERY", 0.05)
+    monkeypatch.setattr(ticker, "SEND_EVERY_SECONDS", 0.05)
     monkeypatch.setattr("dashtrade.services.accounts.prices.PAPER_LIFE", 0.0)
     made = build_app(
         Settings.load({"DASHTRADE_HOME": str(tmp_path / "home")}, tmp_path), clock=clock, feed=feed
@@ -142,7 +142,7 @@ def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
 def test_a_session_that_is_ended_ends_its_sockets(
     installation: Installation, app: App, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ticker, "CHECK", 0.05)
+    monkeypatch.setattr(ticker, "CHECK_SESSION_SECONDS", 0.05)
     trader = installation.join()
     headers = cookie(app, trader)
     with browser.tab(headers) as socket:
@@ -163,7 +163,7 @@ def test_a_tab_that_nobody_sees_is_sent_nothing(
     with browser.tab(cookie(app, trader)) as socket:
         told(socket)
         socket.send('{"asleep": true}')
-        before = ticker.look(app, trader.user)[0][f"m{bot}"]
+        before = ticker.snapshot(app, trader.user)[0][f"m{bot}"]
         feed.set("AAPL", 150)
         socket.send('{"asleep": false}')
         assert told(socket)["c"][f"m{bot}"] != before

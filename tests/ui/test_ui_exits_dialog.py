@@ -27,11 +27,11 @@ def opened(bot_id: int) -> AppTest:
         from dashtrade.services.accounts.owned import find_account
         from dashtrade.services.bots import bots
         from dashtrade.ui.positions import exits_dialog
-        from dashtrade.ui.shell.page import guard, the_app
+        from dashtrade.ui.shell.page import get_app, guard
 
-        bot = bots.bot_of(the_app(), guard(), bot_id)
+        bot = bots.bot_of(get_app(), guard(), bot_id)
         exits_dialog.exits_form(
-            prices.holding(the_app(), bot, find_account(the_app(), guard(), bot.account_id))
+            prices.holding(get_app(), bot, find_account(get_app(), guard(), bot.account_id))
         )
 
     return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()

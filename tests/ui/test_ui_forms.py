@@ -268,9 +268,9 @@ def change_form(bot_id: int) -> AppTest:
     def script(bot_id: int) -> None:
         from dashtrade.services.bots import bots
         from dashtrade.ui.bots import bot_form
-        from dashtrade.ui.shell.page import guard, the_app
+        from dashtrade.ui.shell.page import get_app, guard
 
-        bot_form.change_form(bots.bot_of(the_app(), guard(), bot_id), "asked")
+        bot_form.change_form(bots.bot_of(get_app(), guard(), bot_id), "asked")
 
     return AppTest.from_function(script, args=(bot_id,), default_timeout=30).run()
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from dashtrade.limits import Rate
-from dashtrade.ui.shell.tabs import CROWDED, ENDED, LATER, Tabs
+from dashtrade.ui.shell.tabs import ENDED, TOO_MANY_TABS, TRY_LATER, Tabs
 from tests.support.ui_harness import DashboardHarness
 
 UPLOAD = "/_stcore/upload_file/a-session/a-file"
@@ -132,9 +132,9 @@ def test_the_eleventh_tab_takes_the_place_of_the_first(harness: DashboardHarness
     assert harness.ask("GET", "/auth/alive", cookie=cookie).status == 409
     assert why_closed(tabs[0], 0.2) is None
     newest = opened.enter_context(socket(harness, cookie))
-    assert why_closed(tabs[0]) == CROWDED
+    assert why_closed(tabs[0]) == TOO_MANY_TABS
     assert why_closed(newest, 0.2) is None and why_closed(tabs[1], 0.2) is None
-    assert why_closed(opened.enter_context(socket(harness, cookie, session="a-session"))) == CROWDED, (
+    assert why_closed(opened.enter_context(socket(harness, cookie, session="a-session"))) == TOO_MANY_TABS, (
         "it asks again by itself"
     )
     other = harness.sign_in(harness.person()).cookie
@@ -150,7 +150,7 @@ class Client:
         self.sent: list[Any] = []
         self._closed = asyncio.Event()
         self.task = asyncio.create_task(
-            tabs.serve(self._hold, user, {"subprotocols": []}, self._connect, self._take, again=again)
+            tabs.serve(self._hold, user, {"subprotocols": []}, self._connect, self._take, is_reconnect=again)
         )
 
     async def _hold(self, scope: Any, receive: Any, send: Any) -> None:
@@ -187,7 +187,7 @@ def test_when_all_places_are_taken_the_busiest_user_makes_room() -> None:
         await settle()
         cid = Client(tabs, "cid")
         await settle()
-        assert [one.closed for one in (*trader, *bob, cid)] == [None, None, CROWDED, None, None, None]
+        assert [one.closed for one in (*trader, *bob, cid)] == [None, None, TOO_MANY_TABS, None, None, None]
         for one in (*trader, *bob, cid):
             await one.leave()
         assert not tabs.full("ann")
@@ -201,6 +201,6 @@ def test_a_user_opens_so_many_in_a_while() -> None:
         trader = [Client(tabs, "ann") for _ in range(3)]
         bob = Client(tabs, "bob")
         await settle()
-        assert [one.closed for one in (*trader, bob)] == [None, None, LATER, None]
+        assert [one.closed for one in (*trader, bob)] == [None, None, TRY_LATER, None]
 
     asyncio.run(story())

@@ -44,7 +44,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[uvicorn.Server]:
     for name, value in {
-        "MOST_CONNECTIONS": 60,
+        "MAX_CONNECTIONS": 60,
         "ARRIVAL_SECONDS": 0.7,
         "UNREAD_SECONDS": 0.7,
         "BACKLOG": 16,

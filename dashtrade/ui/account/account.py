@@ -21,7 +21,7 @@ from dashtrade.ui.kit.time_zones import with_own, zone_label
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.downloads import MY_DATA
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, panel
 
 BROWSER = "UTC"  # stored value for: times in the browser's time zone
 
@@ -35,7 +35,7 @@ def keep_demo(app: App, user: User) -> None:
         )
         name = st.text_input("Your name", max_chars=80, autocomplete="name")
         email = st.text_input("Email", max_chars=254, autocomplete="username")
-        word = st.text_input(
+        typed_password = st.text_input(
             "Password",
             type="password",
             max_chars=500,
@@ -59,12 +59,12 @@ def keep_demo(app: App, user: User) -> None:
                     user,
                     email=email or "",
                     name=name or "",
-                    password=word or "",
+                    password=typed_password or "",
                     code=code.rpartition("=")[2].strip(),
                     address=runtime.address(),
                 )
             if attempt.ok:
-                st.session_state["said"] = "Your account is created; the demo is now yours."
+                st.session_state["toast"] = "Your account is created; the demo is now yours."
                 st.rerun()
 
 
@@ -73,7 +73,7 @@ def profile(app: App, user: User) -> None:
         with st.form("profile_form", border=False):
             name = st.text_input("Name", value=user.name, max_chars=80)
             zones = [BROWSER, *(zone for zone in with_own(user.time_zone) if zone != BROWSER)]
-            here = st.context.timezone or "UTC"
+            browser_zone = st.context.timezone or "UTC"
             zone = st.selectbox(
                 "Time zone",
                 zones,
@@ -82,7 +82,9 @@ def profile(app: App, user: User) -> None:
                     "All times on these pages are shown in this time zone. Daily figures and daily limits "
                     "use UTC days."
                 ),
-                format_func=lambda key: f"Browser time zone ({here})" if key == BROWSER else zone_label(key),
+                format_func=lambda key: (
+                    f"Browser time zone ({browser_zone})" if key == BROWSER else zone_label(key)
+                ),
                 filter_mode="contains",
             )
             saved = st.form_submit_button("Save")
@@ -91,7 +93,7 @@ def profile(app: App, user: User) -> None:
             with trying() as attempt:
                 users.change_options(app, user, {"time_zone": zone, **({"name": clean} if clean else {})})
             if attempt.ok:
-                st.session_state["said"] = "Saved."
+                st.session_state["toast"] = "Saved."
                 st.rerun()
         if user.demo_until is None:
             with st.container(horizontal=True, vertical_alignment="center"):
@@ -103,17 +105,19 @@ def profile(app: App, user: User) -> None:
 
 @st.dialog("Change your email")
 def _change_email() -> None:
-    user, app = guard(), the_app()
+    user, app = guard(), get_app()
     with st.form("email_form", border=False):
         email = st.text_input("New email", max_chars=254, autocomplete="email")
-        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        typed_password = st.text_input(
+            "Your password", type="password", max_chars=500, autocomplete="current-password"
+        )
         if st.form_submit_button("Save", type="primary"):
             with trying() as attempt:
                 credentials.change_email(
-                    app, user, email=email or "", password=word or "", address=runtime.address()
+                    app, user, email=email or "", password=typed_password or "", address=runtime.address()
                 )
             if attempt.ok:
-                st.session_state["said"] = "Email changed. Sign in with the new one from now on."
+                st.session_state["toast"] = "Email changed. Sign in with the new one from now on."
                 st.rerun()
 
 
@@ -129,7 +133,7 @@ def password(app: App, user: User) -> None:
             max_chars=500,
             help="8 to 128 characters. Three or four words in a row make a good one.",
         )
-        again = st.text_input(
+        repeated = st.text_input(
             "Repeat the new password", type="password", autocomplete="new-password", max_chars=500
         )
         st.caption(
@@ -145,7 +149,7 @@ def password(app: App, user: User) -> None:
         sent = st.form_submit_button("Change password")
     if not sent:
         return
-    if new != again:
+    if new != repeated:
         st.error("**The two new passwords differ.** Type the same one twice.")
         return
     with trying() as attempt:
@@ -263,17 +267,19 @@ def _new_token() -> None:
         days = st.selectbox(
             "Expires after", [7, 30, 90, 365], index=1, format_func=lambda count: f"{count} days"
         )
-        word = st.text_input("Your password", type="password", max_chars=500, autocomplete="current-password")
+        typed_password = st.text_input(
+            "Your password", type="password", max_chars=500, autocomplete="current-password"
+        )
         sent = st.form_submit_button("Create token", type="primary")
     if sent:
         with trying() as attempt:
             token = service.add_api_token(
-                the_app(),
+                get_app(),
                 guard(),
                 name=name,
                 days=days or 30,
                 scopes=scopes,
-                password=word or "",
+                password=typed_password or "",
                 address=runtime.address(),
             )
         if attempt.ok:
@@ -301,13 +307,13 @@ def data(user: User) -> None:
 
 @st.dialog("Delete your account")
 def _delete() -> None:
-    user, app = guard(Permission.TRADE), the_app()
+    user, app = guard(Permission.TRADE), get_app()
     st.markdown(
         "**Your bots, their history, your accounts and settings are permanently deleted.** This is not "
         "possible while a bot has a position on a live account."
     )
     with st.form("delete_form", border=False):
-        word = (
+        typed_password = (
             ""
             if user.demo_until is not None
             else st.text_input(
@@ -320,7 +326,9 @@ def _delete() -> None:
                 if (typed or "").strip() != "DELETE":
                     raise Malformed("DELETE is missing", where="typed", hint="Type DELETE, in capitals.")
                 if user.demo_until is None:
-                    users.check_own_password(app, user, word or "", runtime.address(), where="password")
+                    users.check_own_password(
+                        app, user, typed_password or "", runtime.address(), where="password"
+                    )
                 removal.remove(
                     app, user.id, actor=user.id, action="deleted their own account", address=runtime.address()
                 )

@@ -15,7 +15,7 @@ from dashtrade.ui.kit.format import count, moment, zone
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import panel
 
-MESSAGES = 8
+PAGE_SIZE = 8
 
 MARKS = {Level.ERROR: "dt-down", Level.WARNING: "dt-warn", Level.INFO: "dt-info"}
 
@@ -25,7 +25,7 @@ PATHS = {Page.SETUP: "/connect"}  # other pages: their names
 def messages(app: App, user: User) -> None:
     """The user's messages in the dashboard."""
     with panel("Messages", key="messages"):
-        only = st.segmented_control(
+        shown = st.segmented_control(
             "Show",
             ["All", "Problems"],
             default="All",
@@ -36,13 +36,13 @@ def messages(app: App, user: User) -> None:
         )
         before = st.session_state.get("messages_before")
         found = message_service.messages(
-            app, user, before=before, limit=MESSAGES + 1, problems_only=only == "Problems"
+            app, user, before=before, limit=PAGE_SIZE + 1, problems_only=shown == "Problems"
         )
         unread = message_service.unread(app, user)
         if not found:
             st.caption("No messages yet. Fills, stops and everything that needs your attention appear here.")
             return
-        lines = [_line(user, message) for message in found[:MESSAGES]]
+        lines = [_line(user, message) for message in found[:PAGE_SIZE]]
         st.html(f'<ul class="dt-list">{"".join(lines)}</ul>')
         with st.container(horizontal=True, vertical_alignment="center"):
             if unread.newest is not None and st.button(
@@ -55,26 +55,26 @@ def messages(app: App, user: User) -> None:
             st.space("stretch")
             if before is not None:
                 st.button("Newest", icon=":material/first_page:", key="messages_newest", on_click=_newest)
-            if len(found) > MESSAGES:
+            if len(found) > PAGE_SIZE:
                 st.button(
                     "Older",
                     icon=":material/chevron_right:",
                     icon_position="right",
                     key="messages_older",
                     on_click=_older,
-                    args=(found[MESSAGES - 1].id,),
+                    args=(found[PAGE_SIZE - 1].id,),
                 )
 
 
 def _line(user: User, message: Message) -> str:
-    said = message.words(zone(user))
-    title = escape(said.title)
+    wording = message.words(zone(user))
+    title = escape(wording.title)
     if (path := _path(message)) is not None:
         title = f'<a href="{escape(path)}" target="_self">{title}</a>'
     return (
         f'<li class="{MARKS[message.level]}"><i></i><span>'
         f"{title if message.read_at else f'<b>{title}</b>'}"
-        f"<small>{escape(said.text)}</small></span><time>{moment(user, message.at)}</time></li>"
+        f"<small>{escape(wording.text)}</small></span><time>{moment(user, message.at)}</time></li>"
     )
 
 

@@ -16,9 +16,9 @@ from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import count, text
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, panel
 
-FEW = 3  # recovery codes
+FEW_CODES = 3  # recovery codes
 WHY = (
     "Two-factor sign-in protects your account even if your password leaks: signing in also takes a code "
     "from an app on your phone. [Set it up](/account)"
@@ -38,7 +38,7 @@ def show(app: App, user: User) -> None:
             return
         left = service.codes_left(app, user)
         st.markdown(f":green-badge[:material/check: On] {count(left, 'recovery code')} left")
-        if left <= FEW:
+        if left <= FEW_CODES:
             st.warning(
                 "Only a few recovery codes are left. Create new ones before you need them.",
                 icon=":material/warning:",
@@ -59,9 +59,9 @@ def set_up() -> None:
 
 @st.dialog("Switch on two-factor sign-in", on_dismiss="rerun")
 def _enable() -> None:
-    user, app = guard(without_factor=True), the_app()
+    user, app = guard(without_factor=True), get_app()
     if codes := st.session_state.get("recovery_codes"):
-        return _kept(codes)
+        return _show_codes(codes)
     secret = st.session_state.setdefault("totp_secret", service.new_secret())
     address = totp.address(secret, user.email)
     st.markdown(
@@ -99,7 +99,7 @@ def _enable() -> None:
                 st.rerun(scope="fragment")
 
 
-def _kept(codes: list[str]) -> None:
+def _show_codes(codes: list[str]) -> None:
     """Shown once, as only their hashes are stored."""
     st.success(
         ("Two-factor sign-in is on. Other devices, and programs that had signed in, were signed out."),
@@ -117,7 +117,7 @@ def _kept(codes: list[str]) -> None:
 
 @st.dialog("New recovery codes", on_dismiss="rerun")
 def _renew() -> None:
-    user, app = guard(), the_app()
+    user, app = guard(), get_app()
     if codes := st.session_state.get("recovery_codes"):
         st.markdown("**These replace the old ones.** Each signs you in once, and they are not shown again.")
         st.code("\n".join(codes), language=None)
@@ -145,7 +145,7 @@ def _disable() -> None:
 def off_form(opened: str) -> None:
     """`opened` identifies this opening of the dialog, so that a tick from a dismissed one does not
     reappear."""
-    user, app = guard(), the_app()
+    user, app = guard(), get_app()
     st.markdown("Afterwards your password alone signs you in, and the recovery codes no longer work.")
     live, fields = policy.live(app, user), Form(f"factor_off_{opened}")
     with st.form(fields.name, border=False):
@@ -163,7 +163,7 @@ def off_form(opened: str) -> None:
         with fields.trying() as attempt:
             service.disable(app, user, password=password, address=runtime.address(), declines=declines)
         if attempt.ok:
-            st.session_state["said"] = "Two-factor sign-in is off."
+            st.session_state["toast"] = "Two-factor sign-in is off."
             st.rerun()
 
 

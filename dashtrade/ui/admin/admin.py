@@ -16,11 +16,11 @@ from dashtrade.services.people import audit
 from dashtrade.services.people.audit import AuditEntry
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, lines, milliseconds, table
 from dashtrade.ui.kit.format import count, moment
-from dashtrade.ui.shell.page import live, panel, the_app
+from dashtrade.ui.shell.page import get_app, live, panel
 
 PAGE = 50
 # their ids are not user ids
-THINGS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
+NUMBERED_SUBJECTS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
 TRADED = (Column(label="Trades", number=True), Column(label="Volume", number=True))
 
 
@@ -70,8 +70,8 @@ def _traded(trades: int, volume: float) -> list[Cell]:
 
 @live(every=10)
 def _figures(user: User) -> None:
-    n = service.overview(the_app())["counts"]
-    wrong = n["attention_orders"] + n["disabled_accounts"]
+    n = service.overview(get_app())["counts"]
+    problems = n["attention_orders"] + n["disabled_accounts"]
     cards(
         "figures",
         [
@@ -86,8 +86,8 @@ def _figures(user: User) -> None:
             ),
             Card(
                 label="Needs attention",
-                value=f"{wrong:,}",
-                tone="down" if wrong else "",
+                value=f"{problems:,}",
+                tone="down" if problems else "",
                 note=(
                     f"{count(n['attention_orders'], 'order')}, "
                     f"{count(n['disabled_accounts'], 'disabled account')}"
@@ -106,10 +106,10 @@ def _figures(user: User) -> None:
 # --- audit log ----------------------------------------------------------------------------------------------
 
 
-def deeds(app: App, user: User) -> None:
+def audit_log(app: App, user: User) -> None:
     before = cursor("before")
     found = audit.entries(app, user, before=before or None, limit=PAGE + 1)
-    who = service.find_users(app, user, {row.user_id for row in found if row.user_id})
+    users_by_id = service.find_users(app, user, {row.user_id for row in found if row.user_id})
     columns = [
         Column(label="Action"),
         Column(label="User"),
@@ -121,7 +121,7 @@ def deeds(app: App, user: User) -> None:
             id=str(row.id),
             cells=[
                 Cell(text=row.action.capitalize(), sub=_detail(row)),
-                Cell(text=_name(row.user_id, who)),
+                Cell(text=_name(row.user_id, users_by_id)),
                 Cell(text=row.address or "–"),
                 Cell(text=moment(user, row.at, seconds=True)),
             ],
@@ -130,22 +130,22 @@ def deeds(app: App, user: User) -> None:
     ]
     with panel(key="deeds_panel"):
         table("deeds", "Audit log, newest first", columns, rows)
-    turn(found, before, "before", lambda row: row.id)
+    pager(found, before, "before", lambda row: row.id)
 
 
 def _detail(row: AuditEntry) -> str:
-    theirs = row.subject_id != row.user_id or row.action.partition(" ")[0] in THINGS
-    about = [f"#{row.subject_id}"] if row.subject_id and theirs else []
+    names_subject = row.subject_id != row.user_id or row.action.partition(" ")[0] in NUMBERED_SUBJECTS
+    about = [f"#{row.subject_id}"] if row.subject_id and names_subject else []
     if isinstance(row.detail, dict):
         about += [
-            f"{name.replace('_', ' ')}: {_said(value)}"
+            f"{name.replace('_', ' ')}: {_value_text(value)}"
             for name, value in row.detail.items()
             if value not in ("", None)
         ]
     return ", ".join(about)[:160]
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """A change is stored as [before, after]."""
     match value:
         case [before, after]:
@@ -157,10 +157,10 @@ def _said(value: Any) -> str:
     return str(value)
 
 
-def _name(number: int | None, who: dict[int, User]) -> str:
+def _name(number: int | None, users_by_id: dict[int, User]) -> str:
     if number is None:
         return "System"
-    found = who.get(number)
+    found = users_by_id.get(number)
     return found.email if found else f"#{number}, deleted"
 
 
@@ -173,14 +173,14 @@ def cursor(name: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
-def turn(found: list[Any], here: int, name: str, of: Any) -> None:
+def pager(found: list[Any], cursor_now: int, name: str, cursor_of: Any) -> None:
     """`found` has one more than a page if there is a next page."""
     with st.container(horizontal=True, horizontal_alignment="right"):
-        if here and st.button("First page", icon=":material/first_page:", key="first_page"):
+        if cursor_now and st.button("First page", icon=":material/first_page:", key="first_page"):
             st.query_params.pop(name)
             st.rerun()
         if len(found) > PAGE and st.button(
             "Next", icon=":material/chevron_right:", icon_position="right", key="next_page"
         ):
-            st.query_params[name] = str(of(found[PAGE - 1]))
+            st.query_params[name] = str(cursor_of(found[PAGE - 1]))
             st.rerun()

@@ -13,12 +13,12 @@ from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions
 from dashtrade.services.people import invitations as invitation_service
-from dashtrade.ui.admin.admin import PAGE, cursor, turn
+from dashtrade.ui.admin.admin import PAGE, cursor, pager
 from dashtrade.ui.kit.components import Cell, Column, Row, go, table
 from dashtrade.ui.kit.format import ago, count, day, moment, text
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, panel
 
 TONES = {Role.SUPERADMIN: "warn", Role.ADMIN: "info", Role.STANDARD: "mute"}
 SIGNUP = {
@@ -44,14 +44,14 @@ def show(app: App, user: User) -> None:
         if st.button("Invite user", type="primary", icon=":material/person_add:", key="invite"):
             _invite()
     found = service.users(app, user, after=after, limit=PAGE + 1, named=named or "")
-    password_only = second_factor_policy.without(app, [who.id for who in found])
+    password_only = second_factor_policy.without(app, [person.id for person in found])
     with panel(key="people_panel"):
         clicked = (
             table(
                 "people",
                 "Users",
                 COLUMNS,
-                [_row(app, user, who, password_only.get(who.id)) for who in found[:PAGE]],
+                [_row(app, user, person, password_only.get(person.id)) for person in found[:PAGE]],
                 opens=True,
             )
             if found
@@ -60,13 +60,13 @@ def show(app: App, user: User) -> None:
         if not found:
             st.caption("No users match.")
         st.caption(f"{SIGNUP[invitation_service.signup(app)]} A superadmin can change that under System.")
-    turn(found, after, "after", lambda who: who.id)
+    pager(found, after, "after", lambda person: person.id)
     if clicked:
         _manage(int(clicked[0]))
-    _handed_out(app, user)
+    _open_links(app, user)
 
 
-def _handed_out(app: App, user: User) -> None:
+def _open_links(app: App, user: User) -> None:
     """Valid invitations and password links, to be revoked."""
     rows = [
         Row(
@@ -104,7 +104,7 @@ def _handed_out(app: App, user: User) -> None:
     if clicked:
         kind, _, number = clicked[0].partition("-")
         revoke = invitation_service.revoke_invitation if kind == "invitation" else credentials.revoke_link
-        _try(lambda: revoke(app, user, int(number)), "Revoked: the link no longer works.")
+        _run_action(lambda: revoke(app, user, int(number)), "Revoked: the link no longer works.")
 
 
 COLUMNS = [
@@ -116,42 +116,42 @@ COLUMNS = [
 ]
 
 
-def _row(app: App, user: User, who: User, password_only: Any) -> Row:
+def _row(app: App, user: User, person: User, password_only: Any) -> Row:
     now = app.clock.now()
     state = (
         "Deactivated"
-        if not who.is_active
+        if not person.is_active
         else "Demo"
-        if who.demo_until is not None
-        else str(who.role).capitalize()
+        if person.demo_until is not None
+        else str(person.role).capitalize()
     )
-    tone = "down" if not who.is_active else "mute" if who.demo_until is not None else TONES[who.role]
-    me = " · you" if who.id == user.id else ""
+    tone = "down" if not person.is_active else "mute" if person.demo_until is not None else TONES[person.role]
+    me = " · you" if person.id == user.id else ""
     return Row(
-        id=str(who.id),
+        id=str(person.id),
         cells=[
-            Cell(text=who.name + me, sub=who.email if who.demo_until is None else f"#{who.id}"),
+            Cell(text=person.name + me, sub=person.email if person.demo_until is None else f"#{person.id}"),
             Cell(text=state, tone=tone, badge=True),
-            _factor(user, who, password_only),
-            Cell(text=day(user, who.created_at)),
-            Cell(text=ago(now, who.last_login_at)),
+            _factor(user, person, password_only),
+            Cell(text=day(user, person.created_at)),
+            Cell(text=ago(now, person.last_login_at)),
         ],
     )
 
 
-def _factor(user: User, who: User, password_only: Any) -> Cell:
+def _factor(user: User, person: User, password_only: Any) -> Cell:
     """`password_only`: how many accounts trade live with a password alone."""
     if password_only is None:
-        return Cell(text="On" if who.second_factor else "–")
-    said = f"{count(password_only.accounts, 'live account')} without"
+        return Cell(text="On" if person.second_factor else "–")
+    note = f"{count(password_only.accounts, 'live account')} without"
     if password_only.declined < password_only.accounts:
         return Cell(
             text="Off",
             tone="warn",
-            sub=f"{said} two-factor, {password_only.accounts - password_only.declined} not asked yet",
+            sub=f"{note} two-factor, {password_only.accounts - password_only.declined} not asked yet",
         )
     return Cell(
-        text="Declined", tone="warn", sub=f"{said} two-factor, since {day(user, password_only.since)}"
+        text="Declined", tone="warn", sub=f"{note} two-factor, since {day(user, password_only.since)}"
     )
 
 
@@ -160,45 +160,45 @@ def _factor(user: User, who: User, password_only: Any) -> Cell:
 
 @st.dialog("Account", on_dismiss="rerun")
 def _manage(user_id: int) -> None:
-    actor, app = guard(Permission.MANAGE_USERS), the_app()
-    who = service.find_users(app, actor, {user_id}).get(user_id)
-    if who is None:
+    actor, app = guard(Permission.MANAGE_USERS), get_app()
+    person = service.find_users(app, actor, {user_id}).get(user_id)
+    if person is None:
         st.info("This account has been deleted.")
         return
-    st.html(f"<b>{escape(who.name)}</b> · {escape(who.email)}")
+    st.html(f"<b>{escape(person.name)}</b> · {escape(person.email)}")
     st.caption(
-        f"{str(who.role).capitalize()} · joined {day(actor, who.created_at)} · last signed in "
-        f"{moment(actor, who.last_login_at)}"
+        f"{str(person.role).capitalize()} · joined {day(actor, person.created_at)} · last signed in "
+        f"{moment(actor, person.last_login_at)}"
     )
-    if who.id == actor.id:
+    if person.id == actor.id:
         st.info("This is your own account. Manage it on the Account page.", icon=":material/person:")
         return
-    if not may_manage(actor.role, who.role):
+    if not may_manage(actor.role, person.role):
         st.info("Only a superadmin can change this account.", icon=":material/lock:")
         return
-    if may(actor.role, Permission.MANAGE_ROLES) and who.demo_until is None:
-        _role(app, actor, who)
-    _help(app, actor, who)
-    _end(app, actor, who)
+    if may(actor.role, Permission.MANAGE_ROLES) and person.demo_until is None:
+        _role(app, actor, person)
+    _sign_in_help(app, actor, person)
+    _deactivate_or_delete(app, actor, person)
 
 
-def _role(app: App, actor: User, who: User) -> None:
+def _role(app: App, actor: User, person: User) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         role = st.selectbox(
             "Role",
             list(Role),
-            index=list(Role).index(who.role),
+            index=list(Role).index(person.role),
             format_func=lambda one: str(one).capitalize(),
             key="role",
         )
-        if st.button("Change role", key="give_role", disabled=role is who.role):
-            _try(
-                lambda: service.set_role(app, actor, who.id, role or who.role),
-                f"{text(who.email)} is now {role}.",
+        if st.button("Change role", key="give_role", disabled=role is person.role):
+            _run_action(
+                lambda: service.set_role(app, actor, person.id, role or person.role),
+                f"{text(person.email)} is now {role}.",
             )
 
 
-def _help(app: App, actor: User, who: User) -> None:
+def _sign_in_help(app: App, actor: User, person: User) -> None:
     with st.container(horizontal=True):
         if st.button(
             "View as user",
@@ -207,40 +207,43 @@ def _help(app: App, actor: User, who: User) -> None:
             help="Read-only view. This access is recorded in the audit log.",
         ):
             with trying() as attempt:
-                sessions.view(app, actor, runtime.session_token(), who.id)
+                sessions.view(app, actor, runtime.session_token(), person.id)
             if attempt.ok:
                 go("/")
-        if who.demo_until is None and st.button("Password link", icon=":material/key:", key="reset_link"):
+        if person.demo_until is None and st.button("Password link", icon=":material/key:", key="reset_link"):
             with trying() as attempt:
-                link = credentials.make_link(app, actor, who.id)
+                link = credentials.make_link(app, actor, person.id)
             if attempt.ok:
                 st.markdown(
                     "**Send the user this link.** It sets a new password, works once and expires after a day."
                 )
                 st.code(link, language=None, wrap_lines=True)
-        if who.second_factor and st.button(
+        if person.second_factor and st.button(
             "Remove two-factor", icon=":material/phonelink_off:", key="reset_factor"
         ):
-            _try(
-                lambda: service.reset_second_factor(app, actor, who.id),
-                f"{text(who.email)} now signs in with the password alone.",
+            _run_action(
+                lambda: service.reset_second_factor(app, actor, person.id),
+                f"{text(person.email)} now signs in with the password alone.",
             )
 
 
-def _end(app: App, actor: User, who: User) -> None:
+def _deactivate_or_delete(app: App, actor: User, person: User) -> None:
     st.divider()
-    if who.is_active:
+    if person.is_active:
         st.caption(
             "Deactivating ends all sessions and tokens at once; alerts are refused, and the bots open "
             "nothing. Positions stay, and exits still pass."
         )
         if st.button("Deactivate", icon=":material/block:", key="deactivate"):
-            _try(lambda: service.set_active(app, actor, who.id, False), f"{text(who.email)} is deactivated.")
+            _run_action(
+                lambda: service.set_active(app, actor, person.id, False),
+                f"{text(person.email)} is deactivated.",
+            )
     elif st.button("Activate", type="primary", icon=":material/check:", key="activate"):
-        _try(
-            lambda: service.set_active(app, actor, who.id, True),
+        _run_action(
+            lambda: service.set_active(app, actor, person.id, True),
             (
-                f"{text(who.email)} can sign in again. Their bots stay paused until they resume them, "
+                f"{text(person.email)} can sign in again. Their bots stay paused until they resume them, "
                 "and their alerts need a new webhook token."
             ),
         )
@@ -251,23 +254,23 @@ def _end(app: App, actor: User, who: User) -> None:
         )
         typed = st.text_input("Type their email to confirm", max_chars=254, autocomplete="off")
         if st.form_submit_button("Delete permanently"):
-            _try(
-                lambda: service.delete(app, actor, who.id, confirm=typed or ""),
-                f"{text(who.email)} is deleted.",
+            _run_action(
+                lambda: service.delete(app, actor, person.id, confirm=typed or ""),
+                f"{text(person.email)} is deleted.",
             )
 
 
-def _try(act: Any, said: str) -> None:
+def _run_action(act: Any, said: str) -> None:
     with trying() as attempt:
         act()
     if attempt.ok:
-        st.session_state["said"] = said
+        st.session_state["toast"] = said
         st.rerun()
 
 
 @st.dialog("Invite user")
 def _invite() -> None:
-    user, app = guard(Permission.INVITE), the_app()
+    user, app = guard(Permission.INVITE), get_app()
     with st.form("invite_form", border=False):
         email = st.text_input(
             "Email", placeholder="Optional: only this address can use the invitation", max_chars=254

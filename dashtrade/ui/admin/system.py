@@ -23,9 +23,9 @@ from dashtrade.services.people import second_factor_policy as policy
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, table
 from dashtrade.ui.kit.format import count, moment, quantity, text
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, live, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, live, panel
 
-LINES = 120
+LOG_LINES = 120
 SIGNUPS = {"open": "Open", "invite": "By invitation", "closed": "Closed"}
 
 
@@ -39,10 +39,10 @@ def show(app: App, user: User) -> None:
             _switch(app, user)
         if may(user.role, Permission.MANAGE_SYSTEM):
             _simulation(app, user)
-        _pace(app)
+        _latencies(app)
     with right:
         if may(user.role, Permission.MANAGE_SYSTEM):
-            _joining(app, user)
+            _signup(app, user)
             _second_factor(app, user)
             _backups(app, user)
         _versions(app)
@@ -59,7 +59,7 @@ def show(app: App, user: User) -> None:
 
 @live(every=3)
 def _health(user: User) -> None:
-    app = the_app()
+    app = get_app()
     queue, silence = health.queue(app), health.worker_silence(app)
     running = silence is not None and silence <= health.WORKER_MISSING_SECONDS
     late = (app.clock.now() - queue.oldest).total_seconds() if queue.oldest else 0
@@ -111,7 +111,7 @@ def _memory() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def _pace(app: App) -> None:
+def _latencies(app: App) -> None:
     with panel("From alert to fill", key="pace"):
         measured = service.latencies(app)
         if not any(count for _, count, _ in measured):
@@ -149,7 +149,7 @@ def _switch(app: App, user: User) -> None:
             if st.button(
                 "Resume trading for all", type="primary", icon=":material/play_arrow:", key="all_on"
             ):
-                _put(app, user, Stop.NONE)
+                _put_switch(app, user, Stop.NONE)
         else:
             st.caption(
                 "On. Stopping takes effect at once, for every user's bots; positions stay, and exits still "
@@ -164,18 +164,18 @@ def _switch(app: App, user: User) -> None:
 
 @st.dialog("Stop trading for all users")
 def _confirm(stop: Stop) -> None:
-    said = (
+    question = (
         "No bot of any user opens a new position."
         if stop is Stop.PAUSE_ENTRIES
         else "All bots of all users stop until their owners resume them."
     )
-    st.markdown(said)
+    st.markdown(question)
     if st.button("Stop now", type="primary"):
         user = guard(Permission.SWITCH_ALL)
-        _put(the_app(), user, stop)
+        _put_switch(get_app(), user, stop)
 
 
-def _put(app: App, user: User, stop: Stop) -> None:
+def _put_switch(app: App, user: User, stop: Stop) -> None:
     with trying() as attempt:
         switch_service.put_switch(app, user, scope="all", scope_id=None, stop=stop, reason=f"by {user.email}")
     if attempt.ok:
@@ -227,7 +227,7 @@ def _simulation(app: App, user: User) -> None:
                 st.rerun()
 
 
-def _joining(app: App, user: User) -> None:
+def _signup(app: App, user: User) -> None:
     found = service.settings(app)
     with panel("Sign-up", key="joining"), st.form("joining_form", border=False):
         chosen = st.radio(
@@ -248,22 +248,22 @@ def _joining(app: App, user: User) -> None:
                 if demo != found["demo"]:
                     service.put_setting(app, user, invitation_service.DEMO, "on" if demo else "off")
             if attempt.ok:
-                st.session_state["said"] = "Saved."
+                st.session_state["toast"] = "Saved."
                 st.rerun()
 
 
 def _second_factor(app: App, user: User) -> None:
     required, found = policy.is_required(app), policy.figures(app)
     with panel("Two-factor sign-in", key="factor_policy"):
-        has = (
+        usage = (
             f"{found.with_factor:,} of {count(found.people, 'user')} use two-factor sign-in."
             if found.people != 1
             else f"{found.with_factor} of 1 user uses two-factor sign-in."
         )
         st.caption(
-            f"Required for all users, who set it up before they can do anything else. {has}"
+            f"Required for all users, who set it up before they can do anything else. {usage}"
             if required
-            else f"Optional; users with real money are asked to set it up. {has}"
+            else f"Optional; users with real money are asked to set it up. {usage}"
         )
         if not required and st.button(
             "Require for all users", icon=":material/phonelink_lock:", key="require_factor"
@@ -275,7 +275,7 @@ def _second_factor(app: App, user: User) -> None:
 
 @st.dialog("Require two-factor sign-in for all users")
 def _require() -> None:
-    user, app = guard(Permission.MANAGE_SYSTEM), the_app()
+    user, app = guard(Permission.MANAGE_SYSTEM), get_app()
     found = policy.figures(app)
     st.markdown(
         f"**{count(found.people - found.with_factor, 'user')} without two-factor sign-in.** They must "
@@ -308,22 +308,22 @@ def _backups(app: App, user: User) -> None:
                 "another place."
             )
             return
-        made = service.backups(app)
+        backups = service.backups(app)
         st.caption(
             (
                 "Backups are verified copies, made while DashTrade runs. Keep them, and the encryption "
                 "key, somewhere other than this machine."
             )
-            if made
+            if backups
             else "No backups yet."
         )
-        if made:
+        if backups:
             rows = [
                 Row(
                     id=name,
                     cells=[Cell(text=name), Cell(text=moment(user, at)), Cell(text=f"{size / 1e6:,.1f} MB")],
                 )
-                for name, at, size in made[:5]
+                for name, at, size in backups[:5]
             ]
             table(
                 "backup_list",
@@ -372,11 +372,11 @@ def _version(name: str) -> str:
 @live(every=3)
 def _log(user: User) -> None:
     found = service.log_lines(
-        the_app(),
+        get_app(),
         user,
         level=st.session_state.get("log_level") or "INFO",
         text=st.session_state.get("log_text") or "",
-        most=LINES,
+        most=LOG_LINES,
     )
     if not found:
         st.caption("No lines match. Without ./start the processes log to their terminal instead.")

@@ -13,10 +13,10 @@ from dashtrade.domain.values import Malformed
 from dashtrade.services.people import admin as admin_service
 from dashtrade.services.trading import trades as trade_service
 from dashtrade.services.trading.trades import TradeOfUser
-from dashtrade.ui.admin.admin import PAGE, cursor, turn
+from dashtrade.ui.admin.admin import PAGE, cursor, pager
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, quantity, signed, tone
-from dashtrade.ui.shell.downloads import ALL_TRADES, wanted
+from dashtrade.ui.shell.downloads import ALL_TRADES, admin_filters
 from dashtrade.ui.shell.errors import explained
 from dashtrade.ui.shell.page import panel
 
@@ -36,7 +36,7 @@ def show(app: App, user: User) -> None:
     symbol, email, side = _symbol(first), _email(second), _side(third)
     try:
         given = {"symbol": symbol, "action": side, "of_user": _number(app, user, email)}
-        filters = wanted(given)
+        filters = admin_filters(given)
     except Malformed as error:
         st.error(explained(error))
         return
@@ -50,7 +50,7 @@ def show(app: App, user: User) -> None:
             return
         rows = [_row(user, trade) for trade in found[:PAGE]]
         table("all_trades", "All users' trades, newest first", COLUMNS, rows)
-    turn(found, before, "trades_before", lambda trade: trade.id)
+    pager(found, before, "trades_before", lambda trade: trade.id)
 
 
 def _symbol(column: DeltaGenerator) -> str:

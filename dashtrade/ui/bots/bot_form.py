@@ -25,12 +25,12 @@ from dashtrade.services.bots.spec import BY_NAME as SPEC
 from dashtrade.services.trading.scope import covered, money_of
 from dashtrade.ui.bots import exit_fields
 from dashtrade.ui.bots.exit_fields import Stake
-from dashtrade.ui.bots.setting_fields import STAGED, Read, field, number, section
+from dashtrade.ui.bots.setting_fields import UNUSED_KEY, Read, field, number, section
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import day_turn, text
 from dashtrade.ui.shell import scope
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
 SIZE = ("position_size", "position_size_type")
 TIMEFRAMES = ["1 Min", "5 Min", "15 Min", "30 Min", "1 Hour", "4 Hour", "1 Day", "1 Week"]
@@ -48,7 +48,7 @@ def ask_change(bot: Bot) -> None:
 def new_form(like: Bot | None, opened: str) -> None:
     """`opened` identifies this opening of the dialog, so that input from a dismissed one does not
     reappear."""
-    accounts = {account.id: account for account in accounts_of(the_app(), guard()) if account.is_active}
+    accounts = {account.id: account for account in accounts_of(get_app(), guard()) if account.is_active}
     if not accounts:
         st.markdown("A bot needs a broker account, and you have none yet.")
         if st.button("Open a paper account first", type="primary"):
@@ -72,16 +72,16 @@ def new_form(like: Bot | None, opened: str) -> None:
             given = {"account_id": account, "symbol": symbol, "timeframe": timeframe or "", **read()}
             if name:
                 given["name"] = name
-            bot_id = service.add_bot(the_app(), guard(), given, unproven.append)
+            bot_id = service.add_bot(get_app(), guard(), given, unproven.append)
         if attempt.ok:
-            made = service.bot_of(the_app(), guard(), bot_id)
-            if not scope.current(the_app(), guard()).covers(
-                made.account_id, money_of(accounts[made.account_id])
+            new_bot = service.bot_of(get_app(), guard(), bot_id)
+            if not scope.current(get_app(), guard()).covers(
+                new_bot.account_id, money_of(accounts[new_bot.account_id])
             ):
                 # otherwise the new bot would be hidden
-                scope.show(MoneyScope(money=money_of(accounts[made.account_id])))
-            ready = f"{text(made.name)} is ready for its first alert."
-            st.session_state["said"] = " ".join([ready, *map(text, unproven)])
+                scope.show(MoneyScope(money=money_of(accounts[new_bot.account_id])))
+            ready = f"{text(new_bot.name)} is ready for its first alert."
+            st.session_state["toast"] = " ".join([ready, *map(text, unproven)])
             st.rerun()
 
 
@@ -108,33 +108,40 @@ def _place(form: Form, like: Bot | None, accounts: dict[int, Account]) -> tuple[
         key=form.key("timeframe"),
     )
     places = list(accounts)
-    shown = covered(scope.current(the_app(), guard()), list(accounts.values()))
+    shown = covered(scope.current(get_app(), guard()), list(accounts.values()))
     usual = next((account.id for account in shown), places[0])
     left, right = st.columns(2)
     account = form.at("account_id", SPEC["account_id"].label, left).selectbox(
         SPEC["account_id"].label,
         places,
         index=places.index(like.account_id if like and like.account_id in accounts else usual),
-        format_func=lambda key: scope.whose(accounts[key]),
+        format_func=lambda key: scope.account_label(accounts[key]),
         key=form.key("account_id"),
     )
     name = form.text(
-        "name", SPEC["name"].label, right, placeholder="Symbol and timeframe", max_chars=100, on_change=STAGED
+        "name",
+        SPEC["name"].label,
+        right,
+        placeholder="Symbol and timeframe",
+        max_chars=100,
+        on_change=UNUSED_KEY,
     )
     return symbol, timeframe, account, name
 
 
 def change_form(bot: Bot, opened: str) -> None:
     form = Form(f"bot_{opened}")
-    name = form.text("name", "Name", value=bot.name, max_chars=100, on_change=STAGED)
-    read = _fields(form, bot, find_account(the_app(), guard(), bot.account_id), bot.written_symbol)
+    name = form.text("name", "Name", value=bot.name, max_chars=100, on_change=UNUSED_KEY)
+    read = _fields(form, bot, find_account(get_app(), guard(), bot.account_id), bot.written_symbol)
     form.complaints()
     if st.button("Save", type="primary", key=f"{form.name}_yes"):
         unproven: list[str] = []
         with form.trying() as attempt:
-            service.change_bot(the_app(), guard(), bot.id, {"name": name, **read()}, unproven.append)
+            service.change_bot(get_app(), guard(), bot.id, {"name": name, **read()}, unproven.append)
         if attempt.ok:
-            st.session_state["said"] = " ".join(["Saved. Applies from the next alert.", *map(text, unproven)])
+            st.session_state["toast"] = " ".join(
+                ["Saved. Applies from the next alert.", *map(text, unproven)]
+            )
             st.rerun()
 
 
@@ -145,10 +152,10 @@ def _fields(form: Form, bot: Bot | None, account: Account | None, symbol: str) -
         form, [setting for setting in spec.of_group(Group.TRADE) if setting.name not in SIZE], bot
     )
     with st.expander(Group.LIMITS, expanded=bot is not None):
-        turn = day_turn(guard(), the_app().clock.now())
+        day_start = day_turn(guard(), get_app().clock.now())
         daily = SPEC["daily_loss_limit"].help
         limits = section(
-            form, spec.of_group(Group.LIMITS), bot, help={"daily_loss_limit": f"{daily} Per {turn}."}
+            form, spec.of_group(Group.LIMITS), bot, help={"daily_loss_limit": f"{daily} Per {day_start}."}
         )
     with st.expander(Group.ORDERS):
         orders = section(form, spec.of_group(Group.ORDERS), bot)
@@ -191,13 +198,16 @@ def _stake(account: Account | None, symbol: str, kind: str, size: str) -> Stake:
     price = equity = None
     if account is not None and account.built_in:
         try:
-            price = prices.mark_of(the_app(), account, Symbol.parse(symbol)) if kind == "quantity" else None
-            state = prices.state_of(the_app(), account) if "percent" in kind else None
+            price = prices.mark_of(get_app(), account, Symbol.parse(symbol)) if kind == "quantity" else None
+            state = prices.state_of(get_app(), account) if "percent" in kind else None
             equity = None if state is None or isinstance(state, BrokerError) else state.equity
         except Malformed:
             pass  # the symbol is still being typed
     return Stake(
-        kind=kind, size=exit_fields.readable(size, percent="percent" in kind), price=price, equity=equity
+        kind=kind,
+        size=exit_fields.number_or_none(size, percent="percent" in kind),
+        price=price,
+        equity=equity,
     )
 
 
@@ -220,7 +230,7 @@ def _window(form: Form, now: dict[str, Any] | None) -> Callable[[], list[dict[st
     on = st.checkbox(
         "Open positions only within these hours",
         value=now is not None,
-        on_change=STAGED,
+        on_change=UNUSED_KEY,
         key=form.key("hours"),
     )
     days = form.at("windows", SPEC["windows"].label).pills(
@@ -229,7 +239,7 @@ def _window(form: Form, now: dict[str, Any] | None) -> Callable[[], list[dict[st
         selection_mode="multi",
         default=now["days"] if now else list(DAYS[:5]),
         format_func=DAY_NAMES.__getitem__,
-        on_change=STAGED,
+        on_change=UNUSED_KEY,
         key=form.key("windows"),
     )
     left, right = st.columns(2)
@@ -249,6 +259,6 @@ def _window(form: Form, now: dict[str, Any] | None) -> Callable[[], list[dict[st
 
 
 def _clock(form: Form, where: str, label: str, column: Any, *, value: str) -> Callable[[], str | None]:
-    entered = form.text(where, label, column, value=value, max_chars=5, on_change=STAGED)
+    entered = form.text(where, label, column, value=value, max_chars=5, on_change=UNUSED_KEY)
     missing = "Enter a time such as 09:30, or untick the hours."
     return lambda: read_input.clock(entered, where, label, missing=missing)

@@ -23,7 +23,7 @@ from dashtrade.ui.kit.format import ago, count, quantity, signed, status, tone
 from dashtrade.ui.positions import close_dialog
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import empty, live, the_app
+from dashtrade.ui.shell.page import empty, get_app, live
 
 COLUMNS = [
     Column(label="Bot"),
@@ -34,7 +34,7 @@ COLUMNS = [
     Column(label="Trend", wide_only=True),
     Column(label="Last signal", wide_only=True),
 ]
-SHOWN = 200
+MAX_SHOWN = 200
 STATES = {
     "READY": ("Ready", "info"),
     "ORDER SUBMITTED": ("Order working", "warn"),
@@ -66,15 +66,15 @@ def show(app: App, user: User) -> None:
 
 @live
 def _table(user: User) -> None:
-    app = the_app()
+    app = get_app()
     chosen = scope.current(app, user)
     held = portfolio_summary.holdings(app, user, chosen)
     if not held:
         st.info(f"No bot trades {chosen.money} money. Choose another scope above to see your other bots.")
         return
-    wanted = ""
+    search = ""
     if len(held) > 10:
-        wanted = (
+        search = (
             st.text_input(
                 "Find",
                 key="find",
@@ -85,14 +85,15 @@ def _table(user: User) -> None:
             .strip()
             .casefold()
         )
-    found = [h for h in held if wanted in f"{h.bot.name} {h.bot.symbol.short}".casefold()]
-    if len(found) > SHOWN:
+    found = [h for h in held if search in f"{h.bot.name} {h.bot.symbol.short}".casefold()]
+    if len(found) > MAX_SHOWN:
         st.caption(
-            f"{count(len(found), 'bot')}; the first {SHOWN} are shown. Type a name or symbol to find others."
+            f"{count(len(found), 'bot')}; the first {MAX_SHOWN} are shown. Type a name or symbol "
+            "to find others."
         )
-    latest = _last_outcomes(app, user, [h.bot.id for h in found[:SHOWN]])
-    made = _made(app, user, chosen)
-    rows = [_row(app, h, latest.get(h.bot.id), made.get(h.bot.id, [])) for h in found[:SHOWN]]
+    latest = _last_outcomes(app, user, [h.bot.id for h in found[:MAX_SHOWN]])
+    days_by_bot = _days_by_bot(app, user, chosen)
+    rows = [_row(app, h, latest.get(h.bot.id), days_by_bot.get(h.bot.id, [])) for h in found[:MAX_SHOWN]]
     with st.container(border=True, key="bots_panel"):
         clicked = table("bots", "Your bots", COLUMNS, rows, opens=True)
     if clicked:
@@ -100,7 +101,7 @@ def _table(user: User) -> None:
 
 
 def _row(app: App, held: prices.BotHolding, last: tuple[str, str] | None, days: list[BotDay]) -> Row:
-    bot, words, mark = held.bot, *state_of(held.bot)
+    bot, label, label_tone = held.bot, *state_of(held.bot)
     side = (
         f"{bot.position.side.value.capitalize()} {quantity(abs(bot.position.quantity))}"
         if bot.position.quantity
@@ -116,9 +117,10 @@ def _row(app: App, held: prices.BotHolding, last: tuple[str, str] | None, days: 
         + ((("close", "Close"),) if bot.position.quantity else ()),
         cells=[
             Cell(
-                text=bot.name, sub=f"{scope.whose(held.account)} · {bot.symbol.short} · {bot.timeframe.shown}"
+                text=bot.name,
+                sub=f"{scope.account_label(held.account)} · {bot.symbol.short} · {bot.timeframe.shown}",
             ),
-            Cell(text=words, tone=mark, badge=True),
+            Cell(text=label, tone=label_tone, badge=True),
             Cell(text=side),
             live_cells.profit(held),
             Cell(
@@ -142,7 +144,7 @@ def _last_outcomes(app: App, user: User, bot_ids: list[int]) -> dict[int, tuple[
     return {bot_id: status(outcome) for bot_id, outcome in last_outcomes(app, user, bot_ids).items()}
 
 
-def _made(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:
+def _days_by_bot(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:
     """Each bot's days, oldest first."""
     by_bot: dict[int, list[BotDay]] = {}
     for day in portfolio_summary.bot_days(app, user, chosen):
@@ -150,8 +152,8 @@ def _made(app: App, user: User, chosen: MoneyScope) -> dict[int, list[BotDay]]:
     return by_bot
 
 
-def _act(app: App, user: User, bot_id: int, wanted: str) -> None:
-    match wanted:
+def _act(app: App, user: User, bot_id: int, action: str) -> None:
+    match action:
         case "open":
             st.query_params["bot"] = str(bot_id)
             st.rerun()
@@ -159,6 +161,6 @@ def _act(app: App, user: User, bot_id: int, wanted: str) -> None:
             close_dialog.ask(bot_id)
         case "pause" | "resume":
             with trying() as attempt:
-                service.set_active(app, user, bot_id, wanted == "resume")
+                service.set_active(app, user, bot_id, action == "resume")
             if attempt.ok:
                 st.rerun(scope="fragment")

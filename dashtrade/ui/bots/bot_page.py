@@ -45,7 +45,7 @@ from dashtrade.ui.kit.rows import exits_in_short, signal_rows
 from dashtrade.ui.positions import close_dialog, exits_dialog, open_orders
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import actions, guard, live, panel, tab_title, the_app
+from dashtrade.ui.shell.page import actions, get_app, guard, live, panel, tab_title
 
 CANDLES = 120
 
@@ -75,7 +75,7 @@ def show(app: App, user: User, bot_id: int) -> None:
             f"{text(reason_sentence(user, bot.paused_reason))} Review, then resume the bot.",
             icon=":material/pause_circle:",
         )
-    _now(bot_id)
+    _state_panel(bot_id)
     _orders(bot_id)
     left, right = st.columns([1.7, 1], gap="small")
     with left:
@@ -136,8 +136,8 @@ def _buttons(app: App, user: User, bot: Bot) -> None:
 
 
 @live
-def _now(user: User, bot_id: int) -> None:
-    app = the_app()
+def _state_panel(user: User, bot_id: int) -> None:
+    app = get_app()
     bot = service.bot_of(app, user, bot_id)
     account = find_account(app, user, bot.account_id)
     held = prices.holding(app, bot, account)
@@ -152,7 +152,7 @@ def _now(user: User, bot_id: int) -> None:
     cards(
         "bot_figures",
         [
-            Card(label="Position", value=side, note=_held_at(bot) if owns else "no position"),
+            Card(label="Position", value=side, note=_exits_held_at(bot) if owns else "no position"),
             Card(
                 label="Unrealised P&L",
                 value=signed(held.unrealized, currency),
@@ -181,7 +181,7 @@ def _now(user: User, bot_id: int) -> None:
     )
 
 
-def _held_at(bot: Bot) -> str:
+def _exits_held_at(bot: Bot) -> str:
     exits, by = exits_in_short(bot)
     return f"at {price(bot.position.average_price)}" + (f"; {exits}, {by}" if exits else "; no stop")
 
@@ -193,13 +193,13 @@ def _days(app: App, user: User, bot: Bot, account: Account | None) -> list[BotDa
 
 @live
 def _orders(user: User, bot_id: int) -> None:
-    open_orders.show_list(the_app(), user, bot_id=bot_id)
+    open_orders.show_list(get_app(), user, bot_id=bot_id)
 
 
 @live
 def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
-        found = signal_service.signals(the_app(), user, limit=8, bot_id=bot_id)
+        found = signal_service.signals(get_app(), user, limit=8, bot_id=bot_id)
         if not found:
             st.caption("No alerts for this bot yet.")
             return
@@ -211,7 +211,7 @@ def _signals(user: User, bot_id: int) -> None:
 
 @live(every=15)
 def _chart(user: User, bot_id: int) -> None:
-    app = the_app()
+    app = get_app()
     bot = service.bot_of(app, user, bot_id)
     account = find_account(app, user, bot.account_id)
     with panel(f"{text(bot.symbol.short)}, {bot.timeframe.shown}", key="bot_chart"):
@@ -246,7 +246,7 @@ def _settings(app: App, user: User, bot: Bot) -> None:
 
 def _facts(app: App, user: User, bot: Bot) -> list[tuple[str, str]]:
     """The settings always shown, and the others where set."""
-    place = scope.whose(find_account(app, user, bot.account_id)) or "–"
+    place = scope.account_label(find_account(app, user, bot.account_id)) or "–"
     effects = {"daily_loss_limit": f" per {day_turn(user, app.clock.now())}"}
     settings = [
         (setting.label, _fact(setting, bot) + (effects.get(setting.name, "") if setting.value(bot) else ""))
@@ -262,11 +262,11 @@ def _fact(setting: SettingSpec, bot: Bot) -> str:
     value = setting.shown(bot)
     if setting.empty and value == setting.default:
         return setting.empty.lower()
-    said = (
+    value_text = (
         money(setting.value(bot), bot.symbol.currency) if setting.unit is Unit.MONEY else setting.said(value)
     )
     unit = {Unit.PERCENT: "%", Unit.SECONDS: " s", Unit.MINUTES: " min"}.get(setting.unit, "")
-    return f"{said}{unit}" + (f" ({setting.effect})" if setting.effect else "")
+    return f"{value_text}{unit}" + (f" ({setting.effect})" if setting.effect else "")
 
 
 def _changed(change: history.BotChange) -> str:
@@ -286,9 +286,9 @@ DELETES = {None: "Delete", "close": "Close at market and delete", "hand_over": "
 
 @st.dialog("Delete the bot", icon=":material/delete:")
 def _delete(bot: Bot) -> None:
-    scope.badge(find_account(the_app(), guard(), bot.account_id))
+    scope.badge(find_account(get_app(), guard(), bot.account_id))
     st.markdown(f"**{text(bot.name)}** stops taking alerts. Its history stays.")
-    position, heir = None, None
+    position, inheriting_bot = None, None
     if bot.position.quantity:
         st.markdown(
             f"The bot owns **{quantity(abs(bot.position.quantity))} {text(bot.symbol.short)}**. What "
@@ -296,7 +296,7 @@ def _delete(bot: Bot) -> None:
         )
         others = {
             b.id: b
-            for b in bots_of(the_app(), guard())
+            for b in bots_of(get_app(), guard())
             if b.id != bot.id and (b.account_id, b.symbol) == (bot.account_id, bot.symbol)
         }
         choice = st.radio(
@@ -306,19 +306,19 @@ def _delete(bot: Bot) -> None:
         )
         position = "hand_over" if choice == "Assign to another bot" else "close"
         if position == "close":
-            real = prices.real_money(find_account(the_app(), guard(), bot.account_id))
+            real = prices.real_money(find_account(get_app(), guard(), bot.account_id))
             st.markdown(
                 f"The position is closed at market now, {'**with real money**' if real else 'on paper'}."
             )
         if position == "hand_over":
-            heir = st.selectbox("Bot", list(others), format_func=lambda key: others[key].name)
+            inheriting_bot = st.selectbox("Bot", list(others), format_func=lambda key: others[key].name)
     with st.container(horizontal=True):
         sure = st.button(DELETES[position], type="primary", key="danger_delete")
         if st.button("Cancel", key="delete_no"):
             st.rerun()
     if sure:
         with trying() as attempt:
-            service.delete_bot(the_app(), guard(), bot.id, position=position, hand_to=heir)
+            service.delete_bot(get_app(), guard(), bot.id, position=position, hand_to=inheriting_bot)
         if attempt.ok:
             st.query_params.pop("bot", None)
             st.rerun()

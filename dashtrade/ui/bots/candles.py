@@ -37,7 +37,7 @@ def chart(
             [_ms(c.at), float(c.open), float(c.high), float(c.low), float(c.close), float(c.volume)]
             for c in candles
         ],
-        "trades": [[_ms(t.at), str(t.action), float(t.price), _said(t)] for t in reversed(shown)],
+        "trades": [[_ms(t.at), str(t.action), float(t.price), _trade_text(t)] for t in reversed(shown)],
         "levels": [*_levels(bot), *map(list, orders)],
     }
     mounted("candles", '<div class="candles"></div>')(key="candles", data=data, height="content")
@@ -47,13 +47,13 @@ def _ms(at: Any) -> int:
     return int(at.timestamp() * 1000)
 
 
-def _said(trade: Any) -> str:
-    made = (
+def _trade_text(trade: Any) -> str:
+    result = (
         f", P&L {signed(trade.realized_pnl, trade.symbol.currency)}"
         if trade.effect in ("close", "reduce")
         else ""
     )
-    return f"{trade.action.capitalize()} {quantity(trade.quantity)} at {price(trade.price)}{made}"
+    return f"{trade.action.capitalize()} {quantity(trade.quantity)} at {price(trade.price)}{result}"
 
 
 def _levels(bot: Bot) -> list[list[Any]]:

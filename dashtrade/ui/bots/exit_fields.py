@@ -37,9 +37,9 @@ class Stake:
     price: Decimal | None = None
     equity: Decimal | None = None
 
-    def share(self, away: Decimal, sign: int) -> str:
+    def share(self, distance: Decimal, sign: int) -> str:
         """`away` percent of one trade, in money where known, else in words."""
-        part = away / 100
+        part = distance / 100
         match self.kind, self.size:
             case _, None:
                 return ""
@@ -48,7 +48,7 @@ class Stake:
             case "quantity", size if self.price is not None:
                 return f"about {signed(size * self.price * part * sign)} per trade"
             case "quantity", size:
-                return f"{percent(away * sign, sign=True)} of the cost of a trade"
+                return f"{percent(distance * sign, sign=True)} of the cost of a trade"
             case "percent_of_equity", size if self.equity is not None:
                 return f"about {signed(self.equity * size / 100 * part * sign)} per trade"
             case "percent_of_equity", size:
@@ -78,14 +78,14 @@ def fields(form: Form, bot: Bot | None, stake: Stake) -> Read:
             levels: Read = dict
         else:
             levels = _levels(form, stop, targets, stake)
-        others = section(
+        read_rest = section(
             form, [setting for setting in spec.of_group(Group.EXITS) if setting.name not in LEVELS], bot
         )
         st.caption(
             "Used when the alert has no stop or target. Managed by DashTrade while it runs, or placed at "
             "the broker where supported."
         )
-    return lambda: levels() | others()
+    return lambda: levels() | read_rest()
 
 
 def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str]], stake: Stake) -> Read:
@@ -96,10 +96,10 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
     kind = left.selectbox(
         "Stop", kinds, index=kinds.index(was), format_func=STOPS.__getitem__, key=form.key("stop_kind")
     )
-    away = ""
+    entered_stop = ""
     if kind:  # without a kind there is no distance field
         begin = stop["percent"] if stop else USUAL
-        away = form.text("stop_loss", AWAY[kind], right, value=begin, max_chars=20, live=True)
+        entered_stop = form.text("stop_loss", AWAY[kind], right, value=begin, max_chars=20, live=True)
     target = form.text(
         "take_profit",
         "Target, % of profit",
@@ -109,25 +109,27 @@ def _levels(form: Form, stop: dict[str, str] | None, targets: list[dict[str, str
         max_chars=20,
         live=True,
     )
-    st.caption(_in_money(kind, away, target, stake))
+    st.caption(_in_money(kind, entered_stop, target, stake))
 
     def read() -> dict[str, Any]:
         """A chosen stop is saved or refused, never dropped."""
         missing = "Enter a distance, or choose No stop."
-        distance = form.number("stop_loss", away, percent=True, most=100, missing=missing) if kind else None
+        distance = (
+            form.number("stop_loss", entered_stop, percent=True, most=100, missing=missing) if kind else None
+        )
         profit = form.number("take_profit", target, percent=True)
-        way = "trailPercent" if kind == "trail_percent" else "percent"
+        unit = "trailPercent" if kind == "trail_percent" else "percent"
         return {
-            "stop_loss": {way: distance} if kind else None,
+            "stop_loss": {unit: distance} if kind else None,
             "take_profit": [{"percent": profit}] if profit else None,
         }
 
     return read
 
 
-def _in_money(kind: str, away: str, target: str, stake: Stake) -> str:
+def _in_money(kind: str, stop_text: str, target: str, stake: Stake) -> str:
     """What the entered values mean, before anything is saved."""
-    stop, profit = readable(away, percent=True), readable(target, percent=True)
+    stop, profit = number_or_none(stop_text, percent=True), number_or_none(target, percent=True)
     lines = []
     if not kind:
         lines.append("No stop: a loss runs until an alert or the max loss per position closes the position.")
@@ -139,10 +141,10 @@ def _in_money(kind: str, away: str, target: str, stake: Stake) -> str:
     return text(" ".join(lines))
 
 
-def readable(said: str, **more: Any) -> Decimal | None:
+def number_or_none(entered: str, **more: Any) -> Decimal | None:
     """The number being typed; None if incomplete."""
     try:
-        found = read_input.number(said, "", "", **more)
+        found = read_input.number(entered, "", "", **more)
     except Malformed:
         return None
     return Decimal(found) if found else None

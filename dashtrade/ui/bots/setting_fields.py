@@ -16,7 +16,7 @@ from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.time_zones import with_own, zone_label
 
 # sent with the next button press: only fields with a live hint are read while typing
-STAGED: Any = "ignore"
+UNUSED_KEY: Any = "ignore"
 
 Read = Callable[[], dict[str, Any]]  # reads the fields, in the form REST accepts
 
@@ -25,16 +25,16 @@ def section(
     form: Form, settings: Iterable[SettingSpec], bot: Bot | None, *, help: dict[str, str] | None = None
 ) -> Read:
     """Two columns of fields, with checkboxes below. `help` replaces a setting's usual help text."""
-    said, wanted = help or {}, list(settings)
+    helps, wanted = help or {}, list(settings)
     reads = {}
     boxes = [setting for setting in wanted if isinstance(setting.kind, Flag)]
     typed = [setting for setting in wanted if setting not in boxes]
     for pair in zip_longest(typed[::2], typed[1::2]):
         for setting, column in zip(pair, st.columns(2), strict=True):
             if setting is not None:
-                reads[setting.name] = field(form, setting, bot, column, help=said.get(setting.name))
+                reads[setting.name] = field(form, setting, bot, column, help=helps.get(setting.name))
     for setting in boxes:
-        reads[setting.name] = field(form, setting, bot, help=said.get(setting.name))
+        reads[setting.name] = field(form, setting, bot, help=helps.get(setting.name))
     return lambda: {name: read() for name, read in reads.items()}
 
 
@@ -45,7 +45,7 @@ def field(
     column: Any = None,
     *,
     help: str | None = None,
-    on_change: Any = STAGED,
+    on_change: Any = UNUSED_KEY,
     now: Any = None,
 ) -> Callable[[], Any]:
     """Draws the field and returns a function that reads it. `now`: the initial value instead of the bot's
@@ -60,22 +60,22 @@ def field(
             ticked = slot.checkbox(setting.label, value=bool(begin), key=form.key(setting.name), **about)
             return lambda: ticked
         case Text(most=most):
-            said = _text(form, setting, begin, column, about | {"max_chars": most})
-            return lambda: said
+            entered = _text(form, setting, begin, column, about | {"max_chars": most})
+            return lambda: entered
         case TimeOfDay():
-            said = _text(
+            entered = _text(
                 form,
                 setting,
                 begin,
                 column,
                 about | {"placeholder": f"{setting.empty}, or 15:55", "max_chars": 5},
             )
-            return lambda: read_input.clock(said, setting.name, setting.label)
+            return lambda: read_input.clock(entered, setting.name, setting.label)
         case Number() | Span():
-            said = _text(
+            entered = _text(
                 form, setting, begin, column, about | {"placeholder": setting.empty, "max_chars": 40}
             )
-            return lambda: number(form, setting, said)
+            return lambda: number(form, setting, entered)
     raise AssertionError(f"{setting.name} is drawn by a form of its own")
 
 
@@ -110,7 +110,7 @@ def _label(setting: SettingSpec, word: str) -> str:
     return setting.said(word) if isinstance(setting.kind, ChoiceKind) else zone_label(word)
 
 
-def number(form: Form, setting: SettingSpec, said: str, **more: Any) -> str | int | None:
+def number(form: Form, setting: SettingSpec, entered: str, **more: Any) -> str | int | None:
     """The entered number, within the limits of the setting."""
     kind = setting.kind
     assert isinstance(kind, Number | Span)
@@ -121,5 +121,5 @@ def number(form: Form, setting: SettingSpec, said: str, **more: Any) -> str | in
         "whole": isinstance(kind, Number) and kind.whole,
         "percent": kind.unit is Unit.PERCENT,
     }
-    found = form.number(setting.name, said, **(limits | more))
+    found = form.number(setting.name, entered, **(limits | more))
     return setting.default if found is None else found

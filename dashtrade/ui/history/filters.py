@@ -17,7 +17,7 @@ from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso
 from dashtrade.ui.kit.components import to_top
-from dashtrade.ui.kit.format import exit_said, zone
+from dashtrade.ui.kit.format import exit_label, zone
 
 PAGE = 50
 # title: name in the address
@@ -63,7 +63,7 @@ def view() -> str:
     return VIEWS.get(chosen or "", "trips")
 
 
-def ask(
+def filter_bar(
     user: User, every: Sequence[Symbol], names: dict[int, str], shown: str, file: str, scope: MoneyScope
 ) -> Filters:
     """One row on a wide screen; two columns on a phone."""
@@ -137,7 +137,7 @@ def _reason() -> str | None:
     return st.selectbox(
         "Exit reason",
         ["", *map(str, ExitReason)],
-        format_func=lambda one: exit_said(one) if one else "Any",
+        format_func=lambda one: exit_label(one) if one else "Any",
         key="reason",
         bind="query-params",
         width=150,
@@ -173,15 +173,15 @@ def to_first_page() -> None:
 
 def skipped() -> int:
     """The number of rows on the pages before."""
-    said = st.query_params.get("from_row", "")
+    text = st.query_params.get("from_row", "")
     return (
-        int(said)
-        if said.isascii() and said.isdigit() and len(said) < 10 and "before" in st.query_params
+        int(text)
+        if text.isascii() and text.isdigit() and len(text) < 10 and "before" in st.query_params
         else 0
     )
 
 
-def turn(found: list[Any], cursor: str, total: int | None) -> None:
+def pager(found: list[Any], cursor: str, total: int | None) -> None:
     """The position in the list, and the paging buttons. `found` has one more than a page if there is a
     next page; `cursor` is its last row's."""
     before, more = skipped(), len(found) > PAGE
@@ -195,16 +195,16 @@ def turn(found: list[Any], cursor: str, total: int | None) -> None:
             "First page", icon=":material/first_page:", key="newest"
         ):
             to_first_page()
-            _turned()
+            _scroll_to_top()
         if more and st.button(
             "Next page", icon=":material/chevron_right:", icon_position="right", key="older"
         ):
             st.query_params["before"] = cursor
             st.query_params["from_row"] = str(last)
-            _turned()
+            _scroll_to_top()
     to_top(st.session_state.get("pages_turned", 0))
 
 
-def _turned() -> None:
+def _scroll_to_top() -> None:
     st.session_state["pages_turned"] = st.session_state.get("pages_turned", 0) + 1
     st.rerun()

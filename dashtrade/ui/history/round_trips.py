@@ -18,7 +18,7 @@ from dashtrade.ui.history import filters as trade_filters
 from dashtrade.ui.history.filters import PAGE, Filters
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, cards, fact_list, table
 from dashtrade.ui.kit.format import (
-    exit_said,
+    exit_label,
     moment,
     money,
     percent,
@@ -30,7 +30,7 @@ from dashtrade.ui.kit.format import (
     span,
     tone,
 )
-from dashtrade.ui.shell.page import guard, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, panel
 
 
 def _columns(*, is_open: bool) -> list[Column]:
@@ -59,7 +59,7 @@ def _columns(*, is_open: bool) -> list[Column]:
 
 
 def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_open: bool) -> None:
-    wanted = _wanted(filters, is_open=is_open)
+    wanted = _trip_query(filters, is_open=is_open)
     sort, rising = ("closed", False) if is_open else _sorted()
     before = service.read_cursor(st.query_params.get("before", ""), sort, is_open=is_open)
     found = service.round_trips(app, user, limit=PAGE + 1, sort=sort, rising=rising, before=before, **wanted)
@@ -85,14 +85,14 @@ def show(app: App, user: User, filters: Filters, names: dict[int, str], *, is_op
             sorted_by=("", False) if is_open else (sort, rising),
         )
     cursor = service.cursor_of(found[:PAGE][-1], sort, is_open=is_open)
-    trade_filters.turn(found, cursor, sum(row.count for row in sums))
+    trade_filters.pager(found, cursor, sum(row.count for row in sums))
     if clicked and clicked[1] == "sort":
         _sort_by(clicked[0], sort, rising)
     elif clicked:
         _one(int(clicked[0]), names)
 
 
-def _wanted(filters: Filters, *, is_open: bool) -> dict[str, Any]:
+def _trip_query(filters: Filters, *, is_open: bool) -> dict[str, Any]:
     return {
         "scope": filters.scope,
         "symbols": list(filters.symbols),
@@ -114,18 +114,20 @@ def _row(user: User, row: RoundTripRecord, names: dict[int, str], *, is_open: bo
         Cell(text=size(trip.entry_quantity), hint=quantity(trip.entry_quantity)),
         Cell(text=price(trip.entry_price), hint=_exactly(trip.entry_price)),
     ]
-    made = Cell(text=signed(trip.net, currency), tone=tone(trip.net), hint=plain(trip.net))
+    result = Cell(text=signed(trip.net, currency), tone=tone(trip.net), hint=plain(trip.net))
     if is_open:
-        return Row(id=str(row.id), cells=[*first, made, Cell(text=moment(user, trip.opened_at), sub="open")])
+        return Row(
+            id=str(row.id), cells=[*first, result, Cell(text=moment(user, trip.opened_at), sub="open")]
+        )
     return Row(
         id=str(row.id),
         cells=[
             *first,
             Cell(text=price(trip.exit_price), hint=_exactly(trip.exit_price)),
-            made,
+            result,
             Cell(text=percent(trip.percent, sign=True), tone=tone(trip.net)),
             Cell(text=span(trip.held)),
-            Cell(text=exit_said(trip.exit_reason)),
+            Cell(text=exit_label(trip.exit_reason)),
             Cell(text=moment(user, trip.closed_at)),
         ],
     )
@@ -198,7 +200,7 @@ def _sort_by(chosen: str, sort: str, rising: bool) -> None:
 
 @st.dialog("Round trip")
 def _one(trip_id: int, names: dict[int, str]) -> None:
-    user, app = guard(), the_app()
+    user, app = guard(), get_app()
     row = service.round_trip(app, user, trip_id)
     if row is None:
         st.info("This round trip no longer exists.")
@@ -217,7 +219,7 @@ def _one(trip_id: int, names: dict[int, str]) -> None:
         ("Opened", moment(user, trip.opened_at, seconds=True)),
         ("Closed", moment(user, trip.closed_at, seconds=True) if over else "still open"),
         ("Held", span(trip.held)),
-        ("Exit reason", exit_said(trip.exit_reason) if over else "–"),
+        ("Exit reason", exit_label(trip.exit_reason) if over else "–"),
     ]
     st.header(f"{trip.symbol.short}, {trip.side}", anchor=False)
     fact_list(facts)

@@ -48,7 +48,7 @@ def show(app: App, user: User) -> None:
     names, chosen = bot_names(app, user), scope.current(app, user)
     shown = trade_filters.view()
     file = MY_TRADES if shown == "fills" else f"{MY_TRIPS}/{'open' if shown == 'open' else 'closed'}"
-    filters = trade_filters.ask(user, traded, bot_names(app, user, chosen), shown, file, chosen)
+    filters = trade_filters.filter_bar(user, traded, bot_names(app, user, chosen), shown, file, chosen)
     if shown == "fills":
         _fills(app, user, filters, names)
     else:
@@ -56,8 +56,8 @@ def show(app: App, user: User) -> None:
 
 
 def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> None:
-    said = st.query_params.get("before", "")
-    before = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
+    text = st.query_params.get("before", "")
+    before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
     found = trade_service.trades(app, user, before=before, limit=PAGE + 1, **fills_wanted(filters))
     with panel(key="trades_panel"):
         if not found:
@@ -70,7 +70,7 @@ def _fills(app: App, user: User, filters: Filters, names: dict[int, str]) -> Non
             [_row(user, row, names) for row in found[:PAGE]],
             opens=True,
         )
-    trade_filters.turn(found, str(found[:PAGE][-1].id), None)
+    trade_filters.pager(found, str(found[:PAGE][-1].id), None)
     if clicked:
         st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
 
@@ -112,11 +112,11 @@ def _row(user: User, row: Trade, names: dict[int, str]) -> Row:
 
 
 def _effect(row: Trade) -> str:
-    said = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(
+    label = {"open": "opens", "add": "adds", "close": "closes", "reduce": "reduces"}.get(
         row.effect, row.effect
     )
     return (
-        said
+        label
         + (" · partly filled" if row.status != "filled" else "")
         + (" · simulated" if row.simulated else "")
         + (" · crossed" if row.crossed else "")

@@ -44,9 +44,9 @@ def template() -> go.layout.Template:
 
 
 def figure(height: int, **layout: Any) -> go.Figure:
-    made = go.Figure()
-    made.update_layout(template=template(), height=height, **layout)
-    return made
+    chart = go.Figure()
+    chart.update_layout(template=template(), height=height, **layout)
+    return chart
 
 
 def _format(currency: str, digits: int = 0) -> str:
@@ -55,17 +55,17 @@ def _format(currency: str, digits: int = 0) -> str:
 
 
 def daily_bars(days: Sequence[tuple[Any, Any]], currency: str, height: int = 240) -> go.Figure:
-    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
+    chart = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
     values = [float(net) for _, net in days]
-    made.add_bar(
+    chart.add_bar(
         x=[day for day, _ in days],
         y=values,
         marker_color=[GREEN if value >= 0 else RED for value in values],
         hovertext=[f"{day:%d %b %Y}: {signed(net, currency)}" for day, net in days],
         hoverinfo="text",
     )
-    made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
-    return made
+    chart.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return chart
 
 
 def profit_lines(
@@ -77,11 +77,11 @@ def profit_lines(
 ) -> go.Figure:
     """Cumulative profit over time; the first series is the total and stands out. `dashed` is the
     comparison."""
-    made = figure(height, hovermode="x unified", yaxis_tickformat=_format(currency), showlegend=False)
-    told = f"%{{y:{_format(currency, 2)}}}" + ("" if currency == "USD" else f" {currency}")
+    chart = figure(height, hovermode="x unified", yaxis_tickformat=_format(currency), showlegend=False)
+    hover = f"%{{y:{_format(currency, 2)}}}" + ("" if currency == "USD" else f" {currency}")
     for index, (name, points) in enumerate(series):
         first = index == 0
-        made.add_scatter(
+        chart.add_scatter(
             x=[day for day, _ in points],
             y=[value for _, value in points],
             name=name,
@@ -89,19 +89,19 @@ def profit_lines(
             line={"width": 2.5 if first else 1.3},
             fill="tozeroy" if first else None,
             fillcolor="rgba(107,155,255,.12)" if first else None,
-            hovertemplate=told,
+            hovertemplate=hover,
         )
     if dashed[1]:
-        made.add_scatter(
+        chart.add_scatter(
             x=[day for day, _ in dashed[1]],
             y=[value for _, value in dashed[1]],
             name=dashed[0],
             mode="lines",
             line={"width": 1.6, "dash": "dot", "color": "#8A94A6"},
-            hovertemplate=told,
+            hovertemplate=hover,
         )
-    made.update_xaxes(type="date", tickformat="%d %b", nticks=8)
-    return made
+    chart.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return chart
 
 
 def legend(names: Sequence[str], dashed: str = "") -> str:
@@ -117,14 +117,14 @@ def legend(names: Sequence[str], dashed: str = "") -> str:
 
 def grouped_bars(groups: Sequence[tuple[str, Any]], currency: str, height: int = 200) -> go.Figure:
     """Profit by hour or weekday: one bar each, in the given order."""
-    made = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
+    chart = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
     values = [float(net) for _, net in groups]
-    made.add_bar(
+    chart.add_bar(
         x=[name for name, _ in groups],
         y=values,
         marker_color=[GREEN if value >= 0 else RED for value in values],
         hovertext=[f"{name}: {signed(net, currency)}" for name, net in groups],
         hoverinfo="text",
     )
-    made.update_xaxes(type="category")
-    return made
+    chart.update_xaxes(type="category")
+    return chart

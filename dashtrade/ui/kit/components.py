@@ -20,7 +20,7 @@ import streamlit as st
 from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
 from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
 
-from dashtrade.ui.kit.format import around
+from dashtrade.ui.kit.format import round_money
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -99,32 +99,32 @@ def _style() -> str:
 
 
 # Per manager: another Streamlit run in the same process (a test) has its own.
-_made: WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = WeakKeyDictionary()
+_components: WeakKeyDictionary[Any, dict[tuple[str, str], Any]] = WeakKeyDictionary()
 
 
 def _component(name: str, html: str) -> Any:
     """Registered once. The script is a file: an inline one would require a policy that allows inline
     scripts."""
     manager = get_bidi_component_manager()
-    made = _made.setdefault(manager, {})
-    if (name, html) not in made:
-        ours = ComponentManifest(
+    components = _components.setdefault(manager, {})
+    if (name, html) not in components:
+        manifest = ComponentManifest(
             name="dashtrade", version="", components=[ComponentConfig(name=name, asset_dir=ASSETS.name)]
         )
-        manager.register_from_manifest(ours, ASSETS.parent)
-        made[name, html] = st.components.v2.component(
+        manager.register_from_manifest(manifest, ASSETS.parent)
+        components[name, html] = st.components.v2.component(
             f"dashtrade.{name}", html=f"\n{html}\n", css=_style(), js=f"{name}.js"
         )
-    return made[name, html]
+    return components[name, html]
 
 
 def mounted(name: str, html: str) -> Any:
-    made = _component(name, html)
+    component = _component(name, html)
 
     def mount(*, data: Any = None, **more: Any) -> Any:
         # In a list: Streamlit searches a bare dict for data frames and loads pandas to do so (a second and 80
         # MB).
-        return made(data=None if data is None else [data], **more)
+        return component(data=None if data is None else [data], **more)
 
     return mount
 
@@ -165,10 +165,10 @@ def table(
             for row in rows
         ],
     }
-    said = mounted(
+    state = mounted(
         "table", '<div class="scroll"><table><caption></caption><thead></thead><tbody></tbody></table></div>'
     )(key=key, data=data, height="content", on_act_change=lambda: None)
-    act = getattr(said, "act", None)
+    act = getattr(state, "act", None)
     return (str(act["id"]), str(act["what"])) if act else None
 
 
@@ -220,7 +220,7 @@ def lines(
         "height": height,
         "zero": zero,
         "colour": colour,
-        "around": ("", "%") if unit == "percent" else around(currency),
+        "around": ("", "%") if unit == "percent" else round_money(currency),
     }
     mounted("curve", '<div class="curve"></div>')(key=key, data=data, height="content")
 

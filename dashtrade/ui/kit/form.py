@@ -16,7 +16,7 @@ from dashtrade.domain.values import Malformed, new_id
 from dashtrade.ui.kit import read_input
 from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.shell.errors import EXPECTED, Attempt, explained
-from dashtrade.ui.shell.page import the_app
+from dashtrade.ui.shell.page import get_app
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ class Form:
         """For a field that is drawn separately."""
         return f"{self.name}_{where}".replace(".", "_")
 
-    def number(self, where: str, said: str, **more: Any) -> str | None:
+    def number(self, where: str, entered: str, **more: Any) -> str | None:
         """The entered number, as digits; see `read_input.number`."""
-        return read_input.number(said, where, self.places[where].label, **more)
+        return read_input.number(entered, where, self.places[where].label, **more)
 
     def complaints(self) -> None:
         """The place for errors about the whole form."""
@@ -73,23 +73,23 @@ class Form:
         place = self._place(error.where) if isinstance(error, Malformed) else None
         if place is None:
             (self.foot or st).error(explained(error), icon=":material/error:")
-            wrong = f"foot_{self.name}"
+            element = f"foot_{self.name}"
         else:
             assert isinstance(error, Malformed)
             where, found = place
             message = error.message.replace(error.where, found.label)
-            said = Malformed(message, hint=found.hint or error.hint)
-            wrong = f"wrong_{self.name}_{where}".replace(".", "_")
-            found.slot.container(key=wrong).error(explained(said))
+            complaint = Malformed(message, hint=found.hint or error.hint)
+            element = f"wrong_{self.name}_{where}".replace(".", "_")
+            found.slot.container(key=element).error(explained(complaint))
         mounted("spot", "<i hidden></i>")(
             key=f"spot_{self.name}",
-            data={"wrong": wrong, "at": new_id(the_app().clock.now())},
+            data={"wrong": element, "at": new_id(get_app().clock.now())},
             height="content",
         )
 
     def _place(self, where: str) -> tuple[str, Place] | None:
         """Also matches a part of a field, such as stop_loss.percent or credentials.key."""
-        for known, place in self.places.items():
-            if where == known or where.startswith((f"{known}.", f"{known}[")) or where.endswith(f".{known}"):
-                return known, place
+        for name, place in self.places.items():
+            if where == name or where.startswith((f"{name}.", f"{name}[")) or where.endswith(f".{name}"):
+                return name, place
         return None

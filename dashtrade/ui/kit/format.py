@@ -71,11 +71,11 @@ def signed(number: Decimal | None, currency: str = "USD") -> str:
 def _amount(number: Decimal, currency: str, plus: str) -> str:
     cents = number.quantize(Decimal("0.01"), ROUND_HALF_UP)
     sign = plus if cents > 0 else MINUS if cents < 0 else ""
-    before, behind = around(currency)
+    before, behind = round_money(currency)
     return f"{sign}{before}{abs(cents):,}{behind}"
 
 
-def around(currency: str) -> tuple[str, str]:
+def round_money(currency: str) -> tuple[str, str]:
     """What precedes and follows an amount."""
     return (SIGNS[currency], "") if currency in SIGNS else ("", f" {currency}")
 
@@ -135,7 +135,7 @@ def zone(user: User) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def zone_said(user: User) -> str:
+def zone_text(user: User) -> str:
     """The name of the time zone used for display."""
     return str(zone(user))
 
@@ -151,8 +151,8 @@ def moment(user: User, at: datetime | None, *, seconds: bool = False) -> str:
     """Today: only the time. This year: without the year."""
     if at is None:
         return "–"
-    here = zone(user)
-    local, now = at.astimezone(here), datetime.now(UTC).astimezone(here)  # for display only
+    time_zone = zone(user)
+    local, now = at.astimezone(time_zone), datetime.now(UTC).astimezone(time_zone)  # for display only
     clock = f"{local:%H:%M:%S}" if seconds else f"{local:%H:%M}"
     if local.date() == now.date():
         return clock
@@ -204,7 +204,7 @@ EXITS = {  # why a round trip ended
 }
 
 
-def exit_said(code: str) -> str:
+def exit_label(code: str) -> str:
     return EXITS.get(code, code.replace("_", " ").capitalize())
 
 

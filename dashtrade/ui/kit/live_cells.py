@@ -84,15 +84,16 @@ def outside_of(
 ) -> list[tuple[BrokerPosition, Decimal]]:
     """What the broker holds and no bot owns (negative: the bots' books exceed the broker's). By asset: a
     venue holds SOL, not SOL/USDT beside SOL/USDC."""
-    ours: dict[str, Decimal] = {}
-    theirs = assets_of(at_broker)
+    bots_quantity: dict[str, Decimal] = {}
+    broker_assets = assets_of(at_broker)
     for h in held:
         if h.bot.account_id == account.id and h.bot.position.quantity:
             asset = asset_of(h.bot.symbol)
-            ours[asset] = ours.get(asset, ZERO) + h.bot.position.quantity
-            theirs.setdefault(asset, BrokerPosition(symbol=h.bot.symbol, quantity=ZERO))
+            bots_quantity[asset] = bots_quantity.get(asset, ZERO) + h.bot.position.quantity
+            broker_assets.setdefault(asset, BrokerPosition(symbol=h.bot.symbol, quantity=ZERO))
     split = [
-        (position, position.quantity - ours.get(asset, ZERO)) for asset, position in sorted(theirs.items())
+        (position, position.quantity - bots_quantity.get(asset, ZERO))
+        for asset, position in sorted(broker_assets.items())
     ]
     return [(position, outside) for position, outside in split if outside]
 

@@ -30,21 +30,21 @@ def number(
 ) -> str | None:
     """Digits only; None for an empty field, unless `missing` says what belongs there. `label` is the
     field's name on the page."""
-    said = written.translate(_SPACES).strip()
-    if not said:
+    cleaned = written.translate(_SPACES).strip()
+    if not cleaned:
         if missing:
             raise Malformed(f"{label} is empty", where=where, hint=missing)
         return None
-    if said.endswith("%") and not percent:
+    if cleaned.endswith("%") and not percent:
         raise Malformed(
-            f"{label}: {said[:40]} is a percentage", where=where, hint="This field takes a plain number."
+            f"{label}: {cleaned[:40]} is a percentage", where=where, hint="This field takes a plain number."
         )
-    bare = (said.removesuffix("%") if percent else said.removeprefix("$")).strip()
+    bare = (cleaned.removesuffix("%") if percent else cleaned.removeprefix("$")).strip()
     negative = bare[:1] in ("-", "−")
     bare = bare[1:].strip().removeprefix("" if percent else "$").strip() if negative else bare
     if _EXPONENT.fullmatch(bare):
         raise Malformed(
-            f"{label}: {said} may be meant in two ways",
+            f"{label}: {cleaned} may be meant in two ways",
             where=where,
             hint=f"Write it out in digits{_written_out(bare)}.",
         )
@@ -54,13 +54,13 @@ def number(
             if _COMMA.fullmatch(bare)
             else "Write a number such as 5,000 or 2.5."
         )
-        raise Malformed(f"{label}: {said[:40]} is no number", where=where, hint=hint)
+        raise Malformed(f"{label}: {cleaned[:40]} is no number", where=where, hint=hint)
     found = Decimal(re.sub(r"[ ,'’]", "", bare))
     found = found.copy_negate() if negative else found
-    wrong = len(found.as_tuple().digits) > MAX_DIGITS or (whole and found != int(found))
+    out_of_range = len(found.as_tuple().digits) > MAX_DIGITS or (whole and found != int(found))
     low = (above is not None and found <= above) or (least is not None and found < least)
-    if wrong or low or (most is not None and found > most):
-        raise Malformed(f"{label} is {said[:40]}", where=where, hint=_range(above, least, most, whole))
+    if out_of_range or low or (most is not None and found > most):
+        raise Malformed(f"{label} is {cleaned[:40]}", where=where, hint=_range(above, least, most, whole))
     return plain(found)
 
 
@@ -82,12 +82,12 @@ def _range(above: int | None, least: int | None, most: int | None, whole: bool) 
 
 def clock(written: str, where: str, label: str, *, missing: str = "") -> str | None:
     """A time of day such as 15:55; "9.30" is accepted too."""
-    said = written.strip()
-    if not said:
+    cleaned = written.strip()
+    if not cleaned:
         if missing:
             raise Malformed(f"{label} is empty", where=where, hint=missing)
         return None
-    found = _TIME.fullmatch(said)
+    found = _TIME.fullmatch(cleaned)
     if found is None or int(found[1]) > 23 or int(found[2]) > 59:
-        raise Malformed(f"{label}: {said[:20]} is no time of day", where=where, hint="Write it as 15:55.")
+        raise Malformed(f"{label}: {cleaned[:20]} is no time of day", where=where, hint="Write it as 15:55.")
     return f"{int(found[1]):02d}:{found[2]}"

@@ -68,7 +68,7 @@ def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
             kind=scope.kind(h.account),
             actions=(("close", "Close"),),
             cells=[
-                Cell(text=h.bot.symbol.short, sub=f"{scope.whose(h.account)} · {h.bot.name}"),
+                Cell(text=h.bot.symbol.short, sub=f"{scope.account_label(h.account)} · {h.bot.name}"),
                 replace(side_cell(h.bot.position.side), sub=quantity(abs(h.bot.position.quantity))),
                 Cell(text=price(h.bot.position.average_price)),
                 live_cells.mark(h),
@@ -144,12 +144,12 @@ def _frame(row: Any) -> str:
     return f"{Timeframe(row.timeframe).shown} · {row.dialect}" if row.timeframe else row.dialect
 
 
-def story_lines(user: User, told: dict[str, Any]) -> None:
+def story_lines(user: User, story: dict[str, Any]) -> None:
     """The steps, with times to the millisecond."""
     from datetime import datetime
 
     lines = []
-    for at, step, detail in _folded(told["timeline"]):
+    for at, step, detail in _folded(story["timeline"]):
         when = datetime.fromisoformat(at)
         mark = STEP_TONES.get(step, "info")
         clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"

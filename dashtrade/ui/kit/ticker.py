@@ -30,7 +30,7 @@ from dashtrade.ui.shell.tabs import ENDED
 
 log = logging.getLogger("dashtrade.ui")
 # seconds between updates, between checks of the session, between complete messages
-EVERY, CHECK, WHOLE = 1.0, 5.0, 20.0
+SEND_EVERY_SECONDS, CHECK_SESSION_SECONDS, FULL_SEND_SECONDS = 1.0, 5.0, 20.0
 
 Cells = dict[str, list[str]]
 
@@ -42,7 +42,7 @@ class _TickerTab:
     asleep: bool = False
     sent: Cells = field(default_factory=dict)
     rev: str = ""
-    whole_at: float = 0.0
+    full_at: float = 0.0
     checked_at: float = 0.0
 
 
@@ -76,8 +76,8 @@ class Ticker:
             audience.task = asyncio.create_task(self._serve(audience))
         try:
             while True:
-                said = json.loads(await socket.receive_text())
-                tab.asleep = bool(said.get("asleep")) if isinstance(said, dict) else False
+                message = json.loads(await socket.receive_text())
+                tab.asleep = bool(message.get("asleep")) if isinstance(message, dict) else False
         except (WebSocketDisconnect, RuntimeError, ValueError, KeyError):
             pass  # disconnected, or an invalid message
         finally:
@@ -101,16 +101,16 @@ class Ticker:
                 await self._check(audience)
                 awake = [tab for tab in audience.tabs if not tab.asleep]
                 if awake:
-                    found, rev = await run_in_threadpool(look, self.app, audience.user)
+                    found, rev = await run_in_threadpool(snapshot, self.app, audience.user)
                     await asyncio.gather(*(self._send(audience, tab, found, rev) for tab in awake))
             except DatabaseUnavailable as error:
                 log.warning("no live prices now: %s", error)
-            await asyncio.sleep(max(EVERY - (time.monotonic() - started), 0.2))
+            await asyncio.sleep(max(SEND_EVERY_SECONDS - (time.monotonic() - started), 0.2))
 
     async def _check(self, audience: _Audience) -> None:
         """Close tabs whose session has ended; each session is checked once for all its tabs."""
         now = time.monotonic()
-        due = {tab.token for tab in audience.tabs if now - tab.checked_at >= CHECK}
+        due = {tab.token for tab in audience.tabs if now - tab.checked_at >= CHECK_SESSION_SECONDS}
         for token in due:
             valid = await self._user(token) is not None
             for tab in [tab for tab in audience.tabs if tab.token == token]:
@@ -122,15 +122,15 @@ class Ticker:
 
     async def _send(self, audience: _Audience, tab: _TickerTab, found: Cells, rev: str) -> None:
         now = time.monotonic()
-        if now - tab.whole_at >= WHOLE:
-            tab.sent, tab.whole_at = {}, now
+        if now - tab.full_at >= FULL_SEND_SECONDS:
+            tab.sent, tab.full_at = {}, now
         changed = {name: cell for name, cell in found.items() if tab.sent.get(name) != cell}
         if not changed and rev == tab.rev:
             return
         tab.sent, tab.rev = found, rev
         try:
             # a slow tab must not hold up the others
-            async with asyncio.timeout(EVERY * 3):
+            async with asyncio.timeout(SEND_EVERY_SECONDS * 3):
                 await tab.socket.send_text(
                     json.dumps({"c": changed, "rev": rev}, ensure_ascii=False, separators=(",", ":"))
                 )
@@ -138,7 +138,7 @@ class Ticker:
             self._leave(audience, tab)
 
 
-def look(app: App, user: User) -> tuple[Cells, str]:
+def snapshot(app: App, user: User) -> tuple[Cells, str]:
     """One snapshot: the live cells, and the revision of the user's other data."""
     prices.somebody_looks(app, user.id)
     rev = revision(app, user)

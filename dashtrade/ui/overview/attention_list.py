@@ -53,8 +53,8 @@ def show(app: App, user: User, items: Sequence[AttentionItem]) -> None:
         _act(app, items[int(clicked[0])], clicked[1])
 
 
-def _act(app: App, item: AttentionItem, wanted: str | None) -> None:
-    if wanted == "resume" and item.bot_id is not None:
+def _act(app: App, item: AttentionItem, action: str | None) -> None:
+    if action == "resume" and item.bot_id is not None:
         with trying() as attempt:
             bot_service.set_active(app, guard(), item.bot_id, True)
         if attempt.ok:

@@ -16,7 +16,7 @@ from dashtrade.services.trading import signal_story
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import live, the_app
+from dashtrade.ui.shell.page import get_app, live
 
 
 def show(app: App, user: User) -> None:
@@ -28,7 +28,7 @@ def show(app: App, user: User) -> None:
 
 @live
 def _way(user: User) -> None:
-    app = the_app()
+    app = get_app()
     steps = _steps(app, user)
     ahead = next((index for index, step in enumerate(steps) if not step[0]), None)
     with st.container(border=True, key="first_steps"):
@@ -48,15 +48,15 @@ def _way(user: User) -> None:
 def _finished(app: App, user: User) -> None:
     """How long the first fill took, with a link to its story."""
     filled = signal_service.signals(app, user, limit=1, status="filled")
-    told = signal_story.story(app, user.id, filled[0].id) if filled else None
-    if told is None:
+    story = signal_story.story(app, user.id, filled[0].id) if filled else None
+    if story is None:
         return
-    at = next((line["at"] for line in told["timeline"] if line["step"] == "filled"), None)
+    at = next((line["at"] for line in story["timeline"] if line["step"] == "filled"), None)
     if at is not None:
-        took = datetime.fromisoformat(at) - datetime.fromisoformat(told["received_at"])
+        took = datetime.fromisoformat(at) - datetime.fromisoformat(story["received_at"])
         st.caption(f"Filled {took // timedelta(milliseconds=1):,} ms after the alert came in.")
     if st.button("See each step", icon=":material/timeline:", key="first_story"):
-        st.switch_page("pages/signals.py", query_params={"signal": told["id"]})
+        st.switch_page("pages/signals.py", query_params={"signal": story["id"]})
 
 
 def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:

@@ -21,7 +21,7 @@ from dashtrade.ui.overview import attention_list
 from dashtrade.ui.positions import close_dialog
 from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell import scope
-from dashtrade.ui.shell.page import live, panel, the_app
+from dashtrade.ui.shell.page import get_app, live, panel
 
 RISK_TONES = ((80, "down"), (50, "warn"))  # from this percentage of the limit on
 SHOWN = 30  # positions; the Positions page has all of them
@@ -29,7 +29,7 @@ SHOWN = 30  # positions; the Positions page has all of them
 
 @live
 def board(user: User) -> None:
-    app = the_app()
+    app = get_app()
     chosen = scope.current(app, user)
     held = portfolio_summary.holdings(app, user, chosen)
     found = portfolio_summary.summary(app, user, chosen, held)
@@ -46,17 +46,17 @@ def board(user: User) -> None:
         _latest(user)
 
 
-def _figures(found: Summary, turn: str) -> None:
+def _figures(found: Summary, day_text: str) -> None:
     """Of the most active currency; the other currencies are listed beside each figure."""
     cards(
         "figures",
         [
             _equity_card(found),
             _unrealised_card(found),
-            _today_card(found, turn),
+            _today_card(found, day_text),
             _win_rate_card(found),
             _drawdown_card(found),
-            _risk_card(found.risk, turn),
+            _risk_card(found.risk, day_text),
         ],
     )
 
@@ -67,11 +67,11 @@ def _others(found: Summary, value: Callable[[Figures], str]) -> str:
 
 def _equity_card(found: Summary) -> Card:
     main = found.main
-    line = equity_line(main, main.days, the_app().clock.now())
+    line = equity_line(main, main.days, get_app().clock.now())
     return Card(
         label="Equity",
         value=money(main.equity, main.currency),
-        note=_whose(found) + _others(found, lambda one: money(one.equity, one.currency)),
+        note=_scope_label(found) + _others(found, lambda one: money(one.equity, one.currency)),
         note_tone="warn" if found.away else "",
         live=f"equity:{found.scope.text}:{main.currency}",
         spark=[float(point.equity) for point in line],
@@ -90,14 +90,14 @@ def _unrealised_card(found: Summary) -> Card:
     )
 
 
-def _today_card(found: Summary, turn: str) -> Card:
+def _today_card(found: Summary, day_text: str) -> Card:
     main, orders = found.main, sum(one.trades_today for one in found.by_currency)
     others = _others(found, lambda one: signed(one.today, one.currency))
     return Card(
         label="Realised P&L today",
         value=signed(main.today, main.currency),
         tone=tone(main.today),
-        note=f"{count(orders, 'filled order')}{others}; {turn}",
+        note=f"{count(orders, 'filled order')}{others}; {day_text}",
     )
 
 
@@ -121,18 +121,18 @@ def _drawdown_card(found: Summary) -> Card:
     )
 
 
-def _risk_card(risk: Risk | None, turn: str) -> Card:
+def _risk_card(risk: Risk | None, day_text: str) -> Card:
     if risk is None:
         return Card(label="Risk used today", value="–", note="no daily loss limit set")
     return Card(
         label="Risk used today",
         value=f"{risk.percent:.0f}%",
-        note=f"of {risk.name}'s daily limit; {turn}",
+        note=f"of {risk.name}'s daily limit; {day_text}",
         tone=next((name for least, name in RISK_TONES if risk.percent >= least), ""),
     )
 
 
-def _whose(found: Summary) -> str:
+def _scope_label(found: Summary) -> str:
     kind = "live money" if found.scope.money is MoneyKind.LIVE else "paper money"
     return f"{kind}, {count(len(found.away), 'account')} unreachable" if found.away else kind
 
@@ -142,7 +142,7 @@ def _unmeasured(found: Summary) -> str:
 
 
 def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> None:
-    app = the_app()
+    app = get_app()
     line = equity_line(figures, figures.days, app.clock.now())
     if len(line) < 3:
         return
@@ -181,7 +181,7 @@ def _positions(held: Sequence[BotHolding]) -> None:
 
 def _latest(user: User) -> None:
     with panel("Latest signals", key="signals_panel"):
-        found = signal_service.signals(the_app(), user, limit=6)
+        found = signal_service.signals(get_app(), user, limit=6)
         if not found:
             st.caption("No alerts yet. Each alert appears here with its result.")
             return

@@ -129,9 +129,9 @@ def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str
 
     if not trips:
         return
-    here = zone(user)
-    hours = performance_stats.summed(trips, lambda trip: trip.at.astimezone(here).hour)
-    weekdays = performance_stats.summed(trips, lambda trip: trip.at.astimezone(here).weekday())
+    time_zone = zone(user)
+    hours = performance_stats.summed(trips, lambda trip: trip.at.astimezone(time_zone).hour)
+    weekdays = performance_stats.summed(trips, lambda trip: trip.at.astimezone(time_zone).weekday())
     with panel("By hour", key="hours_panel"):
         st.plotly_chart(
             grouped_bars(

@@ -54,22 +54,22 @@ def show(app: App, user: User) -> None:
     days, bot_id = _span_and_bot(bot_names(app, user, chosen_scope))
     # The currencies are known only after reading the days, but their select box is above the figures.
     place = st.container()
-    seen = look(app, user, chosen_scope, days=days, bot_id=bot_id, currency=st.session_state.get("currency"))
-    if not seen.days:
+    data = load(app, user, chosen_scope, days=days, bot_id=bot_id, currency=st.session_state.get("currency"))
+    if not data.days:
         _nothing(app, user, chosen_scope)
         return
-    if len(seen.currencies) > 1:
+    if len(data.currencies) > 1:
         with place:
-            st.session_state["currency"] = seen.currency
+            st.session_state["currency"] = data.currency
             st.segmented_control(
-                "Currency", seen.currencies, required=True, key="currency", label_visibility="collapsed"
+                "Currency", data.currencies, required=True, key="currency", label_visibility="collapsed"
             )
-    _figures(seen)
-    _charts(app, user, seen, names, whole=bot_id is None)
-    breakdowns.show(user, seen.days, seen.trips, seen.by_day, names, seen.currency)
+    _figures(data)
+    _charts(app, user, data, names, whole=bot_id is None)
+    breakdowns.show(user, data.days, data.trips, data.by_day, names, data.currency)
 
 
-def _span_and_bot(mine: dict[int, str]) -> tuple[int | None, int | None]:
+def _span_and_bot(own_bots: dict[int, str]) -> tuple[int | None, int | None]:
     """The number of days, and the bot; None is all."""
     left, right = st.columns([1.6, 1], gap="small", vertical_alignment="bottom")
     chosen = left.segmented_control(
@@ -84,8 +84,8 @@ def _span_and_bot(mine: dict[int, str]) -> tuple[int | None, int | None]:
     )
     bot = right.selectbox(
         "Bot",
-        ["", *map(str, mine)],
-        format_func=lambda key: mine[int(key)] if key else "All bots",
+        ["", *map(str, own_bots)],
+        format_func=lambda key: own_bots[int(key)] if key else "All bots",
         key="of_bot",
         bind="query-params",
         label_visibility="collapsed",
@@ -107,7 +107,7 @@ def _nothing(app: App, user: User, of: MoneyScope) -> None:
     )
 
 
-def look(
+def load(
     app: App, user: User, of: MoneyScope, *, days: int | None, bot_id: int | None, currency: str | None = None
 ) -> PerformanceData:
     now = app.clock.now()
@@ -149,26 +149,26 @@ def _base(
     return (line[0].equity, funded) if line else (None, funded)
 
 
-def _figures(seen: PerformanceData) -> None:
-    found = performance_stats.measure(seen.trips)
-    cards("totals", [*_profit_cards(seen, found), *_risk_cards(seen), *_trade_cards(seen, found)])
-    if seen.cut:
+def _figures(data: PerformanceData) -> None:
+    found = performance_stats.measure(data.trips)
+    cards("totals", [*_profit_cards(data, found), *_risk_cards(data), *_trade_cards(data, found)])
+    if data.cut:
         st.caption(
             f"Figures per round trip and the breakdowns below use the latest {MOST_TRIPS:,} round trips; "
             "P&L, fees and daily figures use all."
         )
 
 
-def _profit_cards(seen: PerformanceData, found: performance_stats.Measures) -> list[Card]:
-    net, fees = sum((row.net for row in seen.days), ZERO), sum((row.fees for row in seen.days), ZERO)
-    wins, losses = sum(row.wins for row in seen.days), sum(row.losses for row in seen.days)
-    won, lost = signed(found.average_win, seen.currency), signed(found.average_loss, seen.currency)
+def _profit_cards(data: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+    net, fees = sum((row.net for row in data.days), ZERO), sum((row.fees for row in data.days), ZERO)
+    wins, losses = sum(row.wins for row in data.days), sum(row.losses for row in data.days)
+    won, lost = signed(found.average_win, data.currency), signed(found.average_loss, data.currency)
     return [
         Card(
             label="P&L after fees",
-            value=signed(net, seen.currency),
+            value=signed(net, data.currency),
             tone=tone(net),
-            note=f"{money(fees, seen.currency)} in fees",
+            note=f"{money(fees, data.currency)} in fees",
         ),
         Card(
             label="Win rate",
@@ -178,18 +178,18 @@ def _profit_cards(seen: PerformanceData, found: performance_stats.Measures) -> l
         Card(label="Profit factor", value=_ratio(found.profit_factor), note="gross profit / gross loss"),
         Card(
             label="Expectancy",
-            value=signed(found.expectancy, seen.currency),
+            value=signed(found.expectancy, data.currency),
             tone=tone(found.expectancy),
             note=f"won {won}, lost {lost}",
         ),
     ]
 
 
-def _risk_cards(seen: PerformanceData) -> list[Card]:
-    daily = performance_stats.returns(seen.funded, seen.base) if seen.base is not None else []
-    underwater = performance_stats.underwater(seen.funded, seen.base) if seen.base else []
+def _risk_cards(data: PerformanceData) -> list[Card]:
+    daily = performance_stats.returns(data.funded, data.base) if data.base is not None else []
+    underwater = performance_stats.underwater(data.funded, data.base) if data.base else []
     deepest = min((share for _, share in underwater), default=None)
-    fall = _deepest_fall(seen.by_day)
+    fall = _max_drawdown(data.by_day)
     return [
         Card(
             label="Sharpe",
@@ -203,29 +203,29 @@ def _risk_cards(seen: PerformanceData) -> list[Card]:
         ),
         Card(
             label="Max drawdown",
-            value=signed(fall, seen.currency),
+            value=signed(fall, data.currency),
             tone=tone(fall),
             note=f"{percent(deepest)} of the equity" if deepest is not None else "from the peak",
         ),
     ]
 
 
-def _trade_cards(seen: PerformanceData, found: performance_stats.Measures) -> list[Card]:
-    nets = [net for _, net in seen.by_day]
+def _trade_cards(data: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+    nets = [net for _, net in data.by_day]
     return [
         Card(
             label="Best day",
-            value=signed(max(nets), seen.currency),
+            value=signed(max(nets), data.currency),
             tone=tone(max(nets)),
-            note=f"worst {signed(min(nets), seen.currency)}",
+            note=f"worst {signed(min(nets), data.currency)}",
         ),
-        _trip_card("Best trade", found.best, seen.currency),
-        _trip_card("Worst trade", found.worst, seen.currency),
+        _trip_card("Best trade", found.best, data.currency),
+        _trip_card("Worst trade", found.worst, data.currency),
         Card(label="Avg. holding time", value=span(found.held), note=count(found.count, "round trip")),
         Card(
             label="Volume",
-            value=rounded(sum((row.volume for row in seen.days), ZERO), seen.currency, plus=""),
-            note=count(sum(row.trades for row in seen.days), "filled order"),
+            value=rounded(sum((row.volume for row in data.days), ZERO), data.currency, plus=""),
+            note=count(sum(row.trades for row in data.days), "filled order"),
         ),
     ]
 
@@ -240,7 +240,7 @@ def _ratio(number: float | None) -> str:
     return f"{number:.2f}".replace("-", "−") if number is not None else "–"
 
 
-def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
+def _max_drawdown(days: Sequence[tuple[date, Decimal]]) -> Decimal:
     high = low = total = ZERO
     for _, net in days:
         total += net
@@ -249,28 +249,28 @@ def _deepest_fall(days: Sequence[tuple[date, Decimal]]) -> Decimal:
     return low
 
 
-def _charts(app: App, user: User, seen: PerformanceData, names: dict[int, str], *, whole: bool) -> None:
+def _charts(app: App, user: User, data: PerformanceData, names: dict[int, str], *, whole: bool) -> None:
     # plotly costs memory and is needed only here
     from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
 
-    series = [("P&L", _summed(seen.by_day)), *_by_bot(seen.days, names)]
-    held = _held_instead(app, user, seen) if whole else []
+    series = [("P&L", _summed(data.by_day)), *_by_bot(data.days, names)]
+    held = _buy_and_hold(app, user, data) if whole else []
     with panel("Cumulative P&L", key="profit_panel"):
         st.html(legend([name for name, _ in series], "Buy & hold" if held else ""))
         st.plotly_chart(
-            profit_lines(series, seen.currency, dashed=("Buy & hold", held)),
+            profit_lines(series, data.currency, dashed=("Buy & hold", held)),
             key="profit_lines",
             config={"displayModeBar": False},
         )
-    left, right = st.columns([1.6, 1] if seen.base else [1, 0.001], gap="small")
+    left, right = st.columns([1.6, 1] if data.base else [1, 0.001], gap="small")
     with left, panel("Daily P&L", key="days_panel"):
         st.caption(f"{day_turn(user, app.clock.now())}.")
         st.plotly_chart(
-            daily_bars(seen.by_day, seen.currency), key="daily_bars", config={"displayModeBar": False}
+            daily_bars(data.by_day, data.currency), key="daily_bars", config={"displayModeBar": False}
         )
-    if seen.base:
+    if data.base:
         with right, panel("Underwater", key="underwater_panel"):
-            _underwater(seen.funded, seen.base)
+            _underwater(data.funded, data.base)
 
 
 def _by_bot(days: Sequence[BotDay], names: dict[int, str]) -> list[tuple[str, list[tuple[date, float]]]]:
@@ -300,14 +300,14 @@ def _underwater(funded: Sequence[tuple[date, Decimal]], base: Decimal) -> None:
     )
 
 
-def _held_instead(app: App, user: User, seen: PerformanceData) -> list[tuple[date, float]]:
+def _buy_and_hold(app: App, user: User, data: PerformanceData) -> list[tuple[date, float]]:
     """The same money under buy and hold from the first day."""
-    if not seen.base:
+    if not data.base:
         return []
-    days = [day for day, _ in _summed(seen.by_day)]
-    held = portfolio_summary.holdings(app, user, seen.scope)
-    found = held_instead(app, held, days, seen.base, seen.currency)
-    return [(day, float(value - seen.base)) for day, value in found]
+    days = [day for day, _ in _summed(data.by_day)]
+    held = portfolio_summary.holdings(app, user, data.scope)
+    found = held_instead(app, held, days, data.base, data.currency)
+    return [(day, float(value - data.base)) for day, value in found]
 
 
 def _summed(days: Sequence[tuple[date, Decimal]]) -> list[tuple[date, float]]:

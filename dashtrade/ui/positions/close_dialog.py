@@ -18,15 +18,15 @@ from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import money, percent, quantity, sentence, signed, text
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
-WAIT = 2.0  # seconds within which a market order usually fills
+MAX_WAIT_SECONDS = 2.0  # seconds within which a market order usually fills
 SHARES = ("25%", "50%", "75%")
 
 
 def ask(bot_id: int, *, part: bool = False) -> None:
     """Opens at the next full run: a part of the page that reruns itself would close the dialog."""
-    st.session_state["closing"] = (bot_id, part, new_id(the_app().clock.now()))
+    st.session_state["closing"] = (bot_id, part, new_id(get_app().clock.now()))
     st.rerun()
 
 
@@ -35,8 +35,8 @@ def show(user: User) -> None:
     if "closing" in st.session_state:
         bot_id, part, request_id = st.session_state.pop("closing")
         with trying():
-            bot = service.bot_of(the_app(), user, bot_id)
-            held = prices.holding(the_app(), bot, find_account(the_app(), user, bot.account_id))
+            bot = service.bot_of(get_app(), user, bot_id)
+            held = prices.holding(get_app(), bot, find_account(get_app(), user, bot.account_id))
             (_question_part if part else _question)(held, request_id)
 
 
@@ -86,10 +86,10 @@ def _question_part(held: prices.BotHolding, request_id: str) -> None:
         "Share", SHARES, default="50%", key=f"share_{bot.id}", label_visibility="collapsed"
     )
     form = Form(f"part_{bot.id}")
-    said = form.text("quantity", "Quantity", placeholder=quantity(owned / 2), max_chars=40)
+    entered = form.text("quantity", "Quantity", placeholder=quantity(owned / 2), max_chars=40)
     typed = None
     with form.trying() as attempt:
-        typed = form.number("quantity", said)
+        typed = form.number("quantity", entered)
     if not attempt.ok:
         return
     many = Decimal(typed) if typed else owned * Decimal((share or "0%")[:-1]) / 100
@@ -107,18 +107,18 @@ def _question_part(held: prices.BotHolding, request_id: str) -> None:
 
 
 def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
-    user, app = guard(without_factor=True), the_app()
+    user, app = guard(without_factor=True), get_app()
     with trying() as attempt:
-        said = service.close_bot(app, user, bot_id, request_id=request_id, part=part)
+        result = service.close_bot(app, user, bot_id, request_id=request_id, part=part)
     if not attempt.ok:
         return
-    if not isinstance(said, Receipt):
-        st.error(f"**{text(sentence(said.message))}** Try again.")
+    if not isinstance(result, Receipt):
+        st.error(f"**{text(sentence(result.message))}** Try again.")
         return
-    app.wait(user.id, said.signal_id, WAIT, fresh=not said.duplicate)
-    outcome = signal_story.outcome(app, user.id, said.signal_id) or {}
+    app.wait(user.id, result.signal_id, MAX_WAIT_SECONDS, fresh=not result.duplicate)
+    outcome = signal_story.outcome(app, user.id, result.signal_id) or {}
     words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(
         outcome.get("status", ""), "sent"
     )
-    st.session_state["said"] = f"{text(name)}: {text(sentence(words))}"
+    st.session_state["toast"] = f"{text(name)}: {text(sentence(words))}"
     st.rerun()

@@ -19,7 +19,7 @@ from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import price, quantity, text
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
 KINDS = ("At a price", "Trailing", "None")
 
@@ -34,8 +34,8 @@ def show(user: User) -> None:
     if "moving" in st.session_state:
         bot_id = st.session_state.pop("moving")
         with trying():
-            bot = bot_service.bot_of(the_app(), user, bot_id)
-            held = prices.holding(the_app(), bot, find_account(the_app(), user, bot.account_id))
+            bot = bot_service.bot_of(get_app(), user, bot_id)
+            held = prices.holding(get_app(), bot, find_account(get_app(), user, bot.account_id))
             st.dialog("Stop and target", icon=":material/vertical_align_center:")(exits_form)(held)
 
 
@@ -58,10 +58,10 @@ def exits_form(held: prices.BotHolding) -> None:
         if not (given or even):
             raise Malformed("stop and target are unchanged", hint="Change the stop or the target first.")
         service.change(
-            the_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given
+            get_app(), guard(), bot.id, {"stop_loss": {"stopPrice": str(entry)}} if even else given
         )
     if attempt.ok:
-        st.session_state["said"] = f"{text(bot.name)}: stop and target saved."
+        st.session_state["toast"] = f"{text(bot.name)}: stop and target saved."
         st.rerun()
 
 

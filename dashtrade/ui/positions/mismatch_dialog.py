@@ -12,7 +12,7 @@ from dashtrade.domain.position_mismatch import Way
 from dashtrade.services.accounts import position_mismatch as service
 from dashtrade.ui.kit.format import price, quantity, sentence, text
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
 
 def short(drift: dict[str, Any]) -> str:
@@ -22,10 +22,10 @@ def short(drift: dict[str, Any]) -> str:
 def summary(drift: dict[str, Any]) -> str:
     """The figures only."""
     outside = Decimal(drift["outside"])
-    kept = f", {quantity(outside)} are held outside DashTrade" if outside else ""
+    outside_text = f", {quantity(outside)} are held outside DashTrade" if outside else ""
     return (
         f"The broker has {quantity(Decimal(drift['broker_quantity']))}, your bots own "
-        f"{quantity(Decimal(drift['bots_quantity']))}{kept}."
+        f"{quantity(Decimal(drift['bots_quantity']))}{outside_text}."
     )
 
 
@@ -52,7 +52,7 @@ def show(user: User) -> None:
     if "drift" in st.session_state:
         drift_id = st.session_state.pop("drift")
         with trying():
-            _question(service.drift(the_app(), user, drift_id))
+            _question(service.drift(get_app(), user, drift_id))
 
 
 @st.dialog("Resolve position mismatch", width="medium", icon=":material/difference:")
@@ -62,9 +62,9 @@ def _question(drift: dict[str, Any]) -> None:
         f"{text(sentence(drift['detail'] or summary(drift)))}"
     )
     more = Decimal(drift["difference"]) > 0
-    said = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
+    choices = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
     if drift["status"] != "frozen":
-        said[Way.FREEZE] = (
+        choices[Way.FREEZE] = (
             "Not sure yet",
             (
                 "Freeze the symbol: no bot opens a position in it until you resolve the mismatch. Closing "
@@ -72,26 +72,28 @@ def _question(drift: dict[str, Any]) -> None:
             ),
         )
     if not drift["bots"] and drift["split"] is None:
-        said.pop(Way.GIVE)
+        choices.pop(Way.GIVE)
     way = st.radio(
         "What happened?",
-        list(said),
-        format_func=lambda one: said[one][0],
-        captions=[words for _, words in said.values()],
+        list(choices),
+        format_func=lambda one: choices[one][0],
+        captions=[words for _, words in choices.values()],
         key=f"way_{drift['id']}",
     )
     bot_id, typed = _details(drift) if way is Way.GIVE and drift["split"] is None else (None, "")
     with st.container(horizontal=True):
         pressed = st.button("Apply", type="primary", key=f"settle_{drift['id']}")
-        thaw = drift["status"] == "frozen" and st.button("Unfreeze only", key=f"thaw_{drift['id']}")
-    if pressed or thaw:
+        unfreeze_pressed = drift["status"] == "frozen" and st.button(
+            "Unfreeze only", key=f"thaw_{drift['id']}"
+        )
+    if pressed or unfreeze_pressed:
         with trying() as attempt:
-            if thaw:
-                service.unfreeze(the_app(), guard(), drift["id"])
+            if unfreeze_pressed:
+                service.unfreeze(get_app(), guard(), drift["id"])
             else:
-                service.resolve(the_app(), guard(), drift["id"], way=way, bot_id=bot_id, price=typed or None)
+                service.resolve(get_app(), guard(), drift["id"], way=way, bot_id=bot_id, price=typed or None)
         if attempt.ok:
-            st.session_state["said"] = f"{text(short(drift))}: resolved."
+            st.session_state["toast"] = f"{text(short(drift))}: resolved."
             st.rerun()
 
 

@@ -23,7 +23,7 @@ from dashtrade.services.trading.scope import covered
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import MINUS, age, count, price, quantity, reason_words, span, text
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, panel
 
 TYPES = {
     OrderType.MARKET: "Market",
@@ -109,23 +109,23 @@ def price_words(order: Order) -> tuple[str, str]:
 
 def distance_cell(app: App, one: OpenOrder) -> Cell:
     """The distance from the market price."""
-    live, wanted = f"od{one.order.id}", target(one.order)
+    live, target_price = f"od{one.order.id}", target(one.order)
     mark, old = (
         prices.price_of(app, one.account, one.order.symbol)
-        if one.account is not None and wanted is not None
+        if one.account is not None and target_price is not None
         else (None, None)
     )
-    if mark is None or wanted is None or not mark:
+    if mark is None or target_price is None or not mark:
         return Cell(text="–", live=live)
-    percent = (wanted - mark) / mark * 100
+    percent = (target_price - mark) / mark * 100
     return Cell(
         text=f"{'+' if percent > 0 else MINUS if percent < 0 else ''}{abs(percent):.2f}%",
-        sub=f"market {price(mark)}{aged(old)}",
+        sub=f"market {price(mark)}{age_text(old)}",
         live=live,
     )
 
 
-def aged(old: timedelta | None) -> str:
+def age_text(old: timedelta | None) -> str:
     return "" if old is None else f", {age(old)}"
 
 
@@ -210,8 +210,8 @@ def ask(order_ids: Sequence[str]) -> None:
 def show(user: User) -> None:
     """Called at the end of pages with a list of orders."""
     if "cancelling" in st.session_state:
-        wanted = st.session_state.pop("cancelling")
-        found = [one for one in of_user(the_app(), user) if one.order.id in wanted]
+        order_ids = st.session_state.pop("cancelling")
+        found = [one for one in of_user(get_app(), user) if one.order.id in order_ids]
         if found:
             _question(found)
         else:
@@ -220,7 +220,7 @@ def show(user: User) -> None:
 
 @st.dialog("Cancel orders", icon=":material/cancel:")
 def _question(found: Sequence[OpenOrder]) -> None:
-    app = the_app()
+    app = get_app()
     entries = [one for one in found if not one.order.effect.reduces]
     exits = [one for one in found if one.order.effect.reduces]
     chosen = list(found)
@@ -282,11 +282,11 @@ def _line(app: App, one: OpenOrder) -> str:
 def _cancel(order_ids: Sequence[str]) -> None:
     user = guard()
     with trying() as attempt:
-        asked = service.cancel_all(the_app(), user, order_ids)
+        cancelled_count = service.cancel_all(get_app(), user, order_ids)
     if attempt.ok:
-        st.session_state["said"] = (
-            f"{count(asked, 'order')}: cancellation requested."
-            if asked
+        st.session_state["toast"] = (
+            f"{count(cancelled_count, 'order')}: cancellation requested."
+            if cancelled_count
             else "Nothing to cancel: these orders have already ended."
         )
         st.rerun()

@@ -28,7 +28,7 @@ from dashtrade.ui.kit.rows import exits_in_short, side_cell
 from dashtrade.ui.positions import close_dialog, exits_dialog, mismatch_dialog, open_orders
 from dashtrade.ui.shell import connection_state, scope
 from dashtrade.ui.shell.connection_state import ConnectionState
-from dashtrade.ui.shell.page import empty, live, panel, the_app
+from dashtrade.ui.shell.page import empty, get_app, live, panel
 
 COLUMNS = [
     Column(label="Market"),
@@ -44,7 +44,7 @@ COLUMNS = [
 
 @live(every=15)
 def board(user: User) -> None:
-    app = the_app()
+    app = get_app()
     accounts = accounts_of(app, user)
     if not accounts:
         empty("No broker account yet.", "Open an account", to="pages/setup.py", icon=":material/add:")
@@ -68,13 +68,13 @@ def board(user: User) -> None:
 def _account(
     user: User, account: Account, held: Sequence[BotHolding], differ: Sequence[dict[str, Any]]
 ) -> None:
-    one = connection_state.connection(the_app(), account)
+    one = connection_state.connection(get_app(), account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.header(text(account.label), anchor=False, width="content")
             words, colour = money_badge(account)
             st.badge(words, color=colour)
-            if one.said:
+            if one.problem:
                 badge(text(connection_state.words(user, one)).capitalize(), one.tone)
         _silence(user, account, one)
         for drift in differ:
@@ -90,15 +90,15 @@ def _silence(user: User, account: Account, one: ConnectionState) -> None:
         return
     since = f" since {moment(user, known.failing_since)}" if known.failing_since is not None else ""
     why = f" {text(connection_state.reason(one))}" if known.error else ""
-    seen = (
+    last_answer = (
         f"The broker's figures are as of {moment(user, known.read_at)}"
         if known.read_at is not None
         else "No figures from the broker yet"
     )
     st.warning(
         (
-            f"**{text(account.label)} cannot be reached{since}.**{why} {seen}; what the bots own is from "
-            "DashTrade's own books."
+            f"**{text(account.label)} cannot be reached{since}.**{why} {last_answer}; what the bots own is "
+            "from DashTrade's own books."
         ),
         icon=":material/cloud_off:",
     )
@@ -165,8 +165,8 @@ def _table(user: User, account: Account, held: Sequence[BotHolding], known: Know
             )
         if not held and not outside:
             return
-        theirs = live_cells.assets_of(at_broker)
-        rows = [_bot_row(h, theirs.get(asset_of(h.bot.symbol)), known.fresh) for h in held]
+        broker_assets = live_cells.assets_of(at_broker)
+        rows = [_bot_row(h, broker_assets.get(asset_of(h.bot.symbol)), known.fresh) for h in held]
         rows += [
             _outside_row(account, *found, old="" if known.fresh else last_read(user, known))
             for found in outside
@@ -194,12 +194,12 @@ def _is_missing(position: BrokerPosition, outside: Decimal) -> bool:
     return abs(position.quantity) < abs(position.quantity - outside) or position.quantity * outside < 0
 
 
-def _bot_row(held: BotHolding, theirs: BrokerPosition | None, known: bool) -> Row:
+def _bot_row(held: BotHolding, broker_position: BrokerPosition | None, known: bool) -> Row:
     bot = held.bot
     part = (
         ""
-        if not known or theirs is None or theirs.quantity == bot.position.quantity
-        else f"of {quantity(theirs.quantity)} at the broker"
+        if not known or broker_position is None or broker_position.quantity == bot.position.quantity
+        else f"of {quantity(broker_position.quantity)} at the broker"
     )
     exits, by = exits_in_short(bot)
     return Row(

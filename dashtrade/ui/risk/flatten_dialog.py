@@ -20,11 +20,11 @@ from dashtrade.services.bots.owned import engaged
 from dashtrade.services.trading import flatten
 from dashtrade.ui.kit.form import Form
 from dashtrade.ui.kit.format import count, money, signed, text
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 from dashtrade.ui.shell.trading_state import trading_state
 
-WORD = "FLATTEN"
-NAMED = 6  # symbols listed per account
+CONFIRM_WORD = "FLATTEN"
+MAX_NAMED = 6  # symbols listed per account
 
 
 def ask() -> None:
@@ -40,7 +40,7 @@ def show() -> None:
 
 
 def question(opened: str) -> None:
-    app, user = the_app(), guard(without_factor=True)
+    app, user = get_app(), guard(without_factor=True)
     held = engaged(app, user)
     paused = trading_state(app, user).stop is not Stop.NONE
     st.markdown(
@@ -61,7 +61,10 @@ def question(opened: str) -> None:
         word = ""
         if real:
             word = form.text(
-                "word", f"{_counted(real)} with real money: type {WORD}", max_chars=20, autocomplete="off"
+                "word",
+                f"{_counted(real)} with real money: type {CONFIRM_WORD}",
+                max_chars=20,
+                autocomplete="off",
             )
         form.complaints()
         sure = st.form_submit_button(
@@ -71,7 +74,7 @@ def question(opened: str) -> None:
     if st.button("Cancel", key="flatten_no"):
         st.rerun()
     if sure:
-        _begin(app, user, form, [account.id for account in ticked], word if real else WORD)
+        _begin(app, user, form, [account.id for account in ticked], word if real else CONFIRM_WORD)
 
 
 def _accounts(app: App, user: User, held: Sequence[BotHolding]) -> list[Account]:
@@ -88,8 +91,8 @@ def _tick(account: Account, held: Sequence[BotHolding], opened: str) -> bool:
     label = f"{live}**{text(account.label)}** · {text(' · '.join([_counted(held), *_sums(held)]))}"
     on = st.checkbox(label, value=True, key=f"flatten_{opened}_{account.id}")
     symbols = list(dict.fromkeys(h.bot.symbol.short for h in held))
-    more = f" and {len(symbols) - NAMED} more" if len(symbols) > NAMED else ""
-    st.caption(f"{text(', '.join(symbols[:NAMED]))}{more}")
+    more = f" and {len(symbols) - MAX_NAMED} more" if len(symbols) > MAX_NAMED else ""
+    st.caption(f"{text(', '.join(symbols[:MAX_NAMED]))}{more}")
     return on
 
 
@@ -117,8 +120,8 @@ def _sum(currency: str, held: Sequence[BotHolding]) -> str:
     if any(one.mark is None for one in held):
         return "value unknown"
     worth = sum((abs(one.value or ZERO) for one in held), ZERO)
-    made = sum((one.unrealized or ZERO for one in held), ZERO)
-    return f"worth {money(worth, currency)}, unrealised P&L {signed(made, currency)}"
+    profit = sum((one.unrealized or ZERO for one in held), ZERO)
+    return f"worth {money(worth, currency)}, unrealised P&L {signed(profit, currency)}"
 
 
 def _begin(app: App, user: User, form: Form, accounts: Sequence[int], word: str) -> None:
@@ -127,9 +130,9 @@ def _begin(app: App, user: User, form: Form, accounts: Sequence[int], word: str)
             raise Malformed(
                 "no account is ticked, so there is nothing to close", hint="Tick at least one, or cancel."
             )
-        if word.upper() != WORD:
+        if word.upper() != CONFIRM_WORD:
             raise Malformed(
-                "this closes positions with real money", where="word", hint=f"Type {WORD} to confirm."
+                "this closes positions with real money", where="word", hint=f"Type {CONFIRM_WORD} to confirm."
             )
         flatten.start(app, user, scope="user", scope_id=None, pause=True, accounts=accounts)
     if attempt.ok:

@@ -18,7 +18,7 @@ from dashtrade.services.trading.protections import LockRecord, ProtectionRecord
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, reason_sentence, text
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, live, panel, the_app
+from dashtrade.ui.shell.page import get_app, guard, live, panel
 
 SCOPES = {Scope.USER: "All my bots", Scope.ACCOUNT: "One account", Scope.BOT: "One bot"}
 SHOWN_LOCKS = 50
@@ -26,7 +26,7 @@ SHOWN_LOCKS = 50
 
 @live
 def show(user: User) -> None:
-    app = the_app()
+    app = get_app()
     _locks(app, user)
     _list(app, user)
 
@@ -152,7 +152,7 @@ def ask(user: User) -> None:
 
 @st.dialog("Add protection", width="medium")
 def _add() -> None:
-    app, user = the_app(), guard()
+    app, user = get_app(), guard()
     kinds = {one["kind"]: one for one in domain.describe() if one["configurable"]}
     kind = st.selectbox(
         "Kind", list(kinds), format_func=lambda key: kinds[key]["title"], key="protection_kind"
@@ -177,7 +177,7 @@ def _add() -> None:
         with trying() as attempt:
             service.add(app, user, kind=kind, scope=scope, scope_id=scope_id, settings=given)
         if attempt.ok:
-            st.session_state["said"] = f"{kinds[kind]['title']}: added and active."
+            st.session_state["toast"] = f"{kinds[kind]['title']}: added and active."
             st.rerun()
 
 

@@ -17,7 +17,7 @@ from dashtrade.services.trading.risk_events import RiskEvent, risk_events
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import moment, money, price, reason_sentence, reason_words
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import empty, live, panel, the_app
+from dashtrade.ui.shell.page import empty, get_app, live, panel
 
 PAGE = 50
 COLUMNS = [
@@ -63,7 +63,7 @@ def show(app: App, user: User) -> None:
 
 @live
 def _list(user: User, before: int | None) -> None:
-    app = the_app()
+    app = get_app()
     found = risk_events(app, user, before=before, limit=PAGE + 1)
     bots = {bot.id: bot for bot in find_bots(app, user, {row.bot_id for row in found})}
     newest: set[int] = set()

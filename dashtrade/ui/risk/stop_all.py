@@ -56,12 +56,14 @@ COLUMNS = (
 
 def button(app: App, user: User) -> None:
     state = trading_state(app, user)
-    asked = "flattening" in st.session_state  # a new key makes a new menu, which is closed
+    confirming = "flattening" in st.session_state  # a new key makes a new menu, which is closed
     if state.stop is Stop.NONE:
-        with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{asked}"):
+        with st.popover("Stop all", icon=":material/front_hand:", key=f"stop_all_{confirming}"):
             _choose(app, user)
     else:
-        with st.popover(state.text, icon=":material/front_hand:", type="primary", key=f"stopped_{asked}"):
+        with st.popover(
+            state.text, icon=":material/front_hand:", type="primary", key=f"stopped_{confirming}"
+        ):
             _back(app, user, state)
     flatten_dialog.show()
 

@@ -30,7 +30,7 @@ from dashtrade.ui.setup.broker_forms import (
     without_factor,
 )
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
 MODES = {"paper": "Paper or sandbox: no real money", "live": "Live: real money"}
 
@@ -67,7 +67,7 @@ class _NewAccount:
 def add_form(opened: str) -> None:
     """`opened` identifies this opening of the dialog, so that a key from a dismissed one does not
     reappear."""
-    user, titles = guard(), offered(the_app())
+    user, titles = guard(), offered(get_app())
     title = st.selectbox("Broker", list(titles), key=f"add_broker_{opened}") or next(iter(titles))
     form = titles[title]
     st.caption(form.choice.guide)
@@ -79,7 +79,7 @@ def add_form(opened: str) -> None:
         fields.complaints()
         sent = st.form_submit_button(form.button if form.kind.sign_in else button, type="primary")
     if not _sent_validly(
-        fields, form, sent, lambda: account_service.check_new_account(the_app(), user, **new.read())
+        fields, form, sent, lambda: account_service.check_new_account(get_app(), user, **new.read())
     ):
         return
     if form.kind.sign_in:
@@ -130,12 +130,12 @@ def _sent_validly(fields: Fields, form: BrokerForm, sent: bool, check: Callable[
 
 
 def _save_new(new: _NewAccount) -> None:
-    app, user = the_app(), guard()
+    app, user = get_app(), guard()
     account_id = account_service.add_account(app, user, label=new.label, **new.read())
     if new.form.choice.credentials and owned_accounts.account_of(app, user, account_id).is_active:
         with st.spinner("Asking the broker, 5 seconds at most …"):
             connections.test(app, user, account_id)  # the result is stored with the account
-    st.session_state["said"] = f"{text(new.label)} is added."
+    st.session_state["toast"] = f"{text(new.label)} is added."
     st.rerun()
 
 
@@ -144,7 +144,7 @@ def ask_new_key(account: Account) -> None:
 
 
 def key_form(account: Account, opened: str) -> None:
-    form = form_of(the_app(), account)
+    form = form_of(get_app(), account)
     signs_in = form.kind.sign_in
     st.markdown(
         f"**{text(account.label)}** uses the new key from its next order on; the old key is deleted. "
@@ -168,19 +168,19 @@ def key_form(account: Account, opened: str) -> None:
         given |= {"token": token}
         changes["options"] = {**account.options, "callback": callback}
     with fields.trying():
-        account_service.change_account(the_app(), guard(), account.id, {"credentials": given, **changes})
+        account_service.change_account(get_app(), guard(), account.id, {"credentials": given, **changes})
         with st.spinner("Asking the broker, 5 seconds at most …"):
-            connections.test(the_app(), guard(), account.id)
+            connections.test(get_app(), guard(), account.id)
         st.rerun()
 
 
 def ask_sign_in(account: Account) -> None:
-    name = the_app().brokers.kind(account.broker).name
+    name = get_app().brokers.kind(account.broker).name
     st.dialog(f"Sign in at {name}")(sign_in_form)(account, secrets.token_hex(3))
 
 
 def sign_in_form(account: Account, opened: str) -> None:
-    app, user = the_app(), guard()
+    app, user = get_app(), guard()
     form = form_of(app, account)
     every = form.kind.sign_in.every if form.kind.sign_in else ""
     st.caption(
@@ -198,7 +198,7 @@ def sign_in_form(account: Account, opened: str) -> None:
         with st.spinner("Asking the broker, 5 seconds at most …"), fields.trying() as attempt:
             sign_in.renew(app, user, account.id, pasted)
         if attempt.ok:
-            st.session_state["said"] = f"{text(account.label)}: signed in for {every}."
+            st.session_state["toast"] = f"{text(account.label)}: signed in for {every}."
             st.rerun()
         redraw()
 
@@ -219,7 +219,7 @@ def confirm_form(account: Account, opened: str) -> None:
     if sent:
         with fields.trying() as attempt:
             account_service.change_account(
-                the_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines}
+                get_app(), user, account.id, {"acknowledge": word, "decline_second_factor": declines}
             )
         if attempt.ok:
             st.rerun()
@@ -230,7 +230,7 @@ def ask_name(account: Account) -> None:
     label = st.text_input("Name", value=account.label, max_chars=80)
     if st.button("Save", type="primary") and label.strip():
         with trying() as attempt:
-            account_service.change_account(the_app(), guard(), account.id, {"label": label})
+            account_service.change_account(get_app(), guard(), account.id, {"label": label})
         if attempt.ok:
             st.rerun()
 
@@ -243,7 +243,7 @@ def ask_reset(account: Account) -> None:
     )
     if st.button("Reset", type="primary"):
         with trying() as attempt:
-            account_service.reset_paper(the_app(), guard(), account.id)
+            account_service.reset_paper(get_app(), guard(), account.id)
         if attempt.ok:
             st.rerun()
 
@@ -256,6 +256,6 @@ def ask_remove(account: Account) -> None:
     )
     if st.button("Remove", type="primary"):
         with trying() as attempt:
-            account_service.remove_account(the_app(), guard(), account.id)
+            account_service.remove_account(get_app(), guard(), account.id)
         if attempt.ok:
             st.rerun()

@@ -24,7 +24,7 @@ from dashtrade.ui.setup.account_dialogs import (
 )
 from dashtrade.ui.shell import connection_state
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import empty, live, the_app
+from dashtrade.ui.shell.page import empty, get_app, live
 
 
 def show(app: App, user: User) -> None:
@@ -105,7 +105,7 @@ def _signed_in(app: App, user: User, account: Account) -> None:
 @live(every=15)
 def _state(user: User, account_id: int, bots: int) -> None:
     """The account's data as last reported by the broker, and its age."""
-    app = the_app()
+    app = get_app()
     account = find_account(app, user, account_id)
     if account is None:
         return

@@ -51,11 +51,11 @@ def _plain(bot: Bot, action: str) -> str:
 
 
 def _traderspost(bot: Bot, action: str) -> str:
-    said = {"buy": "buy", "sell": "sell", "close": "exit"}[action]
+    verb = {"buy": "buy", "sell": "sell", "close": "exit"}[action]
     return _shown(
         {
             "ticker": bot.written_symbol,
-            "action": said,
+            "action": verb,
             "interval": bot.timeframe.shown,
             "signalPrice": "{{close}}",
             "time": "{{timenow}}",

@@ -98,7 +98,7 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
     yield "Action", f"{signal.action.capitalize()} {signal.symbol.short}{frame}", "up"
     yield "Read as", signal.dialect, "up"
     if signal.size is not None:
-        yield "Size", size_said(signal.size), "up"
+        yield "Size", size_text(signal.size), "up"
     trail = f"{plain(signal.trail_percent)}%" if signal.trail_percent else signal.trail_amount
     for what, value in (
         ("Order", signal.order_type),
@@ -110,8 +110,8 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
         if value is not None:
             yield what, plain(value) if isinstance(value, Decimal) else str(value).replace("_", " "), "up"
     yield from _exits(signal)
-    told = {"Bot": signal.bot, "Its id": signal.key, "Sent at": signal.sent_at, "Price seen": signal.price}
-    for what, seen in told.items():
+    facts = {"Bot": signal.bot, "Its id": signal.key, "Sent at": signal.sent_at, "Price seen": signal.price}
+    for what, seen in facts.items():
         if seen is not None:
             yield what, plain(seen) if isinstance(seen, Decimal) else str(seen), "up"
     if filled:
@@ -124,7 +124,7 @@ def _exits(signal: Signal) -> Iterator[Line]:
     if signal.stop_loss is not None:
         yield (
             "Trailing stop" if signal.stop_loss.trailing else "Stop-loss",
-            _target_said(signal.stop_loss),
+            _target_text(signal.stop_loss),
             "up",
         )
     for target in signal.take_profits:
@@ -135,7 +135,7 @@ def _exits(signal: Signal) -> Iterator[Line]:
             if target.share_quantity
             else ""
         )
-        yield "Take-profit", f"{part}{_target_said(target)}", "up"
+        yield "Take-profit", f"{part}{_target_text(target)}", "up"
     if signal.break_even:
         yield "Break-even", "The stop moves to the entry after the first take-profit", "up"
     if signal.close_after or signal.close_at:
@@ -149,15 +149,17 @@ def _exits(signal: Signal) -> Iterator[Line]:
         )
 
 
-def _target_said(target: Target) -> str:
+def _target_text(target: Target) -> str:
     limit = f", limit {plain(target.limit_price)}" if target.limit_price is not None else ""
     if target.price is not None:
         return f"at {plain(target.price)}{limit}"
-    away = f"{plain(target.percent)}%" if target.percent is not None else plain(target.amount or Decimal(0))
-    return f"{away} {'behind the best price' if target.trailing else 'from the entry'}{limit}"
+    distance = (
+        f"{plain(target.percent)}%" if target.percent is not None else plain(target.amount or Decimal(0))
+    )
+    return f"{distance} {'behind the best price' if target.trailing else 'from the entry'}{limit}"
 
 
-def size_said(size: Size) -> str:
+def size_text(size: Size) -> str:
     if size.kind is SizeKind.DOLLARS:
         return money(size.value)
     return f"{quantity(size.value)} {UNITS[size.kind]}".replace(" %", "%")
@@ -199,7 +201,7 @@ def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
     for number, step in enumerate(run.steps, 1):
         yield (
             "Order" if len(run.steps) == 1 else f"Order {number}",
-            order_said(step, run.bot.symbol.short),
+            order_text(step, run.bot.symbol.short),
             "up",
         )
     if not run.steps:
@@ -209,7 +211,7 @@ def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
         yield "Note", reason_sentence(user, run.reason), "warn"
 
 
-def order_said(step: Step, name: str) -> str:
+def order_text(step: Step, name: str) -> str:
     """The order as it would be sent, and its approximate cost."""
     verb = "Buy" if step.side is OrderSide.BUY else "Sell"
     kind = step.type.replace("_", " ")
@@ -224,22 +226,22 @@ def order_said(step: Step, name: str) -> str:
 
 def _size(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:
     """Which size applies, and why."""
-    own, bots = signal.size, size_said(run.bot.size)
+    own, bots = signal.size, size_text(run.bot.size)
     if signal.action in (Action.CLOSE, Action.REDUCE):
         yield (
             "Size",
-            f"{size_said(own)}, from the alert" if own is not None else "The whole position",
+            f"{size_text(own)}, from the alert" if own is not None else "The whole position",
             "info",
         )
     elif signal.action in ENTRIES and own is None:
         yield "Size", f"{bots}: the bot's size, as the alert has none", "info"
     elif signal.action in ENTRIES and own is not None and run.bot.allow_alert_size:
-        yield "Size", f"{size_said(own)}: the alert's size, which this bot accepts", "info"
+        yield "Size", f"{size_text(own)}: the alert's size, which this bot accepts", "info"
     elif signal.action in ENTRIES and own is not None:
         yield (
             "Size",
             (
-                f"{bots}: the bot's size. The alert's {size_said(own)} is ignored, as this bot takes no "
+                f"{bots}: the bot's size. The alert's {size_text(own)} is ignored, as this bot takes no "
                 "sizes from alerts"
             ),
             "warn",
@@ -257,7 +259,7 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
     if plan.stop_loss is not None:
         yield (
             "Stop",
-            _exit_said(plan.stop_loss, entry, -entry.side.sign, by_alert=signal.stop_loss is not None),
+            _exit_text(plan.stop_loss, entry, -entry.side.sign, by_alert=signal.stop_loss is not None),
             "info",
         )
     else:
@@ -270,18 +272,18 @@ def _entry_exits(signal: Signal, run: DryRun) -> Iterator[Line]:
             "warn",
         )
     for target in plan.take_profits:
-        yield "Target", _exit_said(target, entry, entry.side.sign, by_alert=bool(signal.take_profits)), "info"
+        yield "Target", _exit_text(target, entry, entry.side.sign, by_alert=bool(signal.take_profits)), "info"
 
 
-def _exit_said(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str:
+def _exit_text(target: Target, entry: Step, sign: int, *, by_alert: bool) -> str:
     at = price_of(target, entry.price, sign)
     share = target.share_percent / 100 if target.share_percent else Decimal(1)
-    many = target.share_quantity or entry.quantity * share
-    made = (at - entry.price) * entry.side.sign * many
+    quantity_now = target.share_quantity or entry.quantity * share
+    profit = (at - entry.price) * entry.side.sign * quantity_now
     trails = ", trailing" if target.trailing else ""
-    away = (at - entry.price) / entry.price * 100
+    distance = (at - entry.price) / entry.price * 100
     return (
-        f"{price(at)} ({percent(away, sign=True)}{trails}): about {signed(made)}, "
+        f"{price(at)} ({percent(distance, sign=True)}{trails}): about {signed(profit)}, "
         f"{'from the alert' if by_alert else 'the bot’s own'}"
     )
 

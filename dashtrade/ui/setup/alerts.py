@@ -23,7 +23,7 @@ from dashtrade.ui.kit.rows import story_lines
 from dashtrade.ui.setup import alert_reader, webhook
 from dashtrade.ui.setup.alert_messages import DIALECTS, message_to_try
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import empty, live, the_app
+from dashtrade.ui.shell.page import empty, get_app, live
 
 WAIT = 2.0
 
@@ -117,23 +117,25 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         with trying() as attempt:
             demo.check_alerts(app, user)
             read = parse(raw.encode())
-            said = quotas.take_in(app, user, read.signal, content=read.canonical, raw=raw, sender=user.email)
+            result = quotas.take_in(
+                app, user, read.signal, content=read.canonical, raw=raw, sender=user.email
+            )
         if attempt.ok:
             st.session_state.pop("test_id", None)
-            st.session_state["tested"] = said.signal_id
-            if isinstance(said, Receipt):
-                app.wait(user.id, said.signal_id, WAIT, fresh=not said.duplicate)
+            st.session_state["tested"] = result.signal_id
+            if isinstance(result, Receipt):
+                app.wait(user.id, result.signal_id, WAIT, fresh=not result.duplicate)
     if "tested" in st.session_state:
         _watch(st.session_state["tested"])
 
 
 @live
 def _watch(user: User, signal_id: str) -> None:
-    told = signal_story.story(the_app(), user.id, signal_id)
-    if told is None:
+    story = signal_story.story(get_app(), user.id, signal_id)
+    if story is None:
         return
-    words, tone = status(told["status"])
+    words, tone = status(story["status"])
     with st.container(horizontal=True, vertical_alignment="center"):
         badge(words, tone)
-        st.caption(text(sentence(told["reason"])) if told["reason"] else "")
-    story_lines(user, told)
+        st.caption(text(sentence(story["reason"])) if story["reason"] else "")
+    story_lines(user, story)

@@ -18,7 +18,7 @@ from dashtrade.services.accounts.accounts import REAL_MONEY
 from dashtrade.ui.account.second_factor import decline_tick
 from dashtrade.ui.kit import form as forms
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import guard, the_app
+from dashtrade.ui.shell.page import get_app, guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +56,15 @@ def credentials(fields: forms.Form, choice: BrokerChoice) -> dict[str, str]:
     """The credential fields, and their values when last sent. They must be in an `st.form`: a field
     outside one loses its text when the keyboard moves on to "Show password"."""
     return {
-        asked.name: fields.text(
-            asked.name,
-            asked.label,
-            type="password" if asked.secret else "default",
+        options.name: fields.text(
+            options.name,
+            options.label,
+            type="password" if options.secret else "default",
             max_chars=4000,
             autocomplete="off",
         )
-        for asked in choice.credentials
-        if asked.label
+        for options in choice.credentials
+        if options.label
     }
 
 
@@ -105,16 +105,16 @@ def sign_in_link(
 ) -> Callable[[], None]:
     """The link is kept between runs, as the callback is matched to it. Returns a function that draws a new
     link once the old one is used."""
-    place, kept = st.empty(), f"{name}_link"
+    place, session_key = st.empty(), f"{name}_link"
 
     def draw() -> None:
-        if not sign_in.waits(the_app(), user, form.broker, st.session_state.get(kept, ""), account_id):
+        if not sign_in.waits(get_app(), user, form.broker, st.session_state.get(session_key, ""), account_id):
             with trying() as attempt:
-                st.session_state[kept] = begin()
+                st.session_state[session_key] = begin()
             if not attempt.ok:
                 return
         words = f"1. Sign in at {form.kind.name}"
-        place.link_button(words, st.session_state[kept], icon=":material/open_in_new:")
+        place.link_button(words, st.session_state[session_key], icon=":material/open_in_new:")
 
     draw()
     return draw
@@ -130,7 +130,7 @@ def signed_in_token(
 ) -> str | None:
     """The second step: the broker's own sign-in, and the callback address. Its code is short-lived, so it
     is exchanged as soon as it is pasted; the token is kept until the rest of the form is valid."""
-    app, user = the_app(), guard()
+    app, user = get_app(), guard()
     about = {"broker": form.broker, "key": given["key"], "callback": callback}
     name = f"{fields.name}_{sha256(str(about))[:8]}"
     redraw = sign_in_link(
@@ -143,8 +143,8 @@ def signed_in_token(
         sent = st.form_submit_button(button, type="primary")
     if not sent:
         return None
-    kept = f"{fields.name}_token"
-    if st.session_state.get(kept, ("",))[0] != (pasted, given["key"]):
+    session_key = f"{fields.name}_token"
+    if st.session_state.get(session_key, ("",))[0] != (pasted, given["key"]):
         with second.trying() as attempt:
             if not pasted:
                 raise Malformed(
@@ -158,15 +158,15 @@ def signed_in_token(
         if not attempt.ok:
             redraw()
             return None
-        st.session_state[kept] = ((pasted, given["key"]), token)
-    return st.session_state[kept][1]
+        st.session_state[session_key] = ((pasted, given["key"]), token)
+    return st.session_state[session_key][1]
 
 
 def option_fields(fields: forms.Form, choice: BrokerChoice) -> Callable[[], dict[str, Any]]:
     """The fields of the form's options; returns a function that reads them."""
-    asked = [option for option in choice.options if option.label]
-    given = {option.name: _option(fields, option) for option in asked if not option.folded}
-    if folded := [option for option in asked if option.folded]:
+    options = [option for option in choice.options if option.label]
+    given = {option.name: _option(fields, option) for option in options if not option.folded}
+    if folded := [option for option in options if option.folded]:
         with st.expander("Simulation settings"):
             columns = st.columns(2)
             for number, option in enumerate(option for option in folded if option.unit != "yes or no"):
@@ -176,7 +176,7 @@ def option_fields(fields: forms.Form, choice: BrokerChoice) -> Callable[[], dict
                     given[option.name] = _option(fields, option)
 
     def read() -> dict[str, Any]:
-        return {option.name: _read(fields, option, given[option.name]) for option in asked}
+        return {option.name: _read(fields, option, given[option.name]) for option in options}
 
     return read
 

@@ -13,7 +13,7 @@ from dashtrade.services.people import tokens, users
 from dashtrade.ui.kit.components import copy_line
 from dashtrade.ui.kit.format import ago, day
 from dashtrade.ui.shell.errors import trying
-from dashtrade.ui.shell.page import empty, guard, the_app
+from dashtrade.ui.shell.page import empty, get_app, guard
 
 OVERLAPS = {
     "At once": timedelta(0),
@@ -76,7 +76,7 @@ def _rotate() -> None:
     st.caption("Leave time to update your alerts. If the URL has leaked, choose At once.")
     if st.button("Create new URL", type="primary"):
         with trying() as attempt:
-            tokens.rotate_webhook_token(the_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
+            tokens.rotate_webhook_token(get_app(), guard(), overlap=OVERLAPS[chosen or "At once"])
         if attempt.ok:
             st.rerun()
 
@@ -89,7 +89,7 @@ def _revoke() -> None:
     )
     if st.button("Revoke", type="primary"):
         with trying() as attempt:
-            tokens.revoke_webhook_tokens(the_app(), guard())
+            tokens.revoke_webhook_tokens(get_app(), guard())
         if attempt.ok:
             st.rerun()
 

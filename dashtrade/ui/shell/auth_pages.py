@@ -79,13 +79,13 @@ def form(
     aside: str = "",
 ) -> str:
     """`note` and `aside` are trusted HTML; everything else is escaped here."""
-    said = ""
+    error_text = ""
     if wrong is not None:
-        said = (
+        error_text = (
             '<p class="error" role="alert" '
             f'id="error"><b>{escape(sentence(wrong.message))}</b>{escape(wrong.hint)}</p>'
         )
-    kept = "".join(
+    hidden_fields = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
         for name, value in (hidden or {}).items()
     )
@@ -100,8 +100,8 @@ def form(
     return page(
         title,
         (
-            f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{said}<form method="post" '
-            f'action="{escape(action)}">{kept}'
+            f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{error_text}<form method="post" '
+            f'action="{escape(action)}">{hidden_fields}'
             f"{''.join(_field(field) for field in fields)}{tick}<button "
             f'type="submit">{escape(button)}</button></form>{aside}{shown}'
         ),

@@ -7,14 +7,14 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from dashtrade.ui.shell.middleware import MAX_FORM
+from dashtrade.ui.shell.middleware import MAX_FORM_BYTES
 from dashtrade.ui.shell.runtime import DEVICE_COOKIE, PREFIX, cookie_of
 
 
 async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a sign-in form. A longer body than any form's is refused unread."""
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_FORM:
+    if not length.isdigit() or int(length) > MAX_FORM_BYTES:
         raise ClientDisconnect
     try:
         return dict(

@@ -25,7 +25,7 @@ from dashtrade.ui.kit.ticker import Ticker
 from dashtrade.ui.shell.auth_forms import code_form, first_time, join_form, login_form, reset_form
 from dashtrade.ui.shell.auth_pages import Wrong, notice, sentence
 from dashtrade.ui.shell.auth_requests import address_of, device_of, form_fields, set_cookie
-from dashtrade.ui.shell.middleware import local_path, token_of, who
+from dashtrade.ui.shell.middleware import local_path, tab_owner, token_of
 from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE
 from dashtrade.ui.shell.tabs import Tabs
 
@@ -39,7 +39,7 @@ class Crowded(Exception):
         self.what, self.seconds = what, max(round(wait), 1)
 
 
-AWAY = Wrong(
+DATABASE_UNAVAILABLE = Wrong(
     message="The database cannot be used right now; nothing was changed", hint="Try again in a moment."
 )
 
@@ -93,20 +93,26 @@ class AuthRoutes:
                 answer = await answer_of(request, given)
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
-            except Crowded as crowd:
+            except Crowded as crowded:
                 self._note("throttled", request)
-                said = (
-                    f"Too many users {crowd.what} at this moment, or too many from your address. Nothing "
+                message = (
+                    f"Too many users {crowded.what} at this moment, or too many from your address. Nothing "
                     "was changed."
                 )
                 hint = (
-                    f'<p>Wait {crowd.seconds} s, then try again.</p><p><a href="/auth/login">Sign in</a></p>'
+                    f"<p>Wait {crowded.seconds} s, then try again.</p>"
+                    '<p><a href="/auth/login">Sign in</a></p>'
                 )
                 answer = HTMLResponse(
-                    notice("One moment", said, hint), 429, {"retry-after": str(crowd.seconds)}
+                    notice("One moment", message, hint), 429, {"retry-after": str(crowded.seconds)}
                 )
             except DatabaseUnavailable:
-                answer = HTMLResponse(notice("Not now", AWAY.message + ".", f"<p>{AWAY.hint}</p>"), 503)
+                answer = HTMLResponse(
+                    notice(
+                        "Not now", DATABASE_UNAVAILABLE.message + ".", f"<p>{DATABASE_UNAVAILABLE.hint}</p>"
+                    ),
+                    503,
+                )
             answer.headers["cache-control"] = "no-store"
             return answer
 
@@ -123,7 +129,7 @@ class AuthRoutes:
         with self.waiting.place(network) as free:
             if wait or not free:
                 raise Crowded("sign in", wait)
-            return await run_in_threadpool(_in_turn, self.passwords, "sign in", work)
+            return await run_in_threadpool(_run_queued, self.passwords, "sign in", work)
 
     # --- sign in --------------------------------------------------------------------------------------------
 
@@ -152,8 +158,8 @@ class AuthRoutes:
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint, field="password")
             headers = {"retry-after": str(denied.retry_after)} if denied.retry_after else None
-            shown = await run_in_threadpool(login_form, self.app, email, remember, wrong, "", to)
-            return HTMLResponse(shown, 429 if denied.retry_after else 401, headers)
+            html = await run_in_threadpool(login_form, self.app, email, remember, wrong, "", to)
+            return HTMLResponse(html, 429 if denied.retry_after else 401, headers)
         if user.second_factor:
             return HTMLResponse(code_form(second_factor.ticket(self.app, user, remember=remember), to))
         return await self._let_in(request, user.id, remember=remember, to=to)
@@ -190,30 +196,30 @@ class AuthRoutes:
             )
         )
         answer = RedirectResponse(to, 303)
-        known = await run_in_threadpool(throttle.know_device, self.app, user_id, device_of(request))
-        long = int(throttle.DEVICE_LIFE.total_seconds())
-        set_cookie(request, answer, DEVICE_COOKIE, known, long)
+        device_token = await run_in_threadpool(throttle.know_device, self.app, user_id, device_of(request))
+        seconds = int(throttle.DEVICE_LIFE.total_seconds())
+        set_cookie(request, answer, DEVICE_COOKIE, device_token, seconds)
         set_cookie(
             request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None
         )
         return answer
 
-    async def _is_somebody(self, request: Request) -> bool:
+    async def _is_signed_in(self, request: Request) -> bool:
         return await run_in_threadpool(sessions.find, self.app, token_of(request)) is not None
 
     async def demo(self, request: Request, given: dict[str, str]) -> Response:
         """One click: an account with a week of history. A signed-in user is redirected to their own pages."""
-        if request.method == "GET" or await self._is_somebody(request):
+        if request.method == "GET" or await self._is_signed_in(request):
             return RedirectResponse("/", 303)
         try:
             begin = partial(demo.start, self.app, address=address_of(request))
-            user_id = await run_in_threadpool(_in_turn, self.demos, "begin a demo", begin)
+            user_id = await run_in_threadpool(_run_queued, self.demos, "begin a demo", begin)
         except Denied as denied:
             self._note("throttled" if denied.retry_after else "refused", request)
-            shown = await run_in_threadpool(
+            html = await run_in_threadpool(
                 login_form, self.app, "", False, Wrong(message=denied.message, hint=denied.hint)
             )
-            return HTMLResponse(shown, 429 if denied.retry_after else 403)
+            return HTMLResponse(html, 429 if denied.retry_after else 403)
         return await self._let_in(request, user_id, remember=True)
 
     async def reset(self, request: Request, given: dict[str, str]) -> Response:
@@ -291,7 +297,7 @@ class AuthRoutes:
         self, request: Request, given: dict[str, str], action: str, hidden: dict[str, str], code: str
     ) -> Response:
         def make() -> Any:
-            made = users.register(
+            new_user = users.register(
                 self.app,
                 email=given.get("email", ""),
                 password=given.get("password", ""),
@@ -299,8 +305,8 @@ class AuthRoutes:
                 code=code or None,
                 address=address_of(request),
             )
-            sessions.drop_sign_in_token(self.app, made.access_token)
-            return made.user
+            sessions.drop_sign_in_token(self.app, new_user.access_token)
+            return new_user.user
 
         keys = throttle.of_network("register", address_of(request))
         wait = await run_in_threadpool(throttle.wait, self.app, keys)
@@ -350,10 +356,10 @@ class AuthRoutes:
         user = await run_in_threadpool(sessions.find, self.app, token_of(request), present=False)
         if user is None:
             return Response(status_code=401)
-        return Response(status_code=409 if self.tabs.full(who(user)) else 204)
+        return Response(status_code=409 if self.tabs.full(tab_owner(user)) else 204)
 
 
-def _in_turn(turns: BoundedQueue, what: str, work: Callable[[], T]) -> T:
+def _run_queued(turns: BoundedQueue, what: str, work: Callable[[], T]) -> T:
     with turns.turn() as on:
         if not on:
             raise Crowded(what, 5)

@@ -15,18 +15,18 @@ from dashtrade.services.accounts.prices import Known, real_money
 from dashtrade.services.operations import health
 from dashtrade.ui.kit.format import ago, moment, sentence
 
-LOST = timedelta(minutes=5)  # older readings count as lost
-PAPER_SHOWN = 4  # accounts in the header; live ones are always shown
+OLD_AFTER = timedelta(minutes=5)  # older readings count as lost
+MAX_PAPER_SHOWN = 4  # accounts in the header; live ones are always shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionState:
-    """`tone` is the dot's colour: up, warn or down. `said` is empty while all is well."""
+    """`tone` is the dot's colour: up, warn or down. `problem` is empty while all is well."""
 
     account: Account
     known: Known
     tone: str
-    said: str
+    problem: str
     since: datetime | None = None
 
 
@@ -34,21 +34,21 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
     """`silent`: the worker is not running, so nothing trades, not even on paper."""
     known, now = prices.known_of(app, account), app.clock.now()
     if not account.is_active:
-        tone, said, since = "down", "disabled", None
+        tone, problem, since = "down", "disabled", None
     elif account.problem:
-        tone, said, since = "warn", "not confirmed", None
+        tone, problem, since = "warn", "not confirmed", None
     elif known.failing_since is not None:
-        tone, said, since = "down", "no connection", known.failing_since
+        tone, problem, since = "down", "no connection", known.failing_since
     elif silent and prices.is_here(account):
-        tone, said, since = "warn", "not trading now", None
+        tone, problem, since = "warn", "not trading now", None
     elif known.fresh:
-        tone, said, since = "up", "", None
+        tone, problem, since = "up", "", None
     elif known.read_at is None:
-        tone, said, since = "warn", "connecting", None
+        tone, problem, since = "warn", "connecting", None
     else:
-        tone = "down" if now - known.read_at > LOST else "warn"
-        said, since = f"last answer {ago(now, known.read_at)}", None
-    return ConnectionState(account=account, known=known, tone=tone, said=said, since=since)
+        tone = "down" if now - known.read_at > OLD_AFTER else "warn"
+        problem, since = f"last answer {ago(now, known.read_at)}", None
+    return ConnectionState(account=account, known=known, tone=tone, problem=problem, since=since)
 
 
 def worker_is_silent(app: App) -> bool:
@@ -62,14 +62,14 @@ def shown(app: App, accounts: Sequence[Account]) -> tuple[list[ConnectionState],
     found = [connection(app, account, silent=silent) for account in accounts]
     live = [one for one in found if real_money(one.account)]
     rest = sorted((one for one in found if not real_money(one.account)), key=lambda one: one.tone == "up")
-    loud = sum(one.tone != "up" for one in rest)
-    room = max(PAPER_SHOWN - len(live), loud)
+    not_well = sum(one.tone != "up" for one in rest)
+    room = max(MAX_PAPER_SHOWN - len(live), not_well)
     return [*live, *rest[:room]], len(rest[room:])
 
 
 def words(user: User, one: ConnectionState) -> str:
     since = f" since {moment(user, one.since)}" if one.since is not None else ""
-    return f"{one.said}{since}" if one.said else ""
+    return f"{one.problem}{since}" if one.problem else ""
 
 
 def reason(one: ConnectionState) -> str:

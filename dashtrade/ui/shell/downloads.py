@@ -28,7 +28,7 @@ from dashtrade.services.people import sessions
 from dashtrade.services.trading import scope, trade_files
 from dashtrade.ui.kit.format import EXITS
 from dashtrade.ui.shell.auth_pages import sentence
-from dashtrade.ui.shell.middleware import away, token_of
+from dashtrade.ui.shell.middleware import database_unavailable, token_of
 
 MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
 MY_TRADES, MY_TRIPS = "/files/trades.csv", "/files/round-trips"  # the address continues with closed or open
@@ -77,7 +77,7 @@ class DownloadRoute:
         try:
             user = await run_in_threadpool(sessions.find, self.app, token_of(request))
         except DatabaseUnavailable:
-            return await away()(scope, receive, send)
+            return await database_unavailable()(scope, receive, send)
         if user is None or not may(user.role, self.needs):
             self._note("refused", user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
@@ -95,7 +95,7 @@ class DownloadRoute:
                 return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
             # an error before the first piece; a later one truncates the file
             except DatabaseUnavailable:
-                return await away()(scope, receive, send)
+                return await database_unavailable()(scope, receive, send)
             headers = {
                 "content-disposition": f"attachment; filename={file.name}",
                 "cache-control": "no-store",
@@ -127,14 +127,14 @@ def _my_data(app: App, user: User, request: Request) -> File:
 def _my_trades(app: App, user: User, request: Request) -> File:
     given = dict(request.query_params)
     side = given.get("side")
-    found = wanted_of_mine(app, user, given) | {"action": side if side in ("buy", "sell") else None}
+    found = own_filters(app, user, given) | {"action": side if side in ("buy", "sell") else None}
     return File(pieces=trade_files.fills(app, user, found), kind="text/csv", name="fills.csv")
 
 
 def _my_trips(app: App, user: User, request: Request) -> File:
     given, is_open = dict(request.query_params), request.path_params["which"] == "open"
     side, reason = given.get("side"), given.get("reason")
-    found = wanted_of_mine(app, user, given) | {
+    found = own_filters(app, user, given) | {
         "open": is_open,
         "side": side if side in ("long", "short") else None,
         "exit_reason": reason if reason in EXITS and not is_open else None,
@@ -143,7 +143,7 @@ def _my_trips(app: App, user: User, request: Request) -> File:
     return File(pieces=trade_files.round_trips(app, user, found, EXITS), kind="text/csv", name=name)
 
 
-def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
+def own_filters(app: App, user: User, given: dict[str, str]) -> dict[str, Any]:
     """The filters of the user's trades in an address; days become times."""
     bot = given.get("bot", "")
     return {
@@ -157,13 +157,13 @@ def wanted_of_mine(app: App, user: User, given: dict[str, str]) -> dict[str, Any
 
 def _all_trades(app: App, user: User, request: Request) -> File:
     return File(
-        pieces=export.all_trades(app, wanted(dict(request.query_params))),
+        pieces=export.all_trades(app, admin_filters(dict(request.query_params))),
         kind="text/csv",
         name="all-trades.csv",
     )
 
 
-def wanted(given: dict[str, str]) -> dict[str, Any]:
+def admin_filters(given: dict[str, str]) -> dict[str, Any]:
     """The filters of all users' trades in an address."""
     number = given.get("of_user", "")
     return {

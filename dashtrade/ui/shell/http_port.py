@@ -22,23 +22,23 @@ from dashtrade.limits import room_for_connections
 log = logging.getLogger("dashtrade.ui")
 ARRIVAL_SECONDS = 10.0  # for a whole request, from the connection or its first byte
 UNREAD_SECONDS = 30.0  # in which at least this much of a pending response must be read:
-LEAST_READ = 32 * 1024
-MOST_CONNECTIONS = 1000
+MIN_READ_BYTES = 32 * 1024
+MAX_CONNECTIONS = 1000
 OTHER_DESCRIPTORS = 600  # for Streamlit's sessions, the database, the logs
 BACKLOG = 128  # also the number accepted in one go, before any is checked
 _ARRIVING = (h11.IDLE, h11.SEND_BODY)
 
 
 def connection_limit() -> int:
-    return room_for_connections(MOST_CONNECTIONS, OTHER_DESCRIPTORS)
+    return room_for_connections(MAX_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
-class _Reader:
+class _ReadTimeout:
     """A mixin that disconnects clients which do not read their response."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
-    _unread: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
@@ -61,54 +61,54 @@ class _Reader:
 
     def _watch(self, left: int) -> None:
         self._stop_watching()
-        self._unread = self.loop.call_later(UNREAD_SECONDS, self._look, left)
+        self._unread_timer = self.loop.call_later(UNREAD_SECONDS, self._check_progress, left)
 
-    def _look(self, before: int) -> None:
+    def _check_progress(self, before: int) -> None:
         left = self.transport.get_write_buffer_size()
-        if left > before - LEAST_READ:
+        if left > before - MIN_READ_BYTES:
             self.transport.abort()
         else:
             self._watch(left)
 
     def _stop_watching(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
 
-class Socket(_Reader, WebSocketsSansIOProtocol):
+class WebSocketConnection(_ReadTimeout, WebSocketsSansIOProtocol):
     """A WebSocket. uvicorn itself pings the browser."""
 
 
-class Line(_Reader, H11Protocol):
+class HttpConnection(_ReadTimeout, H11Protocol):
     """One connection, with a time limit for its request."""
 
-    most: int
-    told_at = float("-inf")
+    max_connections: int
+    warned_at = float("-inf")
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
-        self._arrival: asyncio.TimerHandle | None = None
+        self._arrival_timer: asyncio.TimerHandle | None = None
         self.since = self.loop.time()
 
     @property
     def waits(self) -> bool:
         """No request is being handled, and no response is pending."""
         idle = self.cycle is None or self.cycle.response_complete
-        return (idle or self._arrival is not None) and not self.transport.get_write_buffer_size()
+        return (idle or self._arrival_timer is not None) and not self.transport.get_write_buffer_size()
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect()
-        if len(self.connections) > self.most:
+        self._expect_request()
+        if len(self.connections) > self.max_connections:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        if self._arrival is None and self.conn.their_state in _ARRIVING:
-            self._expect()
+        if self._arrival_timer is None and self.conn.their_state in _ARRIVING:
+            self._expect_request()
         super().data_received(data)
         if self.conn.their_state not in _ARRIVING or self.transport.get_protocol() is not self:
-            self._arrived()
+            self._request_arrived()
 
     def send_400_response(self, msg: str) -> None:
         """The request before the invalid bytes may have its response pending or in progress: only one
@@ -123,37 +123,39 @@ class Line(_Reader, H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:  # the next request, pipelined behind the last
-            self._expect()
+            self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._arrived()
+        self._request_arrived()
         super().connection_lost(exc)
 
-    def _expect(self) -> None:
-        self._arrived()
-        self._arrival = self.loop.call_later(ARRIVAL_SECONDS, self.transport.abort)
+    def _expect_request(self) -> None:
+        self._request_arrived()
+        self._arrival_timer = self.loop.call_later(ARRIVAL_SECONDS, self.transport.abort)
 
-    def _arrived(self) -> None:
-        if self._arrival is not None:
-            self._arrival.cancel()
-            self._arrival = None
+    def _request_arrived(self) -> None:
+        if self._arrival_timer is not None:
+            self._arrival_timer.cancel()
+            self._arrival_timer = None
 
     def _make_room(self) -> None:
         waiting = [
-            line for line in self.connections if isinstance(line, Line) and line is not self and line.waits
+            line
+            for line in self.connections
+            if isinstance(line, HttpConnection) and line is not self and line.waits
         ]
-        crowd = Counter(line.address for line in waiting)
-        waiting.sort(key=lambda line: (-crowd[line.address], line.since))
-        for line in waiting[: max(self.most // 20, 1)] or [self]:
+        by_address = Counter(line.address for line in waiting)
+        waiting.sort(key=lambda line: (-by_address[line.address], line.since))
+        for line in waiting[: max(self.max_connections // 20, 1)] or [self]:
             line.transport.abort()
-        if time.monotonic() - Line.told_at > 60:
-            Line.told_at = time.monotonic()
+        if time.monotonic() - HttpConnection.warned_at > 60:
+            HttpConnection.warned_at = time.monotonic()
             log.warning(
                 (
                     "all %s connections are taken, %s of them only wait: the oldest of the busiest address "
                     "are closed"
                 ),
-                self.most,
+                self.max_connections,
                 len(waiting),
             )
 
@@ -164,5 +166,5 @@ class Line(_Reader, H11Protocol):
 
 def protocols() -> dict[str, Any]:
     """Arguments for uvicorn."""
-    Line.most = connection_limit()
-    return {"http": Line, "ws": Socket, "backlog": BACKLOG}
+    HttpConnection.max_connections = connection_limit()
+    return {"http": HttpConnection, "ws": WebSocketConnection, "backlog": BACKLOG}

@@ -37,8 +37,8 @@ SERVED = re.compile(
 )
 PAGES_SOCKET, PRICES_SOCKET = "/_stcore/stream", "/live"
 OPEN_EXACTLY = ("/setup", "/join", "/reset", "/demo", "/favicon.png", "/favicon.ico")
-MAX_FORM, MAX_BODY = 16 * 1024, 1024 * 1024
-LONGEST_NEXT = 1000  # characters
+MAX_FORM_BYTES, MAX_BODY_BYTES = 16 * 1024, 1024 * 1024
+MAX_NEXT_LENGTH = 1000  # characters
 
 
 class Headers:
@@ -60,12 +60,12 @@ class Headers:
             if message["type"] == "http.response.start":
                 fixed = [(b"content-security-policy", self.policy(scope)), *self.fixed]
                 known = {name for name, _ in fixed}
-                kept = [
+                upstream = [
                     (name, value) for name, value in message.get("headers", []) if name.lower() not in known
                 ]
                 transport = strict_transport(scope["scheme"], _host(scope), self.own_address)
                 secure = [(b"strict-transport-security", transport.encode())] if transport else []
-                message = {**message, "headers": [*kept, *fixed, *secure]}
+                message = {**message, "headers": [*upstream, *fixed, *secure]}
             await send(message)
 
         await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
@@ -80,18 +80,20 @@ class Proxy:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] in ("http", "websocket"):
-            scope = own_cookies(self._seen_from_outside(scope))
+            scope = own_cookies(self._forwarded(scope))
         await self.app(scope, receive, send)
 
-    def _seen_from_outside(self, scope: Any) -> Any:
+    def _forwarded(self, scope: Any) -> Any:
         scheme = scope["scheme"].replace("ws", "http")
         if self.hops:
             headers = dict(scope["headers"])
             address = headers.get(b"x-forwarded-for", b"").decode("latin-1").rpartition(",")[2].strip()
-            said = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+            forwarded_scheme = (
+                headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+            )
             if address:
                 scope = {**scope, "client": (address, 0)}
-            scheme = said if said in ("http", "https") else scheme
+            scheme = forwarded_scheme if forwarded_scheme in ("http", "https") else scheme
         scheme = "https" if is_https(scheme, _host(scope), self.own_address) else scheme
         return {**scope, "scheme": scheme if scope["type"] == "http" else scheme.replace("http", "ws")}
 
@@ -112,26 +114,28 @@ class Gate:
             return await _refuse(scope, receive, send, refused)
         path = scope["path"]
         if scope["type"] == "http" and (path.startswith(OPEN) or path in OPEN_EXACTLY):
-            return await self.app(scope, limited(receive, MAX_FORM), send)
+            return await self.app(scope, limited(receive, MAX_FORM_BYTES), send)
         try:
             user = await run_in_threadpool(sessions.find, self.trade, token_of(conn))
         except DatabaseUnavailable:
-            return await _refuse(scope, receive, send, away())
+            return await _refuse(scope, receive, send, database_unavailable())
         if scope["type"] == "websocket":
             return await self._socket(user, scope, receive, send)
         if user is None:
-            return await self._stranger(scope, conn, receive, send)
-        if nowhere(scope, conn):
+            return await self._not_signed_in(scope, conn, receive, send)
+        if unknown_page(scope, conn):
             return await _refuse(scope, receive, send, RedirectResponse("/", 303))
-        await self.app(scope, limited(receive, MAX_BODY), send)
+        await self.app(scope, limited(receive, MAX_BODY_BYTES), send)
 
     async def _socket(self, user: User | None, scope: Any, receive: Any, send: Any) -> None:
         """Without a session (a tab whose session has ended) the socket is closed with that reason."""
         if user is None:
             return await turn_away(scope, receive, send, ENDED)
         # the third subprotocol is the session that Streamlit should resume
-        again = len(scope.get("subprotocols", ())) > 2
-        await self.tabs[scope["path"]].serve(self.app, who(user), scope, receive, send, again=again)
+        is_reconnect = len(scope.get("subprotocols", ())) > 2
+        await self.tabs[scope["path"]].serve(
+            self.app, tab_owner(user), scope, receive, send, is_reconnect=is_reconnect
+        )
 
     def _refusal(self, scope: Any, conn: HTTPConnection) -> Response | None:
         host = conn.headers.get("host", "")
@@ -142,25 +146,27 @@ class Gate:
             address = conn.client.host if conn.client else ""
             self.trade.notes.note("refused", reason="from another site", address=address)
             return PlainTextResponse(ANOTHER_SITE, 403)
-        there = (
+        is_served = (
             scope["path"] in self.tabs
             if scope["type"] == "websocket"
-            else SERVED.fullmatch(scope["path"]) or nowhere(scope, conn)
+            else SERVED.fullmatch(scope["path"]) or unknown_page(scope, conn)
         )
-        return None if there else PlainTextResponse("Not found.\n", 404)
+        return None if is_served else PlainTextResponse("Not found.\n", 404)
 
-    async def _stranger(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any) -> None:
-        visits = scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
+    async def _not_signed_in(self, scope: Any, conn: HTTPConnection, receive: Any, send: Any) -> None:
+        is_navigation = (
+            scope["method"] == "GET" and conn.headers.get("sec-fetch-mode", "navigate") == "navigate"
+        )
         answer = (
             RedirectResponse(sign_in_address(scope), 303)
-            if visits
+            if is_navigation
             else PlainTextResponse("Sign in first.\n", 401)
         )
         answer.headers["cache-control"] = "no-store"
         await _refuse(scope, receive, send, answer)
 
 
-def who(user: User) -> tuple[int, str]:
+def tab_owner(user: User) -> tuple[int, str]:
     """The owner of the tabs: an admin viewing a user's pages is counted apart from that user."""
     return user.id, user.viewer
 
@@ -168,17 +174,17 @@ def who(user: User) -> tuple[int, str]:
 def sign_in_address(scope: Any) -> str:
     """The sign-in form, with the address to continue to."""
     query = scope.get("query_string", b"").decode("latin-1")
-    wanted = local_path(scope["path"] + (f"?{query}" if query else ""))
-    return "/auth/login" if wanted == "/" else f"/auth/login?{urlencode({'next': wanted})}"
+    target = local_path(scope["path"] + (f"?{query}" if query else ""))
+    return "/auth/login" if target == "/" else f"/auth/login?{urlencode({'next': target})}"
 
 
-def local_path(wanted: str) -> str:
+def local_path(target: str) -> str:
     """A page of the dashboard, else the first page: a link to the form cannot redirect to another site."""
-    page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", wanted)
-    return wanted if page and len(wanted) <= LONGEST_NEXT else "/"
+    page = re.fullmatch(r"/[a-z_]*(\?[^\s\\]*)?", target)
+    return target if page and len(target) <= MAX_NEXT_LENGTH else "/"
 
 
-def away() -> Response:
+def database_unavailable() -> Response:
     words = "The database cannot be used right now; nothing was changed. Try again in a moment.\n"
     return PlainTextResponse(words, 503, {"retry-after": "2", "cache-control": "no-store"})
 
@@ -191,16 +197,16 @@ async def _refuse(scope: Any, receive: Any, send: Any, answer: Response) -> None
     await answer(scope, receive, send)
 
 
-def nowhere(scope: Any, conn: HTTPConnection) -> bool:
+def unknown_page(scope: Any, conn: HTTPConnection) -> bool:
     """An address below a page's, mistyped or outdated. Streamlit would serve its page, whose assets are
     then looked up below that address, and the screen stays empty."""
-    visits = (
+    is_navigation = (
         scope["type"] == "http"
         and scope["method"] == "GET"
         and conn.headers.get("sec-fetch-mode") == "navigate"
     )
     return (
-        visits
+        is_navigation
         and scope["path"].strip("/").count("/") > 0
         and not scope["path"].startswith(("/files/", "/_stcore/", "/media/", "/component/", "/app/"))
     )
@@ -213,13 +219,13 @@ def token_of(conn: HTTPConnection) -> str | None:
 def own_cookies(scope: Any) -> Any:
     """Over HTTPS only cookies with the __Host- prefix, which other sites cannot set, are accepted; over
     HTTP only unprefixed ones. The others are removed here, so that no later code has to check."""
-    wrong = {
+    invalid = {
         f"{'' if scope['scheme'] in ('https', 'wss') else PREFIX}{name}".encode()
         for name in (COOKIE, DEVICE_COOKIE)
     }
 
     def left(cookies: bytes) -> bytes:
-        return b";".join(one for one in cookies.split(b";") if one.partition(b"=")[0].strip() not in wrong)
+        return b";".join(one for one in cookies.split(b";") if one.partition(b"=")[0].strip() not in invalid)
 
     return {
         **scope,
@@ -231,8 +237,8 @@ def same_origin(conn: HTTPConnection) -> bool:
     """Browsers send the page's origin with every POST and every WebSocket. A request without one is not
     from a browser."""
     scheme = conn.scope["scheme"].replace("ws", "http")
-    said, _, host = conn.headers.get("origin", "").partition("://")
-    return origin(said, host) == origin(scheme, conn.headers.get("host", ""))
+    origin_scheme, _, host = conn.headers.get("origin", "").partition("://")
+    return origin(origin_scheme, host) == origin(scheme, conn.headers.get("host", ""))
 
 
 def _host(scope: Any) -> str:
@@ -254,16 +260,16 @@ ANOTHER_SITE = (
 )
 
 
-def limited(receive: Any, most: int) -> Any:
+def limited(receive: Any, max_bytes: int) -> Any:
     """Cuts a body off at `most` bytes: the application sees a disconnected client."""
-    taken = 0
+    received = 0
 
     async def counted() -> Any:
-        nonlocal taken
+        nonlocal received
         message = await receive()
         if message["type"] == "http.request":
-            taken += len(message.get("body", b""))
-            if taken > most:
+            received += len(message.get("body", b""))
+            if received > max_bytes:
                 return {"type": "http.disconnect"}
         return message
 

@@ -18,17 +18,17 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.services.operations.revision import revision
 from dashtrade.ui.kit.components import mounted, pulse
-from dashtrade.ui.kit.format import count, zone, zone_said
+from dashtrade.ui.kit.format import count, zone, zone_text
 from dashtrade.ui.shell import connection_state, runtime, scope
 from dashtrade.ui.shell.banners import banners
-from dashtrade.ui.shell.render_lock import turn
+from dashtrade.ui.shell.render_lock import render_turn
 from dashtrade.ui.shell.trading_state import trading_state
 
 START = (
     "DashTrade's dashboard is started with ./start (or: python -m dashtrade.ui.shell.serve), not with "
     "`streamlit run`."
 )
-NOW_AND_THEN = 60  # seconds
+RERUN_SECONDS = 60  # seconds
 _THEMES = (("System", "Auto"), ("Light", "Light"), ("Dark", "Dark"))
 _FOOT = (
     '<div class="foot"><div class="themes" role="group" aria-label="Colours">'
@@ -42,8 +42,8 @@ _FOOT = (
 )
 
 
-def the_app() -> Any:
-    return runtime.the_app()
+def get_app() -> Any:
+    return runtime.get_app()
 
 
 def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = False) -> User:
@@ -51,8 +51,8 @@ def page(name: str, *, needs: Permission = Permission.TRADE, figures: bool = Fal
     with `figures`, also the scope."""
     user = guard(needs)
     title(name, user, figures=figures)
-    if said := st.session_state.pop("said", None):  # from the action just before this run
-        st.toast(said, icon=":material/check:")
+    if toast := st.session_state.pop("toast", None):  # from the action just before this run
+        st.toast(toast, icon=":material/check:")
     return user
 
 
@@ -77,7 +77,7 @@ def guard(
         _second_factor_first()
         st.stop()
     if not may(user.role, needs):
-        the_app().notes.note(
+        get_app().notes.note(
             "refused",
             actor=user.id,
             who=user.email,
@@ -107,12 +107,12 @@ _title_row: ContextVar[Any] = ContextVar("title_row")
 
 def title(name: str, user: User, *, figures: bool = False) -> None:
     tab_title(name)
-    banners(the_app(), user)
+    banners(get_app(), user)
     row = st.container(horizontal=True, vertical_alignment="center", key="title_row")
     with row:
         st.title(name, anchor=False, width="content")
         if figures:
-            scope.switch(the_app(), user)
+            scope.switch(get_app(), user)
         st.space("stretch")
     _title_row.set(row)
     _status_bar()
@@ -130,7 +130,7 @@ def actions() -> Any:
 
 def _status(user: User) -> Iterator[str]:
     """Broker connections, price sources, switches, and the user."""
-    app = the_app()
+    app = get_app()
     state = trading_state(app, user)
     if not state.accounts:
         yield _badge("No broker account yet", "mute")
@@ -155,7 +155,7 @@ def _status(user: User) -> Iterator[str]:
         yield _badge("Live prices" if well else "Prices may be old", "up" if well else "warn")
     yield _badge(state.text, state.tone)
     yield _badge(str(user.role).capitalize(), "mute")
-    yield _badge(f"Times: {zone_said(user)}", "mute")
+    yield _badge(f"Times: {zone_text(user)}", "mute")
 
 
 def _money(account: Account) -> str:
@@ -171,7 +171,7 @@ def _badge(words: str, tone: str, *, dot: bool = False, why: str = "") -> str:
 
 
 def live(
-    draw: Callable[..., None] | None = None, *, every: float = NOW_AND_THEN, without_factor: bool = False
+    draw: Callable[..., None] | None = None, *, every: float = RERUN_SECONDS, without_factor: bool = False
 ) -> Any:
     """A part that reruns when the user's data changes (the ticker signals it), and periodically for texts
     such as "3 min ago". Checks the session each time: a fragment runs without the page above it."""
@@ -180,15 +180,17 @@ def live(
 
     @st.fragment(run_every=every)
     def run(*given: Any, **more: Any) -> None:
-        with turn():
+        with render_turn():
             user = guard(present=False, without_factor=without_factor)
-            seen = revision(the_app(), user)  # read before drawing, so that a change in between is not missed
+            drawn_revision = revision(
+                get_app(), user
+            )  # read before drawing, so that a change in between is not missed
             draw(user, *given, **more)
             pulse(
                 "_".join(
                     [draw.__name__.strip("_"), *(str(each) for each in given if isinstance(each, (int, str)))]
                 ),
-                seen,
+                drawn_revision,
             )
 
     return run

@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 
-LONGEST = 0.2  # seconds
+MAX_TURN_SECONDS = 0.2  # seconds
 
 
 class RenderLock:
-    def __init__(self, longest: float = LONGEST) -> None:
+    def __init__(self, longest: float = MAX_TURN_SECONDS) -> None:
         self._longest = longest
         self._free = threading.Condition()
         self._holder: int | None = None
@@ -45,4 +45,4 @@ class RenderLock:
 
 
 _pages = RenderLock()
-turn = _pages.turn
+render_turn = _pages.turn

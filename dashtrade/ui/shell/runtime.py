@@ -29,7 +29,7 @@ def running() -> bool:
     return _app is not None
 
 
-def the_app() -> App:
+def get_app() -> App:
     if _app is None:
         raise RuntimeError("the dashboard runs inside `python -m dashtrade.ui.shell.serve`")
     return _app
@@ -62,7 +62,7 @@ def _may_write() -> None:
     if (
         user is not None
         and user.demo_until is not None
-        and not _budget.take(user.id, the_app().clock.now().date())
+        and not _budget.take(user.id, get_app().clock.now().date())
     ):
         raise Refusal(
             "this demo has reached its limit for today",
@@ -70,11 +70,11 @@ def _may_write() -> None:
         )
 
 
-class Budget:
+class WriteBudget:
     """A daily number of writes for each limited user, in this process."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_writes: int) -> None:
+        self.max_writes = max_writes
         self._day: date | None = None
         self._taken: Counter[int] = Counter()
 
@@ -82,10 +82,10 @@ class Budget:
         if today != self._day:
             self._day, self._taken = today, Counter()
         self._taken[key] += 1
-        return self._taken[key] <= self.most
+        return self._taken[key] <= self.max_writes
 
 
-_budget = Budget(2000)
+_budget = WriteBudget(2000)
 
 
 def address() -> str:
@@ -99,4 +99,4 @@ def address() -> str:
 def current_user(*, present: bool = True) -> User | None:
     """Read from the database on every run and in every fragment, so that an ended session also ends on
     screen."""
-    return sessions.find(the_app(), session_token(), present=present)
+    return sessions.find(get_app(), session_token(), present=present)

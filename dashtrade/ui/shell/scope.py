@@ -21,12 +21,12 @@ from dashtrade.ui.kit.components import mounted
 from dashtrade.ui.kit.format import text
 
 NAMES = {MoneyKind.LIVE: "Live", MoneyKind.PAPER: "Paper"}
-_KEPT = "scope_of_tab"
+_TAB_SCOPE = "scope_of_tab"
 
 
 def current(app: App, user: User) -> MoneyScope:
     """The scope of this tab; also for parts of the page that rerun themselves."""
-    return _read(accounts_of(app, user), st.session_state.get(_KEPT) or user.scope)
+    return _read(accounts_of(app, user), st.session_state.get(_TAB_SCOPE) or user.scope)
 
 
 def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
@@ -39,8 +39,8 @@ def _read(accounts: Sequence[Account], written: str | None) -> MoneyScope:
 def switch(app: App, user: User) -> None:
     """Drawn where there is a choice."""
     accounts = accounts_of(app, user)
-    scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_KEPT) or user.scope)
-    st.session_state[_KEPT] = scope.text
+    scope = _read(accounts, st.query_params.get("scope") or st.session_state.get(_TAB_SCOPE) or user.scope)
+    st.session_state[_TAB_SCOPE] = scope.text
     if any(account.mode == "live" for account in accounts) and any(
         money_of(account) is MoneyKind.PAPER for account in accounts
     ):
@@ -94,12 +94,12 @@ def _choose(app: App, user: User, scope: MoneyScope) -> None:
 
 def show(scope: MoneyScope) -> None:
     """From the next run on."""
-    st.session_state[_KEPT] = scope.text
+    st.session_state[_TAB_SCOPE] = scope.text
     if "scope" in st.query_params:
         st.query_params["scope"] = scope.text
 
 
-def whose(account: Account | None) -> str:
+def account_label(account: Account | None) -> str:
     """The money and account, for the small line of a row."""
     if account is None:
         return ""
@@ -114,4 +114,6 @@ def kind(account: Account | None) -> str:
 def badge(account: Account | None) -> None:
     """For pages and dialogs about one bot: what it trades with, in plain sight."""
     if account is not None:
-        st.badge(text(whose(account)), color="orange" if money_of(account) is MoneyKind.LIVE else "gray")
+        st.badge(
+            text(account_label(account)), color="orange" if money_of(account) is MoneyKind.LIVE else "gray"
+        )

@@ -12,17 +12,17 @@ from dashtrade.ui.kit.rows import position_rows
 from dashtrade.ui.positions import close_dialog
 from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell.banners import banners
-from dashtrade.ui.shell.page import guard, live, panel, tab_title, the_app
+from dashtrade.ui.shell.page import get_app, guard, live, panel, tab_title
 
 
 def show() -> None:
-    user, app = guard(without_factor=True), the_app()
+    user, app = guard(without_factor=True), get_app()
     tab_title("Two-factor sign-in")
     banners(app, user)
     st.title("Set up two-factor sign-in", anchor=False)
     st.space("small")
-    if said := st.session_state.pop("said", None):  # from the close just before this run
-        st.toast(said, icon=":material/check:")
+    if toast := st.session_state.pop("toast", None):  # from the close just before this run
+        st.toast(toast, icon=":material/check:")
     with panel("Two-factor sign-in is required", key="factor_first"):
         st.markdown(
             "A superadmin requires two-factor sign-in for all users: a code from an app on your phone in "
@@ -42,7 +42,7 @@ def show() -> None:
 
 @live(every=15, without_factor=True)
 def _positions(user: User) -> None:
-    app = the_app()
+    app = get_app()
     stop_all.progress(app, user)
     held = portfolio_summary.holdings(app, user, open_only=True)
     if not held:

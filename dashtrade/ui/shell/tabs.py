@@ -10,7 +10,7 @@ from typing import Any
 from dashtrade.limits import Rate
 
 # close codes: no session, too many tabs, too many at once
-ENDED, CROWDED, LATER = 4401, 4409, 1013
+ENDED, TOO_MANY_TABS, TRY_LATER = 4401, 4409, 1013
 
 
 class Tabs:
@@ -21,24 +21,24 @@ class Tabs:
     `again` it only gets a free place."""
 
     def __init__(self, of_one: int = 10, in_all: int = 200, opened: Rate | None = None) -> None:
-        self._of_one, self._in_all = of_one, in_all
+        self._max_per_user, self._max_total = of_one, in_all
         self._opened = opened or Rate(1.0, burst_seconds=30)
         self._open: dict[Hashable, list[_SocketTab]] = {}  # by user, oldest first
         self._closing: set[asyncio.Task[None]] = set()
 
     def full(self, user: Hashable) -> bool:
         return (
-            len(self._open.get(user, ())) >= self._of_one
-            or sum(map(len, self._open.values())) >= self._in_all
+            len(self._open.get(user, ())) >= self._max_per_user
+            or sum(map(len, self._open.values())) >= self._max_total
         )
 
     async def serve(
-        self, app: Any, user: Hashable, scope: Any, receive: Any, send: Any, *, again: bool = False
+        self, app: Any, user: Hashable, scope: Any, receive: Any, send: Any, *, is_reconnect: bool = False
     ) -> None:
-        if again and self.full(user):
-            return await turn_away(scope, receive, send, CROWDED)
+        if is_reconnect and self.full(user):
+            return await turn_away(scope, receive, send, TOO_MANY_TABS)
         if self._opened.take(user):
-            return await turn_away(scope, receive, send, LATER)
+            return await turn_away(scope, receive, send, TRY_LATER)
         if self.full(user):
             self._make_room(user)
         tab = _SocketTab(send)
@@ -57,9 +57,11 @@ class Tabs:
 
     def _make_room(self, user: Hashable) -> None:
         own = self._open.get(user, [])
-        giver = user if len(own) >= self._of_one else max(self._open, key=lambda one: len(self._open[one]))
-        oldest = self._open[giver][0]
-        self._leave(giver, oldest)
+        owner = (
+            user if len(own) >= self._max_per_user else max(self._open, key=lambda one: len(self._open[one]))
+        )
+        oldest = self._open[owner][0]
+        self._leave(owner, oldest)
         task = asyncio.create_task(oldest.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -67,22 +69,22 @@ class Tabs:
 
 class _SocketTab:
     def __init__(self, send: Any) -> None:
-        self._send, self._gone = send, False
+        self._send, self._closed = send, False
 
     async def send(self, message: Any) -> None:
-        if not self._gone:
+        if not self._closed:
             await self._send(message)
 
     async def close(self) -> None:
         """The server tells the application that the browser has disconnected."""
-        self._gone = True
+        self._closed = True
         with contextlib.suppress(Exception):  # already disconnected
-            await self._send({"type": "websocket.close", "code": CROWDED})
+            await self._send({"type": "websocket.close", "code": TOO_MANY_TABS})
 
 
 async def turn_away(scope: Any, receive: Any, send: Any, code: int) -> None:
     """Accepted first: browsers do not report the reason of a rejected socket to the page."""
     await receive()
-    wanted = scope.get("subprotocols") or [None]
-    await send({"type": "websocket.accept", "subprotocol": wanted[0]})
+    subprotocols = scope.get("subprotocols") or [None]
+    await send({"type": "websocket.accept", "subprotocol": subprotocols[0]})
     await send({"type": "websocket.close", "code": code})

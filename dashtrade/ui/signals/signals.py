@@ -19,7 +19,7 @@ from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
 from dashtrade.ui.kit.format import price, sentence, status, text
 from dashtrade.ui.kit.rows import signal_rows, story_lines
 from dashtrade.ui.shell.errors import explained, trying
-from dashtrade.ui.shell.page import actions, empty, guard, live, panel, the_app
+from dashtrade.ui.shell.page import actions, empty, get_app, guard, live, panel
 
 PAGE = 50
 OUTCOMES = {
@@ -67,23 +67,23 @@ def _list(app: App, user: User) -> None:
     outcome = right.selectbox(
         "Outcome", list(OUTCOMES), format_func=OUTCOMES.__getitem__, key="outcome", bind="query-params"
     )
-    wanted: dict[str, Any] = {"status": outcome or None, "bot_id": int(bot) if bot else None}
+    query: dict[str, Any] = {"status": outcome or None, "bot_id": int(bot) if bot else None}
     if symbol and symbol.strip():
         try:
-            wanted["symbol"] = Symbol.parse(symbol)
+            query["symbol"] = Symbol.parse(symbol)
         except Malformed as error:
             st.error(explained(error))
             return
-    _filtered(wanted, f"{symbol}|{bot}|{outcome}")
+    _filtered(query, f"{symbol}|{bot}|{outcome}")
 
 
 @live
-def _filtered(user: User, wanted: dict[str, Any], name: str) -> None:
+def _filtered(user: User, query: dict[str, Any], name: str) -> None:
     """Paged by cursor: page one hundred is as fast as the first. Previous cursors are kept, as rows are
     not counted."""
     before = st.session_state.setdefault("signal_pages", {}).setdefault(name, [])
     found = signal_service.signals(
-        the_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **wanted
+        get_app(), user, limit=PAGE + 1, before=before[-1] if before else None, **query
     )
     with panel(key="signals_panel"):
         if not found:
@@ -112,25 +112,25 @@ def _one(app: App, user: User, signal_id: str) -> None:
         if st.button("All signals", icon=":material/arrow_back:", key="all_signals"):
             st.query_params.pop("signal", None)
             st.rerun()
-    told = signal_story.story(app, user.id, signal_id)
-    if told is None:
+    story = signal_story.story(app, user.id, signal_id)
+    if story is None:
         st.info("No such signal.")
         return
     with actions():
         if (
-            told["raw"] is not None
-            and told["symbol"]
+            story["raw"] is not None
+            and story["symbol"]
             and st.button("Replay on paper", icon=":material/replay:", key="replay")
         ):
             _replay(signal_id, new_id(app.clock.now()))
     _story(signal_id)
     with panel("Raw message", key="raw_panel"):
-        if told["raw"] is None:
+        if story["raw"] is None:
             st.caption("Raw messages are deleted after a while; the result stays.")
         else:
             st.code(
-                told["raw"],
-                language="json" if told["raw"].lstrip().startswith("{") else None,
+                story["raw"],
+                language="json" if story["raw"].lstrip().startswith("{") else None,
                 wrap_lines=True,
             )
 
@@ -138,7 +138,7 @@ def _one(app: App, user: User, signal_id: str) -> None:
 @st.dialog("Replay on paper", icon=":material/replay:")
 def _replay(signal_id: str, request_id: str) -> None:
     """The request id is created when the dialog opens, so that two clicks are one signal."""
-    app, user = the_app(), guard()
+    app, user = get_app(), guard()
     bots = {bot.id: bot for bot in replay.bots_for(app, user, signal_id)}
     if not bots:
         st.markdown(
@@ -158,40 +158,40 @@ def _replay(signal_id: str, request_id: str) -> None:
     )
     if st.button("Replay", type="primary", key="replay_yes"):
         with trying() as attempt:
-            said = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
+            result = replay.on_paper(app, user, signal_id, bot_id=bot_id, request_id=request_id)
         if not attempt.ok:
             return
-        if not isinstance(said, Receipt):
-            st.error(text(sentence(said.message)))
+        if not isinstance(result, Receipt):
+            st.error(text(sentence(result.message)))
         else:
-            app.wait(user.id, said.signal_id, 2.0, fresh=not said.duplicate)
-            st.query_params["signal"] = said.signal_id
+            app.wait(user.id, result.signal_id, 2.0, fresh=not result.duplicate)
+            st.query_params["signal"] = result.signal_id
             st.rerun()
 
 
 @live
 def _story(user: User, signal_id: str) -> None:
-    app = the_app()
-    told = signal_story.story(app, user.id, signal_id)
-    if told is None:
+    app = get_app()
+    story = signal_story.story(app, user.id, signal_id)
+    if story is None:
         return
-    words, tone = status(told["status"])
-    name = Symbol.parse(told["symbol"]).short if told["symbol"] else ""
+    words, tone = status(story["status"])
+    name = Symbol.parse(story["symbol"]).short if story["symbol"] else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(
-            text(f"{told['action'].capitalize()} {name}") if name else "An alert that could not be read",
+            text(f"{story['action'].capitalize()} {name}") if name else "An alert that could not be read",
             anchor=False,
             width="content",
         )
         badge(words, tone)
-    if told["reason"]:
-        st.markdown(text(sentence(told["reason"])))
+    if story["reason"]:
+        st.markdown(text(sentence(story["reason"])))
     left, right = st.columns([1.4, 1], gap="small")
     with left, panel("Timeline", key="story_panel"):
-        story_lines(user, told)
+        story_lines(user, story)
     with right:
-        _orders(app, user, told["orders"])
-        _would(told["bots"], bot_names(app, user))
+        _orders(app, user, story["orders"])
+        _would(story["bots"], bot_names(app, user))
 
 
 def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:

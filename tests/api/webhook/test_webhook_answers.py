@@ -10,7 +10,7 @@ from dashtrade.tables import signals as signal_table
 from tests.support.databases import sqlite
 from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, told
-from webhook_server import LONGEST_WAIT
+from webhook_server import MAX_WAIT_SECONDS
 
 # --- what is answered ---------------------------------------------------------------------------------------
 
@@ -62,14 +62,14 @@ def test_who_would_wait_longer_than_tradingview_does_is_answered_sooner_and_the_
 ):
     began = perf_counter()
     body = trader.alert(BUY, wait="99").json
-    assert LONGEST_WAIT - 0.1 < perf_counter() - began < 3.5
+    assert MAX_WAIT_SECONDS - 0.1 < perf_counter() - began < 3.5
     assert body["status"] == "working"
 
 
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "1e400", "two", "0x1", " "])
 @sqlite
 def test_a_wait_that_is_no_number_is_refused(trader: Trader, wait: str):
-    assert str(LONGEST_WAIT) in told(trader.alert(BUY, wait=wait), 400)["hint"]
+    assert str(MAX_WAIT_SECONDS) in told(trader.alert(BUY, wait=wait), 400)["hint"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

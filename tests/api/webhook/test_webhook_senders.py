@@ -16,7 +16,7 @@ from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, told
-from webhook_server import TRADINGVIEW
+from webhook_server import TRADINGVIEW_ADDRESSES
 
 # --- who sent it --------------------------------------------------------------------------------------------
 
@@ -132,10 +132,11 @@ def test_no_token_ever_reaches_a_log(
 def test_who_takes_tradingviews_addresses_only_takes_no_others(trader: Trader):
     trader.does("PATCH", "/users/me", {"tradingview_only": True})
     assert "TradingView" in told(trader.alert(BUY), 401)["message"]
-    forged = trader.alert(BUY, headers={"X-Forwarded-For": min(TRADINGVIEW)})
+    forged = trader.alert(BUY, headers={"X-Forwarded-For": min(TRADINGVIEW_ADDRESSES)})
     assert forged.status_code == 401, "without a proxy the header is the sender's own invention"
     assert all(
-        trader.alert(BUY | {"id": address}, sender=address).status_code == 202 for address in TRADINGVIEW
+        trader.alert(BUY | {"id": address}, sender=address).status_code == 202
+        for address in TRADINGVIEW_ADDRESSES
     )
 
 
@@ -144,7 +145,7 @@ def test_one_proxy_is_believed_and_no_more(make_app: MakeApp, clock: ManualClock
     trader = Installation(make_app(clock=clock, feed=feed, DASHTRADE_PROXY_HOPS="1")).join()
     trader.bot()
     trader.does("PATCH", "/users/me", {"tradingview_only": True})
-    real = min(TRADINGVIEW)
+    real = min(TRADINGVIEW_ADDRESSES)
     assert trader.alert(BUY, headers={"X-Forwarded-For": real}, sender="127.0.0.1").status_code == 202
     assert (
         trader.alert(BUY, headers={"X-Forwarded-For": f"{real}, 203.0.113.7"}, sender="127.0.0.1").status_code

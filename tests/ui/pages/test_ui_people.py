@@ -27,7 +27,7 @@ from dashtrade.tables import messages
 from dashtrade.tables.base import metadata
 from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
-from dashtrade.ui.shell.runtime import Budget
+from dashtrade.ui.shell.runtime import WriteBudget
 from tests.support.hosts import Storing
 from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
@@ -284,7 +284,7 @@ def test_an_onlookers_alert_is_not_handed_to_the_worker_either(trader: Trader, a
 
 
 def test_a_demo_writes_so_much_a_day_and_no_more(app: App, seen_as: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(runtime, "_budget", Budget(1))
+    monkeypatch.setattr(runtime, "_budget", WriteBudget(1))
     seen_as(reread(app, demo.start(app, address="")))
     tab = opened("account")
     button(tab, "Save").click().run()

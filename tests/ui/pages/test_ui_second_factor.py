@@ -145,7 +145,7 @@ def test_one_position_is_closed_from_there(app: App, boss: Trader, trader: Trade
 
         from dashtrade.ui.positions import close_dialog
 
-        if not st.session_state.get("said"):
+        if not st.session_state.get("toast"):
             close_dialog._close(bot, "Trend", "by-hand-1", None)
 
     app.engine.host = Woken(app.engine.run_lane)  # as a worker does at once
@@ -261,9 +261,9 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, trader
     def script(number: int) -> None:
         from dashtrade.services.accounts import owned
         from dashtrade.ui.setup import account_dialogs
-        from dashtrade.ui.shell.page import guard, the_app
+        from dashtrade.ui.shell.page import get_app, guard
 
-        account_dialogs.confirm_form(owned.account_of(the_app(), guard(), number), "asked")
+        account_dialogs.confirm_form(owned.account_of(get_app(), guard(), number), "asked")
 
     asked = dialog(script, number=account)
     asked.text_input[0].set_value("REAL MONEY")

@@ -128,7 +128,7 @@ def test_win_rates_are_the_same_on_every_page_and_in_rest(trader: Trader, drawn:
 
 
 def test_the_file_names_bots_and_symbols_and_says_that_times_are_utc(trader: Trader, app: App):
-    wanted = downloads.wanted_of_mine(app, trader.user, {"symbols": "CRYPTO:BTC/USD,NYSE:AAPL-EQ"})
+    wanted = downloads.own_filters(app, trader.user, {"symbols": "CRYPTO:BTC/USD,NYSE:AAPL-EQ"})
     found = list(
         csv.DictReader(
             io.StringIO("".join(trade_files.round_trips(app, trader.user, wanted, format.EXITS)), newline="")
