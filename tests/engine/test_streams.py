@@ -231,7 +231,7 @@ def test_a_stream_that_cannot_be_reached_does_not_fill_the_log(
     updates = stream.TradeUpdates("key", "secret", True, f"ws://127.0.0.1:{free_port()}")
     with caplog.at_level("INFO"):
         updates.start(lambda report: None)
-        until(lambda: updates._stream is not None and updates._stream.down > 40)
+        until(lambda: updates._stream is not None and updates._stream.failed_attempts > 40)
         updates.stop()
     lines = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     assert 1 <= len(lines) <= 4 and not [line for line in lines if line.exc_info]
