@@ -8,18 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.settlement import end_decision, end_signal
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.stored_books import on_books
+from dashtrade.engine.deciding import decide_one
+from dashtrade.engine.settlement import refuse_undecided
+from dashtrade.engine.stored_books import DecidedElsewhere, on_books
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.worker.worker import Worker
 from tests.support.databases import sqlite
@@ -297,3 +302,34 @@ def test_a_close_that_fills_in_parts_is_lost_or_won_once(
     assert trader.holds(bot) == 0 and len(trader.get("/orders", bot_id=bot)["items"]) == 2
     [day] = trader.get("/performance")["items"]
     assert (day["trades"], day["wins"], day["losses"]) == (2, 1, 0)
+
+
+def test_a_decision_that_another_worker_made_first_is_not_made_again(trader: Trader, app: App):
+    bot = trader.bot()
+    signal_id = trader.sends(action="buy")
+    with app.db.read() as conn:
+        [task] = decision_table.decisions_of(conn, signal_id)
+        account = account_table.load(conn, task.account_id)
+    broker, why = app.engine.broker(task.account_id), Reason(Code.SUPERSEDED)
+    assert app.db.write(
+        lambda conn: refuse_undecided(
+            conn, task.id, signal_id, sole_recipient=True, reason=why, now=app.clock.now()
+        )
+    )
+
+    def decide_late(conn: sa.Connection) -> None:
+        market = app.engine.snapshots.local(broker, app.brokers.feed(account), task.symbol, simulated=False)
+        fill = partial(app.engine.sender.carry_out, broker=broker)
+        decide_one(
+            conn,
+            task,
+            lambda _: parse(b'{"action": "buy", "symbol": "AAPL"}').signal,
+            market,
+            app.clock.now(),
+            fill,
+        )
+
+    with pytest.raises(DecidedElsewhere):
+        app.db.write(decide_late)
+    assert trader.story(signal_id)["status"] == "refused" and not trader.get("/orders")["items"]
+    assert trader.holds(bot) == 0 and not trader.get("/positions")["items"]
