@@ -17,7 +17,8 @@ from dashtrade.domain.values import Malformed
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.simulators.crypto import KEY, SECRET, Simulator
-from tests.support.alpaca_harness import AAPL, BTC, BUY, AlpacaHarness, D
+from tests.support.adapter_harness import AAPL, BUY, D
+from tests.support.alpaca_harness import BTC, AlpacaHarness
 from tests.support.crypto_harness import harness as crypto_harness
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock

@@ -11,7 +11,8 @@ from dashtrade.context import App
 from dashtrade.domain.ports import Unavailable
 from dashtrade.engine.market_snapshot import Snapshots
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_harness import AAPL, eventually
+from tests.support.adapter_harness import AAPL
+from tests.support.alpaca_harness import eventually
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader

@@ -6,19 +6,17 @@ import json
 import time
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
-from dashtrade.domain.ports import OrderRef, OrderRequest
+from dashtrade.domain.ports import OrderRequest
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType
 from tests.simulators.alpaca import AlpacaSimulator
+from tests.support.adapter_harness import AAPL, D, ref
 
-D = Decimal
-BUY, SELL, LIMIT = OrderSide.BUY, OrderSide.SELL, OrderType.LIMIT
-AAPL, BTC = Symbol.parse("AAPL"), Symbol.parse("BTC/USD")
+BTC = Symbol.parse("BTC/USD")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -57,18 +55,6 @@ class AlpacaHarness:
 
     def held(self, symbol: Symbol = AAPL) -> Decimal:
         return sum(of.quantity for of in self.broker.positions() if of.symbol == symbol)
-
-
-def ref(name: str) -> OrderRef:
-    return OrderRef(
-        client_order_id=name,
-        broker_order_id=None,
-        symbol=AAPL,
-        side=BUY,
-        quantity=None,
-        type=OrderType.MARKET,
-        created_at=datetime.now(UTC),
-    )
 
 
 def raw(sim: AlpacaSimulator, method: str, path: str, body: object = None) -> tuple[int, dict]:

@@ -22,6 +22,7 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, sha256
+from tests.support.adapter_harness import ref_of
 
 D = Decimal
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
@@ -130,15 +131,8 @@ class Venue:
         return TimeInForce.DAY if TimeInForce.DAY in self.can.times_in_force else TimeInForce.GTC
 
     def ref(self, request: OrderRequest, report: OrderReport | None = None) -> OrderRef:
-        return OrderRef(
-            client_order_id=request.client_order_id,
-            broker_order_id=report.broker_order_id if report else None,
-            symbol=request.symbol,
-            side=request.side,
-            quantity=request.quantity,
-            type=request.type,
-            created_at=self.now(),
-        )
+        number = report.broker_order_id if report else None
+        return ref_of(request, number=number, created=self.now())
 
     def until(
         self,

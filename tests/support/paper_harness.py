@@ -7,14 +7,12 @@ from decimal import Decimal as D
 
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.paper_account import MemoryPaperStore, PaperSettings
-from dashtrade.domain.ports import OrderRef, OrderRequest, Quote, Unavailable
+from dashtrade.domain.ports import OrderRequest, Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import OrderSide, OrderType
+from dashtrade.domain.values import OrderType
+from tests.support.adapter_harness import AAPL
 
-AAPL, MSFT, BTC = Symbol.parse("AAPL"), Symbol.parse("MSFT"), Symbol.parse("BTC/USDT")
-
-BUY, SELL = OrderSide.BUY, OrderSide.SELL
-
+MSFT, BTC = Symbol.parse("MSFT"), Symbol.parse("BTC/USDT")
 MONDAY_NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 in New York
 
 SATURDAY = datetime(2026, 3, 7, 16, 0, tzinfo=UTC)
@@ -109,15 +107,3 @@ class PaperHarness:
     @property
     def cash(self):
         return self.broker.account().cash
-
-
-def ref(name, symbol=AAPL):
-    return OrderRef(
-        client_order_id=name,
-        broker_order_id=None,
-        symbol=symbol,
-        side=BUY,
-        quantity=None,
-        type=OrderType.MARKET,
-        created_at=MONDAY_NOON,
-    )

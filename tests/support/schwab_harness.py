@@ -1,66 +1,36 @@
-"""A simulated Schwab, an adapter on it, and short words for orders."""
+"""A simulated Schwab with an adapter on it."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from decimal import Decimal
+from contextlib import closing
+from typing import Any
 
 import pytest
 
 from dashtrade.brokers.schwab.adapter import SchwabBroker
-from dashtrade.domain.ports import OrderRef, OrderRequest, Unknown
+from dashtrade.domain.ports import Unknown
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import OrderSide, OrderType, new_id
 from tests.simulators.crypto import Simulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
+from tests.support.adapter_harness import AAPL, AdapterHarness, D
 
-D = Decimal
-
-AAPL, MSFT, BUY, SELL, MARKET, LIMIT = (
-    Symbol.parse("AAPL"),
-    Symbol.parse("MSFT"),
-    OrderSide.BUY,
-    OrderSide.SELL,
-    OrderType.MARKET,
-    OrderType.LIMIT,
-)
+MSFT = Symbol.parse("MSFT")
 
 
-class SchwabHarness:
-    """A simulated Schwab, an adapter on it, and short words for orders."""
+class SchwabHarness(AdapterHarness):
+    """Orders are for ten AAPL."""
 
-    def __init__(self, **options) -> None:
-        self.front = SchwabFront()
-        self.simulator = Simulator(self.front)
-        self.simulator.hold, self.core, self.saved = 1.0, self.front.core, []
-        self.broker = self.another(**options)
+    broker: SchwabBroker
 
-    def another(self, **options) -> SchwabBroker:
+    def __init__(self, **options: Any) -> None:
+        self.saved: list[Any] = []
+        self.defaults = {"symbol": AAPL, "quantity": D(10)}
+        super().__init__(Simulator(SchwabFront()), **options)
+
+    def another(self, **options: Any) -> SchwabBroker:
         first = options.pop("token", None) or self.front.token()
         given = {"save_token": self.saved.append, "url": self.simulator.url, "timeout": 0.5, **options}
         return SchwabBroker(KEY, SECRET, lambda: self.saved[-1] if self.saved else first, **given)
-
-    def request(self, side=BUY, kind=MARKET, quantity=10, symbol=AAPL, **rest) -> OrderRequest:
-        return OrderRequest(
-            client_order_id=new_id(datetime.now(UTC)),
-            symbol=symbol,
-            side=side,
-            type=kind,
-            quantity=D(quantity),
-            **rest,
-        )
-
-    def ref(self, request, *, created=None, number=None) -> OrderRef:
-        return OrderRef(
-            client_order_id=request.client_order_id,
-            broker_order_id=number,
-            symbol=request.symbol,
-            side=request.side,
-            quantity=request.quantity,
-            type=request.type,
-            created_at=created or datetime.now(UTC),
-        )
 
     def by_hand(self, side="buy", quantity=10, name="AAPL/USD", limit=None):
         return self.core.place(
@@ -78,18 +48,6 @@ class SchwabHarness:
         with pytest.raises(Unknown):
             self.broker.submit(request)
 
-    def paths(self) -> list[str]:
-        return [asked.path for asked in self.simulator.requests]
 
-    def close(self) -> None:
-        self.broker.close()
-        self.simulator.close()
-
-
-@contextmanager
-def made(**options):
-    harness = SchwabHarness(**options)
-    try:
-        yield harness
-    finally:
-        harness.close()
+def made(**options: Any) -> closing[SchwabHarness]:
+    return closing(SchwabHarness(**options))

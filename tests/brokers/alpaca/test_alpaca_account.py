@@ -23,7 +23,8 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, ROOT, AlpacaHarness, eventually, ref
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, ref
+from tests.support.alpaca_harness import BTC, ROOT, AlpacaHarness, eventually
 
 # --- reading in bulk ----------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import pytest
 from dashtrade.brokers.alpaca import wire
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, SELL, AlpacaHarness, D, eventually, raw, ref
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, SELL, D, ref
+from tests.support.alpaca_harness import BTC, AlpacaHarness, eventually, raw
 
 # --- how the venue behaves ----------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.alpaca_harness import BUY, LIMIT, SELL, AlpacaHarness, D
+from tests.support.adapter_harness import BUY, LIMIT, SELL, D
+from tests.support.alpaca_harness import AlpacaHarness
 
 DAY, GTC, STOP, STOP_LIMIT = TimeInForce.DAY, TimeInForce.GTC, OrderType.STOP, OrderType.STOP_LIMIT
 

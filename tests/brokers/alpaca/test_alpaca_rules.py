@@ -10,7 +10,8 @@ from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, SELL, AlpacaHarness, D, raw, ref
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, SELL, D, ref
+from tests.support.alpaca_harness import BTC, AlpacaHarness, raw
 
 # --- rules --------------------------------------------------------------------------------------------------
 

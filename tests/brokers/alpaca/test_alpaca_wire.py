@@ -28,7 +28,8 @@ from dashtrade.domain.ports import (
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.alpaca_harness import AAPL, BTC, BUY, LIMIT, ROOT, SELL, AlpacaHarness, D
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, SELL, D
+from tests.support.alpaca_harness import BTC, ROOT, AlpacaHarness
 
 NOW = datetime(2026, 10, 12, 15, 0, tzinfo=UTC)
 

@@ -6,7 +6,8 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import OrderType
-from tests.support.crypto_harness import BUY, LIMIT, SELL, CryptoHarness
+from tests.support.adapter_harness import BUY, LIMIT, SELL
+from tests.support.crypto_harness import CryptoHarness
 
 
 @pytest.mark.parametrize(

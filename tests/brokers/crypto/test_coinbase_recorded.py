@@ -10,7 +10,8 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, SystemClock, Unknown, VenueStatus
 from dashtrade.domain.values import OrderType
-from tests.support.crypto_harness import BUY, LIMIT, SELL, CryptoHarness, D, harness
+from tests.support.adapter_harness import BUY, LIMIT, SELL, D
+from tests.support.crypto_harness import CryptoHarness, harness
 from tests.support.fakes import ManualClock
 
 

@@ -19,7 +19,8 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.crypto import KEY, SECRET
-from tests.support.crypto_harness import BUY, FIVE, LIMIT, MARKET, SELL, D, harness
+from tests.support.adapter_harness import BUY, LIMIT, MARKET, SELL, D
+from tests.support.crypto_harness import FIVE, harness
 
 # --- steps and minimums -------------------------------------------------------------------------------------
 

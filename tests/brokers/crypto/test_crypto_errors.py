@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
-from tests.support.crypto_harness import BUY, LIMIT, harness
+from tests.support.adapter_harness import BUY, LIMIT
+from tests.support.crypto_harness import harness
 
 # --- errors -------------------------------------------------------------------------------------------------
 

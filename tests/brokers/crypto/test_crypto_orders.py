@@ -20,7 +20,8 @@ from dashtrade.brokers.crypto.venues import capabilities_of
 from dashtrade.domain.ports import Rejected, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from tests.simulators.crypto import KEY, SECRET
-from tests.support.crypto_harness import BUY, FIVE, LIMIT, SELL, harness
+from tests.support.adapter_harness import BUY, LIMIT, SELL
+from tests.support.crypto_harness import FIVE, harness
 
 BACK_SOON = "<html><body>We will be back soon</body></html>"
 

@@ -11,7 +11,8 @@ import pytest
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.crypto_harness import BUY, LIMIT, SELL, D, harness
+from tests.support.adapter_harness import BUY, LIMIT, SELL, D
+from tests.support.crypto_harness import harness
 
 # Recorded: /v1/symbols/details/btcusd and …/btcgusdperp, as several projects keep them for their tests.
 BTCUSD = {

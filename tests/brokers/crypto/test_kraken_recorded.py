@@ -9,7 +9,8 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import client_order_id, new_id
-from tests.support.crypto_harness import BUY, LIMIT, SELL, D, harness
+from tests.support.adapter_harness import BUY, LIMIT, SELL, D
+from tests.support.crypto_harness import harness
 
 # Recorded in 2024, in ccxt's tests: an order that rests; its owner gave it neither userref nor cl_ord_id.
 RESTING = {

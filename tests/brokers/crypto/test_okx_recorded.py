@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dashtrade.domain.ports import BadCredentials, RetryLater, VenueStatus
-from tests.support.crypto_harness import BUY, LIMIT, CryptoHarness, D, harness
+from tests.support.adapter_harness import BUY, LIMIT, D
+from tests.support.crypto_harness import CryptoHarness, harness
 from tests.support.fakes import ManualClock
 
 QUICK, SLOW = "/api/v5/trade/fills", "/api/v5/trade/fills-history"

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.ports import Rejected, VenueStatus
 from dashtrade.domain.values import Malformed, OrderSide, OrderType, TimeInForce
-from tests.support.paper_harness import AAPL, BTC, BUY, MSFT, SELL, PaperHarness, ref
+from tests.support.adapter_harness import AAPL, BUY, SELL, ref
+from tests.support.paper_harness import BTC, MSFT, PaperHarness
 
 # --- settings and rules ---
 

@@ -9,7 +9,8 @@ import pytest
 
 from dashtrade.domain.ports import Rejected, RetryLater, VenueStatus
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.paper_harness import AAPL, BTC, BUY, MSFT, SELL, PaperHarness, ref
+from tests.support.adapter_harness import AAPL, BUY, SELL, ref
+from tests.support.paper_harness import BTC, MSFT, PaperHarness
 
 # --- market orders and money ---
 

@@ -9,7 +9,8 @@ import pytest
 
 from dashtrade.domain.ports import VenueStatus
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.paper_harness import AAPL, BTC, BUY, MONDAY_NOON, MSFT, SATURDAY, SELL, PaperHarness, ref
+from tests.support.adapter_harness import AAPL, BUY, SELL, ref
+from tests.support.paper_harness import BTC, MONDAY_NOON, MSFT, SATURDAY, PaperHarness
 
 # --- orders that wait ---
 

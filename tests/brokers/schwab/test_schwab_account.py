@@ -18,7 +18,7 @@ from dashtrade.domain.ports import BadCredentials, RetryLater, Unavailable, Venu
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET
-from tests.support.schwab_harness import AAPL
+from tests.support.adapter_harness import AAPL
 
 VERIFIER = "made up, as no challenge was given"
 

@@ -13,7 +13,8 @@ from dashtrade.brokers.schwab.capabilities import CAPABILITIES
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.schwab import HASH
-from tests.support.schwab_harness import AAPL, BUY, LIMIT, MSFT, D, made
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, D
+from tests.support.schwab_harness import MSFT, made
 
 
 def test_the_http_library_is_loaded_by_the_first_account_and_not_before():

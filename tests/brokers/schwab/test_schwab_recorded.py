@@ -13,8 +13,9 @@ import pytest
 
 from dashtrade.brokers.schwab.reports import order_report
 from dashtrade.domain.ports import BadCredentials, Rejected, VenueStatus
+from tests.support.adapter_harness import AAPL, BUY, LIMIT, SELL, D
 from tests.support.fakes import ManualClock
-from tests.support.schwab_harness import AAPL, BUY, LIMIT, SELL, D, SchwabHarness, made
+from tests.support.schwab_harness import SchwabHarness, made
 
 NOW = "2026-03-04T01:26:35+0000"
 
