@@ -16,9 +16,9 @@ from dashtrade.domain.notices.people import AccountReactivated, RoleChanged
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.values import Malformed
-from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import invitations, removal, second_factor
-from dashtrade.services.people.permission import require, require_over
+from dashtrade.services.people.permission import managed_user, require
+from dashtrade.services.refusals import Refusal
 from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import messages as message_table
@@ -34,13 +34,8 @@ BACKUPS = 50
 
 def user_of(app: App, actor: User, user_id: int) -> User:
     """A user whose account the actor may manage."""
-    require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
-        user = table.by_id(conn, user_id)
-    if user is None:
-        raise NotFound("user")
-    require_over(actor, user)
-    return user
+        return managed_user(conn, actor, user_id)
 
 
 def users(app: App, actor: User, *, after: int, limit: int, named: str = "") -> list[User]:

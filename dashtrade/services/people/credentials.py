@@ -13,11 +13,11 @@ from dashtrade.domain.access import Permission, may, may_manage
 from dashtrade.domain.notices.people import PasswordChanged, PasswordChangedTokensValid, PasswordLinkCreated
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
-from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people import emails, passwords, second_factor, users
 from dashtrade.services.people import tokens as token_service
-from dashtrade.services.people.permission import require, require_over
+from dashtrade.services.people.permission import managed_user, require
 from dashtrade.services.people.users import Denied
+from dashtrade.services.refusals import NotFound, Refusal
 from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
@@ -80,25 +80,17 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
 def make_link(app: App, actor: User, user_id: int) -> str:
     """A link by which this user sets a new password: it works once, within a day, and replaces earlier
     links."""
-    require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
-        user = people_table.by_id(conn, user_id)
-    if user is None:
-        raise NotFound("user")
-    require_over(actor, user)
+        user = managed_user(conn, actor, user_id)
     return _link(app, user, actor=actor)
 
 
 def revoke_link(app: App, actor: User, user_id: int) -> None:
     """Revoke this user's password link."""
-    require(actor, Permission.MANAGE_USERS)
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        user = people_table.by_id(conn, user_id)
-        if user is None:
-            raise NotFound("user")
-        require_over(actor, user)
+        user = managed_user(conn, actor, user_id)
         if not table.drop_link(conn, user_id):
             raise NotFound("password link")
         message_table.record(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from dashtrade.domain.access import Permission, may, may_manage
 from dashtrade.domain.people import User
-from dashtrade.services.refusals import Refusal
+from dashtrade.services.refusals import NotFound, Refusal
+from dashtrade.tables import people
 
 
 class Forbidden(Refusal):
@@ -25,3 +28,13 @@ def require_over(actor: User, other: User) -> None:
             ),
             "Ask a superadmin.",
         )
+
+
+def managed_user(conn: sa.Connection, actor: User, user_id: int) -> User:
+    """A user whose account the actor may manage."""
+    require(actor, Permission.MANAGE_USERS)
+    user = people.by_id(conn, user_id)
+    if user is None:
+        raise NotFound("user")
+    require_over(actor, user)
+    return user

@@ -20,7 +20,7 @@ from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import users
-from dashtrade.services.people.permission import require, require_over
+from dashtrade.services.people.permission import managed_user, require
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import quotas as quota_table
@@ -111,13 +111,12 @@ def _seen(conn: sa.Connection, user: User, key: str, now: datetime) -> None:
 def view(app: App, actor: User, token: str | None, user_id: int) -> None:
     """From now on this session shows another user's pages, read-only."""
     require(actor, Permission.MANAGE_USERS)
+    if user_id == actor.id:
+        raise NotFound("user")
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        other = table.by_id(conn, user_id)
-        if other is None or other.id == actor.id:
-            raise NotFound("user")
-        require_over(actor, other)
+        other = managed_user(conn, actor, user_id)
         session_table.view_session(conn, sha256(token or ""), user_id)
         message_table.record(
             conn,
