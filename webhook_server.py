@@ -30,7 +30,7 @@ from dashtrade.domain.alerts.dialects import ParsedAlert, open_body, read, secre
 from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Malformed, sha256
+from dashtrade.domain.values import Malformed, as_sentence, sha256
 from dashtrade.engine.intake import StorageFull, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits
 from dashtrade.services.operations import quotas
@@ -140,7 +140,7 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             raise ApiError(
                 404,
                 "no_bot",
-                _sentence(accepted.message),
+                as_sentence(accepted.message),
                 hint,
                 bots=list(accepted.bots),
                 signal_id=accepted.signal_id,
@@ -149,7 +149,7 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             raise ApiError(
                 409,
                 "conflict",
-                _sentence(accepted.message),
+                as_sentence(accepted.message),
                 "Use a new id for a new alert.",
                 signal_id=accepted.signal_id,
             )
@@ -255,12 +255,8 @@ def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) ->
     except StorageFull:
         return admission.no_storage(app, user)
     return ApiError(
-        400, "bad_alert", _sentence(error.message), error.hint, field=error.where, signal_id=signal_id
+        400, "bad_alert", as_sentence(error.message), error.hint, field=error.where, signal_id=signal_id
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
 
 
 # --- the process --------------------------------------------------------------------------------------------

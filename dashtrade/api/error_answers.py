@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from bot_database import DatabaseUnavailable
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.http import note_refusal
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
@@ -36,7 +36,7 @@ def _malformed(error: Malformed) -> Response:
     return reply(
         {
             "error": "bad_request",
-            "message": _sentence(error.message),
+            "message": as_sentence(error.message),
             "hint": error.hint,
             "field": error.where,
         },
@@ -45,22 +45,22 @@ def _malformed(error: Malformed) -> Response:
 
 
 def _not_found(error: NotFound) -> Response:
-    return reply({"error": "not_found", "message": _sentence(error.message), "hint": error.hint}, 404)
+    return reply({"error": "not_found", "message": as_sentence(error.message), "hint": error.hint}, 404)
 
 
 def _refusal(error: Refusal) -> Response:
-    return reply({"error": "conflict", "message": _sentence(error.message), "hint": error.hint}, 409)
+    return reply({"error": "conflict", "message": as_sentence(error.message), "hint": error.hint}, 409)
 
 
 def _forbidden(error: Forbidden) -> Response:
     note_refusal(g.get("user"))
-    return reply({"error": "forbidden", "message": _sentence(error.message), "hint": error.hint}, 403)
+    return reply({"error": "forbidden", "message": as_sentence(error.message), "hint": error.hint}, 403)
 
 
 def _sign_in_denied(error: Denied) -> Response:
     body = {
         "error": "too_many_attempts" if error.retry_after else error.error,
-        "message": _sentence(error.message),
+        "message": as_sentence(error.message),
         "hint": error.hint,
     }
     return reply(
@@ -132,7 +132,3 @@ _HTTP_HINTS = {
     405: "Use another method; all of them are listed in /api/v1/openapi.json.",
     413: "Send less than 64 KiB.",
 }
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

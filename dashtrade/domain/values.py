@@ -113,6 +113,11 @@ def money(number: Decimal) -> str:
     return f"{number.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
+def as_sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else ""
+
+
 def floor_to(number: Decimal, step: Decimal) -> Decimal:
     """Towards zero, to a multiple of `step`: what a broker accepts without exceeding the requested size."""
     return (number / step).to_integral_value(ROUND_DOWN) * step if step > 0 else number

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from dashtrade.domain.reason_words import WORDS
 from dashtrade.domain.reasons import Fact, Reason
-from dashtrade.domain.values import plain
+from dashtrade.domain.values import as_sentence, plain
 
 T = TypeVar("T")
 
@@ -27,9 +27,7 @@ def words(given: Reason, zone: tzinfo | None = None) -> str:
 
 
 def sentence(given: Reason, zone: tzinfo | None = None) -> str:
-    """As a full sentence: with a capital and a full stop."""
-    text = words(given, zone)
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}" if text else ""
+    return as_sentence(words(given, zone))
 
 
 def in_zone(given: T, zone: tzinfo) -> T:

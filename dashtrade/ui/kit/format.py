@@ -43,10 +43,6 @@ def text(raw: object) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(str(raw).split()))
 
 
-def sentence(raw: str) -> str:
-    return f"{raw[:1].upper()}{raw[1:]}".rstrip(".") + "."
-
-
 def reason_words(user: User, why: Reason) -> str:
     """With times in the user's time zone."""
     return wording.words(why, zone(user))

@@ -13,11 +13,12 @@ from dashtrade.domain.notices.base import Level
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import KINDS
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import as_sentence
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.operations import quotas
 from dashtrade.services.trading.attention import AttentionItem, AttentionKind
 from dashtrade.ui.kit.components import Cell, Column, Row, table
-from dashtrade.ui.kit.format import ago, reason_words, sentence
+from dashtrade.ui.kit.format import ago, reason_words
 from dashtrade.ui.positions import mismatch_dialog
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import guard
@@ -40,7 +41,7 @@ def show(app: App, user: User, items: Sequence[AttentionItem]) -> None:
                 kind=f"mark-{TONES[item.severity]}",
                 actions=(("resume", "Resume"),) if item.kind is AttentionKind.BOT_STOPPED else (),
                 cells=[
-                    Cell(text=title, sub=sentence(detail) if detail else ""),
+                    Cell(text=title, sub=as_sentence(detail) if detail else ""),
                     Cell(text=ago(now, item.at) if item.at else ""),
                 ],
             )

@@ -9,13 +9,13 @@ import streamlit as st
 
 from bot_engine import Receipt
 from dashtrade.domain.people import User
-from dashtrade.domain.values import new_id, plain
+from dashtrade.domain.values import as_sentence, new_id, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading import signal_story
 from dashtrade.ui.kit.form import Form
-from dashtrade.ui.kit.format import money, percent, quantity, sentence, signed, text
+from dashtrade.ui.kit.format import money, percent, quantity, signed, text
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import get_app, guard
@@ -113,12 +113,12 @@ def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
     if not attempt.ok:
         return
     if not isinstance(result, Receipt):
-        st.error(f"**{text(sentence(result.message))}** Try again.")
+        st.error(f"**{text(as_sentence(result.message))}** Try again.")
         return
     app.wait(user.id, result.signal_id, MAX_WAIT_SECONDS, fresh=not result.duplicate)
     outcome = signal_story.outcome(app, user.id, result.signal_id) or {}
     words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(
         outcome.get("status", ""), "sent"
     )
-    st.session_state["toast"] = f"{text(name)}: {text(sentence(words))}"
+    st.session_state["toast"] = f"{text(name)}: {text(as_sentence(words))}"
     st.rerun()

@@ -9,8 +9,9 @@ import streamlit as st
 
 from dashtrade.domain.people import User
 from dashtrade.domain.position_mismatch import Way
+from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import position_mismatch as service
-from dashtrade.ui.kit.format import price, quantity, sentence, text
+from dashtrade.ui.kit.format import price, quantity, text
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import get_app, guard
 
@@ -59,7 +60,7 @@ def show(user: User) -> None:
 def _question(drift: dict[str, Any]) -> None:
     st.markdown(
         f"**{text(short(drift))}** on {text(drift['account'])}. "
-        f"{text(sentence(drift['detail'] or summary(drift)))}"
+        f"{text(as_sentence(drift['detail'] or summary(drift)))}"
     )
     more = Decimal(drift["difference"]) > 0
     choices = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}

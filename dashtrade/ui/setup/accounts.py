@@ -8,11 +8,12 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
+from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import connections, prices
 from dashtrade.services.accounts.owned import accounts_of, find_account
 from dashtrade.services.bots.owned import bots_of
 from dashtrade.ui.account.second_factor import WHY
-from dashtrade.ui.kit.format import ago, count, day, moment, money, reason_sentence, sentence, text
+from dashtrade.ui.kit.format import ago, count, day, moment, money, reason_sentence, text
 from dashtrade.ui.setup.account_dialogs import (
     ask_name,
     ask_new_key,
@@ -92,7 +93,7 @@ def _signed_in(app: App, user: User, account: Account) -> None:
     if account.disabled_reason:
         st.error(text(reason_sentence(user, account.disabled_reason)))
     elif soon:
-        st.warning(text(sentence(soon)))
+        st.warning(text(as_sentence(soon)))
     if (account.disabled_reason or soon) and st.button(
         f"Sign in at {app.brokers.kind(account.broker).name}",
         key=f"sign_in_now_{account.id}",

@@ -17,7 +17,7 @@ from dashtrade.domain.exits.plan import price_of
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signals import Action, ExitPlan, Signal, Size, SizeKind, Target
-from dashtrade.domain.values import Malformed, OrderSide, OrderType, iso, plain
+from dashtrade.domain.values import Malformed, OrderSide, OrderType, as_sentence, iso, plain
 from dashtrade.services.accounts.prices import money_badge
 from dashtrade.services.bots import dry_run
 from dashtrade.services.bots.dry_run import DryRun
@@ -28,7 +28,6 @@ from dashtrade.ui.kit.format import (
     quantity,
     reason_sentence,
     reason_words,
-    sentence,
     signed,
     text,
 )
@@ -117,7 +116,7 @@ def _reading(signal: Signal, *, filled: bool) -> Iterator[Line]:
     if filled:
         yield "Note", "The placeholders are filled in with examples.", "up"
     for note in signal.notes:
-        yield "Note", sentence(note), "up"
+        yield "Note", as_sentence(note), "up"
 
 
 def _exits(signal: Signal) -> Iterator[Line]:
@@ -194,7 +193,7 @@ def _now(user: User, signal: Signal, run: DryRun) -> None:
 
 def _before(run: DryRun) -> Iterator[Line]:
     for what in run.before:
-        yield "First", sentence(what), "info"
+        yield "First", as_sentence(what), "info"
 
 
 def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:

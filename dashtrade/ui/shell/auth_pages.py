@@ -9,6 +9,8 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
+from dashtrade.domain.values import as_sentence
+
 MARK = (
     '<svg viewBox="0 0 64 64" width="40" height="40" aria-hidden="true"><rect width="64" height="64" '
     'rx="15" fill="#2F6FED"/>'
@@ -83,7 +85,7 @@ def form(
     if wrong is not None:
         error_text = (
             '<p class="error" role="alert" '
-            f'id="error"><b>{escape(sentence(wrong.message))}</b>{escape(wrong.hint)}</p>'
+            f'id="error"><b>{escape(as_sentence(wrong.message))}</b>{escape(wrong.hint)}</p>'
         )
     hidden_fields = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
@@ -128,7 +130,3 @@ def _field(field: Field) -> str:
 def notice(title: str, lead: str, body: str) -> str:
     """A page without a form; `body` is trusted HTML."""
     return page(title, f'<h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p>{body}')
-
-
-def sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."

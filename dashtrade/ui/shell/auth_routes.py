@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, network_of
 from dashtrade.services.demo import demo
 from dashtrade.services.people import credentials, invitations, second_factor, sessions, throttle, users
@@ -23,7 +23,7 @@ from dashtrade.services.people.users import Denied
 from dashtrade.settings import ROOT
 from dashtrade.ui.kit.ticker import Ticker
 from dashtrade.ui.shell.auth_forms import code_form, first_time, join_form, login_form, reset_form
-from dashtrade.ui.shell.auth_pages import Wrong, notice, sentence
+from dashtrade.ui.shell.auth_pages import Wrong, notice
 from dashtrade.ui.shell.auth_requests import address_of, device_of, form_fields, set_cookie
 from dashtrade.ui.shell.middleware import local_path, tab_owner, token_of
 from dashtrade.ui.shell.runtime import COOKIE, DEVICE_COOKIE
@@ -252,7 +252,7 @@ class AuthRoutes:
                 await run_in_threadpool(throttle.failed, self.app, keys)
             sign_in = '<p><a href="/auth/login">Sign in</a></p>'
             return HTMLResponse(
-                notice("This link does not work", f"{sentence(denied.message)} {denied.hint}", sign_in),
+                notice("This link does not work", f"{as_sentence(denied.message)} {denied.hint}", sign_in),
                 429 if denied.retry_after else 403,
             )
         return HTMLResponse(reset_form(code, user.email, wrong), status)

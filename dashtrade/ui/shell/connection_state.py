@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
+from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.prices import Known, real_money
 from dashtrade.services.operations import health
-from dashtrade.ui.kit.format import ago, moment, sentence
+from dashtrade.ui.kit.format import ago, moment
 
 OLD_AFTER = timedelta(minutes=5)  # older readings count as lost
 MAX_PAPER_SHOWN = 4  # accounts in the header; live ones are always shown
@@ -74,7 +75,7 @@ def words(user: User, one: ConnectionState) -> str:
 
 def reason(one: ConnectionState) -> str:
     """The reason, from the broker or DashTrade."""
-    return sentence(one.known.error) if one.known.error else ""
+    return as_sentence(one.known.error) if one.known.error else ""
 
 
 def price_source(account: Account) -> str:

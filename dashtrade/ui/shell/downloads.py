@@ -21,13 +21,12 @@ from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alerts.fields import read_moment
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.operations import export
 from dashtrade.services.people import sessions
 from dashtrade.services.trading import scope, trade_files
 from dashtrade.ui.kit.format import EXITS
-from dashtrade.ui.shell.auth_pages import sentence
 from dashtrade.ui.shell.middleware import database_unavailable, token_of
 
 MY_DATA, ALL_TRADES = "/files/my-data.zip", "/files/all-trades.csv"
@@ -92,7 +91,7 @@ class DownloadRoute:
             try:
                 file = await run_in_threadpool(self.make, self.app, user, request)
             except (Refusal, Malformed) as error:
-                return await _words(f"{sentence(error.message)} {error.hint}", 409)(scope, receive, send)
+                return await _words(f"{as_sentence(error.message)} {error.hint}", 409)(scope, receive, send)
             # an error before the first piece; a later one truncates the file
             except DatabaseUnavailable:
                 return await database_unavailable()(scope, receive, send)

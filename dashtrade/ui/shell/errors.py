@@ -11,10 +11,10 @@ import streamlit as st
 
 from bot_database import DatabaseUnavailable
 from dashtrade.domain.ports import BrokerError
-from dashtrade.domain.values import Malformed
+from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people.users import Denied
-from dashtrade.ui.kit.format import sentence, text
+from dashtrade.ui.kit.format import text
 
 log = logging.getLogger("dashtrade.ui")
 EXPECTED = (DatabaseUnavailable, Malformed, Refusal, NotFound, Denied, BrokerError)
@@ -26,14 +26,14 @@ def explained(error: Exception) -> str:
         case DatabaseUnavailable():
             return "**The database cannot be used right now; nothing was changed.** Try again in a moment."
         case BrokerError():
-            return f"**The broker refused.** {text(sentence(error.message))}"
+            return f"**The broker refused.** {text(as_sentence(error.message))}"
         case Malformed():  # the API's field name, as words
             return (
-                f"**{text(sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
+                f"**{text(as_sentence(error.message.replace(error.where, error.where.replace('_', ' '))))}** "
                 f"{text(error.hint)}"
             )
         case Refusal() | NotFound() | Denied():
-            return f"**{text(sentence(error.message))}** {text(error.hint)}"
+            return f"**{text(as_sentence(error.message))}** {text(error.hint)}"
     return (
         "**Unexpected error in DashTrade.** Details are in the log. Reload the page; if the error stays, "
         "check the log."

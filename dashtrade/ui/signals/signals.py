@@ -10,13 +10,13 @@ from bot_engine import Lane, Receipt
 from dashtrade.context import App
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import Malformed, new_id
+from dashtrade.domain.values import Malformed, as_sentence, new_id
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story
 from dashtrade.services.trading import signals as signal_service
 from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
-from dashtrade.ui.kit.format import price, sentence, status, text
+from dashtrade.ui.kit.format import price, status, text
 from dashtrade.ui.kit.rows import signal_rows, story_lines
 from dashtrade.ui.shell.errors import explained, trying
 from dashtrade.ui.shell.page import actions, empty, get_app, guard, live, panel
@@ -162,7 +162,7 @@ def _replay(signal_id: str, request_id: str) -> None:
         if not attempt.ok:
             return
         if not isinstance(result, Receipt):
-            st.error(text(sentence(result.message)))
+            st.error(text(as_sentence(result.message)))
         else:
             app.wait(user.id, result.signal_id, 2.0, fresh=not result.duplicate)
             st.query_params["signal"] = result.signal_id
@@ -185,7 +185,7 @@ def _story(user: User, signal_id: str) -> None:
         )
         badge(words, tone)
     if story["reason"]:
-        st.markdown(text(sentence(story["reason"])))
+        st.markdown(text(as_sentence(story["reason"])))
     left, right = st.columns([1.4, 1], gap="small")
     with left, panel("Timeline", key="story_panel"):
         story_lines(user, story)
