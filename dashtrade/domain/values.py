@@ -102,6 +102,15 @@ def exact(value: object, where: str = "number") -> Decimal:
     return number
 
 
+def finite(raw: object) -> Decimal | None:
+    """A number from a broker's answer; None where it has none."""
+    try:
+        number = Decimal(str(raw)) if raw is not None else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
 def plain(number: Decimal) -> str:
     """A Decimal without exponent or trailing zeros."""
     text = format(number, "f")

@@ -216,28 +216,29 @@ class AlpacaBroker:
         """A refusal means that no order exists. On a second attempt, though, the first may have used the very
         money or position that is missing now, and Alpaca may check these before the id: so the id is looked
         up."""
-        try:
-            found = self._lookup.raw_order(request.client_order_id)
-            if found is not None:
-                return self._lookup.report(found, legs=order_body.has_exits(request))
-        except BrokerError as error:
-            raise answers.unconfirmed(
-                f"it refused this try, and an earlier one could not be looked up: {error.message}"
-            ) from error
-        raise refusal
+        doubt = "it refused this try, and an earlier one could not be looked up"
+        earlier = self._earlier(request, doubt)
+        if earlier is None:
+            raise refusal
+        return earlier
 
     def _existing_report(self, request: OrderRequest) -> OrderReport:
         """The id is derived from our decision, so an order with this id is an earlier attempt of the same
         order."""
+        earlier = self._earlier(request, "it has an order of this name, which could not be read")
+        if earlier is None:
+            raise answers.unconfirmed("it has an order of this name and does not show it yet")
+        return earlier
+
+    def _earlier(self, request: OrderRequest, doubt: str) -> OrderReport | None:
+        """The order with this id, where Alpaca shows one."""
         try:
             found = self._lookup.raw_order(request.client_order_id)
-            if found is not None:
-                return self._lookup.report(found, legs=order_body.has_exits(request))
+            if found is None:
+                return None
+            return self._lookup.report(found, legs=order_body.has_exits(request))
         except BrokerError as error:
-            raise answers.unconfirmed(
-                f"it has an order of this name, which could not be read: {error.message}"
-            ) from error
-        raise answers.unconfirmed("it has an order of this name and does not show it yet")
+            raise answers.unconfirmed(f"{doubt}: {error.message}") from error
 
     # --- the account ---
 

@@ -72,31 +72,27 @@ class AlpacaLookup:
     def _list_reports(self, orders: Sequence[OrderRef]) -> dict[str, OrderReport]:
         # our clock may be ahead of Alpaca's
         oldest = min(order.created_at for order in orders) - timedelta(hours=1)
-        query = {
-            "status": "all",
-            "limit": PAGE_SIZE,
-            "after": oldest.isoformat(),
-            "direction": "desc",
-            "nested": "false",
-        }
-        found = self._api.read(lambda: self._api.orders.get("/orders", query), list)
+        found = self._page(oldest, "desc")
         wanted = {order.client_order_id for order in orders}
         matching = self._api.parse(
             lambda: [order for order in found if order.get("client_order_id") in wanted]
         )
         return {order["client_order_id"]: self.report(order) for order in matching}
 
+    def _page(self, after: datetime, direction: str) -> list[Any]:
+        query = {
+            "status": "all",
+            "limit": PAGE_SIZE,
+            "after": after.isoformat(),
+            "direction": direction,
+            "nested": "false",
+        }
+        return self._api.read(lambda: self._api.orders.get("/orders", query), list)
+
     def orders_since(self, since: datetime) -> Sequence[FoundOrder]:
         found: dict[str, Any] = {}
         for _ in range(MAX_PAGES):
-            query = {
-                "status": "all",
-                "limit": PAGE_SIZE,
-                "after": since.isoformat(),
-                "direction": "asc",
-                "nested": "false",
-            }
-            page = self._api.read(lambda: self._api.orders.get("/orders", query), list)  # noqa: B023
+            page = self._page(since, "asc")
             fresh = [order for order in page if order["id"] not in found]
             found |= self._api.parse(lambda: {order["id"]: order for order in fresh})  # noqa: B023
             if len(page) < PAGE_SIZE or not fresh:

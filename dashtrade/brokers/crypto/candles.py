@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dashtrade.brokers.crypto.exchange import MAX_PAGES, Exchange
-from dashtrade.brokers.crypto.market_data import number
+from dashtrade.domain.candles import by_span, merged_candle
 from dashtrade.domain.ports import Candle, Unavailable
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import ZERO
+from dashtrade.domain.values import ZERO, finite
 
 
 def candles(
@@ -28,7 +28,7 @@ def candles(
     rows = _rows(client, venue, symbol, timeframes[unit], since, int(end.timestamp() * 1000))
     found = [_candle(row) for row in rows]
     if unit != timeframe.seconds:
-        found = _merge(found, timeframe.seconds)
+        found = [merged_candle(at, parts) for at, parts in by_span(found, timeframe.seconds)]
     return [candle for candle in found if candle.at < end][-count:]
 
 
@@ -47,7 +47,7 @@ def _rows(client: Any, venue: Exchange, symbol: str, name: str, since: int, end:
 
 
 def _candle(row: Any) -> Candle:
-    opening, high, low, closing, volume = (number(value) or ZERO for value in row[1:6])
+    opening, high, low, closing, volume = (finite(value) or ZERO for value in row[1:6])
     return Candle(
         at=datetime.fromtimestamp(int(row[0]) / 1000, UTC),
         open=opening,
@@ -56,20 +56,3 @@ def _candle(row: Any) -> Candle:
         close=closing,
         volume=volume,
     )
-
-
-def _merge(parts: Sequence[Candle], seconds: int) -> list[Candle]:
-    groups: dict[int, list[Candle]] = {}
-    for part in parts:
-        groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
-    return [
-        Candle(
-            at=datetime.fromtimestamp(at, UTC),
-            open=group[0].open,
-            high=max(c.high for c in group),
-            low=min(c.low for c in group),
-            close=group[-1].close,
-            volume=sum((c.volume for c in group), ZERO),
-        )
-        for at, group in sorted(groups.items())
-    ]

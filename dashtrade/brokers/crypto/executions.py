@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dashtrade.brokers.crypto.exchange import MAX_PAGES
-from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import Unavailable
-from dashtrade.domain.values import ZERO
+from dashtrade.domain.values import ZERO, finite
 
 OKX_PAGE_SIZE = 100
 
@@ -33,12 +32,12 @@ def _trades_by_ids(client: Any, order: Any) -> Sequence[Any]:
 def _trades_by_fills(client: Any, order: Any) -> Sequence[Any]:
     """OKX: the last three days first, at 60 in 2 s; then three months, at 10 in 2 s. ccxt uses the slow list
     alone."""
-    market, wanted = client.market(order["symbol"]), number(order.get("filled")) or ZERO
+    market, wanted = client.market(order["symbol"]), finite(order.get("filled")) or ZERO
     trades: list[Any] = []
     for fetch in (client.privateGetTradeFills, client.privateGetTradeFillsHistory):
         params = {"instType": "SPOT", "instId": market["id"], "ordId": order["id"]}
         trades = client.parse_trades(_all_fills(fetch, params), market)
-        if sum((number(trade["amount"]) or ZERO for trade in trades), ZERO) >= wanted:
+        if sum((finite(trade["amount"]) or ZERO for trade in trades), ZERO) >= wanted:
             break
     return trades
 

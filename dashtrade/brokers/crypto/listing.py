@@ -8,10 +8,9 @@ from functools import partial
 from typing import Any
 
 from dashtrade.brokers.crypto.exchange import MAX_PAGES, Exchange
-from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import FoundOrder, Unavailable
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import ZERO, OrderSide, OrderType, bot_of_order
+from dashtrade.domain.values import ZERO, OrderSide, OrderType, bot_of_order, finite
 
 PAGE_SIZE = 500
 
@@ -36,15 +35,15 @@ def _our_id(order: Any) -> str:
 
 
 def _found_order(order: Any) -> FoundOrder:
-    filled = number(order.get("filled")) or ZERO
-    limit = number(order.get("price")) if order.get("type") == "limit" else None
+    filled = finite(order.get("filled")) or ZERO
+    limit = finite(order.get("price")) if order.get("type") == "limit" else None
     return FoundOrder(
         client_order_id=_our_id(order),
         broker_order_id=str(order["id"]),
         symbol=Symbol.parse(f"CRYPTO:{order['symbol']}"),
         side=OrderSide(order["side"]),
         type=OrderType.LIMIT if limit else OrderType.MARKET,
-        quantity=number(order.get("amount")) or filled,
+        quantity=finite(order.get("amount")) or filled,
         limit_price=limit,
         filled_quantity=filled,
         created_at=datetime.fromtimestamp(int(order["timestamp"]) / 1000, UTC),

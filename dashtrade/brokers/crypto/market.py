@@ -13,6 +13,7 @@ from dashtrade.brokers.crypto.wire import Wire
 from dashtrade.domain.ports import Candle, Clock, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import finite
 
 T = TypeVar("T")
 QUOTE_MAX_AGE = timedelta(seconds=5)  # for valuation, never for decisions
@@ -86,9 +87,9 @@ class CryptoMarket:
 
     def quote(self, symbol: Symbol) -> Quote:
         ticker = self.ask(lambda client: market_data.ticker(client, self.listed(client, symbol)["symbol"]))
-        bid, ask, note = market_data.number(ticker.get("bid")), market_data.number(ticker.get("ask")), ""
+        bid, ask, note = finite(ticker.get("bid")), finite(ticker.get("ask")), ""
         if "bid" not in ticker and "ask" not in ticker:
-            bid = ask = market_data.number(ticker.get("last"))
+            bid = ask = finite(ticker.get("last"))
             note = "no quote is available: the last price is used"
         if not bid or not ask:
             raise Unavailable(

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from dashtrade.brokers.crypto.errors import not_offered
 from dashtrade.brokers.crypto.exchange import MAX_PAGES, Exchange
 from dashtrade.domain.ports import Rules, Unavailable
-from dashtrade.domain.values import ZERO, plain
-
-
-def number(value: object) -> Decimal | None:
-    try:
-        found = Decimal(str(value)) if value is not None else None
-    except InvalidOperation:
-        return None
-    return found if found is not None and found.is_finite() else None
+from dashtrade.domain.values import ZERO, finite, plain
 
 
 def rules_of(market: Any) -> Rules:
@@ -25,8 +17,8 @@ def rules_of(market: Any) -> Rules:
     return Rules(
         quantity_step=_step(precision.get("amount")),
         price_step=_step(precision.get("price")),
-        min_quantity=number(limits.get("amount", {}).get("min")) or ZERO,
-        min_notional=number(limits.get("cost", {}).get("min")) or ZERO,
+        min_quantity=finite(limits.get("amount", {}).get("min")) or ZERO,
+        min_notional=finite(limits.get("cost", {}).get("min")) or ZERO,
         shortable=False,
         tradable=market.get("active") is not False,
     )
@@ -34,12 +26,12 @@ def rules_of(market: Any) -> Rules:
 
 def taker_fee(market: Any) -> Decimal | None:
     """The account's own rate, where the exchange returns it with its markets."""
-    return number(market.get("taker"))
+    return finite(market.get("taker"))
 
 
 def _step(value: object) -> Decimal:
     """ccxt gives a step, or, for a few exchanges, a number of decimals."""
-    step = number(value)
+    step = finite(value)
     if step is None or step <= 0:
         return Decimal("0.00000001")
     return Decimal(1).scaleb(-int(step)) if step == step.to_integral_value() and step > 1 else step
@@ -77,8 +69,8 @@ def balances(client: Any, venue: Exchange) -> tuple[dict[str, Decimal], dict[str
             name = coin.removesuffix(venue.reward_suffix)
             if venue.reward_suffix and "." in name:
                 continue
-            total[name] = total.get(name, ZERO) + (number(page["total"][coin]) or ZERO)
-            free[name] = free.get(name, ZERO) + (number(page["free"].get(coin)) or ZERO)
+            total[name] = total.get(name, ZERO) + (finite(page["total"][coin]) or ZERO)
+            free[name] = free.get(name, ZERO) + (finite(page["free"].get(coin)) or ZERO)
         info = page.get("info")
         if not (isinstance(info, dict) and info.get("has_next") and info.get("cursor")):
             return {coin: amount for coin, amount in total.items() if amount}, free
@@ -115,7 +107,7 @@ def ticker(client: Any, name: str) -> Any:
             if ask is _whole_ticker and not not_offered(client, error):
                 raise
             errors.append(error)
-        if number(found.get("bid")) and number(found.get("ask")):
+        if finite(found.get("bid")) and finite(found.get("ask")):
             break
     if not found:
         raise errors[0]
@@ -140,5 +132,5 @@ def _last_price(client: Any, name: str) -> Any:
 
 
 def mid(ticker: Any) -> Decimal | None:
-    bid, ask = number(ticker.get("bid")), number(ticker.get("ask"))
-    return (bid + ask) / 2 if bid and ask else number(ticker.get("last"))
+    bid, ask = finite(ticker.get("bid")), finite(ticker.get("ask"))
+    return (bid + ask) / 2 if bid and ask else finite(ticker.get("last"))

@@ -11,9 +11,8 @@ from typing import Any
 from dashtrade.brokers.crypto.errors import not_offered
 from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.brokers.crypto.executions import TRADES
-from dashtrade.brokers.crypto.market_data import number
 from dashtrade.domain.ports import BrokerFill, OrderRef, OrderReport, Rules, VenueStatus
-from dashtrade.domain.values import ZERO, OrderSide, round_to
+from dashtrade.domain.values import ZERO, OrderSide, finite, round_to
 
 _STATUS = {
     "open": VenueStatus.WORKING,
@@ -52,12 +51,12 @@ def report(client: Any, venue: Exchange, ref: OrderRef, order: Any, context: Fil
     """Only fills are booked, never totals beside them: a total that precedes its fills would be booked twice.
     So an ended order counts as working until its executions are complete, or can no longer be expected."""
     status, reason = _status(order)
-    filled = number(order.get("filled")) or ZERO
+    filled = finite(order.get("filled")) or ZERO
     has_executions, fills, notes = (
         _read_fills(client, venue, ref, order, context) if filled else (True, (), "")
     )
     filled_so_far = sum((fill.quantity for fill in fills), ZERO)
-    average = number(order.get("average"))
+    average = finite(order.get("average"))
     complete, fee, fee_base = filled_so_far > filled - context.rules.quantity_step, ZERO, ZERO
     ended = status is not VenueStatus.WORKING
     if not complete and (
@@ -114,8 +113,8 @@ def _fills(
     trades: Sequence[Any] = [
         trade for trade in order.get("trades") or () if trade.get("amount") and trade.get("id")
     ]
-    listed = sum((number(trade["amount"]) or ZERO for trade in trades), ZERO)
-    filled = number(order.get("filled")) or ZERO
+    listed = sum((finite(trade["amount"]) or ZERO for trade in trades), ZERO)
+    filled = finite(order.get("filled")) or ZERO
     if listed < filled:
         trades = TRADES[venue.trades](client, order)
     notes: list[str] = []
@@ -124,7 +123,7 @@ def _fills(
 
 
 def _fill(ref: OrderRef, order: Any, trade: Any, context: FillContext, notes: list[str]) -> BrokerFill:
-    price, quantity = number(trade["price"]) or ZERO, number(trade["amount"]) or ZERO
+    price, quantity = finite(trade["price"]) or ZERO, finite(trade["amount"]) or ZERO
     rounded = round_to(quantity, context.rules.quantity_step)
     if abs(rounded - quantity) < context.rules.quantity_step / 1000:  # ccxt divided a cost by a price
         quantity = rounded
@@ -150,7 +149,7 @@ def _fees(
     with a warning."""
     fee, fee_base = ZERO, ZERO
     for each in trade.get("fees") or [trade.get("fee") or {}]:
-        cost, coin = number(each.get("cost")), each.get("currency")
+        cost, coin = finite(each.get("cost")), each.get("currency")
         if not cost:
             continue
         if coin in (ref.symbol.quote, None):

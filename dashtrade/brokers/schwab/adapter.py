@@ -22,7 +22,7 @@ from dashtrade.brokers.schwab.connection import SchwabConnection
 from dashtrade.brokers.schwab.lookup import SchwabLookup
 from dashtrade.brokers.schwab.market import SchwabMarket
 from dashtrade.brokers.schwab.order_body import check, order_body
-from dashtrade.brokers.schwab.reports import cash_of, number, positions_of
+from dashtrade.brokers.schwab.reports import cash_of, positions_of
 from dashtrade.domain.ports import (
     AccountState,
     BadCredentials,
@@ -42,7 +42,7 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import ZERO
+from dashtrade.domain.values import ZERO, finite
 
 log = logging.getLogger("dashtrade.schwab")
 
@@ -225,7 +225,7 @@ class SchwabBroker:
 
 def _first(securities_account: dict[str, Any], *names: str) -> Decimal:
     return next(
-        (found for name in names if (found := number(securities_account.get(name))) is not None), ZERO
+        (found for name in names if (found := finite(securities_account.get(name))) is not None), ZERO
     )
 
 

@@ -8,10 +8,11 @@ from decimal import Decimal
 
 from dashtrade.brokers.schwab import wire
 from dashtrade.brokers.schwab.connection import SchwabConnection
-from dashtrade.brokers.schwab.reports import candles_of, number, schwab_name
+from dashtrade.brokers.schwab.reports import candles_of, schwab_name
 from dashtrade.domain.ports import Candle, Quote, Rejected, Rules, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import finite
 
 RULES_MAX_AGE = timedelta(hours=1)
 HOURS_MAX_AGE = timedelta(minutes=1)
@@ -82,7 +83,7 @@ class SchwabMarket:
                 f"Schwab does not trade {symbol.short}. No order was placed; choose another symbol."
             )
         quote, now = answer[name].get("quote", {}), self._api.clock.now()
-        bid, ask = (number(quote.get(field)) for field in ("bidPrice", "askPrice"))
+        bid, ask = (finite(quote.get(field)) for field in ("bidPrice", "askPrice"))
         if not bid or not ask:
             raise Unavailable(
                 f"Schwab has no bid and ask for {symbol.short} now. No decision is made without a price."

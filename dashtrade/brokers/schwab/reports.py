@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from dashtrade.domain.candles import by_span, merged_candle
 from dashtrade.domain.ports import (
     BrokerFill,
     BrokerPosition,
@@ -18,7 +19,7 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import ZERO, Malformed, TimeInForce
+from dashtrade.domain.values import ZERO, Malformed, TimeInForce, finite
 
 TIMES_IN_FORCE = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GOOD_TILL_CANCEL"}
 _STATUS = {
@@ -30,14 +31,6 @@ _STATUS = {
 }
 _MINUTES = (30, 15, 10, 5, 1)
 _PERIODS = {86_400: ("year", "daily"), 604_800: ("year", "weekly"), 2_592_000: ("year", "monthly")}
-
-
-def number(value: object) -> Decimal | None:
-    try:
-        found = Decimal(str(value)) if value is not None else None
-    except InvalidOperation:
-        return None
-    return found if found is not None and found.is_finite() else None
 
 
 def schwab_name(symbol: Symbol) -> str:
@@ -75,7 +68,7 @@ def matches(order: Any, ref: OrderRef) -> bool:
     return (
         leg.get("instrument", {}).get("symbol") == schwab_name(ref.symbol)
         and leg.get("instruction") == ref.side.upper()
-        and number(leg.get("quantity")) == ref.quantity
+        and finite(leg.get("quantity")) == ref.quantity
         and order.get("orderType") == ref.type.upper()
     )
 
@@ -87,7 +80,7 @@ def order_report(ref: OrderRef, order: Any) -> OrderReport:
     fills = tuple(_fills(ref, order))
     filled = sum((fill.quantity for fill in fills), ZERO)
     reason = str(order.get("statusDescription") or "") if status is not VenueStatus.FILLED else ""
-    if filled < (number(order.get("filledQuantity")) or ZERO) and status is not VenueStatus.WORKING:
+    if filled < (finite(order.get("filledQuantity")) or ZERO) and status is not VenueStatus.WORKING:
         status, reason = VenueStatus.WORKING, "the order has ended; its executions are still missing"
     return OrderReport(
         client_order_id=ref.client_order_id,
@@ -106,7 +99,7 @@ def _fills(ref: OrderRef, order: Any) -> Iterable[BrokerFill]:
         if activity.get("activityType") != "EXECUTION" or activity.get("executionType") != "FILL":
             continue  # a cancellation is listed as an execution, too
         for leg in activity.get("executionLegs") or ():
-            price, quantity = number(leg.get("price")), number(leg.get("quantity"))
+            price, quantity = finite(leg.get("price")), finite(leg.get("quantity"))
             if not price or not quantity:
                 continue
             name = f"{order['orderId']}:{activity.get('activityId') or leg.get('time')}"
@@ -124,31 +117,31 @@ def fees_of(transactions: Iterable[Any], broker_number: str) -> Decimal | None:
     """The fees of an order from the account's transactions; None while they are missing."""
     matching = [each for each in transactions if str(each.get("orderId")) == broker_number]
     items = [item for each in matching for item in each.get("transferItems") or () if item.get("feeType")]
-    return -sum((number(item.get("cost")) or ZERO for item in items), ZERO) if matching else None
+    return -sum((finite(item.get("cost")) or ZERO for item in items), ZERO) if matching else None
 
 
 def cash_of(balances: Any) -> Decimal:
     """Where cash is swept into a fund or a bank overnight, `cashBalance` is 0 and other fields hold the
     amount."""
-    swept = (number(balances.get("moneyMarketFund")) or ZERO) + (number(balances.get("savings")) or ZERO)
-    cash_fields = (number(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
-    available = number(balances.get("cashAvailableForTrading")) or ZERO
+    swept = (finite(balances.get("moneyMarketFund")) or ZERO) + (finite(balances.get("savings")) or ZERO)
+    cash_fields = (finite(balances.get(name)) or ZERO for name in ("cashBalance", "totalCash"))
+    available = finite(balances.get("cashAvailableForTrading")) or ZERO
     return next((cash for cash in (*cash_fields, swept) if cash), available)
 
 
 def positions_of(listed: Iterable[Any]) -> list[BrokerPosition]:
     found = []
     for each in listed:
-        quantity = (number(each.get("longQuantity")) or ZERO) - (number(each.get("shortQuantity")) or ZERO)
+        quantity = (finite(each.get("longQuantity")) or ZERO) - (finite(each.get("shortQuantity")) or ZERO)
         symbol = symbol_of(str(each.get("instrument", {}).get("symbol", ""))) if quantity else None
         if symbol is None or each["instrument"].get("assetType") not in ("EQUITY", "COLLECTIVE_INVESTMENT"):
             continue
-        market_value = number(each.get("marketValue"))
+        market_value = finite(each.get("marketValue"))
         found.append(
             BrokerPosition(
                 symbol=symbol,
                 quantity=quantity,
-                average_price=number(each.get("averagePrice")),
+                average_price=finite(each.get("averagePrice")),
                 mark=abs(market_value / quantity) if market_value else None,
             )
         )
@@ -189,13 +182,14 @@ def candles_of(
         | {"startDate": str(int(first.timestamp() * 1000)), "endDate": str(int(end.timestamp() * 1000))}
     )
     rows = sorted((_candle(row) for row in answer.get("candles") or ()), key=lambda candle: candle.at)
-    rows = rows if unit == seconds else _merge(rows, seconds)
+    if unit != seconds:
+        rows = [merged_candle(parts[0].at, parts) for _, parts in by_span(rows, seconds)]
     return [candle for candle in rows if candle.at < end][-count:]
 
 
 def _candle(row: Any) -> Candle:
     opening, high, low, closing, volume = (
-        number(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume")
+        finite(row.get(name)) or ZERO for name in ("open", "high", "low", "close", "volume")
     )
     return Candle(
         at=datetime.fromtimestamp(int(row["datetime"]) / 1000, UTC),
@@ -205,20 +199,3 @@ def _candle(row: Any) -> Candle:
         close=closing,
         volume=volume,
     )
-
-
-def _merge(parts: Sequence[Candle], seconds: int) -> list[Candle]:
-    groups: dict[int, list[Candle]] = {}
-    for part in parts:
-        groups.setdefault(int(part.at.timestamp()) // seconds * seconds, []).append(part)
-    return [
-        Candle(
-            at=group[0].at,
-            open=group[0].open,
-            high=max(c.high for c in group),
-            low=min(c.low for c in group),
-            close=group[-1].close,
-            volume=sum((c.volume for c in group), ZERO),
-        )
-        for _, group in sorted(groups.items())
-    ]
