@@ -19,7 +19,14 @@ from dashtrade.tables.people import users
 from dashtrade.tables.risk_events import risk_events
 from dashtrade.tables.sessions import sessions
 from dashtrade.tables.signals import decisions, signals
-from dashtrade.tables.trades import CSV_COLUMNS, SIMULATED_ON_LIVE, WITH_LIVE_MONEY, csv_cells, trades
+from dashtrade.tables.trades import (
+    CSV_COLUMNS,
+    SIMULATED_ON_LIVE,
+    WITH_LIVE_MONEY,
+    csv_cells,
+    newest_first,
+    trades,
+)
 
 SYSTEM = {
     "busy_on_live",
@@ -220,13 +227,8 @@ def stream_all_trades(
         escape_formula_column(users.c.email),
         *csv_cells(postgres=is_postgres(conn)),
     ]
-    query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted).order_by(
-        trades.c.id.desc()
-    )
-    if before is not None:
-        query = query.where(trades.c.id < before)
-    with conn.execute(query.execution_options(yield_per=500)) as found:
-        yield from found
+    query = _wanted(sa.select(*cells).join(users, users.c.id == trades.c.user_id), wanted)
+    return newest_first(conn, query, before)
 
 
 # --- deleting a user ----------------------------------------------------------------------------------------

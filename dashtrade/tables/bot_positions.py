@@ -28,11 +28,19 @@ _HOLDING = (
 
 _DAY_COLUMNS = ("realized", "fees", "volume", "entries", "trades", "wins", "losses")
 
+_TOUCHED = {
+    "status": p("new_status"),
+    "last_signal_at": p("signal_at"),
+    "last_entry_at": p("entry_at"),
+    "day": p("date_", type_=sa.Date),
+    **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
+}
+
 _BOOK = (
     sa.update(bots)
     .where(bots.c.id == p("bot_id"))
     .values(
-        status=p("new_status"),
+        **_TOUCHED,
         position_quantity=p("quantity", type_=ExactDecimal),
         position_cost=p("cost", type_=ExactDecimal),
         realized_pnl=p("realized", type_=ExactDecimal),
@@ -40,24 +48,10 @@ _BOOK = (
         total_trades=p("trades"),
         exits=p("exits_", type_=ExitsJson),
         updated_at=p("now"),
-        last_signal_at=p("signal_at"),
-        last_entry_at=p("entry_at"),
-        day=p("date_", type_=sa.Date),
-        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
     )
 )
 
-_SAVE_STATUS = (
-    sa.update(bots)
-    .where(bots.c.id == p("bot_id"))
-    .values(
-        status=p("new_status"),
-        last_signal_at=p("signal_at"),
-        last_entry_at=p("entry_at"),
-        day=p("date_", type_=sa.Date),
-        **{f"day_{name}": p(f"d_{name}", type_=bots.c[f"day_{name}"].type) for name in _DAY_COLUMNS},
-    )
-)
+_SAVE_STATUS = sa.update(bots).where(bots.c.id == p("bot_id")).values(**_TOUCHED)
 
 
 def load(conn: sa.Connection, bot_id: int) -> Bot:

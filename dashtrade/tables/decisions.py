@@ -30,14 +30,10 @@ SYSTEM = {
 }
 
 
+_IS_DUE = sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now"))
+_NOT_HELD = sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now"))
 _OPEN_LANES = (
-    sa.select(decisions.c.account_id, decisions.c.symbol)
-    .where(
-        IS_WAITING,
-        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
-        sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
-    )
-    .distinct()
+    sa.select(decisions.c.account_id, decisions.c.symbol).where(IS_WAITING, _IS_DUE, _NOT_HELD).distinct()
 )
 
 
@@ -52,17 +48,17 @@ def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
 _COLUMNS = {"cancelled_count": "taken_back", "sole_recipient": "alone"}
 _TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in PendingDecision.__slots__]
 
-_FIRST = (
+_IN_ORDER = (
     sa.select(*_TASK)
     .where(
         decisions.c.account_id == p("account_id"),
         decisions.c.symbol == p("symbol", type_=Instrument),
         IS_WAITING,
-        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
+        _IS_DUE,
     )
     .order_by(decisions.c.id)
-    .limit(2)
 )
+_FIRST = _IN_ORDER.limit(2)
 
 
 def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
@@ -72,18 +68,7 @@ def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[Pending
     return [PendingDecision(**row._asdict()) for row in found]
 
 
-_DUE = (
-    sa.select(*_TASK)
-    .where(
-        decisions.c.account_id == p("account_id"),
-        decisions.c.symbol == p("symbol", type_=Instrument),
-        IS_WAITING,
-        sa.or_(decisions.c.due_at.is_(None), decisions.c.due_at <= p("now")),
-        sa.or_(decisions.c.held_until.is_(None), decisions.c.held_until <= p("now")),
-    )
-    .order_by(decisions.c.id)
-    .limit(50)
-)
+_DUE = _IN_ORDER.where(_NOT_HELD).limit(50)
 
 
 def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:

@@ -327,31 +327,26 @@ def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[OtherHolding]:
 # --- for its owner ------------------------------------------------------------------------------------------
 
 
+def _mine(owner: int) -> Any:
+    return (protections.c.user_id == owner) & protections.c.deleted_at.is_(None)
+
+
 def add(conn: sa.Connection, owner: int, **values: Any) -> int:
     return insert_returning_id(conn, sa.insert(protections).values(user_id=owner, is_active=True, **values))
 
 
 def get(conn: sa.Connection, owner: int, protection_id: int) -> Any | None:
-    of_owner = (
-        (protections.c.user_id == owner)
-        & (protections.c.id == protection_id)
-        & protections.c.deleted_at.is_(None)
-    )
-    return conn.execute(sa.select(protections).where(of_owner)).first()
+    one = _mine(owner) & (protections.c.id == protection_id)
+    return conn.execute(sa.select(protections).where(one)).first()
 
 
 def list_all(conn: sa.Connection, owner: int) -> list[Any]:
-    of_owner = (protections.c.user_id == owner) & protections.c.deleted_at.is_(None)
-    return list(conn.execute(sa.select(protections).where(of_owner).order_by(protections.c.id)))
+    return list(conn.execute(sa.select(protections).where(_mine(owner)).order_by(protections.c.id)))
 
 
 def change(conn: sa.Connection, owner: int, protection_id: int, **values: Any) -> bool:
-    of_owner = (
-        (protections.c.user_id == owner)
-        & (protections.c.id == protection_id)
-        & protections.c.deleted_at.is_(None)
-    )
-    return conn.execute(sa.update(protections).where(of_owner).values(**values)).rowcount == 1
+    one = _mine(owner) & (protections.c.id == protection_id)
+    return conn.execute(sa.update(protections).where(one).values(**values)).rowcount == 1
 
 
 def get_lock(conn: sa.Connection, owner: int, lock_id: int) -> Any | None:

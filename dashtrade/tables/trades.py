@@ -261,9 +261,15 @@ def stream_trades(
     conn: sa.Connection, owner: int, *, before: int | None = None, **wanted: Any
 ) -> Generator[tuple[Any, ...], None, None]:
     """All trades (below the id `before`) as text, newest first, a few in memory at a time."""
-    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted).order_by(
-        trades.c.id.desc()
-    )
+    query = _filtered(sa.select(*csv_cells(postgres=is_postgres(conn))), owner, wanted)
+    return newest_first(conn, query, before)
+
+
+def newest_first(
+    conn: sa.Connection, query: sa.Select[Any], before: int | None
+) -> Generator[tuple[Any, ...], None, None]:
+    """A few rows in memory at a time."""
+    query = query.order_by(trades.c.id.desc())
     if before is not None:
         query = query.where(trades.c.id < before)
     with conn.execute(query.execution_options(yield_per=500)) as found:

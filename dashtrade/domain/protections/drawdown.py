@@ -57,15 +57,13 @@ class Drawdown:
         ]
         if not exits or not limits or fall < min(limits) or fall <= 0:
             return None
-        until = lock_end(max(one.at for one in exits), self.lock_minutes)
-        if until is not None and until <= seen.now:
-            return None
         share: dict[str, Fact] = {}
         if self.percent is not None and min(limits) != self.amount:
             share = {"percent": self.percent, "best": best}
-        return Lock(
+        lock = Lock(
             reason=reason(Code.DRAWDOWN, fall=fall, limit=min(limits), equity=seen.equity, **share),
-            until=until,
+            until=lock_end(max(one.at for one in exits), self.lock_minutes),
             actual=fall,
             limit=min(limits),
         )
+        return lock if lock.lasts(seen.now) else None

@@ -42,10 +42,7 @@ class LosingSymbol:
         lost = -sum((one.made for one in found), ZERO)
         if len(found) < self.exits or lost <= self.loss:
             return None
-        until = lock_end(max(one.at for one in found), self.lock_minutes)
-        if until is not None and until <= seen.now:
-            return None
-        return Lock(
+        lock = Lock(
             reason=reason(
                 Code.LOSING_SYMBOL,
                 symbol=seen.symbol.short,
@@ -54,8 +51,9 @@ class LosingSymbol:
                 minutes=self.look_back_minutes,
                 limit=self.loss,
             ),
-            until=until,
+            until=lock_end(max(one.at for one in found), self.lock_minutes),
             target=LockTarget.SYMBOL,
             actual=lost,
             limit=self.loss,
         )
+        return lock if lock.lasts(seen.now) else None

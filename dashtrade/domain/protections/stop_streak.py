@@ -46,10 +46,7 @@ class StopStreak:
         found = counting(within(losses, self.per, seen), self.counts)
         if len(found) < self.stops:
             return None
-        until = lock_end(max(one.at for one in found), self.lock_minutes)
-        if until is not None and until <= seen.now:
-            return None
-        return Lock(
+        lock = Lock(
             reason=reason(
                 Code.STOP_STREAK,
                 count=len(found),
@@ -57,8 +54,9 @@ class StopStreak:
                 minutes=self.look_back_minutes,
                 limit=self.stops,
             ),
-            until=until,
+            until=lock_end(max(one.at for one in found), self.lock_minutes),
             target=LockTarget(self.per),
             actual=Decimal(len(found)),
             limit=Decimal(self.stops),
         )
+        return lock if lock.lasts(seen.now) else None

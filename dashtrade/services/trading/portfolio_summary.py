@@ -293,6 +293,13 @@ def net_by_day(rows: Iterable[BotDay]) -> list[tuple[date, Decimal]]:
     return sorted(totals.items())
 
 
+def days_by_bot(rows: Iterable[BotDay]) -> dict[int, list[BotDay]]:
+    found: dict[int, list[BotDay]] = defaultdict(list)
+    for row in rows:
+        found[row.bot_id].append(row)
+    return found
+
+
 def equity_by_currency(states: Iterable[AccountState | BrokerError]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for state in states:

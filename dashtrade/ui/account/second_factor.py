@@ -109,8 +109,12 @@ def _show_codes(codes: list[str]) -> None:
         "**Save these recovery codes** somewhere other than your phone. Each signs you in once, and they "
         "are not shown again."
     )
+    _codes_to_save(codes, key="factor_kept")
+
+
+def _codes_to_save(codes: list[str], *, key: str) -> None:
     st.code("\n".join(codes), language=None)
-    if st.button("I've saved these codes", type="primary", key="factor_kept"):
+    if st.button("I've saved these codes", type="primary", key=key):
         st.session_state.pop("recovery_codes", None)
         st.rerun()
 
@@ -120,10 +124,7 @@ def _renew() -> None:
     user, app = guard(), get_app()
     if codes := st.session_state.get("recovery_codes"):
         st.markdown("**These replace the old ones.** Each signs you in once, and they are not shown again.")
-        st.code("\n".join(codes), language=None)
-        if st.button("I've saved these codes", type="primary", key="codes_kept"):
-            st.session_state.pop("recovery_codes", None)
-            st.rerun()
+        _codes_to_save(codes, key="codes_kept")
         return
     with st.form("codes_form", border=False):
         password = st.text_input(

@@ -55,16 +55,22 @@ def _format(currency: str, digits: int = 0) -> str:
 
 
 def daily_bars(days: Sequence[tuple[Any, Any]], currency: str, height: int = 240) -> go.Figure:
+    chart = _bars(days, [f"{day:%d %b %Y}" for day, _ in days], currency, height)
+    chart.update_xaxes(type="date", tickformat="%d %b", nticks=8)
+    return chart
+
+
+def _bars(nets: Sequence[tuple[Any, Any]], names: Sequence[str], currency: str, height: int) -> go.Figure:
+    """Profit green, loss red; `names` are for the tooltips."""
     chart = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
-    values = [float(net) for _, net in days]
+    values = [float(net) for _, net in nets]
     chart.add_bar(
-        x=[day for day, _ in days],
+        x=[place for place, _ in nets],
         y=values,
         marker_color=[GREEN if value >= 0 else RED for value in values],
-        hovertext=[f"{day:%d %b %Y}: {signed(net, currency)}" for day, net in days],
+        hovertext=[f"{name}: {signed(net, currency)}" for name, (_, net) in zip(names, nets, strict=True)],
         hoverinfo="text",
     )
-    chart.update_xaxes(type="date", tickformat="%d %b", nticks=8)
     return chart
 
 
@@ -117,14 +123,6 @@ def legend(names: Sequence[str], dashed: str = "") -> str:
 
 def grouped_bars(groups: Sequence[tuple[str, Any]], currency: str, height: int = 200) -> go.Figure:
     """Profit by hour or weekday: one bar each, in the given order."""
-    chart = figure(height, showlegend=False, bargap=0.25, yaxis_tickformat=_format(currency))
-    values = [float(net) for _, net in groups]
-    chart.add_bar(
-        x=[name for name, _ in groups],
-        y=values,
-        marker_color=[GREEN if value >= 0 else RED for value in values],
-        hovertext=[f"{name}: {signed(net, currency)}" for name, net in groups],
-        hoverinfo="text",
-    )
+    chart = _bars(groups, [name for name, _ in groups], currency, height)
     chart.update_xaxes(type="category")
     return chart

@@ -13,7 +13,7 @@ from dashtrade.domain import performance_stats
 from dashtrade.domain.people import User
 from dashtrade.domain.performance_stats import running_totals
 from dashtrade.domain.values import ZERO
-from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
+from dashtrade.services.trading.portfolio_summary import BotDay, days_by_bot, net_by_day
 from dashtrade.ui.kit.components import Cell, Column, Row, table
 from dashtrade.ui.kit.format import money, rate, rounded, signed, tone, zone
 from dashtrade.ui.shell.page import panel
@@ -43,11 +43,8 @@ def show(
 def _by_bot(
     days: Sequence[BotDay], trips: Sequence[performance_stats.Ended], names: dict[int, str], currency: str
 ) -> None:
-    by_bot: dict[int, list[BotDay]] = {}
     over = performance_stats.summed(trips, lambda trip: trip.bot_id)
-    for row in days:
-        by_bot.setdefault(row.bot_id, []).append(row)
-    shown = sorted(by_bot.items(), key=lambda item: -sum((r.net for r in item[1]), ZERO))
+    shown = sorted(days_by_bot(days).items(), key=lambda item: -sum((r.net for r in item[1]), ZERO))
     columns = [
         Column(label="Bot"),
         Column(label="P&L", number=True),

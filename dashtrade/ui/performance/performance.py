@@ -19,7 +19,7 @@ from dashtrade.domain.values import ZERO
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import portfolio_summary, round_trips
 from dashtrade.services.trading.equity import equity_line, held_instead
-from dashtrade.services.trading.portfolio_summary import BotDay, currencies, net_by_day
+from dashtrade.services.trading.portfolio_summary import BotDay, currencies, days_by_bot, net_by_day
 from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, rounded, signed, span, tone
@@ -253,7 +253,7 @@ def _charts(app: App, user: User, data: PerformanceData, names: dict[int, str], 
     # plotly costs memory and is needed only here
     from dashtrade.ui.kit.charts import daily_bars, legend, profit_lines
 
-    series = [("P&L", _summed(data.by_day)), *_by_bot(data.days, names)]
+    series = [("P&L", _summed(data.by_day)), *_largest_bots(data.days, names)]
     held = _buy_and_hold(app, user, data) if whole else []
     with panel("Cumulative P&L", key="profit_panel"):
         st.html(legend([name for name, _ in series], "Buy & hold" if held else ""))
@@ -273,14 +273,14 @@ def _charts(app: App, user: User, data: PerformanceData, names: dict[int, str], 
             _underwater(data.funded, data.base)
 
 
-def _by_bot(days: Sequence[BotDay], names: dict[int, str]) -> list[tuple[str, list[tuple[date, float]]]]:
+def _largest_bots(
+    days: Sequence[BotDay], names: dict[int, str]
+) -> list[tuple[str, list[tuple[date, float]]]]:
     """The bots with the largest results, where there are several."""
-    by_bot: dict[int, list[BotDay]] = {}
-    for row in days:
-        by_bot.setdefault(row.bot_id, []).append(row)
-    if len(by_bot) < 2:
+    found = days_by_bot(days)
+    if len(found) < 2:
         return []
-    ranked = sorted(by_bot.items(), key=lambda item: -abs(sum((row.net for row in item[1]), ZERO)))
+    ranked = sorted(found.items(), key=lambda item: -abs(sum((row.net for row in item[1]), ZERO)))
     return [
         (escape(names.get(bot_id, "Deleted bot")), _summed(net_by_day(own)))
         for bot_id, own in ranked[:MOST_LINES]
