@@ -45,7 +45,7 @@ if user.second_factor_due:  # until it is set up, only closing and stopping are 
         "": [
             st.Page(
                 second_factor_first.show,
-                title="Two-factor sign-in",
+                title="Two-factor authentication",
                 icon=":material/phonelink_lock:",
                 default=True,
             )

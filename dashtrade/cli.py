@@ -82,7 +82,10 @@ def user_rescue(settings: Settings, given: argparse.Namespace) -> int:
         link = credentials.rescue(build_app(settings), given.email)
     except (NotFound, Refusal) as refused:
         raise CommandRefused(f"Not done: {refused.message}.\n  {refused.hint}") from None
-    print(f"{link}\nThe link works once and expires after a day. Two-factor sign-in of {given.email} is off.")
+    print(
+        f"{link}\nThe link works once and expires after a day. Two-factor authentication of {given.email} "
+        "is off."
+    )
     return 0
 
 
@@ -263,7 +266,10 @@ def _user_commands(users: Any) -> None:
     add.add_argument("--name", help="the name shown (default: the part before the @)")
     add.add_argument("--role", choices=("standard", "admin", "superadmin"), default="standard")
     rescue = _command(
-        users, "rescue", user_rescue, "Print a link that sets a new password, and remove two-factor sign-in."
+        users,
+        "rescue",
+        user_rescue,
+        "Print a link that sets a new password, and remove two-factor authentication.",
     )
     rescue.add_argument("email", metavar="EMAIL")
 

@@ -26,10 +26,9 @@ bp = Blueprint("accounts", __name__, url_prefix="/api/v1")
 
 DECLINE = pydantic.Field(
     False,
-    description="with acknowledge, for a user without a second factor: true continues without one, so "
-    "anyone who "
-    "gets the password can trade the money. The decline is recorded, and ends once a second factor "
-    "is set up",
+    description="with acknowledge, for a user without two-factor authentication: true continues "
+    "without it, so anyone who gets the password can trade the money. The decline is recorded, and ends "
+    "once it is set up",
 )
 
 

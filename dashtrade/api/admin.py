@@ -169,7 +169,7 @@ def revoke_invitation(user: User, invitation_id: int) -> dict[str, Any]:
 
 @endpoint(bp, "DELETE", "/users/<int:user_id>/second-factor", needs=P.MANAGE_USERS)
 def reset_second_factor(user: User, user_id: int) -> dict[str, Any]:
-    """Remove two-factor sign-in of a user who lost it."""
+    """Remove two-factor authentication of a user who lost it."""
     admin.reset_second_factor(get_app(), user, user_id)
     return {"id": user_id, "second_factor": False}
 
@@ -258,7 +258,7 @@ class Installation(Body):
 
 @endpoint(bp, "GET", "/settings", needs=P.SEE_SYSTEM)
 def settings(user: User) -> dict[str, Any]:
-    """Settings of the installation: sign-up, demo, simulation mode, required two-factor sign-in."""
+    """Settings of the installation: sign-up, demo, simulation mode, required two-factor authentication."""
     return _settings_view()
 
 

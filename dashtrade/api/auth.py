@@ -36,7 +36,7 @@ class Credentials(Body):
     code: str = pydantic.Field(
         "",
         max_length=60,
-        description="of the authenticator app, or a recovery code, where the second factor is on",
+        description="of the authenticator app, or a recovery code, where two-factor authentication is on",
     )
 
 
@@ -91,9 +91,9 @@ def register(given: Registration) -> dict[str, Any]:
 
 @endpoint(bp, "POST", "/auth/login", body=Credentials, open=True)
 def login(given: Credentials) -> dict[str, Any]:
-    """Sign in and get an access token for 30 days. With two-factor sign-in, send a code with the password. If
-    the installation requires two-factor sign-in and the user has none (`second_factor_due`), the token can
-    only close positions and stop bots."""
+    """Sign in and get an access token for 30 days. With two-factor authentication, send a code with the
+    password. If the installation requires two-factor authentication and the user has none
+    (`second_factor_due`), the token can only close positions and stop bots."""
     app, address = get_app(), client_address()
     with password_turn():
         user = users.check_password(app, given.email, given.password, address)

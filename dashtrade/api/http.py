@@ -202,9 +202,9 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
             raise ApiError(
                 403,
                 "second_factor_required",
-                "This installation requires two-factor sign-in. Until you set it up, you can only close "
-                "positions and stop your bots.",
-                "Set up two-factor sign-in in the dashboard, then sign in again with a code.",
+                "This installation requires two-factor authentication. Until you set it up, you can only "
+                "close positions and stop your bots.",
+                "Set up two-factor authentication in the dashboard, then sign in again with a code.",
             )
         token_scopes, needed = (
             ", ".join(one for one in TokenScope if one in scope_set)

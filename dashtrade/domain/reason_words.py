@@ -247,10 +247,10 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NO_DAILY_LOSS_LIMIT: "no daily loss limit",
     C.DAILY_LOSS_WITHIN: lambda f: f"daily loss {money(f['loss'])} is under the limit {money(f['limit'])}",
     C.DAILY_LOSS_REACHED: lambda f: f"daily loss {money(f['loss'])} reached the limit {money(f['limit'])}",
-    C.NO_RISK_LIMIT: "no risk limit",
-    C.RISK_LIMIT_SET: "risk limit {limit_percent}%",
-    C.LOSS_WITHIN_RISK_LIMIT: "the position is {loss_percent}% down, under the risk limit {limit_percent}%",
-    C.LOSS_PAST_RISK_LIMIT: "the position is {loss_percent}% down, past the risk limit {limit_percent}%",
+    C.NO_RISK_LIMIT: "no max loss per position",
+    C.RISK_LIMIT_SET: "max loss per position {limit_percent}%",
+    C.LOSS_WITHIN_RISK_LIMIT: "the position is {loss_percent}% down, under its max loss of {limit_percent}%",
+    C.LOSS_PAST_RISK_LIMIT: "the position is {loss_percent}% down, past its max loss of {limit_percent}%",
     C.MONEY_ENOUGH: _buying_power,
     C.MONEY_LACKS: lambda f: f"{_buying_power(f)}: reduce the size or close something",
     C.BROKER_TAKES_IT: "{broker} accepts this order",
@@ -375,7 +375,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.EXIT_ENDED_AT_BROKER: "the {exit} order at the broker is {status}",
     C.RISK_LIMIT_PASSED: lambda f: (
         f"the position was {f['loss_percent']}% down ({money(f['loss'])}), past "
-        f"the risk limit of {f['limit_percent']}%"
+        f"its max loss of {f['limit_percent']}%"
     ),
     C.DAILY_LIMIT_REACHED: lambda f: (
         f"the day's loss of {money(f['loss'])} reached the daily limit of {money(f['limit'])}"

@@ -1,4 +1,4 @@
-"""Watches open positions: risk limits, daily losses, and the exits DashTrade manages.
+"""Watches open positions: max losses, daily losses, and the exits DashTrade manages.
 
 It acts through signals, which are processed like any other, each stored in one transaction with its risk
 event and the bot's pause."""

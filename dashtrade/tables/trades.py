@@ -77,7 +77,7 @@ _PUT_TRADE = (
 )
 
 
-SYSTEM = {"ever_traded", "put_trade"}
+SYSTEM = {"ever_traded", "newest_first", "put_trade"}
 
 
 def ever_traded(conn: sa.Connection, account_id: int) -> bool:

@@ -115,7 +115,7 @@ def test_nothing_is_added_to_a_position_past_its_risk_limit(trader: Trader, feed
     trader.bot(risk_limit_percent="10")
     trader.trades("buy")
     feed.set("AAPL", 90)
-    assert "10.00% down, past the risk limit 10%" in trader.trades("add")["reason"]
+    assert "10.00% down, past its max loss of 10%" in trader.trades("add")["reason"]
 
 
 @sqlite

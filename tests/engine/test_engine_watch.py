@@ -35,7 +35,7 @@ def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
     assert (
         trader.holds(bot) == 0
         and shown["is_active"] is False
-        and "past the risk limit of 10%" in shown["paused_reason"]
+        and "past its max loss of 10%" in shown["paused_reason"]
     )
     [event] = events(trader)
     assert (event["kind"], event["threshold"], event["actual"], event["bot_id"]) == (

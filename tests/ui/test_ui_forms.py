@@ -322,7 +322,7 @@ def test_what_the_form_cannot_show_stays_as_it_is(trader: Trader, monkeypatch: p
     assert after | {"updated_at": "", "orders_per_day": 5} == before | {"updated_at": ""}
 
 
-# --- the risk limit -----------------------------------------------------------------------------------------
+# --- max loss per position ----------------------------------------------------------------------------------
 
 
 def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, trader: Trader):
@@ -337,12 +337,12 @@ def test_the_risk_limit_stands_where_no_stop_would_and_has_a_price(app: App, tra
     assert (
         entry is not None and risk_limit_price(one) == entry * D("0.96") and risk_limit_price(other) is None
     )
-    shown = f"risk limit at {price(entry * D('0.96'))}"
+    shown = f"max loss at {price(entry * D('0.96'))}"
     assert exits_in_short(one) == (shown, "managed by DashTrade while it runs")
     assert exits_in_short(other)[0].endswith("no stop")
     held = prices.holding(app, one, owned_accounts.account_of(app, trader.user, one.account_id))
     assert stop_cell(held).text == shown and stop_cell(held).meter is not None
-    assert [float(entry * D("0.96")), "risk limit"] in candles._levels(one)
+    assert [float(entry * D("0.96")), "max loss"] in candles._levels(one)
     page = words(opened("bots", bot=str(limited)))
     assert "Stop loss" not in page
 

@@ -253,7 +253,7 @@ def loss_percent(bot: Bot, mark: Decimal) -> Decimal:
 
 
 def risk_limit_price(bot: Bot) -> Decimal | None:
-    """The price at which the risk limit would close the position and pause the bot; None without a limit or a
+    """The price at which the max loss would close the position and pause the bot; None without a limit or a
     position."""
     entry, limit = bot.position.average_price, bot.risk_limit_percent
     return (
@@ -266,14 +266,14 @@ def risk_limit_price(bot: Bot) -> Decimal | None:
 def _risk_limit(entry: Step, view: View) -> Check:
     limit = view.bot.risk_limit_percent
     if limit is None:
-        return _passes("risk limit", Code.NO_RISK_LIMIT)
+        return _passes("max loss", Code.NO_RISK_LIMIT)
     if entry.effect is not Effect.ADD:
-        return _passes("risk limit", Code.RISK_LIMIT_SET, limit_percent=limit)
+        return _passes("max loss", Code.RISK_LIMIT_SET, limit_percent=limit)
     loss = loss_percent(view.bot, view.quote.mid)
     ok = loss < limit
     code = Code.LOSS_WITHIN_RISK_LIMIT if ok else Code.LOSS_PAST_RISK_LIMIT
     facts: dict[str, Fact] = {"loss_percent": f"{loss:.2f}", "limit_percent": limit}
-    return Check(name="risk limit", ok=ok, reason=Reason(code, facts))
+    return Check(name="max loss", ok=ok, reason=Reason(code, facts))
 
 
 def _buying_power(entry: Step, view: View) -> Check:

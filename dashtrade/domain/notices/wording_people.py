@@ -113,7 +113,7 @@ def _(notice: n.AccountReactivated) -> Words:
 @words.register
 def _(notice: n.SecondFactorRemoved) -> Words:
     return Words(
-        "Your two-factor sign-in was removed",
+        "Your two-factor authentication was removed",
         f"{notice.by or _OPERATOR} removed it: your password alone signs you in now. Set it up again on "
         "the Account page. If you did not ask for that, change your password and contact them.",
     )
@@ -140,26 +140,28 @@ def _(notice: n.WrongCodes) -> Words:
 @words.register
 def _(notice: n.SecondFactorRequired) -> Words:
     return Words(
-        "Two-factor sign-in is now required",
-        "A superadmin requires two-factor sign-in for all users. Set yours up: the dashboard asks for it "
-        "at your next click. Until then you can only close positions and stop your bots. Alerts and API "
-        "tokens work as before.",
+        "Two-factor authentication is now required",
+        "A superadmin requires two-factor authentication for all users. Set yours up: the dashboard asks "
+        "for it at your next click. Until then you can only close positions and stop your bots. Alerts and "
+        "API tokens work as before.",
     )
 
 
 @words.register
 def _(notice: n.SecondFactorStays) -> Words:
     return Words(
-        "Two-factor sign-in is now required",
-        "A superadmin requires two-factor sign-in for all users. You use it already, so nothing changes "
-        "for you, but it cannot be switched off.",
+        "Two-factor authentication is now required",
+        "A superadmin requires two-factor authentication for all users. You use it already, so nothing "
+        "changes for you, but it cannot be switched off.",
     )
 
 
 @words.register
 def _(notice: n.SecondFactorVoluntary) -> Words:
-    advice = "Yours stays on." if notice.has_one else "Two-factor sign-in still protects your account."
-    return Words("Two-factor sign-in is no longer required", f"A superadmin changed this setting. {advice}")
+    advice = "Yours stays on." if notice.has_one else "Two-factor authentication still protects your account."
+    return Words(
+        "Two-factor authentication is no longer required", f"A superadmin changed this setting. {advice}"
+    )
 
 
 # --- the installation ---------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ _AS_BEFORE: dict[str, Callable[[Any], Any]] = {
     "password": lambda user: user.password_hash,
     "role": lambda user: user.role,
     "active or not": lambda user: user.is_active,
-    "second factor": lambda user: user.totp_secret is not None,
+    "two-factor authentication": lambda user: user.totp_secret is not None,
 }
 
 

@@ -119,9 +119,9 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
 def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     user = user_of(app, actor, user_id)
     if not user.second_factor:
-        raise Refusal("the user's two-factor sign-in is already off", "No action is needed.")
+        raise Refusal("the user's two-factor authentication is already off", "No action is needed.")
     second_factor.remove(
-        app, user_id, actor=actor.id, action="second factor taken off by an admin", by=actor.email
+        app, user_id, actor=actor.id, action="two-factor authentication taken off by an admin", by=actor.email
     )
 
 

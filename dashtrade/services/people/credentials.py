@@ -119,7 +119,7 @@ def rescue(app: App, email: str) -> str:
     if found is None:
         raise NotFound("user")
     second_factor.remove(
-        app, found[0].id, actor=None, action="second factor taken off on the machine", by=None
+        app, found[0].id, actor=None, action="two-factor authentication taken off on the machine", by=None
     )
     return _link(app, found[0], actor=None)
 

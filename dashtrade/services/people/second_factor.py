@@ -60,7 +60,7 @@ def enable(
         message_table.record(
             conn,
             actor=user.id,
-            action="second factor switched on",
+            action="two-factor authentication switched on",
             now=now,
             subject=user.id,
             detail=detail,
@@ -83,7 +83,7 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
         message_table.record(
             conn,
             actor=user.id,
-            action="second factor switched off",
+            action="two-factor authentication switched off",
             now=now,
             subject=user.id,
             address=address,
@@ -109,7 +109,7 @@ def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | 
 def renew_codes(app: App, user: User, *, password: str, address: str) -> list[str]:
     """New recovery codes; the old ones no longer work."""
     if not user.second_factor:
-        raise Refusal("two-factor sign-in is off", "Switch on two-factor sign-in first.")
+        raise Refusal("two-factor authentication is off", "Switch on two-factor authentication first.")
     users.check_own_password(app, user, password, address, where="password")
     codes, now = _new_codes(), app.clock.now()
 
@@ -158,7 +158,7 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
     if locked:
         raise Denied(
             f"codes from the app are locked after {table.LOCKED_AFTER} wrong ones in a row",
-            "Use a recovery code, or ask an admin to remove two-factor sign-in.",
+            "Use a recovery code, or ask an admin to remove two-factor authentication.",
         )
     raise Denied(
         "this code is wrong or was used",

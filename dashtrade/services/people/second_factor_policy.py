@@ -46,9 +46,9 @@ def put(app: App, actor: User, required: bool) -> None:
             return
         installation_settings.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
         done = (
-            "second factor required of all users"
+            "two-factor authentication required of all users"
             if required
-            else "second factor no longer required of all users"
+            else "two-factor authentication no longer required of all users"
         )
         message_table.record(conn, actor=actor.id, action=done, now=now)
         _tell(conn, required, now)
@@ -95,7 +95,7 @@ def _declined(*, has: bool, required: bool, declines: bool) -> bool:
         raise _required()
     if not declines:
         raise Malformed(
-            "a live account requires two-factor sign-in, which you have not set up",
+            "a live account requires two-factor authentication, which you have not set up",
             where="decline_second_factor",
             hint=(
                 "Set it up on the Account page; or send true to continue without it: anyone who gets "
@@ -107,8 +107,8 @@ def _declined(*, has: bool, required: bool, declines: bool) -> bool:
 
 def _required() -> Refusal:
     return Refusal(
-        "this installation requires two-factor sign-in",
-        "A superadmin requires two-factor sign-in for all users: set it up, and keep it on.",
+        "this installation requires two-factor authentication",
+        "A superadmin requires two-factor authentication for all users: set it up, and keep it on.",
     )
 
 
@@ -119,7 +119,7 @@ def record_decline(
     message_table.record(
         conn,
         actor=user.id,
-        action="account goes without a second factor",
+        action="account goes without two-factor authentication",
         now=now,
         subject=account_id,
         detail=detail,

@@ -20,14 +20,14 @@ from dashtrade.ui.shell.page import get_app, guard, panel
 
 FEW_CODES = 3  # recovery codes
 WHY = (
-    "Two-factor sign-in protects your account even if your password leaks: signing in also takes a code "
-    "from an app on your phone. [Set it up](/account)"
+    "Two-factor authentication protects your account even if your password leaks: signing in also takes a "
+    "code from an app on your phone. [Set it up](/account)"
 )
-DECLINE = "Continue without two-factor sign-in: anyone who gets my password can trade my money."
+DECLINE = "Continue without two-factor authentication: anyone who gets my password can trade my money."
 
 
 def show(app: App, user: User) -> None:
-    with panel("Two-factor sign-in", key="second_factor"):
+    with panel("Two-factor authentication", key="second_factor"):
         if not user.second_factor:
             st.caption(
                 "Signing in also takes a 6-digit code from an app on your phone: protects your account "
@@ -47,7 +47,7 @@ def show(app: App, user: User) -> None:
             if st.button("New recovery codes", key="factor_codes"):
                 _renew()
             if policy.is_required(app):
-                st.caption("Required on this installation: two-factor sign-in cannot be switched off.")
+                st.caption("Required on this installation: two-factor authentication cannot be switched off.")
             elif st.button("Switch off", key="factor_off"):
                 _disable()
 
@@ -57,7 +57,7 @@ def set_up() -> None:
     _enable()
 
 
-@st.dialog("Switch on two-factor sign-in", on_dismiss="rerun")
+@st.dialog("Switch on two-factor authentication", on_dismiss="rerun")
 def _enable() -> None:
     user, app = guard(without_factor=True), get_app()
     if codes := st.session_state.get("recovery_codes"):
@@ -102,7 +102,7 @@ def _enable() -> None:
 def _show_codes(codes: list[str]) -> None:
     """Shown once, as only their hashes are stored."""
     st.success(
-        ("Two-factor sign-in is on. Other devices, and programs that had signed in, were signed out."),
+        ("Two-factor authentication is on. Other devices, and programs that had signed in, were signed out."),
         icon=":material/check:",
     )
     st.markdown(
@@ -140,7 +140,7 @@ def _renew() -> None:
 
 
 def _disable() -> None:
-    st.dialog("Switch off two-factor sign-in")(off_form)(secrets.token_hex(3))
+    st.dialog("Switch off two-factor authentication")(off_form)(secrets.token_hex(3))
 
 
 def off_form(opened: str) -> None:
@@ -164,7 +164,7 @@ def off_form(opened: str) -> None:
         with fields.trying() as attempt:
             service.disable(app, user, password=password, address=runtime.address(), declines=declines)
         if attempt.ok:
-            st.session_state["toast"] = "Two-factor sign-in is off."
+            st.session_state["toast"] = "Two-factor authentication is off."
             st.rerun()
 
 
@@ -173,7 +173,7 @@ def decline_tick(fields: Form, about: str) -> bool:
     st.warning(f"**{text(about)}** {WHY}", icon=":material/phonelink_lock:")
     slot = fields.at(
         "decline_second_factor",
-        "two-factor sign-in",
+        "two-factor authentication",
         hint="Tick the box to continue without it, or set it up on the Account page.",
     )
     return slot.checkbox(DECLINE, key=fields.key("decline_second_factor"))

@@ -219,7 +219,7 @@ def _sign_in_help(app: App, actor: User, person: User) -> None:
                 )
                 st.code(link, language=None, wrap_lines=True)
         if person.second_factor and st.button(
-            "Remove two-factor", icon=":material/phonelink_off:", key="reset_factor"
+            "Remove two-factor authentication", icon=":material/phonelink_off:", key="reset_factor"
         ):
             _run_action(
                 lambda: service.reset_second_factor(app, actor, person.id),

@@ -254,11 +254,11 @@ def _signup(app: App, user: User) -> None:
 
 def _second_factor(app: App, user: User) -> None:
     required, found = policy.is_required(app), policy.figures(app)
-    with panel("Two-factor sign-in", key="factor_policy"):
+    with panel("Two-factor authentication", key="factor_policy"):
         usage = (
-            f"{found.with_factor:,} of {count(found.people, 'user')} use two-factor sign-in."
+            f"{found.with_factor:,} of {count(found.people, 'user')} use two-factor authentication."
             if found.people != 1
-            else f"{found.with_factor} of 1 user uses two-factor sign-in."
+            else f"{found.with_factor} of 1 user uses two-factor authentication."
         )
         st.caption(
             f"Required for all users, who set it up before they can do anything else. {usage}"
@@ -273,18 +273,19 @@ def _second_factor(app: App, user: User) -> None:
             _put_policy(app, user, False)
 
 
-@st.dialog("Require two-factor sign-in for all users")
+@st.dialog("Require two-factor authentication for all users")
 def _require() -> None:
     user, app = guard(Permission.MANAGE_SYSTEM), get_app()
     found = policy.figures(app)
     st.markdown(
-        f"**{count(found.people - found.with_factor, 'user')} without two-factor sign-in.** They must "
+        f"**{count(found.people - found.with_factor, 'user')} without two-factor authentication.** They must "
         "set it up at their next click; until then they can only close positions and stop bots. All "
         "users get a message. Bots, alerts and API tokens keep working."
     )
     if not user.second_factor:
         st.info(
-            "You do not use two-factor sign-in yet: you set it up right after this.", icon=":material/info:"
+            "You do not use two-factor authentication yet: you set it up right after this.",
+            icon=":material/info:",
         )
     if st.button("Require", type="primary", key="require_factor_yes"):
         _put_policy(app, user, True)

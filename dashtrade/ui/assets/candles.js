@@ -1,4 +1,4 @@
-// Candles with what a bot did on them: its fills, and while it owns something its entry, its stop, its targets and its risk limit.
+// Candles with what a bot did on them: its fills, and while it owns something its entry, its stop, its targets and its max loss.
 const SVG = 'http://www.w3.org/2000/svg';
 const UP = 'var(--st-green-color)', DOWN = 'var(--st-red-color)';
 const COLOURS = { entry: 'var(--st-link-color)', stop: DOWN, target: UP, last: 'var(--st-gray-text-color)', 'risk limit': 'light-dark(#b85c00, #e08a1e)' };

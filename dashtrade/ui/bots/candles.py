@@ -61,5 +61,5 @@ def _levels(bot: Bot) -> list[list[Any]]:
     levels: list[list[Any]] = [[float(entry), "entry"]] if entry is not None else []
     levels += [[float(exits.stop.price), "stop"]] if exits.stop else []
     if (limit := risk_limit_price(bot)) is not None:
-        levels.append([float(limit), "risk limit"])
+        levels.append([float(limit), "max loss"])
     return levels + [[float(target.price), "target"] for target in exits.take_profits]

@@ -189,7 +189,7 @@ EXITS = {  # why a round trip ended
     "trailing_stop": "Trailing stop",
     "take_profit": "Take profit",
     "time_limit": "Time limit",
-    "risk_limit": "Risk limit",
+    "risk_limit": "Max loss per position",
     "daily_loss": "Daily loss limit",
     "manual": "Closed manually",
     "flatten": "Close everything",

@@ -28,7 +28,7 @@ ORIGINS = {
     "api": "API",
     "user": "Manual",
     "replay": "Replay",
-    "risk": "Risk limit",
+    "risk": "Loss limit",
     "exit": "Exit",
     "adopted": "Found at broker",
     "adjustment": "Manual at broker",
@@ -81,12 +81,12 @@ def position_rows(held: Sequence[BotHolding]) -> tuple[list[Column], list[Row]]:
 
 
 def stop_cell(held: BotHolding) -> Cell:
-    """How far the price has moved from the entry to the stop, or to the risk limit."""
+    """How far the price has moved from the entry to the stop, or to the max loss."""
     own, entry = held.bot.exits.stop if held.bot.exits else None, held.bot.position.average_price
     stop = own.price if own is not None else risk_limit_price(held.bot)
     if stop is None or entry is None:
         return Cell(text="no stop", tone="mute")
-    words = price(stop) if own is not None else f"risk limit at {price(stop)}"
+    words = price(stop) if own is not None else f"max loss at {price(stop)}"
     if held.mark is None:
         return Cell(text=words)
     way = entry - stop
@@ -187,7 +187,7 @@ def exits_in_short(bot: Bot) -> tuple[str, str]:
     shown = [exit_words(line, bot.time_zone, price) for line in lines]
     limit = risk_limit_price(bot)
     if limit is not None:
-        shown.append(f"risk limit at {price(limit)}")
+        shown.append(f"max loss at {price(limit)}")
         holders |= {holder_words(ExitLine(kind=ExitKind.STOP_LOSS)): None}
     elif shown and not any(line.kind is ExitKind.STOP_LOSS for line in lines):
         shown.append("no stop")

@@ -113,8 +113,8 @@ def words(user: User, item: AttentionItem) -> tuple[str, str]:
             )
         case AttentionKind.NO_SECOND_FACTOR:
             return (
-                f"{facts['account']}: real money without two-factor sign-in",
-                "Set up two-factor sign-in on the Account page, or decline it under Setup.",
+                f"{facts['account']}: real money without two-factor authentication",
+                "Set up two-factor authentication on the Account page, or decline it under Setup.",
             )
 
 

@@ -78,12 +78,12 @@ def _without_factor(user: User, account: Account) -> None:
     """The account trades live with a password alone: its owner declined, or was not asked yet."""
     if account.second_factor_declined_at is not None:
         st.caption(
-            ":orange[:material/lock_open:] Without two-factor sign-in, as you chose on "
+            ":orange[:material/lock_open:] Without two-factor authentication, as you chose on "
             f"{day(user, account.second_factor_declined_at)}. [Set it up](/account)"
         )
         return
-    st.warning(f"**This account has no two-factor sign-in.** {WHY}", icon=":material/phonelink_lock:")
-    if st.button("Continue without two-factor", key=f"decline_{account.id}"):
+    st.warning(f"**This account has no two-factor authentication.** {WHY}", icon=":material/phonelink_lock:")
+    if st.button("Continue without two-factor authentication", key=f"decline_{account.id}"):
         ask_to_confirm(account)
 
 

@@ -88,7 +88,7 @@ def real_money(fields: forms.Form) -> str:
 
 def without_factor(fields: forms.Form, user: User) -> bool:
     """Shown beside the live confirmation: a user without a second factor confirms going on without one."""
-    return False if user.second_factor else decline_tick(fields, "You have no two-factor sign-in.")
+    return False if user.second_factor else decline_tick(fields, "You do not use two-factor authentication.")
 
 
 def pasted_field(fields: forms.Form) -> str:

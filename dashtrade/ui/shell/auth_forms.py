@@ -92,7 +92,7 @@ def join_form(action: str, hidden: dict[str, str], given: dict[str, str], wrong:
 
 def code_form(ticket: str, to: str, wrong: Wrong | None = None) -> str:
     return form(
-        title="Two-factor sign-in",
+        title="Two-factor authentication",
         lead="Enter the 6-digit code from your authenticator app.",
         action="/auth/code",
         button="Sign in",

@@ -165,7 +165,7 @@ class AuthRoutes:
         return await self._let_in(request, user.id, remember=remember, to=to)
 
     async def code(self, request: Request, given: dict[str, str]) -> Response:
-        """The second step, for users with two-factor sign-in."""
+        """The second step, for users with two-factor authentication."""
         if request.method == "GET":
             return RedirectResponse("/auth/login", 303)
         ticket, to = given.get("ticket", ""), local_path(given.get("next", "/"))

@@ -82,7 +82,7 @@ class DownloadRoute:
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
         if user.second_factor_due:
             return await _words(
-                "This installation requires two-factor sign-in: set it up in the dashboard first.", 403
+                "This installation requires two-factor authentication: set it up in the dashboard first.", 403
             )(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:

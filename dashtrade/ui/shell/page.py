@@ -98,8 +98,11 @@ def _second_factor_first() -> None:
     running = get_script_run_ctx(suppress_warning=True)
     if running is not None and running.fragment_ids_this_run:
         st.rerun()
-    st.title("Two-factor sign-in first", anchor=False)
-    st.info("This installation requires two-factor sign-in. [Set it up](/)", icon=":material/phonelink_lock:")
+    st.title("Two-factor authentication first", anchor=False)
+    st.info(
+        "This installation requires two-factor authentication. [Set it up](/)",
+        icon=":material/phonelink_lock:",
+    )
 
 
 _title_row: ContextVar[Any] = ContextVar("title_row")

@@ -17,23 +17,23 @@ from dashtrade.ui.shell.page import get_app, guard, live, panel, tab_title
 
 def show() -> None:
     user, app = guard(without_factor=True), get_app()
-    tab_title("Two-factor sign-in")
+    tab_title("Two-factor authentication")
     banners(app, user)
-    st.title("Set up two-factor sign-in", anchor=False)
+    st.title("Set up two-factor authentication", anchor=False)
     st.space("small")
     if toast := st.session_state.pop("toast", None):  # from the close just before this run
         st.toast(toast, icon=":material/check:")
-    with panel("Two-factor sign-in is required", key="factor_first"):
+    with panel("Two-factor authentication is required", key="factor_first"):
         st.markdown(
-            "A superadmin requires two-factor sign-in for all users: a code from an app on your phone in "
-            "addition to your password. Setting it up takes a minute."
+            "A superadmin requires two-factor authentication for all users: a code from an app on your "
+            "phone in addition to your password. Setting it up takes a minute."
         )
         if st.button("Set up", type="primary", icon=":material/phonelink_lock:", key="factor_first_on"):
             second_factor.set_up()
     with panel("Close or stop", key="factor_first_exits"):
         st.caption(
             "Your bots keep running: their alerts and exits work as before. You can close positions and "
-            "stop your bots without two-factor sign-in."
+            "stop your bots without two-factor authentication."
         )
         stop_all.button(app, user)
         _positions()

@@ -56,7 +56,9 @@ def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, b
         account = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
         account = trader.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
     assert account["problem"] == "" and account["second_factor_declined_at"]
-    [row] = [row for row in audit(trader.installation.app) if "without a second factor" in row.action]
+    [row] = [
+        row for row in audit(trader.installation.app) if "without two-factor authentication" in row.action
+    ]
     assert (row.user_id, row.subject_id, row.detail) == (
         trader.user.id,
         account["id"],
@@ -83,7 +85,9 @@ def test_a_decline_ends_when_a_second_factor_is_set_up(trader: Trader, boss: Tra
     account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
     set_up(trader)
     assert stored(trader, account).second_factor_declined_at is None and not stored(trader, account).problem
-    [row] = [row for row in audit(trader.installation.app) if row.action == "second factor switched on"]
+    [row] = [
+        row for row in audit(trader.installation.app) if row.action == "two-factor authentication switched on"
+    ]
     assert row.detail == {"declines_ended": 1}
     [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] is None
@@ -98,7 +102,7 @@ def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Trader, t
         ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
     ):
         said = script.call(method, path, body)
-        assert said.status_code == 409 and "requires two-factor sign-in" in said.json["message"]
+        assert said.status_code == 409 and "requires two-factor authentication" in said.json["message"]
     assert not stored(trader, quiet).acknowledged_at
 
 
@@ -115,7 +119,9 @@ def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, tr
         and stored(trader, account).second_factor_declined_at == app.clock.now()
     )
     assert stored(trader, paper).second_factor_declined_at is None
-    assert [row.subject_id for row in audit(app) if "without a second factor" in row.action] == [account]
+    assert [row.subject_id for row in audit(app) if "without two-factor authentication" in row.action] == [
+        account
+    ]
 
 
 def test_without_real_money_it_is_switched_off_as_before(app: App, trader: Trader):

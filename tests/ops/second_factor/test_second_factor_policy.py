@@ -46,7 +46,11 @@ def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
         is True
     )
     boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
-    done = [row for row in audit(installation.app) if row.action == "second factor required of all users"]
+    done = [
+        row
+        for row in audit(installation.app)
+        if row.action == "two-factor authentication required of all users"
+    ]
     assert [row.user_id for row in done] == [boss.user.id]
     assert [row.kind for row in told(trader)] == [SecondFactorRequired.kind]
     boss.does("PATCH", "/admin/settings", {"require_second_factor": False})
@@ -160,7 +164,7 @@ def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched
 def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Trader, trader: Trader):
     user = set_up(trader)
     second_factor_policy.put(app, boss.user, True)
-    with pytest.raises(Refusal, match="requires two-factor sign-in"):
+    with pytest.raises(Refusal, match="requires two-factor authentication"):
         second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
     assert reread(trader).second_factor
 

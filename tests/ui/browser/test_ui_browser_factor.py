@@ -18,7 +18,7 @@ from dashtrade.services.people import second_factor_policy
 from tests.support.browser import PASSWORD, Home, knock, owned, person, press, ready, sends, shown
 from tests.support.installation import until
 
-TITLE = "Set up two-factor sign-in"
+TITLE = "Set up two-factor authentication"
 
 
 @pytest.fixture

@@ -63,13 +63,13 @@ def two(door: App, trader: User, sim: AlpacaSimulator) -> tuple[int, int]:
 
 def test_the_risk_limit_is_named_and_drawn(home: Home, tab: Any, two: tuple[int, int]):
     tab.goto(f"{home.ui}/bots?bot={two[0]}")
-    shown(tab, "risk limit at 95.0")
+    shown(tab, "max loss at 95.0")
     shown(tab, "Max loss per position")
     shown(tab, "5% (closes and pauses)")
-    tab.locator("svg text.tag", has_text="risk limit").first.wait_for()
+    tab.locator("svg text.tag", has_text="max loss").first.wait_for()
     assert "no stop" not in tab.locator("[data-testid=stMain]").inner_text()
     tab.goto(f"{home.ui}/")
-    shown(tab, "risk limit at 95.0")
+    shown(tab, "max loss at 95.0")
 
 
 def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any, two: tuple[int, int]):

@@ -89,7 +89,7 @@ def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Tra
     seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = at_home()
     assert not tab.exception and not tab.error
-    assert [one.value for one in tab.title] == ["Set up two-factor sign-in"]
+    assert [one.value for one in tab.title] == ["Set up two-factor authentication"]
     assert {"Set up", "Stop now"} <= labels(tab)
     assert not {"New bot", "New token", "Halt all bots", "Change password"} & labels(tab)
 
@@ -102,7 +102,7 @@ def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(
     second_factor_policy.put(app, boss.user, True)
     seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = opened(page)
-    assert not tab.exception and [one.value for one in tab.title] == ["Two-factor sign-in first"]
+    assert not tab.exception and [one.value for one in tab.title] == ["Two-factor authentication first"]
     assert not tab.button and not tab.text_input
 
 
@@ -241,9 +241,9 @@ def test_a_decline_stands_with_the_account(app: App, trader: Trader, seen_as: An
     live_account(app, trader.user)
     seen_as(trader.user)
     tab = opened("setup")
-    assert "Without two-factor sign-in, as you chose on" in words(
+    assert "Without two-factor authentication, as you chose on" in words(
         tab
-    ) and "Continue without two-factor" not in labels(tab)
+    ) and "Continue without two-factor authentication" not in labels(tab)
     assert not [one for one in attention(app, trader.user) if one.kind is AttentionKind.NO_SECOND_FACTOR]
 
 
@@ -254,9 +254,9 @@ def test_an_account_confirmed_before_is_asked_about_and_answers(app: App, trader
     assert attention_list.link(item) == ("pages/setup.py", {})
     seen_as(trader.user)
     tab = opened("setup")
-    assert "This account has no two-factor sign-in" in words(tab) and "Continue without two-factor" in labels(
+    assert "This account has no two-factor authentication" in words(
         tab
-    )
+    ) and "Continue without two-factor authentication" in labels(tab)
 
     def script(number: int) -> None:
         from dashtrade.services.accounts import owned
