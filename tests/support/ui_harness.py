@@ -18,6 +18,7 @@ import pytest
 
 from dashtrade.app import build_app
 from dashtrade.context import App
+from dashtrade.domain.access import Role
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
 from tests.support.free_port import free_port
@@ -100,9 +101,9 @@ class DashboardHarness:
     def socket(self, cookie: str = "", origin: str | None = "own", host: str = "") -> int:
         return self.ask("GET", "/_stcore/stream", cookie=cookie, origin=origin, host=host, **UPGRADE).status
 
-    def person(self) -> str:
+    def person(self, role: Role = Role.STANDARD) -> str:
         email = f"{secrets.token_hex(4)}@example.com"
-        users.add_user(self.app, email=email, name="Somebody", password=PASSWORD)
+        users.add_user(self.app, email=email, name="Somebody", password=PASSWORD, role=role)
         return email
 
 

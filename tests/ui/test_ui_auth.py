@@ -13,9 +13,11 @@ from urllib.parse import urlencode
 import pytest
 import sqlalchemy as sa
 
+from dashtrade.domain.access import Role
 from dashtrade.domain.values import sha256
 from dashtrade.services.people import credentials, invitations, sessions, users
 from dashtrade.settings import ROOT
+from dashtrade.tables import invitations as invitation_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
 from dashtrade.tables import tokens as token_table
@@ -24,8 +26,16 @@ from tests.support.ui_harness import PASSWORD, DashboardHarness
 # --- the first account --------------------------------------------------------------------------------------
 
 
+def test_a_set_up_link_that_a_newer_one_replaced_says_so_at_once(harness: DashboardHarness):
+    """Runs first, like the next: they need a house without people."""
+    old = users.setup_link(harness.app)
+    assert old is not None and users.setup_link(harness.app) is not None
+    answer = harness.ask("GET", f"/setup?setup={old.rpartition('=')[2]}")
+    assert answer.status == 403 and "<form" not in answer.text
+    assert "a newer one was made" in answer.text and "setup-link prints a new one" in answer.text
+
+
 def test_the_set_up_link_makes_the_first_account_and_signs_it_in(harness: DashboardHarness):
-    """Runs first: it needs a house without people."""
     assert "No account yet" in harness.ask("GET", "/auth/login").text
     link = users.setup_link(harness.app)
     assert link is not None
@@ -61,6 +71,32 @@ def test_joining_needs_an_invitation_that_works_once(harness: DashboardHarness):
     assert harness.ask("POST", "/join", urlencode(fields)).cookie
     again = harness.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))
     assert again.status == 403 and "invalid, used or expired" in again.text
+
+
+@pytest.mark.parametrize("end", ["used", "expired", "revoked", "its maker is deactivated"])
+def test_an_invitation_that_no_longer_works_says_so_at_once(harness: DashboardHarness, end: str):
+    with harness.app.db.read() as conn:
+        found = people_table.by_email(conn, harness.person(Role.ADMIN))
+    assert found is not None
+    maker = found[0]
+    code = invitations.invite(harness.app, maker, email="", role=Role.STANDARD)
+    open_one = harness.ask("GET", f"/join?invitation={code}")
+    assert open_one.status == 200 and "<form" in open_one.text
+    mine = invitation_table.invitations.c.user_id == maker.id
+    values = {
+        "used": {"used_at": harness.app.clock.now()},
+        "expired": {"expires_at": harness.app.clock.now()},
+    }
+    with harness.app.db.engine.begin() as conn:
+        if end in values:
+            conn.execute(sa.update(invitation_table.invitations).where(mine).values(**values[end]))
+        elif end == "revoked":
+            conn.execute(sa.delete(invitation_table.invitations).where(mine))
+        else:
+            people_table.change(conn, maker.id, is_active=False)
+    answer = harness.ask("GET", f"/join?invitation={code}")
+    assert answer.status == 403 and "<form" not in answer.text
+    assert "invalid, used or expired" in answer.text and "Ask an admin for a new one" in answer.text
 
 
 # --- the gate -----------------------------------------------------------------------------------------------

@@ -38,15 +38,26 @@ def may_join(app: App, code: str | None, email: str) -> Any:
         case "open":
             return None
         case "invite" if code:
-            with app.db.read() as conn:
-                found = invitation_table.invitation(conn, sha256(code), app.clock.now())
-                good = found is not None and found.email in ("", email) and still_invites(conn, found)
-            if good:
-                return found
-            raise Denied("the invitation is invalid, used or expired", "Ask an admin for a new one.")
+            found = open_invitation(app, code)
+            if found.email not in ("", email):
+                raise _dead()
+            return found
         case "invite":
             raise Denied("sign-up is by invitation only", "Ask an admin for one.")
     raise Denied("sign-up is closed", "Ask an admin of this installation.")
+
+
+def open_invitation(app: App, code: str) -> Any:
+    """The invitation with this code, while it admits a user. Raises Denied."""
+    with app.db.read() as conn:
+        found = invitation_table.invitation(conn, sha256(code), app.clock.now())
+        if found is None or not still_invites(conn, found):
+            raise _dead()
+    return found
+
+
+def _dead() -> Denied:
+    return Denied("the invitation is invalid, used or expired", "Ask an admin for a new one.")
 
 
 def still_invites(conn: sa.Connection, invitation: Any) -> bool:

@@ -109,12 +109,22 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     return sign_in(app, user_id, address)
 
 
-def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
+def check_setup_code(app: App, code: str) -> None:
+    """Whether this code makes the first account. Raises Denied."""
+    with app.db.read() as conn:
+        _check_setup_code(conn, code)
+
+
+def _check_setup_code(conn: sa.Connection, code: str | None) -> None:
     if table.count(conn) or not code or installation_settings.setting(conn, _SETUP) != sha256(code):
         raise Denied(
             "the set-up code is wrong, was used, or a newer one was made",
             "While there is no user, .venv/bin/dashtrade setup-link prints a new one.",
         )
+
+
+def _use_setup_code(conn: sa.Connection, code: str | None) -> None:
+    _check_setup_code(conn, code)
     # of two concurrent uses of the code, one fails here
     if not installation_settings.drop_setting(conn, _SETUP):
         raise Denied("the set-up code was used", "Sign in instead.")

@@ -224,17 +224,9 @@ class AuthRoutes:
 
     async def reset(self, request: Request, given: dict[str, str]) -> Response:
         """A new password by an admin's link, which works once."""
-        code, keys, wrong, status = (
-            given.get("code", "")[:200],
-            throttle.of_network("reset", address_of(request)),
-            None,
-            200,
-        )
+        code, wrong, status = given.get("code", "")[:200], None, 200
         try:
-            seconds = await run_in_threadpool(throttle.wait, self.app, keys)
-            if seconds:
-                raise throttle.denied(seconds)
-            user = await run_in_threadpool(credentials.whose, self.app, code)
+            user = await self._check_link(request, "reset", partial(credentials.whose, self.app, code))
             if request.method == "POST":
                 new = given.get("password", "")
                 await self._hashing(
@@ -247,15 +239,28 @@ class AuthRoutes:
         except Malformed as error:
             wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
         except Denied as denied:
-            self._note("throttled" if denied.retry_after else "password link refused", request)
-            if not denied.retry_after:
-                await run_in_threadpool(throttle.failed, self.app, keys)
-            sign_in = '<p><a href="/auth/login">Sign in</a></p>'
-            return HTMLResponse(
-                notice("This link does not work", f"{as_sentence(denied.message)} {denied.hint}", sign_in),
-                429 if denied.retry_after else 403,
-            )
+            return self._dead_link(request, "password link refused", denied)
         return HTMLResponse(reset_form(code, user.email, wrong), status)
+
+    async def _check_link(self, request: Request, kind: str, check: Callable[[], T]) -> T:
+        """Whose link it is. Raises Denied; those that do not work count as guesses."""
+        keys = throttle.of_network(kind, address_of(request))
+        seconds = await run_in_threadpool(throttle.wait, self.app, keys)
+        if seconds:
+            raise throttle.denied(seconds)
+        try:
+            return await run_in_threadpool(check)
+        except Denied:
+            await run_in_threadpool(throttle.failed, self.app, keys)
+            raise
+
+    def _dead_link(self, request: Request, action: str, denied: Denied) -> Response:
+        self._note("throttled" if denied.retry_after else action, request)
+        sign_in = '<p><a href="/auth/login">Sign in</a></p>'
+        return HTMLResponse(
+            notice("This link does not work", f"{as_sentence(denied.message)} {denied.hint}", sign_in),
+            429 if denied.retry_after else 403,
+        )
 
     async def leave(self, request: Request, given: dict[str, str]) -> Response:
         """Exit the view of another user's pages."""
@@ -269,8 +274,11 @@ class AuthRoutes:
         if not await run_in_threadpool(users.is_empty, self.app):
             return RedirectResponse("/auth/login", 303)
         code = given.get("setup", "")
+        if request.method == "GET" and not code:
+            return HTMLResponse(first_time())
         if request.method == "GET":
-            return HTMLResponse(join_form("/setup", {"setup": code}, {}) if code else first_time())
+            check = partial(users.check_setup_code, self.app, code)
+            return await self._registration(request, "/setup", {"setup": code}, check)
         return await self._register(request, given, "/setup", {"setup": code}, code)
 
     async def join(self, request: Request, given: dict[str, str]) -> Response:
@@ -289,9 +297,22 @@ class AuthRoutes:
                 ),
                 403,
             )
-        if request.method == "GET":
+        if request.method == "GET" and signup == "open":
             return HTMLResponse(join_form("/join", {"invitation": code}, {}))
+        if request.method == "GET":
+            check = partial(invitations.open_invitation, self.app, code)
+            return await self._registration(request, "/join", {"invitation": code}, check)
         return await self._register(request, given, "/join", {"invitation": code}, code)
+
+    async def _registration(
+        self, request: Request, action: str, hidden: dict[str, str], check: Callable[[], object]
+    ) -> Response:
+        """The form; a link that does not work says so before it is filled in."""
+        try:
+            await self._check_link(request, "register", check)
+        except Denied as denied:
+            return self._dead_link(request, "sign-up refused", denied)
+        return HTMLResponse(join_form(action, hidden, {}))
 
     async def _register(
         self, request: Request, given: dict[str, str], action: str, hidden: dict[str, str], code: str
