@@ -20,14 +20,13 @@ from dashtrade.services.bots.kinds import Unit
 from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.bots.setting_spec import Group, SettingSpec
 from dashtrade.services.trading import portfolio_summary
-from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading import trades as trade_service
 from dashtrade.services.trading.portfolio_summary import BotDay, net_by_day
 from dashtrade.services.trading.scope import of_account
 from dashtrade.ui.bots import bot_form, candles
 from dashtrade.ui.bots.bot_list import state_of
 from dashtrade.ui.kit import live_cells
-from dashtrade.ui.kit.components import Card, badge, cards, fact_list, profit_curve, table
+from dashtrade.ui.kit.components import Card, badge, cards, fact_list, profit_curve
 from dashtrade.ui.kit.format import (
     count,
     day_turn,
@@ -41,11 +40,12 @@ from dashtrade.ui.kit.format import (
     text,
     tone,
 )
-from dashtrade.ui.kit.rows import exits_in_short, signal_rows
+from dashtrade.ui.kit.rows import exits_in_short
 from dashtrade.ui.positions import close_dialog, exits_dialog, open_orders
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import actions, get_app, guard, live, panel, tab_title
+from dashtrade.ui.signals import latest
 
 CANDLES = 120
 
@@ -199,14 +199,14 @@ def _orders(user: User, bot_id: int) -> None:
 @live
 def _signals(user: User, bot_id: int) -> None:
     with panel("Latest signals", key="bot_signals"):
-        found = signal_service.signals(get_app(), user, limit=8, bot_id=bot_id)
-        if not found:
-            st.caption("No alerts for this bot yet.")
-            return
-        columns, rows = signal_rows(user, found, brief=True)
-        clicked = table("bot_latest", "Latest signals of this bot", columns, rows, opens=True)
-        if clicked:
-            st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
+        latest.show(
+            user,
+            key="bot_latest",
+            title="Latest signals of this bot",
+            nothing="No alerts for this bot yet.",
+            limit=8,
+            bot_id=bot_id,
+        )
 
 
 @live(every=15)

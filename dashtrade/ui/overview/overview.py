@@ -10,18 +10,18 @@ from dashtrade.domain.people import User
 from dashtrade.domain.scope import MoneyKind
 from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.services.trading import portfolio_summary
-from dashtrade.services.trading import signals as signal_service
 from dashtrade.services.trading.attention import attention
 from dashtrade.services.trading.equity import equity_line, held_instead
 from dashtrade.services.trading.portfolio_summary import Figures, Risk, Summary
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
-from dashtrade.ui.kit.rows import position_rows, signal_rows
+from dashtrade.ui.kit.rows import position_rows
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.positions import close_dialog
 from dashtrade.ui.risk import stop_all
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.page import get_app, live, panel
+from dashtrade.ui.signals import latest
 
 RISK_TONES = ((80, "down"), (50, "warn"))  # from this percentage of the limit on
 SHOWN = 30  # positions; the Positions page has all of them
@@ -181,11 +181,10 @@ def _positions(held: Sequence[BotHolding]) -> None:
 
 def _latest(user: User) -> None:
     with panel("Latest signals", key="signals_panel"):
-        found = signal_service.signals(get_app(), user, limit=6)
-        if not found:
-            st.caption("No alerts yet. Each alert appears here with its result.")
-            return
-        columns, rows = signal_rows(user, found, brief=True)
-        clicked = table("latest", "Latest signals", columns, rows, opens=True)
-        if clicked:
-            st.switch_page("pages/signals.py", query_params={"signal": clicked[0]})
+        latest.show(
+            user,
+            key="latest",
+            title="Latest signals",
+            nothing="No alerts yet. Each alert appears here with its result.",
+            limit=6,
+        )
