@@ -17,7 +17,7 @@ HOSTILE = "<b onclick=x>*Fett* [l](javascript:1)</b> :red[x] 💥 ₹¥"
 
 
 def opened(page: str, **query: str) -> AppTest:
-    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30)
+    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=120)
     for name, value in query.items():
         tab.query_params[name] = value
     tab.switch_page(f"pages/{page}.py")

@@ -34,7 +34,7 @@ def opened(bot_id: int) -> AppTest:
             prices.holding(get_app(), bot, find_account(get_app(), guard(), bot.account_id))
         )
 
-    return AppTest.from_function(script, default_timeout=30, args=(bot_id,)).run()
+    return AppTest.from_function(script, default_timeout=120, args=(bot_id,)).run()
 
 
 def exits(app: App, trader: Trader, bot_id: int) -> ExitState:

@@ -37,7 +37,7 @@ def opened() -> AppTest:
 
         flatten_dialog.question("asked")
 
-    return AppTest.from_function(script, default_timeout=30).run()
+    return AppTest.from_function(script, default_timeout=120).run()
 
 
 def made_live(app: App, account_id: int) -> None:

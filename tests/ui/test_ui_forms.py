@@ -176,7 +176,7 @@ def new_bot(trader: Trader) -> AppTest:
 
         bot_form.new_form(None, "asked")
 
-    tab = AppTest.from_function(script, default_timeout=30).run()
+    tab = AppTest.from_function(script, default_timeout=120).run()
     field(tab, "Symbol").set_value("AAPL")
     return tab
 
@@ -272,7 +272,7 @@ def change_form(bot_id: int) -> AppTest:
 
         bot_form.change_form(bots.bot_of(get_app(), guard(), bot_id), "asked")
 
-    return AppTest.from_function(script, args=(bot_id,), default_timeout=30).run()
+    return AppTest.from_function(script, args=(bot_id,), default_timeout=120).run()
 
 
 def sent(monkeypatch: pytest.MonkeyPatch, name: str) -> list[dict[str, Any]]:

@@ -241,7 +241,7 @@ def test_nobody_sees_anything_of_another(installation: Installation, seen_as: An
 
 def test_started_by_streamlit_it_says_how_to_start(seen_as: Any):
     runtime.use(None)
-    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30).run()
+    tab = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=120).run()
     assert [error.value for error in tab.error] == [START]
 
 

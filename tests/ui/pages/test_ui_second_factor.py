@@ -73,14 +73,14 @@ def set_up(app: App, user: User) -> User:
 
 def dialog(script: Any, **given: Any) -> AppTest:
     """A dialog's inside: AppTest runs no fragments."""
-    return AppTest.from_function(script, kwargs=given, default_timeout=30).run()
+    return AppTest.from_function(script, kwargs=given, default_timeout=120).run()
 
 
 # --- required of everybody ----------------------------------------------------------------------------------
 
 
 def at_home() -> AppTest:
-    return AppTest.from_file(str(ROOT / "Home.py"), default_timeout=30).run()
+    return AppTest.from_file(str(ROOT / "Home.py"), default_timeout=120).run()
 
 
 def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Trader, seen_as: Any):
