@@ -61,12 +61,12 @@ def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -
     facts = Facts(world)
     every = (
         _lost(world, of, answered, facts),
-        _double(facts, books),
-        _stuck(facts, books),
+        doubled(facts, books),
+        left_stuck(facts, books),
         orders_agree(facts, books),
-        _ledger_agrees(facts, books),
-        _cash_agrees(facts, books),
-        _story_agrees(facts),
+        ledger_agrees(facts, books),
+        cash_agrees(facts, books),
+        story_agrees(facts),
         _left(of, facts),
     )
     return [finding for findings in every for finding in findings]
@@ -90,7 +90,7 @@ def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts)
         yield "double", f"{len(of.bodies)} alerts, {len(ids)} answered, {len(facts.signals)} signals"
 
 
-def _double(facts: Facts, books: Any) -> Iterator[Finding]:
+def doubled(facts: Facts, books: Any) -> Iterator[Finding]:
     ours = {
         client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()
     }
@@ -104,7 +104,7 @@ def _double(facts: Facts, books: Any) -> Iterator[Finding]:
             yield "double", f"decision {decision} has {count} orders for step {step}"
 
 
-def _stuck(facts: Facts, books: Any) -> Iterator[Finding]:
+def left_stuck(facts: Facts, books: Any) -> Iterator[Finding]:
     stopped = {order.symbol for order in facts.orders.values() if order.status is OrderStatus.ATTENTION}
     for order in facts.orders.values():
         there = books.placed[order.id]
@@ -190,7 +190,7 @@ def _left(of: Plan, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
+def ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
     net: dict[str, Decimal] = defaultdict(Decimal)
     for bot in facts.bots.values():
         net[bot.symbol.text] += bot.position.quantity
@@ -233,7 +233,7 @@ def _fees(fill: Any) -> Decimal:
     return fill.fee + fill.fee_base * fill.price
 
 
-def _cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
+def cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
     paid = sum(
         ((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills),
         ZERO,
@@ -247,7 +247,7 @@ def _cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
         yield "mismatch", f"cash by profit and cost {books.start_cash + kept}, at the venue {books.cash}"
 
 
-def _story_agrees(facts: Facts) -> Iterator[Finding]:
+def story_agrees(facts: Facts) -> Iterator[Finding]:
     """Each change of state is on record and legal; each fill was told to its user; each filled order is a
     trade."""
     at: dict[str, OrderStatus] = {}

@@ -127,15 +127,16 @@ def at_remote_brokers(conn: sa.Connection) -> list[Account]:
     return [_account(row) for row in rows(conn, _AT_REMOTE_BROKERS)]  # type: ignore[misc]
 
 
+_ACTIVE = (
+    sa.select(accounts.c.id)
+    .where(accounts.c.is_active, accounts.c.deleted_at.is_(None))
+    .order_by(accounts.c.id)
+)
+
+
 def active(conn: sa.Connection) -> list[int]:
     """Every account that may trade."""
-    return list(
-        conn.scalars(
-            sa.select(accounts.c.id)
-            .where(accounts.c.is_active, accounts.c.deleted_at.is_(None))
-            .order_by(accounts.c.id)
-        )
-    )
+    return [row.id for row in rows(conn, _ACTIVE)]
 
 
 _LOAD = sa.select(*_COLUMNS).where(accounts.c.id == p("account_id"))

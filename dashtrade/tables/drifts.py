@@ -28,7 +28,7 @@ from dashtrade.tables.base import (
     time_column,
 )
 from dashtrade.tables.bots import bots
-from dashtrade.tables.compiled_sql import first
+from dashtrade.tables.compiled_sql import first, rows
 
 _UNRESOLVED = sa.text("status IN ('open', 'frozen')")
 drifts = sa.Table(
@@ -135,15 +135,17 @@ def unresolved_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> Drift
     return _drift(row) if row else None
 
 
+_OF_ACCOUNT = sa.select(drifts).where(drifts.c.account_id == p("account_id"), _UNRESOLVED)
+
+_EVERYWHERE = sa.select(drifts).where(_UNRESOLVED)
+
+
 def unresolved_by_asset(conn: sa.Connection, account_id: int) -> dict[str, Drift]:
-    found = conn.execute(sa.select(drifts).where(drifts.c.account_id == account_id, _UNRESOLVED))
-    return {row.asset: _drift(row) for row in found}
+    return {row.asset: _drift(row) for row in rows(conn, _OF_ACCOUNT, {"account_id": account_id})}
 
 
 def all_unresolved(conn: sa.Connection) -> dict[tuple[int, str], Drift]:
-    return {
-        (row.account_id, row.asset): _drift(row) for row in conn.execute(sa.select(drifts).where(_UNRESOLVED))
-    }
+    return {(row.account_id, row.asset): _drift(row) for row in rows(conn, _EVERYWHERE)}
 
 
 def add(conn: sa.Connection, user_id: int, **values: Any) -> int:
@@ -162,11 +164,11 @@ def change(conn: sa.Connection, drift_id: int, **values: Any) -> None:
     conn.execute(sa.update(drifts).where(drifts.c.id == drift_id, _UNRESOLVED).values(**values))
 
 
+_ALL_OUTSIDE = sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == p("account_id"))
+
+
 def outside_by_asset(conn: sa.Connection, account_id: int) -> dict[str, Decimal]:
-    found = conn.execute(
-        sa.select(outside.c.asset, outside.c.quantity).where(outside.c.account_id == account_id)
-    )
-    return {row.asset: row.quantity for row in found}
+    return {row.asset: row.quantity for row in rows(conn, _ALL_OUTSIDE, {"account_id": account_id})}
 
 
 _OUTSIDE = sa.select(outside.c.quantity).where(
@@ -196,8 +198,11 @@ def put_outside(
         conn.execute(sa.insert(outside).values(**row))
 
 
+_STATE = sa.select(reconciliations).where(reconciliations.c.account_id == p("account_id"))
+
+
 def reconciliation_state(conn: sa.Connection, account_id: int) -> ReconciliationState | None:
-    row = conn.execute(sa.select(reconciliations).where(reconciliations.c.account_id == account_id)).first()
+    row = first(conn, _STATE, {"account_id": account_id})
     return _reconciliation_state(row) if row else None
 
 
@@ -210,15 +215,20 @@ def put_reconciliation_state(conn: sa.Connection, new_state: ReconciliationState
         conn.execute(sa.insert(reconciliations).values(**values))
 
 
+_OWNED = (
+    sa.select(bots.c.id, bots.c.symbol, bots.c.position_quantity, bots.c.position_cost, bots.c.deleted_at)
+    .where(
+        bots.c.account_id == p("account_id"),
+        sa.or_(bots.c.deleted_at.is_(None), sa.text("status != 'READY'")),
+    )
+    .order_by(bots.c.id)
+)
+
+
 def bots_with_positions(conn: sa.Connection, account_id: int) -> list[Any]:
     """(id, symbol, quantity, cost, deleted) of the account's bots: active ones, and those that still own
     something."""
-    b = bots.c
-    lives = sa.or_(b.deleted_at.is_(None), sa.text("status != 'READY'"))
-    query = sa.select(b.id, b.symbol, b.position_quantity, b.position_cost, b.deleted_at).where(
-        b.account_id == account_id, lives
-    )
-    return list(conn.execute(query.order_by(b.id)))
+    return rows(conn, _OWNED, {"account_id": account_id})
 
 
 # --- for its owner ------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import BigId, Instrument, int_column, is_postgres, metadata, text_column
-from dashtrade.tables.compiled_sql import scalar
+from dashtrade.tables.compiled_sql import run, scalar
 
 lanes = sa.Table(
     "lanes",
@@ -44,41 +44,60 @@ class Lane:
 # --- lanes --------------------------------------------------------------------------------------------------
 
 
-def _db_now(conn: sa.Connection) -> Any:
-    """Seconds by the database's clock, which all workers share."""
-    text = (
-        "extract(epoch from clock_timestamp())"
-        if is_postgres(conn)
-        else "((julianday('now') - 2440587.5) * 86400.0)"
-    )
+def _seconds(text: str) -> Any:
     return sa.literal_column(text, sa.Float)
+
+
+# seconds by the database's clock, which all workers share
+_POSTGRES_NOW = _seconds("extract(epoch from clock_timestamp())")
+_SQLITE_NOW = _seconds("((julianday('now') - 2440587.5) * 86400.0)")
+
+
+def _db_now(conn: sa.Connection) -> Any:
+    return _POSTGRES_NOW if is_postgres(conn) else _SQLITE_NOW
+
+
+_MINE = (lanes.c.account_id == p("its_account")) & (lanes.c.symbol == p("its_symbol", type_=Instrument))
+
+_TAKE, _ADD, _RENEW, _BEAT = (
+    {postgres: made(now) for postgres, now in ((True, _POSTGRES_NOW), (False, _SQLITE_NOW))}
+    for made in (
+        lambda now: (
+            sa.update(lanes)
+            .where(_MINE, sa.or_(lanes.c.owner == p("who"), lanes.c.expires < now))
+            .values(owner=p("who"), token=lanes.c.token + 1, expires=now + p("ttl", type_=sa.Float))
+            .returning(lanes.c.token)
+        ),
+        lambda now: sa.insert(lanes).values(
+            account_id=p("its_account"),
+            symbol=p("its_symbol", type_=Instrument),
+            owner=p("who"),
+            token=1,
+            expires=now + p("ttl", type_=sa.Float),
+        ),
+        lambda now: (
+            sa.update(lanes)
+            .where(lanes.c.owner == p("who"), lanes.c.expires >= now)
+            .values(expires=now + p("ttl", type_=sa.Float))
+        ),
+        lambda now: sa.update(workers).where(workers.c.owner == p("who")).values(seen=now),
+    )
+)
+
+_TOKEN = sa.select(lanes.c.token).where(_MINE)
 
 
 def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
     """Claim the lane if it is free: the new token, or None."""
-    now = _db_now(conn)
-    of_owner = (lanes.c.account_id == lane.account_id) & (lanes.c.symbol == lane.symbol)
-    free = sa.or_(lanes.c.owner == owner, lanes.c.expires < now)
-    taken = (
-        sa.update(lanes)
-        .where(of_owner, free)
-        .values(owner=owner, token=lanes.c.token + 1, expires=now + ttl)
-        .returning(lanes.c.token)
-    )
-    token = conn.scalar(taken)
+    mine = {"its_account": lane.account_id, "its_symbol": lane.symbol}
+    given = mine | {"who": owner, "ttl": ttl}
+    token: int | None = scalar(conn, _TAKE[is_postgres(conn)], given)
     if token is not None:
         return token
-    if conn.scalar(sa.select(sa.func.count()).select_from(lanes).where(of_owner)):
+    if scalar(conn, _TOKEN, mine) is not None:
         return None
-    new = {
-        "account_id": lane.account_id,
-        "symbol": lane.symbol,
-        "owner": owner,
-        "token": 1,
-        "expires": now + ttl,
-    }
     # of two at once the key lets one pass; the other tries again later
-    conn.execute(sa.insert(lanes).values(**new))
+    run(conn, _ADD[is_postgres(conn)], given)
     return 1
 
 
@@ -88,10 +107,7 @@ def free_lanes(conn: sa.Connection) -> None:
 
 
 def renew(conn: sa.Connection, owner: str, ttl: float) -> None:
-    now = _db_now(conn)
-    conn.execute(
-        sa.update(lanes).where(lanes.c.owner == owner, lanes.c.expires >= now).values(expires=now + ttl)
-    )
+    run(conn, _RENEW[is_postgres(conn)], {"who": owner, "ttl": ttl})
 
 
 def release(conn: sa.Connection, owner: str) -> None:
@@ -101,7 +117,7 @@ def release(conn: sa.Connection, owner: str) -> None:
 def record_heartbeat(conn: sa.Connection, owner: str) -> None:
     """Record that a worker is alive; delete those long gone."""
     now = _db_now(conn)
-    if not conn.execute(sa.update(workers).where(workers.c.owner == owner).values(seen=now)).rowcount:
+    if not run(conn, _BEAT[is_postgres(conn)], {"who": owner}):
         conn.execute(sa.delete(workers).where(workers.c.seen < now - 3600))
         conn.execute(sa.insert(workers).values(owner=owner, seen=now))
 

@@ -122,7 +122,7 @@ class VenueBroker:
 
     def _look_up(self, clients: list[str]) -> list[OrderReport]:
         body = self._get(f"/orders?client_order_id={','.join(clients)}")
-        return [self._report(one, Unavailable) for one in body]
+        return [report_of(one, Unavailable) for one in body]
 
     # --- the account ---
 
@@ -192,29 +192,29 @@ class VenueBroker:
             told = json.loads(answer)
         except ValueError as error:
             raise failure("the venue's answer cannot be read") from error
-        return self._report(told, failure)
+        return report_of(told, failure)
 
-    @staticmethod
-    def _report(told: Any, failure: type[Exception]) -> OrderReport:
-        try:
-            client = told["client_order_id"]
-            return OrderReport(
-                client_order_id=client,
-                broker_order_id=told["id"],
-                status=VenueStatus(told["status"]),
-                filled_quantity=Decimal(told["filled_quantity"]),
-                average_price=Decimal(told["average_price"]) if told["average_price"] else None,
-                fills=tuple(
-                    BrokerFill(
-                        id=f["id"],
-                        client_order_id=client,
-                        quantity=Decimal(f["quantity"]),
-                        price=Decimal(f["price"]),
-                        at=datetime.fromisoformat(f["at"]),
-                        fee=Decimal(f["fee"]),
-                    )
-                    for f in told["fills"]
-                ),
-            )
-        except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-            raise failure("the venue's answer cannot be read") from error
+
+def report_of(told: Any, failure: type[Exception]) -> OrderReport:
+    try:
+        client = told["client_order_id"]
+        return OrderReport(
+            client_order_id=client,
+            broker_order_id=told["id"],
+            status=VenueStatus(told["status"]),
+            filled_quantity=Decimal(told["filled_quantity"]),
+            average_price=Decimal(told["average_price"]) if told["average_price"] else None,
+            fills=tuple(
+                BrokerFill(
+                    id=f["id"],
+                    client_order_id=client,
+                    quantity=Decimal(f["quantity"]),
+                    price=Decimal(f["price"]),
+                    at=datetime.fromisoformat(f["at"]),
+                    fee=Decimal(f["fee"]),
+                )
+                for f in told["fills"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+        raise failure("the venue's answer cannot be read") from error

@@ -180,16 +180,19 @@ class Books:
         now = self.now()
         for order in self.orders:
             while order.status == "working" and order.plan and order.plan[0][0] <= now:
-                self._fill(order, order.plan.pop(0)[1], now)
+                self.fill(order, order.plan.pop(0)[1], now)
 
-    def _fill(self, order: VenueOrder, quantity: Decimal, now: datetime) -> None:
-        price = 100 + Decimal(self.rng.randint(-300, 300)) / 100
+    def fill(self, order: VenueOrder, quantity: Decimal, now: datetime) -> None:
+        price = self.price(order)
         fee = (quantity * Decimal("0.005")).quantize(Decimal("0.0001"))
         order.fills.append(
             Fill(id=f"{order.id}-{len(order.fills) + 1}", quantity=quantity, price=price, fee=fee, at=now)
         )
         if order.filled == order.quantity:
             order.status = "filled"
+
+    def price(self, order: VenueOrder) -> Decimal:
+        return 100 + Decimal(self.rng.randint(-300, 300)) / 100
 
     def cancel(self, order: VenueOrder) -> None:
         if order.status == "working":
@@ -199,7 +202,7 @@ class Books:
         """The cancellation comes while it fills: all of it, or one more part."""
         if order.status == "working":
             left = order.quantity - order.filled
-            self._fill(
+            self.fill(
                 order,
                 left if self.rng.random() < 0.5 else (left / 2).quantize(Decimal("0.01")) or left,
                 self.now(),

@@ -1,0 +1,117 @@
+"""Deterministic simulation: the real engine, in one thread over a database in memory, under seeded schedules.
+
+    python -m bench.simulate --schedules 10000 --seed 1 [--processes 2] [--mutant NAME]
+    python -m bench.simulate --replay SEED [--mutant NAME]
+
+A schedule is made of one number: alerts and repeats, fills late, in parts, doubled and out of order, a
+venue's faults, lost leases, pauses from another process, clocks that jump, and crashes before and after any
+commit and call. The schedules of one run have the numbers from `--seed` on; one that fails prints its number,
+and `--replay` tells its story step by step. A mutant is a deliberate fault, which the run has to find."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections import Counter
+
+from bench.simulate.mutants import MUTANTS
+from bench.simulate.run import Outcome, Simulation
+
+BATCH = 50
+
+
+class Share:
+    """What one process does: schedules, until the first that fails where only that is wanted."""
+
+    def __init__(self, mutant: str | None) -> None:
+        self.simulation = Simulation(mutant)
+
+    def run(self, seeds: range) -> tuple[int, Counter[str], list[tuple[int, list[tuple[str, str]]]]]:
+        counts: Counter[str] = Counter()
+        failed = []
+        for seed in seeds:
+            outcome = self.simulation.run(seed)
+            counts += outcome.counts
+            if outcome.findings:
+                failed.append((seed, outcome.findings))
+        return len(seeds), counts, failed
+
+
+_share: Share
+
+
+def _begin(mutant: str | None) -> None:
+    global _share
+    _share = Share(mutant)
+
+
+def _run(seeds: range) -> tuple[int, Counter[str], list[tuple[int, list[tuple[str, str]]]]]:
+    return _share.run(seeds)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.simulate")
+    parser.add_argument("--schedules", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="the number of the first schedule")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="a deliberate fault, to be found")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one schedule")
+    given = parser.parse_args()
+    if given.replay is not None:
+        return replay(Simulation(given.mutant).run(given.replay, traced=True))
+    return many(given)
+
+
+def replay(outcome: Outcome) -> int:
+    print("\n".join(outcome.lines))
+    for kind, what in outcome.findings:
+        print(f"{kind}: {what}")
+    return 1 if outcome.findings else 0
+
+
+def many(given: argparse.Namespace) -> int:
+    began, counts, kinds, done, first = time.monotonic(), Counter[str](), Counter[str](), 0, None
+    end = given.seed + given.schedules
+    batches = [range(a, min(a + BATCH, end)) for a in range(given.seed, end, BATCH)]
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(given.processes, _begin, (given.mutant,)) as pool:
+        for number, seen, failed in pool.imap(_run, batches):
+            done, counts = done + number, counts + seen
+            for seed, findings in failed:
+                kinds.update(kind for kind, _ in findings)
+                first = first if first is not None else seed - given.seed + 1
+                tell(seed, findings, given.mutant)
+            if first is not None and given.mutant:
+                break
+    seconds = time.monotonic() - began
+    faults = {
+        name.removeprefix("fault "): n for name, n in sorted(counts.items()) if name.startswith("fault ")
+    }
+    line = {
+        "bench": "simulate",
+        "schedules": done,
+        "seed": given.seed,
+        "mutant": given.mutant,
+        **{name: n for name, n in sorted(counts.items()) if not name.startswith("fault ")},
+        "faults": faults,
+        "findings": dict(kinds),
+        "first_found": first,
+        "seconds": round(seconds, 1),
+        "schedules_per_second": round(done / seconds, 1),
+    }
+    print(json.dumps(line), flush=True)
+    return 1 if kinds else 0
+
+
+def tell(seed: int, findings: list[tuple[str, str]], mutant: str | None) -> None:
+    again = f"python -m bench.simulate --replay {seed}" + (f" --mutant {mutant}" if mutant else "")
+    print(f"schedule {seed} failed; its story: {again}", file=sys.stderr)
+    for kind, what in findings[:5]:
+        print(f"  {kind}: {what}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,277 @@
+"""What must be true of a schedule at rest, from the records of both sides.
+
+The comparison of ledger and venue is the crash bench's; what is here is about single alerts and limits."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import sqlalchemy as sa
+
+from bench.crash_checks import (
+    Finding,
+    cash_agrees,
+    doubled,
+    ledger_agrees,
+    left_stuck,
+    orders_agree,
+    story_agrees,
+)
+from bench.simulate.story import Story
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.engine.intake import RESEND_WINDOW
+from dashtrade.tables import bot_days as day_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import drifts as drift_table
+from dashtrade.tables import fills as fill_table
+from dashtrade.tables import messages as message_table
+from dashtrade.tables import order_events
+from dashtrade.tables import orders as order_table
+from dashtrade.tables import paper as paper_table
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables import trades as trade_table
+from dashtrade.tables.compiled_sql import rows
+
+ZERO = Decimal(0)
+_EVERYTHING = {
+    name: sa.select(table).order_by(*table.primary_key)
+    for name, table in {
+        "signals": signal_table.signals,
+        "decisions": signal_table.decisions,
+        "orders": order_table.orders,
+        "events": order_events.events,
+        "fills": fill_table.fills,
+        "lots": fill_table.lots,
+        "trades": trade_table.trades,
+        "messages": message_table.outbox,
+        "days": day_table.performance,
+        "bots": bot_table.bots,
+        "drifts": drift_table.drifts,
+        "paper_orders": paper_table.orders,
+        "paper_fills": paper_table.fills,
+        "paper_positions": paper_table.positions,
+        "paper_accounts": paper_table.accounts,
+    }.items()
+}
+
+
+class Records:
+    """Everything that the database holds, read once."""
+
+    def __init__(self, story: Story) -> None:
+        with story.world.db.read() as conn:
+            self.all = {name: rows(conn, select) for name, select in _EVERYTHING.items()}
+        self.orders = [order_table.order_from_row(row) for row in self.all["orders"]]
+        self.bots = {row.id: bot_table.bot_from_row(row) for row in self.all["bots"]}
+
+    def of(self, account_id: int) -> Facts:
+        return Facts(self, account_id)
+
+
+class Facts:
+    """Those of one account, in the words of the crash bench's checks."""
+
+    def __init__(self, records: Records, account_id: int) -> None:
+        every = records.all
+        self.orders = {order.id: order for order in records.orders if order.account_id == account_id}
+        self.bots = {i: bot for i, bot in records.bots.items() if bot.account_id == account_id}
+        self.decisions = [d for d in every["decisions"] if d.account_id == account_id]
+        heard = {decision.signal_id for decision in self.decisions}
+        self.signals = [signal for signal in every["signals"] if signal.id in heard]
+        self.events = [event for event in every["events"] if event.order_id in self.orders]
+        self.fills = [fill for fill in every["fills"] if fill.account_id == account_id]
+        self.lots = [lot for lot in every["lots"] if lot.bot_id in self.bots]
+        self.trades = [trade for trade in every["trades"] if trade.order_id in self.orders]
+        self.days = [day for day in every["days"] if day.bot_id in self.bots]
+        self.messages = every["messages"]
+
+    def fills_of(self, **wanted: Any) -> list[Any]:
+        return [
+            fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())
+        ]
+
+
+class PaperBooks:
+    """The paper broker's own tables, in the words of a venue's books."""
+
+    totals_only, start_cash = False, Decimal(100_000)
+
+    def __init__(self, records: Records, account_id: int) -> None:
+        every = records.all
+        found = [order for order in every["paper_orders"] if order.account_id == account_id]
+        self.placed = Counter(order.client_order_id for order in found)
+        fills = [fill for fill in every["paper_fills"] if fill.account_id == account_id]
+        self.orders = [_PaperOrder(order, fills) for order in found]
+        held = {
+            row.symbol.text: row.quantity for row in every["paper_positions"] if row.account_id == account_id
+        }
+        self._held, self.symbols = held, set(held)
+        self.cash = next(
+            (row.cash for row in every["paper_accounts"] if row.account_id == account_id), self.start_cash
+        )
+
+    def position(self, symbol: str) -> Decimal:
+        return self._held.get(symbol, ZERO)
+
+
+class _PaperOrder:
+    def __init__(self, row: Any, fills: list[Any]) -> None:
+        self.client_order_id, self.status, self.filled = row.client_order_id, row.status, row.filled_quantity
+        self.fills = [_PaperFill(fill) for fill in fills if fill.client_order_id == row.client_order_id]
+
+
+class _PaperFill:
+    def __init__(self, row: Any) -> None:
+        self.id, self.quantity, self.price, self.fee = row.fill_id, row.quantity, row.price, row.fee
+        self.fee_base = ZERO
+
+
+def check(story: Story, records: Records) -> list[Finding]:
+    found = [*_acknowledged(story, records), *_limits(story, records), *_drifts(records)]
+    for broker, account_id in story.world.accounts.items():
+        facts = records.of(account_id)
+        books: Any = story.books if broker == "venue" else PaperBooks(records, account_id)
+        for one in (doubled, left_stuck, orders_agree, ledger_agrees, cash_agrees):
+            found += one(facts, books)
+    return [*found, *story_agrees(_Whole(records))]  # a signal of several accounts is one story
+
+
+class _Whole:
+    def __init__(self, records: Records) -> None:
+        self.events, self.signals, self.messages = (
+            records.all["events"],
+            records.all["signals"],
+            records.all["messages"],
+        )
+        self.trades, self.orders = records.all["trades"], {order.id: order for order in records.orders}
+
+
+# --- nothing acknowledged lost, nothing twice ---------------------------------------------------------------
+
+
+def _acknowledged(story: Story, records: Records) -> Iterator[Finding]:
+    signals = {signal.id: signal for signal in records.all["signals"]}
+    for body, signal_id in story.acknowledged:
+        if signal_id not in signals:
+            yield "lost", f"{body} was answered and is not there"
+    decisions: defaultdict[str, list[Any]] = defaultdict(list)
+    for decision in records.all["decisions"]:
+        decisions[decision.signal_id].append(decision)
+    for signal in signals.values():
+        bots = [decision.bot_id for decision in decisions[signal.id]]
+        if len(bots) != len(set(bots)) or not (bots or signal.status == "refused"):
+            yield "lost", f"signal {signal.id} has the decisions of {bots}"
+    yield from _repeats(records)
+    stopped = {(o.account_id, o.symbol) for o in records.orders if o.status is OrderStatus.ATTENTION}
+    for signal in signals.values():
+        if signal.status == "accepted" and not any(
+            (d.account_id, d.symbol) in stopped for d in decisions[signal.id]
+        ):
+            yield "stuck", f"signal {signal.id} ({signal.action}) has no outcome"
+
+
+def _repeats(records: Records) -> Iterator[Finding]:
+    """An id makes one signal; a body without one makes another only after the window for repeats."""
+    by_key: defaultdict[str, list[Any]] = defaultdict(list)
+    for signal in records.all["signals"]:
+        if signal.dedupe_key is not None:
+            by_key[signal.dedupe_key].append(signal)
+    for key, found in by_key.items():
+        times = sorted(signal.received_at for signal in found)
+        apart = min((b - a for a, b in pairwise(times)), default=timedelta.max)
+        if len(found) > 1 and (key.startswith("id:") or apart <= RESEND_WINDOW):
+            yield "double", f"{len(found)} signals of one alert: {key}"
+
+
+def _drifts(records: Records) -> Iterator[Finding]:
+    """Nobody trades by hand here: a difference that the comparison found is one of DashTrade's."""
+    for drift in records.all["drifts"]:
+        if drift.resolved_at is None:
+            yield (
+                "mismatch",
+                f"{drift.asset}: the broker was found to have {drift.theirs}, the bots {drift.ours}",
+            )
+
+
+# --- limits -------------------------------------------------------------------------------------------------
+
+
+def _limits(story: Story, records: Records) -> Iterator[Finding]:
+    made_at: dict[str, int] = {}
+    for event in records.all["events"]:
+        made_at.setdefault(event.order_id, event.id)
+        order = next(o for o in records.orders if o.id == event.order_id)
+        if event.status == OrderStatus.SUBMITTING and not order.effect.reduces:
+            yield from _paused(story, order, event.id)
+    decisions = {decision.id: decision for decision in records.all["decisions"]}
+    for order in records.orders:
+        if not order.effect.reduces:
+            yield from _sizes(order, decisions[order.decision_id].numbers, records)
+    yield from _days(records, story)
+
+
+def _paused(story: Story, order: Order, event: int) -> Iterator[Finding]:
+    for since, until in story.stopped[order.bot_id]:
+        if event > since and (until is None or event <= until):
+            yield "limit", f"entry {order.id} was sent while bot {order.bot_id} was stopped"
+
+
+def _sizes(order: Order, numbers: Any, records: Records) -> Iterator[Finding]:
+    bot = records.bots[order.bot_id]
+    owned, price = abs(Decimal(numbers["position"])), Decimal(numbers["bid"])
+    if bot.max_position_size is not None:
+        value = ((owned if order.effect == "add" else ZERO) + order.quantity) * price
+        if value > bot.max_position_size * Decimal("1.02"):  # a limit price may be a little off
+            yield "limit", f"entry {order.id} makes a position of {value}, more than {bot.max_position_size}"
+    if bot.daily_loss_limit is not None and not owned:
+        before = [
+            f
+            for f in records.all["fills"]
+            if f.bot_id == bot.id
+            and f.booked_at < order.created_at
+            and f.booked_at.date() == order.created_at.date()
+        ]
+        lost = -sum((f.realized - f.fee for f in before), ZERO)
+        if lost >= bot.daily_loss_limit:
+            yield "limit", f"entry {order.id} after a loss of {lost}, with a limit of {bot.daily_loss_limit}"
+
+
+def _days(records: Records, story: Story) -> Iterator[Finding]:
+    for bot in records.bots.values():
+        entries: Counter[Any] = Counter()
+        counted: set[int] = set()
+        for order in records.orders:
+            if order.bot_id == bot.id and not order.effect.reduces and order.decision_id not in counted:
+                counted.add(order.decision_id)
+                entries[order.created_at.date()] += 1
+        if bot.orders_per_day is not None and any(n > bot.orders_per_day for n in entries.values()):
+            yield "limit", f"bot {bot.id} made {entries} entries, with a limit of {bot.orders_per_day}"
+
+
+# --- every exit passes --------------------------------------------------------------------------------------
+
+
+def check_closed(records: Records) -> list[Finding]:
+    """Each bot was told to close, with a venue that works: whoever could, is flat."""
+    stopped = {(o.account_id, o.symbol) for o in records.orders if o.status is OrderStatus.ATTENTION}
+    return [
+        ("exit", f"bot {bot.id} was told to close and owns {bot.position.quantity}")
+        for bot in records.bots.values()
+        if bot.position.quantity and (bot.account_id, bot.symbol) not in stopped
+    ]
+
+
+# --- a restart changes nothing ------------------------------------------------------------------------------
+
+
+def check_unchanged(before: Records, after: Records) -> list[Finding]:
+    return [
+        ("restart", f"{name} changed by a restart at rest")
+        for name in before.all
+        if before.all[name] != after.all[name]
+    ]

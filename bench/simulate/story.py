@@ -1,0 +1,386 @@
+"""One schedule, from its seed to rest: what happens, in which order, and what it comes to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from bench.simulate.chance import Chance
+from bench.simulate.plan import Plan
+from bench.simulate.store import Crash, World
+from bench.simulate.venue import ModelBroker, VenueBooks
+from bench.simulate.worker import Worker
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.ports import Broker, Unknown
+from dashtrade.domain.reasons import NO_REASON
+from dashtrade.domain.signals import Origin
+from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import switches as switch_service
+from dashtrade.services.trading import orders as order_service
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import drifts as drift_table
+from dashtrade.tables import order_events
+from dashtrade.tables import orders as order_table
+from dashtrade.tables.compiled_sql import scalar
+from tests.simulators.venue_adapter import report_of
+
+ROUNDS = 120  # within which everything must have come to rest
+LATE = 25.0  # seconds: the longest that a venue here hides an order or a fill
+_LAST_EVENT = sa.select(sa.func.max(order_events.events.c.id).label("last"))
+
+
+class Story:
+    def __init__(self, world: World, plan: Plan, chance: Chance, lines: list[str] | None = None) -> None:
+        self.world, self.plan, self.rng, self.lines = world, plan, chance.of_events, lines
+        self.findings: list[tuple[str, str]] = []
+        self.acknowledged: list[tuple[str, str]] = []  # body and its signal's id
+        # while stopped, by bot: the order events between which it was
+        self.stopped: dict[int, list[tuple[int, int | None]]] = {bot: [] for bot in world.bots}
+        self.crashed = 0
+        self._to_come, self._crashes, self._names = list(plan.bodies), list(plan.crashes), 0
+        self.books = VenueBooks(
+            plan.manner,
+            world.clock.true_now,
+            lambda symbol: world.feed.prices.get(symbol, world.feed.price),
+            netted=plan.kind == "netted",
+            late_fills=plan.late_fills,
+        )
+        self.venue = ModelBroker(world.points, netted=plan.kind == "netted")
+        self.venue.open(self.books)
+        self.venue.meanwhile, self.venue.on_call = self._meanwhile, self._called
+        self._depth = 0
+        self._off: set[int] = set()  # bots that their user paused
+        self._switched = False
+        self.workers: list[Worker] = []
+
+    # --- the schedule ---
+
+    def run(self) -> None:
+        world = self.world
+        world.points.tell = self.tell
+        for place, limits in self.plan.limits.items():
+            world.db.write(
+                lambda conn, place=place, limits=limits: bot_table.change(
+                    conn, world.user.id, world.bots[place], **limits
+                )
+            )
+        self.workers = [self._start() for _ in range(self.plan.workers)]
+        names, weights = list(self.plan.weights), list(self.plan.weights.values())
+        left = self.plan.steps
+        self._arm()
+        while left > 0 or self._to_come:
+            left -= 1
+            what = self.rng.choices(names, weights)[0]
+            if left <= 0:
+                what = "alert"
+            self._happen(what)
+
+    def tell(self, what: str) -> None:
+        if self.lines is not None:
+            self.lines.append(f"{self.world.clock.seconds():10.3f} {what}")
+
+    def broken(self, what: str) -> None:
+        self.tell(f"BROKEN {what}")
+        self.findings.append(("broken", what))
+
+    def _called(self, what: str) -> None:
+        self.tell(what)
+        if self.world.db.in_write:
+            self.broken(f"the venue is called inside a transaction: {what}")
+
+    def _start(self) -> Worker:
+        """A worker's start; the crash of one that starts is the crash of the one before."""
+        self._names += 1
+        self.tell(f"worker w{self._names} starts")
+        return Worker(
+            self.world,
+            f"w{self._names}",
+            only=self.plan.workers == 1,
+            broker_of=self._broker_of,
+            broken=self.broken,
+        )
+
+    def _broker_of(self, account: Account) -> Broker:
+        return self.venue if account.broker == "venue" else self.world.app.brokers.of(account)
+
+    def _arm(self) -> None:
+        self.world.points.left = self._crashes.pop(0) if self._crashes else None
+
+    @contextlib.contextmanager
+    def _alive(self) -> Iterator[None]:
+        self.world.points.live = True
+        try:
+            yield
+        finally:
+            self.world.points.live = False
+
+    def _happen(self, what: str) -> None:
+        awake = [worker for worker in self.workers if not worker.stalled] or self.workers
+        worker = self.rng.choice(awake)
+        if what == "step" and not worker.free:
+            what = self.rng.choice(("alert", "time", "collect"))
+        try:
+            with self._alive():
+                getattr(self, f"_{what}")(worker)
+        except Crash:
+            self._restart(worker)
+
+    def _restart(self, worker: Worker) -> None:
+        """What the process knew is gone; another start finds what is in the database."""
+        self.crashed += 1
+        self._arm()
+        self._depth = 0
+        try:
+            with self._alive():
+                self.workers[self.workers.index(worker)] = self._start()
+        except Crash:
+            self._arm()
+            self.workers[self.workers.index(worker)] = self._start()
+
+    # --- what may happen ---
+
+    def _step(self, worker: Worker) -> None:
+        key = self.rng.choice(worker.free)
+        for _ in range(self.rng.choice((1, 2, 4, 12))):
+            if key not in worker.running or worker.running[key].acts:
+                return
+            self.tell(f"{worker.name} {key} {'acts' if worker.running[key].effect else 'goes on'}")
+            worker.step(key)
+
+    def _meanwhile(self) -> None:
+        """Other lanes go on while an answer is on its way."""
+        if self._depth or self.rng.random() < 0.7 or self.world.db.in_write or not self.world.points.live:
+            return
+        awake = [worker for worker in self.workers if worker.free and not worker.stalled]
+        if awake:
+            self._depth += 1
+            self._step(self.rng.choice(awake))
+            self._depth -= 1
+
+    def _alert(self, worker: Worker) -> None:
+        if self._to_come:
+            self._send(worker, self._to_come.pop(0))
+
+    def _repeat(self, worker: Worker) -> None:
+        if self.acknowledged:
+            self._send(worker, self.rng.choice(self.acknowledged)[0])
+
+    def _send(self, worker: Worker, body: str) -> None:
+        self.tell(f"alert {body}")
+        try:
+            said = worker.engine.accept(
+                self.world.user.id, parse(body.encode()).signal, raw=body, content=body, origin=Origin.WEBHOOK
+            )
+        except Crash:
+            self._to_come.insert(0, body)  # nobody answered: it is sent again
+            raise
+        self.tell(f"  answered {said.signal_id}")
+        self.acknowledged.append((body, said.signal_id))
+
+    def _collect(self, worker: Worker) -> None:
+        self.tell(f"{worker.name} collects")
+        worker.collect()
+
+    def _time(self, worker: Worker) -> None:
+        seconds = self.rng.choice((0.2, 0.5, 1, 2, 2, 5, 20))
+        self.tell(f"time +{seconds}")
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
+        """Whoever is in the middle of something, and not stalled, renews its leases in time."""
+        while seconds > 0:
+            part = min(seconds, 3.0)
+            self.world.clock.forward(part)
+            seconds -= part
+            for worker in self.workers:
+                if worker.running and not worker.stalled:
+                    worker.engine.leases.renew()
+        for worker in self.workers:
+            if not worker.stalled:
+                worker.compare()
+                worker.scan()
+
+    def _scan(self, worker: Worker) -> None:
+        worker.scan()
+
+    def _price(self, worker: Worker) -> None:
+        symbol, price = (
+            self.rng.choice(("AAPL", "MSFT")),
+            Decimal(self.rng.choice((94, 97, 99, 100, 101, 104))),
+        )
+        self.tell(f"{symbol} costs {price}")
+        self.world.feed.set(symbol, price)
+
+    def _look(self, worker: Worker) -> None:
+        self.tell(f"{worker.name} watches")
+        worker.look()
+
+    def _compare(self, worker: Worker) -> None:
+        self.tell(f"{worker.name} compares")
+        worker.compare()
+
+    def _stream(self, worker: Worker) -> None:
+        """A report of an order, of now or of some time ago, perhaps not for the first time."""
+        account_id = self.world.accounts.get("venue")
+        now = self.books.now()
+        self.books.advance()
+        seen = [order for order in self.books.orders if order.visible_at <= now]
+        if account_id is None or not seen:
+            return
+        order = self.rng.choice(seen)
+        report = report_of(self.books.told(order, stale=self.rng.random() < 0.3), Unknown)
+        self.tell(f"{worker.name} hears of {order.client_order_id}: {report.status} {report.filled_quantity}")
+        worker.hear(account_id, report)
+
+    def _stall(self, worker: Worker) -> None:
+        """It stands still, with everything that it knows, while its leases run out."""
+        if worker.stalled:
+            worker.stalled = False
+        elif len(self.workers) > 1 or self.rng.random() < 0.3:
+            worker.stalled = True
+            self._pass(self.rng.choice((3, 7)))
+            worker.stalled = self.rng.random() < 0.5
+        self.tell(f"{worker.name} {'stalls' if worker.stalled else 'goes on after a while'}")
+
+    def _jump(self, worker: Worker) -> None:
+        """The wall clock of our machine is put forward or back."""
+        self.jumped = True
+        self.world.clock.jumped += self.rng.choice((-1, 1)) * self.world.clock.step(
+            self.rng.choice((5, 90, 3600))
+        )
+        self.tell(f"the clock jumps to {self.world.clock.now()}")
+
+    def _user(self, worker: Worker) -> None:
+        """Another process, which does not crash: someone stops, resumes, cancels."""
+        self.world.points.live = False
+        app, user, rng = self.world.app, self.world.user, self.rng
+        what = rng.random()
+        if what < 0.25:
+            with self.world.db.read() as conn:
+                orders = [
+                    o for a in self.world.accounts.values() for o in order_table.open_in_account(conn, a)
+                ]
+            if orders:
+                order = rng.choice(orders)
+                self.tell(f"user cancels {order.id}")
+                order_service.cancel(app, user, order.id)
+        elif what < 0.75:
+            bot = self.world.bots[rng.choice(self.plan.places)]
+            active = bot in self._off
+            self.tell(f"user {'resumes' if active else 'pauses'} bot {bot}")
+            bot_service.set_active(app, user, bot, active)
+            self._off ^= {bot}
+            self._mark()
+        else:
+            self._switched = not self._switched
+            stop = rng.choice((Stop.PAUSE_ENTRIES, Stop.REDUCE_ONLY)) if self._switched else Stop.NONE
+            self.tell(f"user switches to {stop}")
+            switch_service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="")
+            self._mark()
+
+    def _open_orders(self) -> list[Order]:
+        with self.world.db.read() as conn:
+            return [o for a in self.world.accounts.values() for o in order_table.open_in_account(conn, a)]
+
+    def _mark(self) -> None:
+        """From this order event on a bot is stopped, or no longer."""
+        with self.world.db.read() as conn:
+            event = scalar(conn, _LAST_EVENT) or 0
+        for bot, times in self.stopped.items():
+            is_off, was_off = bot in self._off or self._switched, bool(times) and times[-1][1] is None
+            if is_off and not was_off:
+                times.append((event, None))
+            elif was_off and not is_off:
+                times[-1] = (times[-1][0], event)
+
+    # --- to rest ---
+
+    def come_to_rest(self) -> bool:
+        """The venue has recovered, the clock is right, and one worker has the lanes."""
+        world = self.world
+        world.points.left, world.points.live = None, False
+        self.venue.meanwhile = lambda: None
+        self.books.calm_down()
+        world.clock.jumped = timedelta(0)
+        self.tell("--- from here on nothing goes wrong")
+        self.workers = self.workers[:1]
+        self.workers[0].stalled = False
+        self._enable_accounts()
+        return self._until_quiet()
+
+    def _enable_accounts(self) -> None:
+        """Its user puts a refused key right, and resumes what that paused."""
+        for account_id in self.world.accounts.values():
+            self.world.db.write(
+                lambda conn, account_id=account_id: account_table.change(
+                    conn, self.world.user.id, account_id, is_active=True, disabled_reason=NO_REASON
+                )
+            )
+
+    def _until_quiet(self) -> bool:
+        """Quiet before and after the time in which a venue may still show something."""
+        worker, quiet = self.workers[0], 0
+        for _ in range(ROUNDS):
+            moved = self._round(worker)
+            quiet = 0 if moved or not self._is_quiet() else quiet + 1
+            if quiet == 2:
+                return True
+            self._pass(LATE if quiet else 3)
+        return False
+
+    @staticmethod
+    def _round(worker: Worker) -> bool:
+        worker.scan()
+        worker.run_dry()
+        moved = worker.collect() | worker.look()
+        worker.compare()
+        worker.run_dry()
+        return moved
+
+    def _is_quiet(self) -> bool:
+        """Every order ended, rests or needs attention, nothing waits but behind such a one, and no comparison
+        has found a difference."""
+        world = self.world
+        orders = self._open_orders()
+        with world.db.read() as conn:
+            waiting = decision_table.open_lanes(conn, world.clock.now() + timedelta(days=1))
+            differences = drift_table.everything_unresolved(conn)
+        stopped = {(o.account_id, o.symbol) for o in orders if o.status is OrderStatus.ATTENTION}
+        return (
+            self.books.is_settled
+            and not differences
+            and all(
+                (o.account_id, o.symbol) in stopped
+                or (o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested)
+                for o in orders
+            )
+            and all((lane.account_id, lane.symbol) in stopped for lane in waiting)
+        )
+
+    def resolve_attention(self) -> None:
+        """The user has looked: what the venue does not have was not placed."""
+        for order in self._open_orders():
+            if order.status is OrderStatus.ATTENTION:
+                self.tell(f"user says that {order.id} was not placed")
+                order_service.resolve(self.world.app, self.world.user, order.id, "not_placed")
+
+    def close_all(self, bots: Iterable[Bot]) -> bool:
+        """Each bot that owns something is told to close, whatever was paused or switched."""
+        holding = [bot.id for bot in bots if bot.position.quantity]
+        for bot in holding:
+            self.tell(f"close bot {bot}")
+            bot_service.close_bot(self.world.app, self.world.user, bot, request_id=f"end-{bot}")
+        return self._until_quiet()
+
+    def restart_at_rest(self) -> None:
+        self.workers = [self._start()]
+        self._round(self.workers[0])
