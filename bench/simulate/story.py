@@ -253,10 +253,8 @@ class Story:
 
     def _jump(self, worker: Worker) -> None:
         """The wall clock of our machine is put forward or back."""
-        self.jumped = True
-        self.world.clock.jumped += self.rng.choice((-1, 1)) * self.world.clock.step(
-            self.rng.choice((5, 90, 3600))
-        )
+        seconds = self.rng.choice((-1, 1)) * self.rng.choice((5, 90, 3600))
+        self.world.clock.jumped += timedelta(seconds=seconds)
         self.tell(f"the clock jumps to {self.world.clock.now()}")
 
     def _user(self, worker: Worker) -> None:
