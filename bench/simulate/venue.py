@@ -207,7 +207,7 @@ class ModelBroker:
         if fault not in ("ok", "race"):
             raise Unavailable("no answer to the cancellation")
 
-    def ours(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
+    def orders_since(self, since: datetime, symbols: Sequence[Symbol]) -> Sequence[FoundOrder]:
         self._get("list")
         return [
             FoundOrder(

@@ -4,6 +4,7 @@ its decision, bot and user. `Sender` decides when."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Clock
-from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.values import ZERO
 from dashtrade.domain.wording import words
 from dashtrade.engine.lanes import Leases
@@ -31,12 +32,27 @@ class OrderStates:
         self.clock, self.leases = clock, leases
 
     def mark_needs_attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
-        attention_reason = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
-        return (
-            yield from self.change(
-                order, lane, token, status=OrderStatus.ATTENTION, reason=attention_reason, due_at=None
-            )
-        )
+        return (yield from self.change(order, lane, token, **_attention(order, why)))
+
+    def send_again(
+        self,
+        order: Order,
+        lane: Lane,
+        token: int,
+        now: datetime,
+        stop_reason: Callable[[sa.Connection, Order], Reason],
+    ) -> Workflow[Order]:
+        """SUBMITTING once more. What its user has stopped meanwhile is not sent again, and may still be
+        there."""
+
+        def work(conn: sa.Connection) -> Order:
+            self.leases.check(conn, lane, token)
+            if why := stop_reason(conn, order_table.load(conn, order.id)):
+                return self.move(conn, order, **_attention(order, why))
+            again = {"status": OrderStatus.SUBMITTING, "reason": NO_REASON, "due_at": None}
+            return self.move(conn, order, **again, sends=order.sends + 1, sent_at=now)
+
+        return (yield Write(work))
 
     def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Workflow[Order]:
         """Under the lane's lease: writes of a worker that lost the lane are refused."""
@@ -90,3 +106,8 @@ def log_order(order: Order) -> None:
         order.status,
         words(order.reason),
     )
+
+
+def _attention(order: Order, why: Reason) -> dict[str, Any]:
+    look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
+    return {"status": OrderStatus.ATTENTION, "reason": look, "due_at": None}

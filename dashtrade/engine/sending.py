@@ -84,10 +84,7 @@ class Sender:
             current = order_table.load(conn, order.id)
             if current.status is not OrderStatus.CREATED:
                 return None
-            why = self._stop_reason(conn, current)
-            if current.cancel_requested:
-                why = Reason(Code.CANCELLED_BEFORE_SENDING)
-            if why:
+            if why := self.stop_reason(conn, current):
                 self.states.store(
                     conn,
                     current,
@@ -108,7 +105,10 @@ class Sender:
 
         return (yield Write(work))
 
-    def _stop_reason(self, conn: sa.Connection, order: Order) -> Reason:
+    def stop_reason(self, conn: sa.Connection, order: Order) -> Reason:
+        """Why its user would not have it sent any more; no reason: it may be."""
+        if order.cancel_requested:
+            return Reason(Code.CANCELLED_BEFORE_SENDING)
         if order.effect.reduces:
             return NO_REASON
         bot = bot_positions.load(conn, order.bot_id)

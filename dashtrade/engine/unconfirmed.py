@@ -10,7 +10,7 @@ from typing import Any
 from bot_database import DatabaseUnavailable
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, Reason, reason, told
 from dashtrade.engine.lanes import LaneLost
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import MAX_SENDS, Sender
@@ -87,16 +87,7 @@ class UnconfirmedOrders:
                 )
             )
         failpoint("before_resend")
-        again = yield from self._states.change(
-            order,
-            lane,
-            token,
-            status=OrderStatus.SUBMITTING,
-            reason=NO_REASON,
-            due_at=None,
-            sends=order.sends + 1,
-            sent_at=now,
-        )
+        again = yield from self._states.send_again(order, lane, token, now, self._sender.stop_reason)
         return (
             (yield from self._sender.send(again, again=True))
             if again.status is OrderStatus.SUBMITTING

@@ -21,6 +21,7 @@ from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.notices.trading import OrderFilled, OrderUnconfirmed
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Rejected
+from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.workflow import Write
@@ -163,6 +164,17 @@ def test_an_order_that_never_arrived_is_sent_again_where_repeats_are_refused(har
     assert harness.order.status is OrderStatus.FILLED and harness.books.placed[harness.order.id] == 1
 
 
+def test_an_entry_stopped_while_it_was_looked_for_is_not_sent_again(harness: VenueHarness):
+    harness.books.script["post"] = ["drop"]
+    harness.alert("buy")
+    bot_service.set_active(harness.app, harness.user, harness.bot, False)
+    harness.later(SETTLE.total_seconds())
+    assert harness.order.status is OrderStatus.ATTENTION and harness.books.asked["post"] == 1
+    because = harness.order.reason.facts["because"]
+    assert isinstance(because, Reason) and because.code is Code.PAUSED_BEFORE_SENDING
+    assert harness.told("error") == [OrderUnconfirmed.kind]
+
+
 def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: VenueHarness):
     lenient.books.script["post"] = ["drop"]
     lenient.alert("buy")
@@ -281,7 +293,7 @@ def test_a_fill_that_wins_the_race_against_its_cancellation_is_booked(harness: V
     harness.alert("buy")
     harness.books.script["delete"] = ["race"]
     harness.books.race = lambda order: (
-        harness.books._fill(order, Decimal(share), harness.clock.now()),
+        harness.books.fill(order, Decimal(share), harness.clock.now()),
         harness.books.cancel(order),
     )
     order_service.cancel(harness.app, harness.user, harness.order.id)
