@@ -16,40 +16,43 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 from bench.simulate.mutants import MUTANTS
 from bench.simulate.run import Outcome, Simulation
 
-BATCH = 50
+BATCH = 25
 
 
-class Share:
-    """What one process does: schedules, until the first that fails where only that is wanted."""
+Found = list[tuple[int, list[tuple[str, str]]]]  # the schedules that failed, with what was found
 
-    def __init__(self, mutant: str | None) -> None:
-        self.simulation = Simulation(mutant)
-
-    def run(self, seeds: range) -> tuple[int, Counter[str], list[tuple[int, list[tuple[str, str]]]]]:
-        counts: Counter[str] = Counter()
-        failed = []
-        for seed in seeds:
-            outcome = self.simulation.run(seed)
-            counts += outcome.counts
-            if outcome.findings:
-                failed.append((seed, outcome.findings))
-        return len(seeds), counts, failed
-
-
-_share: Share
+_simulation: Simulation
 
 
 def _begin(mutant: str | None) -> None:
-    global _share
-    _share = Share(mutant)
+    global _simulation
+    _simulation = Simulation(mutant)
 
 
-def _run(seeds: range) -> tuple[int, Counter[str], list[tuple[int, list[tuple[str, str]]]]]:
-    return _share.run(seeds)
+def _run(seeds: range) -> tuple[int, Counter[str], Found]:
+    counts, found = Counter[str](), []
+    for seed in seeds:
+        outcome = _simulation.run(seed)
+        counts += outcome.counts
+        if outcome.findings:
+            found.append((seed, outcome.findings))
+    return len(seeds), counts, found
+
+
+def _shares(given: argparse.Namespace, batches: list[range]) -> Iterator[tuple[int, Counter[str], Found]]:
+    """In this process, or in several; in order either way."""
+    if given.processes == 1:
+        _begin(given.mutant)
+        yield from map(_run, batches)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(given.processes, _begin, (given.mutant,)) as pool:
+        yield from pool.imap(_run, batches)
 
 
 def main() -> int:
@@ -76,16 +79,14 @@ def many(given: argparse.Namespace) -> int:
     began, counts, kinds, done, first = time.monotonic(), Counter[str](), Counter[str](), 0, None
     end = given.seed + given.schedules
     batches = [range(a, min(a + BATCH, end)) for a in range(given.seed, end, BATCH)]
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(given.processes, _begin, (given.mutant,)) as pool:
-        for number, seen, failed in pool.imap(_run, batches):
-            done, counts = done + number, counts + seen
-            for seed, findings in failed:
-                kinds.update(kind for kind, _ in findings)
-                first = first if first is not None else seed - given.seed + 1
-                tell(seed, findings, given.mutant)
-            if first is not None and given.mutant:
-                break
+    for number, seen, failed in _shares(given, batches):
+        done, counts = done + number, counts + seen
+        for seed, findings in failed:
+            kinds.update(kind for kind, _ in findings)
+            first = first if first is not None else seed - given.seed + 1
+            tell(seed, findings, given.mutant)
+        if first is not None and given.mutant:
+            break
     seconds = time.monotonic() - began
     faults = {
         name.removeprefix("fault "): n for name, n in sorted(counts.items()) if name.startswith("fault ")

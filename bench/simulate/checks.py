@@ -210,9 +210,10 @@ def _limits(story: Story, records: Records) -> Iterator[Finding]:
             yield from _paused(story, order, event.id)
     decisions = {decision.id: decision for decision in records.all["decisions"]}
     for order in records.orders:
-        if not order.effect.reduces:
+        if not order.effect.reduces and decisions[order.decision_id].numbers:  # none, if found at the venue
             yield from _sizes(order, decisions[order.decision_id].numbers, records)
-    yield from _days(records, story)
+    yield from _days(records)
+    yield from _in_order(records)
 
 
 def _paused(story: Story, order: Order, event: int) -> Iterator[Finding]:
@@ -241,7 +242,7 @@ def _sizes(order: Order, numbers: Any, records: Records) -> Iterator[Finding]:
             yield "limit", f"entry {order.id} after a loss of {lost}, with a limit of {bot.daily_loss_limit}"
 
 
-def _days(records: Records, story: Story) -> Iterator[Finding]:
+def _days(records: Records) -> Iterator[Finding]:
     for bot in records.bots.values():
         entries: Counter[Any] = Counter()
         counted: set[int] = set()
@@ -251,6 +252,25 @@ def _days(records: Records, story: Story) -> Iterator[Finding]:
                 entries[order.created_at.date()] += 1
         if bot.orders_per_day is not None and any(n > bot.orders_per_day for n in entries.values()):
             yield "limit", f"bot {bot.id} made {entries} entries, with a limit of {bot.orders_per_day}"
+
+
+def _in_order(records: Records) -> Iterator[Finding]:
+    """A later step of a decision is sent once those before it have filled."""
+    filled, sent = {}, {}
+    for event in records.all["events"]:
+        if event.status == OrderStatus.FILLED:
+            filled.setdefault(event.order_id, event.id)
+        if event.status == OrderStatus.SUBMITTING:
+            sent.setdefault(event.order_id, event.id)
+    for order in records.orders:
+        for before in records.orders:
+            if (
+                before.decision_id == order.decision_id
+                and before.step < order.step
+                and order.id in sent
+                and filled.get(before.id, sent[order.id]) >= sent[order.id]
+            ):
+                yield "limit", f"step {order.step} ({order.id}) was sent before step {before.step} had filled"
 
 
 # --- every exit passes --------------------------------------------------------------------------------------

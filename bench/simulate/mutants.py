@@ -1,1 +1,167 @@
-MUTANTS = {}
+"""Deliberate faults of the engine, each put in place for a whole process: proof that the simulation finds
+such.
+
+A mutant that is not found within `WITHIN` schedules means that the simulation has gone blind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bot_engine
+from bench.simulate.store import Memory
+from dashtrade.domain.decisions import risk
+from dashtrade.domain.kernel import reports
+from dashtrade.domain.orders import OrderStatus
+from dashtrade.domain.reasons import NO_REASON
+from dashtrade.engine import order_recovery, sending, unconfirmed
+from dashtrade.engine.lanes import Leases
+from dashtrade.engine.order_requests import request_of
+from dashtrade.engine.workflow import Call, Write
+from dashtrade.tables import fills as fill_table
+from dashtrade.tables import signals as signal_table
+
+WITHIN = 10_000
+
+
+def drop_a_commit() -> None:
+    """Every now and then a commit says that it happened, and did not."""
+    Memory.drops_commit = lambda self: self.commits % 25 == 24  # type: ignore[method-assign]
+
+
+def send_before_the_commit() -> None:
+    """The order goes out first, and the decision is stored after it."""
+    decide: Any = bot_engine.Engine._decide_with
+    send: Any = sending.Sender._send
+    answers: dict[str, Any] = {}
+
+    class NotYet(Exception):
+        pass
+
+    def dry_run(engine: Any, write: Write) -> Any:
+        found: list[Any] = []
+
+        def work(conn: Any) -> None:
+            found.append(write.fn(conn))
+            raise NotYet
+
+        try:
+            engine.db.write(work)
+        except NotYet:
+            return found[0]
+
+    def sends_first(self: Any, broker: Any, *given: Any) -> Any:
+        steps = decide(self, broker, *given)
+        effect, value = next(steps), None
+        while True:
+            if isinstance(effect, Write) and not broker.offers.local:
+                order = dry_run(self, effect).order
+                if order is not None and order.status is OrderStatus.SUBMITTING:
+                    answers[order.id] = yield Call(lambda order=order: broker.submit(request_of(order)))
+            try:
+                value = yield effect
+            except Exception as error:
+                effect = steps.throw(error)
+                continue
+            try:
+                effect = steps.send(value)
+            except StopIteration as end:
+                return end.value
+
+    def sent_already(self: Any, order: Any, broker: Any) -> Any:
+        report = answers.pop(order.id, None)
+        return (yield from (send(self, order, broker) if report is None else self.book(order, report)))
+
+    bot_engine.Engine._decide_with = sends_first  # type: ignore[method-assign]
+    sending.Sender._send = sent_already  # type: ignore[method-assign]
+
+
+def book_a_report_twice() -> None:
+    """What is booked of an order is forgotten when the next report comes."""
+    fill_table.known_fills = lambda conn, order_id: {}
+
+
+def skip_the_look_for_repeats() -> None:
+    signal_table.repeat_of = lambda conn, owner, key: None
+
+
+def _without(*names: str) -> None:
+    left = tuple(rule for rule in risk.RULES if getattr(rule, "__name__", "") not in names)
+    assert len(left) == len(risk.RULES) - len(names), "a rule has another name"
+    risk.RULES = left
+
+
+def skip_the_pause() -> None:
+    """A paused bot, or one under a switch, is decided for like any other."""
+    _without("_active", "_switches")
+
+
+def skip_the_pause_before_sending() -> None:
+    sending.entry_still_allowed = lambda bot, switches: NO_REASON
+
+
+def skip_the_largest_position() -> None:
+    _without("_max_position")
+
+
+def resend_without_a_look() -> None:
+    """An order without an answer is sent again at once."""
+
+    def again(self: Any, order: Any, lane: Any, token: int) -> Any:
+        order = yield from self._states.change(
+            order,
+            lane,
+            token,
+            status=OrderStatus.SUBMITTING,
+            reason=NO_REASON,
+            due_at=None,
+            sends=order.sends + 1,
+            sent_at=self.clock.now(),
+        )
+        if order.status is OrderStatus.SUBMITTING and order.sends < sending.MAX_SENDS:
+            order = yield from self._sender.send(order)
+        return order
+
+    unconfirmed.UnconfirmedOrders.look_up = again  # type: ignore[method-assign]
+
+
+def forget_the_lease() -> None:
+    """A worker that was away past its lease goes on as if it still had the lane."""
+    Leases.check = lambda self, conn, lane, token: None  # type: ignore[method-assign]
+    Leases.fresh = lambda self, lane: lane in self._held  # type: ignore[method-assign]
+
+
+def forget_late_fills() -> None:
+    """Nobody asks about an order that has ended."""
+    sending.Sender.recently_ended = lambda self, account_id=None: []  # type: ignore[method-assign]
+    order_recovery.OrderRecovery.recover = (  # type: ignore[method-assign]
+        lambda self, account, broker, listing, since: False
+    )
+
+
+def believe_an_end_without_its_fills() -> None:
+    reports._complete = lambda status, report, filled: True
+
+
+def open_before_the_close() -> None:
+    """The two orders of a reversal do not wait for each other."""
+    bot_engine._must_precede = lambda other, order: False
+
+
+MUTANTS: dict[str, Callable[[], None]] = {
+    made.__name__.replace("_", "-"): made
+    for made in (
+        drop_a_commit,
+        send_before_the_commit,
+        book_a_report_twice,
+        skip_the_look_for_repeats,
+        skip_the_pause,
+        skip_the_pause_before_sending,
+        skip_the_largest_position,
+        resend_without_a_look,
+        forget_the_lease,
+        forget_late_fills,
+        believe_an_end_without_its_fills,
+        open_before_the_close,
+    )
+}

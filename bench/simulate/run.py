@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bench.crash_checks import Finding
 from bench.simulate import chance
 from bench.simulate.checks import Records, check, check_closed, check_unchanged
+from bench.simulate.mutants import MUTANTS
 from bench.simulate.plan import make_plan
 from bench.simulate.store import CrashPoints, World, make_world
 from bench.simulate.story import Story
@@ -43,6 +44,8 @@ class Simulation:
         self._clock, self._points = chance.Clock(), CrashPoints()
         chance.take_over(self._clock)
         self._worlds: dict[str, World] = {}
+        if mutant is not None:
+            MUTANTS[mutant]()
         self._errors = _Errors()
         log = logging.getLogger("dashtrade")
         log.setLevel(logging.ERROR)
@@ -82,10 +85,8 @@ class Simulation:
         if found:
             return found
         story.restart_at_rest()
-        after = Records(story)
-        found += check_unchanged(before, after)
-        story.resolve_attention()
-        if not story.close_all(after.bots.values()):
+        found += check_unchanged(before, Records(story))
+        if not story.close_all():
             found.append(("stuck", "it did not come to rest after the close"))
         after = Records(story)
         return [*found, *story.findings, *check_closed(after), *check(story, after)]

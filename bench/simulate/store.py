@@ -65,8 +65,7 @@ class CrashPoints:
 
 
 class Memory(Database):
-    """One connection, one thread. `drop_commit` is for a mutant: the commit says that it happened, and did
-    not."""
+    """One connection, one thread."""
 
     def __init__(self, clock: Clock, points: CrashPoints) -> None:
         super().__init__("sqlite://")
@@ -79,7 +78,6 @@ class Memory(Database):
         )
         self._raw.execute("PRAGMA synchronous=OFF")
         self.commits = 0
-        self.drop_commit: Callable[[], bool] = lambda: False
 
     @property
     def in_write(self) -> bool:
@@ -103,17 +101,21 @@ class Memory(Database):
             raise
         finally:
             self._inside.conn = None
-        if self.drop_commit():
+        self.commits += 1
+        if self.drops_commit():
             self._undo()
             return result
         raw.execute("RELEASE effect")
-        self.commits += 1
         self._clock.forward(A_MOMENT)
         after = take_after_commit(self._conn)
         self.points.reach("after a commit")
         for one in after:
             one()
         return result
+
+    def drops_commit(self) -> bool:
+        """For a mutant: this commit says that it happened, and did not."""
+        return False
 
     def _undo(self) -> None:
         self._raw.execute("ROLLBACK TO effect")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,23 +16,24 @@ from bench.simulate.venue import ModelBroker, VenueBooks
 from bench.simulate.worker import Worker
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.bots import Bot, Stop
+from dashtrade.domain.bots import Stop
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.domain.ports import Broker, Unknown
+from dashtrade.domain.ports import Broker, OrderRequest, Unknown
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.signals import Origin
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.bots import switches as switch_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import order_events
 from dashtrade.tables import orders as order_table
 from dashtrade.tables.compiled_sql import scalar
 from tests.simulators.venue_adapter import report_of
 
+SURELY_HELD = 1.0  # seconds for which a lease that was fresh lasts in any case
 ROUNDS = 120  # within which everything must have come to rest
 LATE = 25.0  # seconds: the longest that a venue here hides an order or a fill
 _LAST_EVENT = sa.select(sa.func.max(order_events.events.c.id).label("last"))
@@ -57,10 +58,12 @@ class Story:
         self.venue = ModelBroker(world.points, netted=plan.kind == "netted")
         self.venue.open(self.books)
         self.venue.meanwhile, self.venue.on_call = self._meanwhile, self._called
+        self.venue.on_submit = self._submitted
         self._depth = 0
         self._off: set[int] = set()  # bots that their user paused
         self._switched = False
         self.workers: list[Worker] = []
+        self._acting: Worker  # at whose hands the venue hears something
 
     # --- the schedule ---
 
@@ -97,17 +100,29 @@ class Story:
         if self.world.db.in_write:
             self.broken(f"the venue is called inside a transaction: {what}")
 
+    def _submitted(self, request: OrderRequest) -> None:
+        """A worker sends what it committed to send, while the lane is its own: nobody looks the order up
+        meanwhile, and nobody has ended it. (One that stood still right before the call cannot know.)"""
+        with self.world.db.read() as conn:
+            order = order_table.find(conn, self.world.accounts["venue"], request.client_order_id)
+        if self._acting.waited > SURELY_HELD or (order is not None and order.sends > 1):
+            return
+        if order is None or order.status is not OrderStatus.SUBMITTING:
+            status = order.status if order is not None else "not stored"
+            self.broken(f"{request.client_order_id} is sent, and is {status}")
+
     def _start(self) -> Worker:
         """A worker's start; the crash of one that starts is the crash of the one before."""
         self._names += 1
         self.tell(f"worker w{self._names} starts")
-        return Worker(
+        self._acting = Worker(
             self.world,
             f"w{self._names}",
             only=self.plan.workers == 1,
             broker_of=self._broker_of,
             broken=self.broken,
         )
+        return self._acting
 
     def _broker_of(self, account: Account) -> Broker:
         return self.venue if account.broker == "venue" else self.world.app.brokers.of(account)
@@ -138,7 +153,6 @@ class Story:
         """What the process knew is gone; another start finds what is in the database."""
         self.crashed += 1
         self._arm()
-        self._depth = 0
         try:
             with self._alive():
                 self.workers[self.workers.index(worker)] = self._start()
@@ -149,21 +163,31 @@ class Story:
     # --- what may happen ---
 
     def _step(self, worker: Worker) -> None:
-        key = self.rng.choice(worker.free)
+        key, before, self._acting = self.rng.choice(worker.free), self._acting, worker
         for _ in range(self.rng.choice((1, 2, 4, 12))):
             if key not in worker.running or worker.running[key].acts:
-                return
+                break
             self.tell(f"{worker.name} {key} {'acts' if worker.running[key].effect else 'goes on'}")
             worker.step(key)
+        self._acting = before
 
     def _meanwhile(self) -> None:
         """Other lanes go on while an answer is on its way."""
         if self._depth or self.rng.random() < 0.7 or self.world.db.in_write or not self.world.points.live:
             return
         awake = [worker for worker in self.workers if worker.free and not worker.stalled]
-        if awake:
-            self._depth += 1
-            self._step(self.rng.choice(awake))
+        if not awake:
+            return
+        worker, caller = self.rng.choice(awake), self._acting
+        self._depth += 1
+        try:
+            self._step(worker)
+        except Crash:
+            if worker is caller:
+                raise
+            self._restart(worker)
+            self.world.points.live, self._acting = True, caller
+        finally:
             self._depth -= 1
 
     def _alert(self, worker: Worker) -> None:
@@ -311,7 +335,8 @@ class Story:
         world.clock.jumped = timedelta(0)
         self.tell("--- from here on nothing goes wrong")
         self.workers = self.workers[:1]
-        self.workers[0].stalled = False
+        self._acting = self.workers[0]
+        self._acting.stalled = False
         self._enable_accounts()
         return self._until_quiet()
 
@@ -364,20 +389,22 @@ class Story:
             and all((lane.account_id, lane.symbol) in stopped for lane in waiting)
         )
 
-    def resolve_attention(self) -> None:
-        """The user has looked: what the venue does not have was not placed."""
-        for order in self._open_orders():
-            if order.status is OrderStatus.ATTENTION:
-                self.tell(f"user says that {order.id} was not placed")
-                order_service.resolve(self.world.app, self.world.user, order.id, "not_placed")
-
-    def close_all(self, bots: Iterable[Bot]) -> bool:
-        """Each bot that owns something is told to close, whatever was paused or switched."""
+    def close_all(self) -> bool:
+        """The user has looked: what the venue does not have was not placed. Then each bot that owns something
+        is told to close, whatever was paused or switched."""
+        in_doubt = [order for order in self._open_orders() if order.status is OrderStatus.ATTENTION]
+        for order in in_doubt:
+            self.tell(f"user says that {order.id} was not placed")
+            order_service.resolve(self.world.app, self.world.user, order.id, "not_placed")
+        if in_doubt and not self._until_quiet():
+            return False
+        with self.world.db.read() as conn:
+            bots = bot_positions.holding(conn, after=0)
         holding = [bot.id for bot in bots if bot.position.quantity]
-        for bot in holding:
-            self.tell(f"close bot {bot}")
-            bot_service.close_bot(self.world.app, self.world.user, bot, request_id=f"end-{bot}")
-        return self._until_quiet()
+        for bot_id in holding:
+            self.tell(f"close bot {bot_id}")
+            bot_service.close_bot(self.world.app, self.world.user, bot_id, request_id=f"end-{bot_id}")
+        return not holding or self._until_quiet()
 
     def restart_at_rest(self) -> None:
         self.workers = [self._start()]

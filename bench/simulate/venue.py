@@ -121,6 +121,7 @@ class ModelBroker:
         self.books: VenueBooks
         self.meanwhile: Callable[[], None] = lambda: None
         self.on_call: Callable[[str], None] = lambda what: None
+        self.on_submit: Callable[[OrderRequest], None] = lambda request: None
         self.offers = Offers(listing=self)
         self.capabilities = self._capabilities(refuses_repeats=True)
 
@@ -148,6 +149,7 @@ class ModelBroker:
 
     def submit(self, request: OrderRequest) -> OrderReport:
         self.on_call(f"submit {request.side} {plain(request.quantity or ZERO)} {request.client_order_id}")
+        self.on_submit(request)
         self._points.reach("before sending")
         books = self.books
         fault = books.fault("post", books.manner.on_post)

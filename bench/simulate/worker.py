@@ -30,6 +30,7 @@ class Running:
     value: Any = None
     error: Exception | None = None
     effect: Write | Call | None = None
+    since: float = 0.0  # when it came to that effect
     acts: bool = False  # the effect is being carried out
 
 
@@ -71,6 +72,7 @@ class Worker:
         )
         self.watch = Watch(world.db, world.clock, lambda account: world.feed)
         self._broken = broken
+        self.waited = 0.0  # seconds between the last effect's coming and its being carried out
         self.running: dict[Key, Running] = {}
         self._again: set[Key] = set()
         self._reports = 0
@@ -107,6 +109,7 @@ class Worker:
         """Half a step: up to the next effect, or that effect."""
         run = self.running[key]
         if run.effect is None:
+            run.since = self.world.clock.seconds()
             try:
                 run.effect = (
                     run.steps.throw(run.error) if run.error is not None else run.steps.send(run.value)
@@ -118,6 +121,7 @@ class Worker:
                 del self.running[key]
             return
         effect, run.effect, run.error, run.acts = run.effect, None, None, True
+        self.waited = self.world.clock.seconds() - run.since
         try:
             run.value = self.world.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
         except Exception as error:
