@@ -217,7 +217,7 @@ def _limits(story: Story, records: Records) -> Iterator[Finding]:
 
 
 def _paused(story: Story, order: Order, event: int) -> Iterator[Finding]:
-    for since, until in story.stopped[order.bot_id]:
+    for since, until in story.person.stopped[order.bot_id]:
         if event > since and (until is None or event <= until):
             yield "limit", f"entry {order.id} was sent while bot {order.bot_id} was stopped"
 

@@ -7,36 +7,28 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-import sqlalchemy as sa
-
 from bench.simulate.chance import Chance
+from bench.simulate.person import Person, last_event, open_orders
 from bench.simulate.plan import Plan
 from bench.simulate.store import Crash, World
 from bench.simulate.venue import ModelBroker, VenueBooks
 from bench.simulate.worker import Worker
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import parse
-from dashtrade.domain.bots import Stop
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import Broker, OrderRequest, Unknown
-from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.signals import Origin
-from dashtrade.services.bots import bots as bot_service
-from dashtrade.services.bots import switches as switch_service
-from dashtrade.services.trading import orders as order_service
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.compiled_sql import scalar
 from tests.simulators.venue_adapter import report_of
+from tests.simulators.venue_books import HONEST
 
 SURELY_HELD = 1.0  # seconds for which a lease that was fresh lasts in any case
 ROUNDS = 120  # within which everything must have come to rest
+COMPARED = 12.0  # seconds: the longest between two comparisons of an account
 LATE = 25.0  # seconds: the longest that a venue here hides an order or a fill
-_LAST_EVENT = sa.select(sa.func.max(order_events.events.c.id).label("last"))
 
 
 class Story:
@@ -44,9 +36,9 @@ class Story:
         self.world, self.plan, self.rng, self.lines = world, plan, chance.of_events, lines
         self.findings: list[tuple[str, str]] = []
         self.acknowledged: list[tuple[str, str]] = []  # body and its signal's id
-        # while stopped, by bot: the order events between which it was
-        self.stopped: dict[int, list[tuple[int, int | None]]] = {bot: [] for bot in world.bots}
+        self.person = Person(world, self.rng, self.tell)
         self.crashed = 0
+        self._farthest = timedelta(0)  # ahead: what was put off by that clock is due by that clock
         self._to_come, self._crashes, self._names = list(plan.bodies), list(plan.crashes), 0
         self.books = VenueBooks(
             plan.manner,
@@ -60,8 +52,6 @@ class Story:
         self.venue.meanwhile, self.venue.on_call = self._meanwhile, self._called
         self.venue.on_submit = self._submitted
         self._depth = 0
-        self._off: set[int] = set()  # bots that their user paused
-        self._switched = False
         self.workers: list[Worker] = []
         self._acting: Worker  # at whose hands the venue hears something
 
@@ -279,85 +269,42 @@ class Story:
         """The wall clock of our machine is put forward or back."""
         seconds = self.rng.choice((-1, 1)) * self.rng.choice((5, 90, 3600))
         self.world.clock.jumped += timedelta(seconds=seconds)
+        self._farthest = max(self._farthest, self.world.clock.jumped)
         self.tell(f"the clock jumps to {self.world.clock.now()}")
 
     def _user(self, worker: Worker) -> None:
-        """Another process, which does not crash: someone stops, resumes, cancels."""
         self.world.points.live = False
-        app, user, rng = self.world.app, self.world.user, self.rng
-        what = rng.random()
-        if what < 0.25:
-            with self.world.db.read() as conn:
-                orders = [
-                    o for a in self.world.accounts.values() for o in order_table.open_in_account(conn, a)
-                ]
-            if orders:
-                order = rng.choice(orders)
-                self.tell(f"user cancels {order.id}")
-                order_service.cancel(app, user, order.id)
-        elif what < 0.75:
-            bot = self.world.bots[rng.choice(self.plan.places)]
-            active = bot in self._off
-            self.tell(f"user {'resumes' if active else 'pauses'} bot {bot}")
-            bot_service.set_active(app, user, bot, active)
-            self._off ^= {bot}
-            self._mark()
-        else:
-            self._switched = not self._switched
-            stop = rng.choice((Stop.PAUSE_ENTRIES, Stop.REDUCE_ONLY)) if self._switched else Stop.NONE
-            self.tell(f"user switches to {stop}")
-            switch_service.put_switch(app, user, scope="user", scope_id=None, stop=stop, reason="")
-            self._mark()
-
-    def _open_orders(self) -> list[Order]:
-        with self.world.db.read() as conn:
-            return [o for a in self.world.accounts.values() for o in order_table.open_in_account(conn, a)]
-
-    def _mark(self) -> None:
-        """From this order event on a bot is stopped, or no longer."""
-        with self.world.db.read() as conn:
-            event = scalar(conn, _LAST_EVENT) or 0
-        for bot, times in self.stopped.items():
-            is_off, was_off = bot in self._off or self._switched, bool(times) and times[-1][1] is None
-            if is_off and not was_off:
-                times.append((event, None))
-            elif was_off and not is_off:
-                times[-1] = (times[-1][0], event)
+        self.person.does_something([self.world.bots[place] for place in self.plan.places])
 
     # --- to rest ---
 
     def come_to_rest(self) -> bool:
-        """The venue has recovered, the clock is right, and one worker has the lanes."""
+        """The venue has recovered, the clock stays where it was farthest, and one worker has the lanes."""
         world = self.world
         world.points.left, world.points.live = None, False
         self.venue.meanwhile = lambda: None
         self.books.calm_down()
-        world.clock.jumped = timedelta(0)
+        world.clock.jumped = self._farthest
         self.tell("--- from here on nothing goes wrong")
         self.workers = self.workers[:1]
         self._acting = self.workers[0]
         self._acting.stalled = False
-        self._enable_accounts()
+        self.person.puts_keys_right()
         return self._until_quiet()
 
-    def _enable_accounts(self) -> None:
-        """Its user puts a refused key right, and resumes what that paused."""
-        for account_id in self.world.accounts.values():
-            self.world.db.write(
-                lambda conn, account_id=account_id: account_table.change(
-                    conn, self.world.user.id, account_id, is_active=True, disabled_reason=NO_REASON
-                )
-            )
-
     def _until_quiet(self) -> bool:
-        """Quiet before and after the time in which a venue may still show something."""
-        worker, quiet = self.workers[0], 0
+        """Quiet, also after the time in which a venue may still show something; and in two comparisons more,
+        where only they can tell of an order or a fill that nobody asks for any more."""
+        worker, quiet, before = self.workers[0], 0, -1
+        enough = 4 if self.plan.late_fills or self.plan.manner.on_post != HONEST else 2
         for _ in range(ROUNDS):
             moved = self._round(worker)
-            quiet = 0 if moved or not self._is_quiet() else quiet + 1
-            if quiet == 2:
+            now = last_event(self.world)
+            quiet = 0 if moved or now != before or not self._is_quiet() else quiet + 1
+            before = now
+            if quiet == enough:
                 return True
-            self._pass(LATE if quiet else 3)
+            self._pass((3, LATE, COMPARED, COMPARED)[quiet])
         return False
 
     @staticmethod
@@ -373,7 +320,7 @@ class Story:
         """Every order ended, rests or needs attention, nothing waits but behind such a one, and no comparison
         has found a difference."""
         world = self.world
-        orders = self._open_orders()
+        orders = open_orders(world)
         with world.db.read() as conn:
             waiting = decision_table.open_lanes(conn, world.clock.now() + timedelta(days=1))
             differences = drift_table.everything_unresolved(conn)
@@ -390,21 +337,9 @@ class Story:
         )
 
     def close_all(self) -> bool:
-        """The user has looked: what the venue does not have was not placed. Then each bot that owns something
-        is told to close, whatever was paused or switched."""
-        in_doubt = [order for order in self._open_orders() if order.status is OrderStatus.ATTENTION]
-        for order in in_doubt:
-            self.tell(f"user says that {order.id} was not placed")
-            order_service.resolve(self.world.app, self.world.user, order.id, "not_placed")
-        if in_doubt and not self._until_quiet():
+        if self.person.confirms_what_is_in_doubt() and not self._until_quiet():
             return False
-        with self.world.db.read() as conn:
-            bots = bot_positions.holding(conn, after=0)
-        holding = [bot.id for bot in bots if bot.position.quantity]
-        for bot_id in holding:
-            self.tell(f"close bot {bot_id}")
-            bot_service.close_bot(self.world.app, self.world.user, bot_id, request_id=f"end-{bot_id}")
-        return not holding or self._until_quiet()
+        return not self.person.closes_everything() or self._until_quiet()
 
     def restart_at_rest(self) -> None:
         self.workers = [self._start()]

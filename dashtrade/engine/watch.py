@@ -35,6 +35,7 @@ from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
+from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
@@ -156,7 +157,8 @@ def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: da
     """Close the position and stop the bot, once: signal, event, pause and message in one transaction."""
     account_table.lock_account(conn, bot_before.account_id)
     bot = bot_positions.load(conn, bot_before.id)
-    if not bot.position.quantity or is_closing(bot, order_table.open_in_account(conn, bot.account_id)):
+    orders = order_table.open_in_account(conn, bot.account_id)
+    if not bot.position.quantity or is_closing(bot, orders) or decision_table.waits(conn, bot, Origin.RISK):
         return []
     receipt = _store_limit_signal(conn, bot, Origin.RISK, breach.kind, now)
     if receipt is None:

@@ -8,8 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.signals import Origin
 from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
 from dashtrade.tables.compiled_sql import first, rows, run
@@ -27,6 +29,7 @@ SYSTEM = {
     "queue_state",
     "waiting_for_open",
     "waiting_in_account",
+    "waits",
 }
 
 
@@ -80,6 +83,26 @@ def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingD
 def waiting_in_account(conn: sa.Connection, account_id: int) -> list[PendingDecision]:
     query = sa.select(*_TASK).where(decisions.c.account_id == account_id, IS_WAITING).order_by(decisions.c.id)
     return [PendingDecision(**row._asdict()) for row in conn.execute(query)]
+
+
+_WAITS = (
+    sa.select(decisions.c.id)
+    .join(signals, signals.c.id == decisions.c.signal_id)
+    .where(
+        decisions.c.account_id == p("account_id"),
+        decisions.c.symbol == p("symbol", type_=Instrument),
+        IS_WAITING,
+        decisions.c.bot_id == p("bot_id"),
+        signals.c.origin == p("origin"),
+    )
+    .limit(1)
+)
+
+
+def waits(conn: sa.Connection, bot: Bot, origin: Origin) -> bool:
+    """Is a signal of that origin still to be decided for the bot?"""
+    given = {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id, "origin": origin}
+    return first(conn, _WAITS, given) is not None
 
 
 _WAITING_FOR_OPEN = (
