@@ -94,7 +94,7 @@ class Person:
     def closes_everything(self) -> bool:
         """Each bot that owns something is told to close, whatever was paused or switched."""
         with self._world.db.read() as conn:
-            bots = bot_positions.holding(conn, after=0)
+            bots = bot_positions.page_of_holding(conn, after=0)
         holding = [bot.id for bot in bots if bot.position.quantity]
         for bot_id in holding:
             self._tell(f"close bot {bot_id}")

@@ -19,7 +19,7 @@ from bench.crash_world import KEY
 from bench.simulate.chance import JULIAN_1970, Clock
 from bot_database import Database
 from dashtrade.brokers.registry import BROKERS
-from dashtrade.context import App, assembled
+from dashtrade.context import App, assemble
 from dashtrade.database.engines import driver
 from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.people import User
@@ -87,7 +87,7 @@ class Memory(Database):
     def read(self) -> Iterator[sa.Connection]:
         yield self._conn
 
-    def write_unasked(self, fn: Callable[[sa.Connection], T]) -> T:
+    def write_unchecked(self, fn: Callable[[sa.Connection], T]) -> T:
         if self.in_write:
             return fn(self._conn)
         raw = self._raw
@@ -174,7 +174,7 @@ def make_world(kind: str, clock: Clock, points: CrashPoints, broker: Callable[[]
     )
     clock.restart()
     db, feed = Memory(clock, points), ManualFeed(clock)  # type: ignore[arg-type]
-    app = assembled(Settings.load(given, home), db, clock, Vault([KEY]), feed, {**BROKERS, "venue": venue})
+    app = assemble(Settings.load(given, home), db, clock, Vault([KEY]), feed, {**BROKERS, "venue": venue})
     world = World(kind=kind, clock=clock, points=points, feed=feed, db=db, app=app, user=add_user(app))
     for name, symbol, timeframe in PLACES[kind]:
         if name not in world.accounts:

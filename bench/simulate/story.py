@@ -236,7 +236,7 @@ class Story:
 
     def _look(self, worker: Worker) -> None:
         self.tell(f"{worker.name} watches")
-        worker.look()
+        worker.watch_positions()
 
     def _compare(self, worker: Worker) -> None:
         self.tell(f"{worker.name} compares")
@@ -311,7 +311,7 @@ class Story:
     def _round(worker: Worker) -> bool:
         worker.scan()
         worker.run_dry()
-        moved = worker.collect() | worker.look()
+        moved = worker.collect() | worker.watch_positions()
         worker.compare()
         worker.run_dry()
         return moved
@@ -323,7 +323,7 @@ class Story:
         orders = open_orders(world)
         with world.db.read() as conn:
             waiting = decision_table.open_lanes(conn, world.clock.now() + timedelta(days=1))
-            differences = drift_table.everything_unresolved(conn)
+            differences = drift_table.all_unresolved(conn)
         stopped = {(o.account_id, o.symbol) for o in orders if o.status is OrderStatus.ATTENTION}
         return (
             self.books.is_settled

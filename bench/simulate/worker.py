@@ -42,7 +42,7 @@ class _Host(Host):
         self._worker.wake(lane)
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> str:
-        return self._worker.engine.reconciler.gate(account_id, symbol)
+        return self._worker.engine.reconciler.wait_reason(account_id, symbol)
 
 
 def lane_key(lane: Lane) -> tuple[int, str]:
@@ -167,4 +167,4 @@ class Worker:
                 self._broken(f"comparing failed: {error!r}")
 
     def look(self) -> bool:
-        return self.wake_all(self.watch.look())
+        return self.wake_all(self.watch.check_all())
