@@ -83,8 +83,13 @@ def start(seed: int) -> Chance:
 
 def take_over(clock: Clock) -> None:
     """Ids and monotonic time by the schedule, from now on, in this process."""
-    made: Any = SimpleNamespace(token_hex=lambda size: _now.token_hex(size))
+    ids: Any = SimpleNamespace(token_hex=lambda size: _now.token_hex(size))
     time: Any = SimpleNamespace(monotonic=clock.seconds)
-    values.secrets = made
-    lanes.time = watch.time = time
-    market_snapshot.ThreadPoolExecutor = InlinePool  # type: ignore[misc]
+    for module, name, stand_in in (
+        (values, "secrets", ids),
+        (lanes, "time", time),
+        (watch, "time", time),
+        (market_snapshot, "ThreadPoolExecutor", InlinePool),
+    ):
+        assert hasattr(module, name), f"{module.__name__} takes its {name} from elsewhere now"
+        setattr(module, name, stand_in)

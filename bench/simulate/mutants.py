@@ -24,9 +24,15 @@ from dashtrade.tables import signals as signal_table
 WITHIN = 10_000
 
 
+def _put(owner: Any, name: str, fault: Any) -> None:
+    """In the place of what has that name now: a mutant of nothing would prove nothing."""
+    assert hasattr(owner, name), f"{owner} has no {name}"
+    setattr(owner, name, fault)
+
+
 def drop_a_commit() -> None:
     """Every now and then a commit says that it happened, and did not."""
-    Memory.drops_commit = lambda self: self.commits % 25 == 24  # type: ignore[method-assign]
+    _put(Memory, "drops_commit", lambda self: self.commits % 25 == 24)
 
 
 def send_before_the_commit() -> None:
@@ -72,23 +78,23 @@ def send_before_the_commit() -> None:
         report = answers.pop(order.id, None)
         return (yield from (send(self, order, broker) if report is None else self.book(order, report)))
 
-    bot_engine.Engine._decide_with = sends_first  # type: ignore[method-assign]
-    sending.Sender._send = sent_already  # type: ignore[method-assign]
+    _put(bot_engine.Engine, "_decide_with", sends_first)
+    _put(sending.Sender, "_send", sent_already)
 
 
 def book_a_report_twice() -> None:
     """What is booked of an order is forgotten when the next report comes."""
-    fill_table.known_fills = lambda conn, order_id: {}
+    _put(fill_table, "known_fills", lambda conn, order_id: {})
 
 
 def skip_the_look_for_repeats() -> None:
-    signal_table.repeat_of = lambda conn, owner, key: None
+    _put(signal_table, "repeat_of", lambda conn, owner, key: None)
 
 
 def _without(*names: str) -> None:
     left = tuple(rule for rule in risk.RULES if getattr(rule, "__name__", "") not in names)
     assert len(left) == len(risk.RULES) - len(names), "a rule has another name"
-    risk.RULES = left
+    _put(risk, "RULES", left)
 
 
 def skip_the_pause() -> None:
@@ -97,7 +103,7 @@ def skip_the_pause() -> None:
 
 
 def skip_the_pause_before_sending() -> None:
-    sending.entry_still_allowed = lambda bot, switches: NO_REASON
+    _put(sending, "entry_still_allowed", lambda bot, switches: NO_REASON)
 
 
 def skip_the_largest_position() -> None:
@@ -122,30 +128,28 @@ def resend_without_a_look() -> None:
             order = yield from self._sender.send(order)
         return order
 
-    unconfirmed.UnconfirmedOrders.look_up = again  # type: ignore[method-assign]
+    _put(unconfirmed.UnconfirmedOrders, "look_up", again)
 
 
 def forget_the_lease() -> None:
     """A worker that was away past its lease goes on as if it still had the lane."""
-    Leases.check = lambda self, conn, lane, token: None  # type: ignore[method-assign]
-    Leases.fresh = lambda self, lane: lane in self._held  # type: ignore[method-assign]
+    _put(Leases, "check", lambda self, conn, lane, token: None)
+    _put(Leases, "is_fresh", lambda self, lane: lane in self._held)
 
 
 def forget_late_fills() -> None:
     """Nobody asks about an order that has ended."""
-    sending.Sender.recently_ended = lambda self, account_id=None: []  # type: ignore[method-assign]
-    order_recovery.OrderRecovery.recover = (  # type: ignore[method-assign]
-        lambda self, account, broker, listing, since: False
-    )
+    _put(sending.Sender, "recently_ended", lambda self, account_id=None: [])
+    _put(order_recovery.OrderRecovery, "recover", lambda self, account, broker, listing, since: False)
 
 
 def believe_an_end_without_its_fills() -> None:
-    reports._complete = lambda status, report, filled: True
+    _put(reports, "_complete", lambda status, report, filled: True)
 
 
 def open_before_the_close() -> None:
     """The two orders of a reversal do not wait for each other."""
-    bot_engine._must_precede = lambda other, order: False
+    _put(bot_engine, "_must_precede", lambda other, order: False)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {

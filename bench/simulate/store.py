@@ -77,11 +77,7 @@ class Memory(Database):
             "julianday", 1, lambda _: JULIAN_1970 + (MORNING.timestamp() + clock.seconds()) / 86400
         )
         self._raw.execute("PRAGMA synchronous=OFF")
-        self.commits = 0
-
-    @property
-    def in_write(self) -> bool:
-        return getattr(self._inside, "conn", None) is not None
+        self.commits, self.in_write = 0, False
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -92,7 +88,7 @@ class Memory(Database):
             return fn(self._conn)
         raw = self._raw
         raw.execute("SAVEPOINT effect")
-        self._inside.conn = self._conn
+        self.in_write = True
         try:
             result = fn(self._conn)
             self.points.reach("before a commit")
@@ -100,7 +96,7 @@ class Memory(Database):
             self._undo()
             raise
         finally:
-            self._inside.conn = None
+            self.in_write = False
         self.commits += 1
         if self.drops_commit():
             self._undo()

@@ -166,5 +166,5 @@ class Worker:
             except Exception as error:
                 self._broken(f"comparing failed: {error!r}")
 
-    def look(self) -> bool:
+    def watch_positions(self) -> bool:
         return self.wake_all(self.watch.check_all())

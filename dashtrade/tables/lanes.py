@@ -59,30 +59,28 @@ def _db_now(conn: sa.Connection) -> Any:
 
 _MINE = (lanes.c.account_id == p("its_account")) & (lanes.c.symbol == p("its_symbol", type_=Instrument))
 
-_TAKE, _ADD, _RENEW, _BEAT = (
-    {postgres: made(now) for postgres, now in ((True, _POSTGRES_NOW), (False, _SQLITE_NOW))}
-    for made in (
-        lambda now: (
-            sa.update(lanes)
-            .where(_MINE, sa.or_(lanes.c.owner == p("who"), lanes.c.expires < now))
-            .values(owner=p("who"), token=lanes.c.token + 1, expires=now + p("ttl", type_=sa.Float))
-            .returning(lanes.c.token)
-        ),
-        lambda now: sa.insert(lanes).values(
-            account_id=p("its_account"),
-            symbol=p("its_symbol", type_=Instrument),
-            owner=p("who"),
-            token=1,
-            expires=now + p("ttl", type_=sa.Float),
-        ),
-        lambda now: (
-            sa.update(lanes)
-            .where(lanes.c.owner == p("who"), lanes.c.expires >= now)
-            .values(expires=now + p("ttl", type_=sa.Float))
-        ),
-        lambda now: sa.update(workers).where(workers.c.owner == p("who")).values(seen=now),
-    )
-)
+
+def _statements(now: Any) -> dict[str, Any]:
+    """Those that need the database's time; the lane is given as its_account and its_symbol."""
+    who: Any = p("who")
+    until = now + p("ttl", type_=sa.Float)
+    place = {"account_id": p("its_account"), "symbol": p("its_symbol", type_=Instrument)}
+    take = sa.update(lanes).where(_MINE, sa.or_(lanes.c.owner == who, lanes.c.expires < now))
+    mine = sa.update(lanes).where(lanes.c.owner == who, lanes.c.expires >= now)
+    return {
+        "take": take.values(owner=who, token=lanes.c.token + 1, expires=until).returning(lanes.c.token),
+        "add": sa.insert(lanes).values(**place, owner=who, token=1, expires=until),
+        "renew": mine.values(expires=until),
+        "beat": sa.update(workers).where(workers.c.owner == who).values(seen=now),
+    }
+
+
+_POSTGRES, _SQLITE = _statements(_POSTGRES_NOW), _statements(_SQLITE_NOW)
+
+
+def _timed(conn: sa.Connection, name: str) -> Any:
+    return (_POSTGRES if is_postgres(conn) else _SQLITE)[name]
+
 
 _TOKEN = sa.select(lanes.c.token).where(_MINE)
 
@@ -91,13 +89,13 @@ def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None
     """Claim the lane if it is free: the new token, or None."""
     mine = {"its_account": lane.account_id, "its_symbol": lane.symbol}
     given = mine | {"who": owner, "ttl": ttl}
-    token: int | None = scalar(conn, _TAKE[is_postgres(conn)], given)
+    token: int | None = scalar(conn, _timed(conn, "take"), given)
     if token is not None:
         return token
     if scalar(conn, _TOKEN, mine) is not None:
         return None
     # of two at once the key lets one pass; the other tries again later
-    run(conn, _ADD[is_postgres(conn)], given)
+    run(conn, _timed(conn, "add"), given)
     return 1
 
 
@@ -107,7 +105,7 @@ def free_lanes(conn: sa.Connection) -> None:
 
 
 def renew(conn: sa.Connection, owner: str, ttl: float) -> None:
-    run(conn, _RENEW[is_postgres(conn)], {"who": owner, "ttl": ttl})
+    run(conn, _timed(conn, "renew"), {"who": owner, "ttl": ttl})
 
 
 def release(conn: sa.Connection, owner: str) -> None:
@@ -117,7 +115,7 @@ def release(conn: sa.Connection, owner: str) -> None:
 def record_heartbeat(conn: sa.Connection, owner: str) -> None:
     """Record that a worker is alive; delete those long gone."""
     now = _db_now(conn)
-    if not run(conn, _BEAT[is_postgres(conn)], {"who": owner}):
+    if not run(conn, _timed(conn, "beat"), {"who": owner}):
         conn.execute(sa.delete(workers).where(workers.c.seen < now - 3600))
         conn.execute(sa.insert(workers).values(owner=owner, seen=now))
 
