@@ -109,5 +109,5 @@ def log_order(order: Order) -> None:
 
 
 def _attention(order: Order, why: Reason) -> dict[str, Any]:
-    look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
-    return {"status": OrderStatus.ATTENTION, "reason": look, "due_at": None}
+    attention_reason = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
+    return {"status": OrderStatus.ATTENTION, "reason": attention_reason, "due_at": None}
