@@ -66,11 +66,11 @@ def _statements(now: Any) -> dict[str, Any]:
     until = now + p("ttl", type_=sa.Float)
     place = {"account_id": p("its_account"), "symbol": p("its_symbol", type_=Instrument)}
     take = sa.update(lanes).where(_MINE, sa.or_(lanes.c.owner == who, lanes.c.expires < now))
-    of_owner = sa.update(lanes).where(lanes.c.owner == who, lanes.c.expires >= now)
+    held = sa.update(lanes).where(lanes.c.owner == who, lanes.c.expires >= now)
     return {
         "take": take.values(owner=who, token=lanes.c.token + 1, expires=until).returning(lanes.c.token),
         "add": sa.insert(lanes).values(**place, owner=who, token=1, expires=until),
-        "renew": of_owner.values(expires=until),
+        "renew": held.values(expires=until),
         "beat": sa.update(workers).where(workers.c.owner == who).values(seen=now),
     }
 
@@ -87,12 +87,12 @@ _TOKEN = sa.select(lanes.c.token).where(_MINE)
 
 def claim(conn: sa.Connection, lane: Lane, owner: str, ttl: float) -> int | None:
     """Claim the lane if it is free: the new token, or None."""
-    of_owner = {"its_account": lane.account_id, "its_symbol": lane.symbol}
-    given = of_owner | {"who": owner, "ttl": ttl}
+    place = {"its_account": lane.account_id, "its_symbol": lane.symbol}
+    given = place | {"who": owner, "ttl": ttl}
     token: int | None = scalar(conn, _timed(conn, "take"), given)
     if token is not None:
         return token
-    if scalar(conn, _TOKEN, of_owner) is not None:
+    if scalar(conn, _TOKEN, place) is not None:
         return None
     # of two at once the key lets one pass; the other tries again later
     run(conn, _timed(conn, "add"), given)
