@@ -25,7 +25,7 @@ from dashtrade.api.error_answers import handle_errors
 from dashtrade.api.http import WEBHOOK_HINT, add_security_headers, bearer, client_address, get_app, get_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
-from dashtrade.domain.alert_retention import cut, kept, written
+from dashtrade.domain.alert_retention import cut, text_to_store, written
 from dashtrade.domain.alerts.dialects import ParsedAlert, open_body, read, secret_of
 from dashtrade.domain.alerts.payload import secrets_in
 from dashtrade.domain.people import User
@@ -105,7 +105,7 @@ def receive() -> Response:
             raise problem
         with PARSE_LOCK:
             reading = read(opened)
-            text = kept(opened, reading.signal)
+            text = text_to_store(opened, reading.signal)
     except Malformed as error:
         raise refusal or _refused(app, user, raw, opened, error) from None
     _check_secret(user, opened)

@@ -58,7 +58,7 @@ def little_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The real number of rounds is checked once, by a test of passwords."""
     monkeypatch.setattr(passwords, "_ROUNDS", 4)
-    monkeypatch.setattr(passwords, "NOBODY", NOBODY)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", NOBODY)
 
 
 @pytest.fixture(scope="session")

@@ -209,7 +209,7 @@ class AllTradesList(AllTradesFilter, PageQuery):
 @endpoint(bp, "GET", "/trades", query=AllTradesList, needs=P.SEE_ALL_TRADES)
 def trades(user: User, query: AllTradesList) -> dict[str, Any]:
     """All users' trades, newest first."""
-    rows = trade_service.everybodys(
+    rows = trade_service.of_all_users(
         get_app(), user, before=number_cursor(query.cursor), limit=query.limit + 1, **query.wanted()
     )
     return page(

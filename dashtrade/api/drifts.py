@@ -12,7 +12,7 @@ from dashtrade.api.http import STOP_SCOPES, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
-from dashtrade.domain.position_mismatch import Way
+from dashtrade.domain.position_mismatch import Remedy
 from dashtrade.domain.values import iso, plain
 from dashtrade.domain.wording import words
 from dashtrade.services.accounts import position_mismatch as service
@@ -30,7 +30,7 @@ class DriftList(PageQuery):
 
 
 class Resolution(Body):
-    way: Way
+    way: Remedy
     bot_id: int | None = _ID
     price: str | None = None
 
@@ -55,7 +55,7 @@ def drifts(user: User, query: DriftList) -> dict[str, Any]:
         status=query.status,
     )
     return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {
-        "problems": service.troubles(get_app(), user)
+        "problems": service.comparison_problems(get_app(), user)
     }
 
 

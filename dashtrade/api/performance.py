@@ -146,7 +146,7 @@ def _rounded(number: Decimal | None) -> str | None:
 
 
 class EquityQuery(OfScope):
-    days: int = pydantic.Field(equity.RECENT, ge=1, le=equity.MOST_DAYS)
+    days: int = pydantic.Field(equity.RECENT, ge=1, le=equity.MAX_DAYS)
 
 
 @endpoint(bp, "GET", "/performance/equity", query=EquityQuery)

@@ -17,7 +17,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import iso, plain
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
-from dashtrade.services.accounts.prices import Known
+from dashtrade.services.accounts.prices import KnownAccount
 from dashtrade.services.bots.owned import holding_bots
 from dashtrade.services.trading import scope
 
@@ -59,7 +59,7 @@ def positions_view(user: User, wanted: str | None) -> dict[str, Any]:
             items.append(
                 _position(account, symbol, [bot for bot in own if bot.symbol == symbol], known, views)
             )
-    prices.somebody_looks(app, user.id)
+    prices.record_page_view(app, user.id)
     return {"items": items, "problems": problems, "next_cursor": None}
 
 
@@ -68,7 +68,7 @@ def _maybe_iso(at: datetime | None) -> str | None:
 
 
 def _position(
-    account: Account, symbol: Symbol, bots: list[Any], known: Known, views: dict[int, Any]
+    account: Account, symbol: Symbol, bots: list[Any], known: KnownAccount, views: dict[int, Any]
 ) -> dict[str, Any]:
     """While the broker is unreachable, its last data is shown with its age and not used in calculations."""
     bots_quantity = sum((bot.position.quantity for bot in bots), Decimal(0))

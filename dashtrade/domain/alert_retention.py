@@ -14,8 +14,8 @@ from dashtrade.domain.alerts.payload import redact
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import Malformed, plain
 
-KEPT_BYTES = 8 * 1024
-LEFT_OUT = "dashtrade_left_out"
+MAX_STORED_BYTES = 8 * 1024
+OMITTED = "dashtrade_left_out"
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 
 
@@ -24,40 +24,40 @@ def written(opened: Any) -> str:
     return shown if isinstance(shown, str) else _ENCODE(shown)
 
 
-def kept(opened: Any, signal: Signal) -> str:
+def text_to_store(opened: Any, signal: Signal) -> str:
     """The body as stored; Malformed if the fields that DashTrade reads are too long on their own."""
     text = written(opened)
-    if len(text.encode()) <= KEPT_BYTES:
+    if len(text.encode()) <= MAX_STORED_BYTES:
         return text
     if isinstance(opened, dict):
-        left = _without_long(opened)
+        left = _drop_long_values(opened)
         if left is not None and read(left).signal == signal:
             return written(left)
     raise Malformed(
         "The fields that DashTrade reads in this alert are too long",
         where="body",
-        hint=f"At most {KEPT_BYTES // 1024} KB, not counting fields that DashTrade does not read.",
+        hint=f"At most {MAX_STORED_BYTES // 1024} KB, not counting fields that DashTrade does not read.",
     )
 
 
-def _without_long(opened: dict[str, Any]) -> dict[str, Any] | None:
+def _drop_long_values(opened: dict[str, Any]) -> dict[str, Any] | None:
     left, size, gone = dict(opened), len(written(opened).encode()) + 100, []  # with room for the note
     sizes = {
         name: len(_ENCODE({name: value}).encode()) for name, value in opened.items() if not is_read(name)
     }
     for name in sorted(sizes, key=lambda name: -sizes[name]):
-        if size <= KEPT_BYTES:
+        if size <= MAX_STORED_BYTES:
             break
         del left[name]
         size -= sizes[name]
         gone.append(sizes[name])
     note = f"{len(gone)} long field{'s' * (len(gone) != 1)} of {sum(gone):,} bytes, not read by DashTrade"
-    return left | {LEFT_OUT: note} if size <= KEPT_BYTES else None
+    return left | {OMITTED: note} if size <= MAX_STORED_BYTES else None
 
 
 def cut(text: str) -> str:
     """An unreadable body is never parsed again: its beginning is enough."""
     raw = text.encode()
-    if len(raw) <= KEPT_BYTES:
+    if len(raw) <= MAX_STORED_BYTES:
         return text
-    return f"{raw[: KEPT_BYTES - 100].decode('utf-8', 'ignore')} … (cut: {len(raw):,} bytes came)"
+    return f"{raw[: MAX_STORED_BYTES - 100].decode('utf-8', 'ignore')} … (cut: {len(raw):,} bytes came)"

@@ -20,7 +20,7 @@ JsonValue = Any
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class NotOfThatKind(ValueError):
+class WrongType(ValueError):
     """The data is not the expected record."""
 
 
@@ -55,10 +55,10 @@ def from_json(kind: Any, data: JsonValue) -> Any:
     """The record (or other value) of that type; NotOfThatKind if `data` is not one."""
     try:
         return _reader(kind)(data)
-    except NotOfThatKind:
+    except WrongType:
         raise
     except (ValueError, TypeError, KeyError, ArithmeticError) as error:
-        raise NotOfThatKind(f"{type(error).__name__} in what should be {kind}") from error
+        raise WrongType(f"{type(error).__name__} in what should be {kind}") from error
 
 
 def named_json(value: Any) -> JsonValue:
@@ -72,7 +72,7 @@ def from_named_json(kinds: Any, data: JsonValue) -> Any:
     for kind in get_args(kinds):
         if kind.__name__ == name:
             return from_json(kind, held)
-    raise NotOfThatKind(f"{str(name)[:40]!r} is none of {kinds}")
+    raise WrongType(f"{str(name)[:40]!r} is none of {kinds}")
 
 
 @cache
@@ -123,7 +123,7 @@ def _record_reader(kind: Any) -> Callable[[JsonValue], Any]:
     def read(data: JsonValue) -> Any:
         given = _of(dict, data)
         if missing := needed - given.keys():
-            raise NotOfThatKind(f"{kind.__name__} without {', '.join(sorted(missing))}")
+            raise WrongType(f"{kind.__name__} without {', '.join(sorted(missing))}")
         return kind(**{name: readers[name](held) for name, held in given.items()})
 
     return read
@@ -131,5 +131,5 @@ def _record_reader(kind: Any) -> Callable[[JsonValue], Any]:
 
 def _of(kind: type, data: JsonValue) -> Any:
     if type(data) is not kind:
-        raise NotOfThatKind(f"a {type(data).__name__} where a {kind.__name__} belongs")
+        raise WrongType(f"a {type(data).__name__} where a {kind.__name__} belongs")
     return data

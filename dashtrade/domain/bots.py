@@ -67,7 +67,7 @@ class Window:
             "to": f"{self.until:%H:%M}",
         }
 
-    def said(self) -> str:
+    def in_words(self) -> str:
         days = (
             ""
             if len(self.days) == len(DAYS)

@@ -13,7 +13,7 @@ from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.notices.wording_base import Words
 from dashtrade.domain.people import User
 
-MOST_TRIES = 8
+MAX_TRIES = 8
 FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 
 

@@ -19,7 +19,7 @@ DAYS_A_YEAR = 365  # crypto trades every day, and a stock's idle days count as s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class ClosedTrade:
     """A closed round trip: its profit after fees, and how long the position was held."""
 
     bot_id: int
@@ -36,7 +36,7 @@ def running_totals(days: Iterable[tuple[date, Decimal]]) -> list[Decimal]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measures:
+class TradeStats:
     count: int
     wins: int
     losses: int
@@ -44,15 +44,15 @@ class Measures:
     expectancy: Decimal | None  # average profit of a trade
     average_win: Decimal | None
     average_loss: Decimal | None
-    best: Ended | None
-    worst: Ended | None
+    best: ClosedTrade | None
+    worst: ClosedTrade | None
     held: timedelta | None  # average holding time
 
 
-def measure(trades: Sequence[Ended]) -> Measures:
+def trade_stats(trades: Sequence[ClosedTrade]) -> TradeStats:
     won = [trade.net for trade in trades if trade.net > 0]
     lost = [-trade.net for trade in trades if trade.net < 0]
-    return Measures(
+    return TradeStats(
         count=len(trades),
         wins=len(won),
         losses=len(lost),
@@ -67,7 +67,7 @@ def measure(trades: Sequence[Ended]) -> Measures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sum:
+class GroupTotals:
     """Totals of several round trips."""
 
     net: Decimal = ZERO
@@ -76,12 +76,14 @@ class Sum:
     losses: int = 0
 
 
-def summed(trades: Iterable[Ended], key: Callable[[Ended], Hashable]) -> dict[Hashable, Sum]:
+def group_totals(
+    trades: Iterable[ClosedTrade], key: Callable[[ClosedTrade], Hashable]
+) -> dict[Hashable, GroupTotals]:
     """Totals per `key`."""
-    found: dict[Hashable, Sum] = {}
+    found: dict[Hashable, GroupTotals] = {}
     for trade in trades:
-        old = found.get(key(trade), Sum())
-        found[key(trade)] = Sum(
+        old = found.get(key(trade), GroupTotals())
+        found[key(trade)] = GroupTotals(
             net=old.net + trade.net,
             count=old.count + 1,
             wins=old.wins + (trade.net > 0),

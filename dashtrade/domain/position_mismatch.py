@@ -15,9 +15,12 @@ from enum import StrEnum
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, plain
 
-SPLITS = (*tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)), Decimal("1.5"))
+SPLIT_RATIOS = (
+    *tuple(Decimal(n) for n in (2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 40, 50, 100)),
+    Decimal("1.5"),
+)
 # a split changes the price by its ratio; manual purchases do not, even roughly
-NEAR = Decimal("0.2")
+PRICE_TOLERANCE = Decimal("0.2")
 
 
 class DriftStatus(StrEnum):
@@ -27,7 +30,7 @@ class DriftStatus(StrEnum):
     GONE = "gone"  # the books agree again on their own
 
 
-class Way(StrEnum):
+class Remedy(StrEnum):
     """A user's options for a drift."""
 
     GIVE = "give"  # a bot did it: book it there (a split: to all bots)
@@ -98,12 +101,12 @@ def split_ratio(
     """2 for twice as much at half the price; a half for one out of two. None: not a split."""
     if not expected or expected * broker_quantity <= 0 or not average_before or not average_now:
         return None
-    for ratio in SPLITS:
+    for ratio in SPLIT_RATIOS:
         for each, fits in (
             (ratio, broker_quantity == expected * ratio),
             (1 / ratio, broker_quantity * ratio == expected),
         ):
-            if fits and abs(average_now * each - average_before) <= average_before * NEAR:
+            if fits and abs(average_now * each - average_before) <= average_before * PRICE_TOLERANCE:
                 return each
     return None
 
@@ -142,7 +145,7 @@ _GUESS = {
 }
 
 
-def words_of(
+def description_of(
     kind: str,
     ratio: Decimal | None,
     *,

@@ -23,7 +23,7 @@ from dashtrade.domain.exits.state import (
     ExitState,
     Trigger,
     TriggeredExit,
-    done,
+    after_step,
 )
 from dashtrade.domain.kernel.watching import NextForExit, next_for
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
@@ -186,7 +186,9 @@ def _finish(conn: sa.Connection, bot: Bot) -> None:
     """The whole position was to be closed and something remains: less than can be ordered, so its exits
     end."""
     exits, triggered = _exit_under_way(bot)
-    _save_exits(conn, bot, None if triggered.quantity is None else done(exits, bot.position, triggered.kind))
+    _save_exits(
+        conn, bot, None if triggered.quantity is None else after_step(exits, bot.position, triggered.kind)
+    )
 
 
 def _retry(conn: sa.Connection, bot: Bot, orders: list[Order], why: Reason, now: datetime) -> list[Lane]:

@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch
 from dashtrade.domain.ports import BrokerPosition
-from dashtrade.domain.position_mismatch import Drift, DriftStatus, by_asset, kind_of, split_ratio, words_of
+from dashtrade.domain.position_mismatch import (
+    Drift,
+    DriftStatus,
+    by_asset,
+    description_of,
+    kind_of,
+    split_ratio,
+)
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.engine.expected_positions import ExpectedPositions
@@ -113,7 +120,7 @@ def _description_columns(
         "average_price": finding.average_price,
         "mark": finding.mark,
         "ratio": ratio,
-        "detail": words_of(
+        "detail": description_of(
             kind,
             ratio,
             symbol=symbol,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.decisions.netting import STEP_SPACING
 from dashtrade.domain.kernel import broker_held_exits
 from dashtrade.domain.notices.trading import OrderRecovered, OrderWithoutBot
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
@@ -102,7 +102,7 @@ class OrderRecovery:
         waiting = {
             client_order_id(task.signal_id, task.bot_id, step): (task, step)
             for task in decision_table.waiting_in_account(conn, account.id)
-            for step in range(2 * APART)
+            for step in range(2 * STEP_SPACING)
         }
         last_steps: dict[int, int] = {}
         for each, _ in found_orders:

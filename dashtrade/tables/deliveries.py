@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from dashtrade.domain.channels import MOST_TRIES, DeliveryState, retry_after
+from dashtrade.domain.channels import MAX_TRIES, DeliveryState, retry_after
 from dashtrade.tables.base import (
     BigId,
     id_column,
@@ -73,7 +73,7 @@ def claim_due(conn: sa.Connection, channels: Collection[str], *, now: datetime, 
     due = d.channel.in_(channels) & (d.next_try_at <= now)
     conn.execute(
         sa.update(deliveries)
-        .where(due, d.tries >= MOST_TRIES)
+        .where(due, d.tries >= MAX_TRIES)
         .values(state=DeliveryState.GIVEN_UP, next_try_at=None, error=INTERRUPTED, ended_at=now)
     )
     chosen = (
@@ -101,7 +101,7 @@ def mark_sent(conn: sa.Connection, claim: Claim, *, now: datetime) -> bool:
 
 def mark_failed(conn: sa.Connection, claim: Claim, error: str, *, now: datetime) -> bool:
     """Schedule a retry, or give up. False as with `sent`."""
-    if claim.tries >= MOST_TRIES:
+    if claim.tries >= MAX_TRIES:
         return _end(
             conn, claim, state=DeliveryState.GIVEN_UP, next_try_at=None, error=error[:500], ended_at=now
         )

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.orders import Effect
-from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, Sent
+from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, SentEntry
 from dashtrade.domain.reasons import read_stored
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
@@ -275,14 +275,14 @@ def past_exits(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> 
             account_id=r.account_id,
             symbol=r.symbol,
             at=r.at,
-            made=r.realized_pnl - r.fee,
+            profit=r.realized_pnl - r.fee,
             stopped=bool(r.stopped),
         )
         for r in reversed(list(conn.execute(query)))
     ]
 
 
-def sent_entries(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[Sent]:
+def sent_entries(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -> list[SentEntry]:
     query = sa.select(orders.c.bot_id, orders.c.account_id, orders.c.created_at).where(
         # exits held with an entry count as one order with it
         _in_scope(orders, bot, scope),
@@ -290,7 +290,7 @@ def sent_entries(conn: sa.Connection, bot: Bot, scope: Scope, since: datetime) -
         orders.c.parent_id.is_(None),
     )
     found = conn.execute(query.order_by(orders.c.created_at.desc()).limit(MAX_ROWS))
-    return [Sent(bot_id=r.bot_id, account_id=r.account_id, at=r.created_at) for r in found]
+    return [SentEntry(bot_id=r.bot_id, account_id=r.account_id, at=r.created_at) for r in found]
 
 
 def holdings(conn: sa.Connection, bot: Bot, scope: Scope) -> list[OtherHolding]:

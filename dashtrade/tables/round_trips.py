@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Order
-from dashtrade.domain.performance_stats import Ended
+from dashtrade.domain.performance_stats import ClosedTrade
 from dashtrade.domain.position_mismatch import scaled
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.scope import MoneyKind
@@ -293,7 +293,7 @@ def traded_symbols(conn: sa.Connection, owner: int) -> list[Symbol]:
     return sorted(set(found), key=lambda symbol: symbol.short)
 
 
-def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[Ended]:
+def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list[ClosedTrade]:
     """The results of the latest closed trips, oldest first, for statistics."""
     t = trips.c
     query = _filtered(
@@ -303,7 +303,7 @@ def ended(conn: sa.Connection, owner: int, *, limit: int, **wanted: Any) -> list
     )
     rows = conn.execute(query.order_by(t.closed_at.desc(), t.id.desc()).limit(limit)).all()
     return [
-        Ended(
+        ClosedTrade(
             bot_id=r.bot_id,
             account_id=r.account_id,
             symbol=r.symbol,

@@ -279,7 +279,7 @@ class Worker:
         self.engine.leases.renew()
 
     def check_disk(self) -> None:
-        disk_watch.look(self.app)
+        disk_watch.check(self.app)
 
     def make_room(self) -> None:
         quotas.make_room(self.app)
@@ -294,7 +294,7 @@ class Worker:
         self.app.db.write(lambda conn: session_table.forget_expired(conn, now))
         self.app.db.write(lambda conn: attempt_table.delete_expired(conn, now, now - throttle.DEVICE_LIFE))
         sign_in.remind(self.app)
-        demo.end_old(self.app)
+        demo.end_expired(self.app)
         removal.finish(self.app)
         for file in self.app.settings.logs.glob("*.log.*"):
             with contextlib.suppress(OSError):

@@ -12,7 +12,7 @@ import pytest
 from dashtrade.api.bots import BotFields
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots import history, spec
-from dashtrade.services.bots.setting_spec import NEW, SettingSpec
+from dashtrade.services.bots.setting_spec import DEFAULTS, SettingSpec
 from dashtrade.services.bots.settings import differences, read_settings
 from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
@@ -81,33 +81,33 @@ FULL = read_settings(OTHERS)
 
 def test_every_setting_has_another_value_here():
     assert set(OTHERS) == {setting.name for setting in CHANGEABLE}
-    assert all(setting.value(FULL) != setting.value(NEW) for setting in CHANGEABLE)
+    assert all(setting.value(FULL) != setting.value(DEFAULTS) for setting in CHANGEABLE)
 
 
 @pytest.mark.parametrize("setting", CHANGEABLE, ids=lambda setting: setting.name)
 def test_every_setting_is_stored(setting: SettingSpec):
-    changed = setting.put(FULL, setting.value(NEW))
+    changed = setting.put(FULL, setting.value(DEFAULTS))
     assert table.settings_columns(changed) != table.settings_columns(FULL)
 
 
 def test_every_column_that_a_user_sets_is_a_setting():
     """A column of its own, or of which settings are parts."""
     columns = {column.name for column in table.bots.columns}
-    assert columns == OF_THE_ENGINE | PLACE | set(table.settings_columns(NEW))
+    assert columns == OF_THE_ENGINE | PLACE | set(table.settings_columns(DEFAULTS))
     stored = set()
     for setting in CHANGEABLE:
         before, after = (
             table.settings_columns(FULL),
-            table.settings_columns(setting.put(FULL, setting.value(NEW))),
+            table.settings_columns(setting.put(FULL, setting.value(DEFAULTS))),
         )
         stored |= {name for name in before if before[name] != after[name]}
-    assert stored == set(table.settings_columns(NEW))
+    assert stored == set(table.settings_columns(DEFAULTS))
 
 
 @pytest.mark.parametrize("setting", CHANGEABLE, ids=lambda setting: setting.name)
 def test_what_is_shown_can_be_sent_back_and_reads_the_same(setting: SettingSpec):
     assert setting.shown(FULL) == OTHERS[setting.name]
-    for settings in (FULL, NEW):
+    for settings in (FULL, DEFAULTS):
         shown = setting.shown(settings)
         if shown not in ("", "0"):  # a new bot has no name and no size yet
             assert setting.read(shown) == setting.value(settings)
@@ -156,9 +156,9 @@ def test_a_misspelt_setting_is_asked_about():
 
 
 def test_the_history_has_every_difference_in_words():
-    changes = differences(NEW, FULL)
+    changes = differences(DEFAULTS, FULL)
     assert set(changes) == set(OTHERS)
-    said = {name: [spec.BY_NAME[name].said(value) for value in both] for name, both in changes.items()}
+    said = {name: [spec.BY_NAME[name].in_words(value) for value in both] for name, both in changes.items()}
     assert said["sides"] == ["Long and short", "Long only"]
     assert said["daily_loss_limit"] == ["none", "500"]
     assert said["extended_hours"] == ["no", "yes"]

@@ -142,7 +142,7 @@ def test_a_demo_that_has_had_its_alerts_can_still_close(
     from dashtrade.services.demo import demo
 
     user = replace(trader.user, demo_until=trader.installation.app.clock.now())
-    monkeypatch.setattr(demo, "ALERTS", 1)
+    monkeypatch.setattr(demo, "MAX_ALERTS", 1)
     monkeypatch.setattr("dashtrade.services.people.tokens.by_webhook_token", lambda app, token: user)
     assert status(trader, "buy", "MSFT") == 409
     assert status(trader, "close", "AAPL") == 202

@@ -188,7 +188,7 @@ def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: Manua
     assert (
         len([sent for sent in venue.sent if sent.side == "sell"])
         == ended["items"][0]["tries"]
-        == flatten.MOST_FAILURES
+        == flatten.MAX_FAILURES
     )
     assert [left.reason.code for one in trader.told(FlattenIncomplete) for left in one.left] == [
         "ended_unfilled"
@@ -218,7 +218,7 @@ def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
     said = trader.does("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     with monkeypatch.context() as patch:
         patch.setattr(
-            flatten, "_put", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed"))
+            flatten, "_update_item", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed"))
         )
         with pytest.raises(RuntimeError, match="killed"):
             flatten.advance(installation.app)

@@ -15,7 +15,7 @@ import pytest
 from bench import fuzz, fuzz_shots
 from bench.fuzz_client import KINDS, Shots
 from bench.fuzz_targets import made_up
-from dashtrade.domain.alert_retention import kept
+from dashtrade.domain.alert_retention import text_to_store
 from dashtrade.domain.alerts.dialects import open_body, parse, read
 from dashtrade.domain.values import Malformed
 
@@ -61,7 +61,7 @@ def test_what_is_kept_of_an_alert_is_read_as_it_was_when_it_came() -> None:
         try:
             opened = open_body(body)
             signal = read(opened).signal
-            text = kept(opened, signal)
+            text = text_to_store(opened, signal)
         except Malformed:
             continue
         assert parse(text.encode()).signal == signal, (body, text)
@@ -71,7 +71,7 @@ def test_what_is_kept_of_an_alert_is_read_as_it_was_when_it_came() -> None:
 def test_a_number_that_is_an_alerts_id_stays_the_same_id(number: str) -> None:
     opened = open_body(f'{{"action": "buy", "symbol": "AAPL", "id": {number}}}'.encode())
     signal = read(opened).signal
-    assert parse(kept(opened, signal).encode()).signal == signal
+    assert parse(text_to_store(opened, signal).encode()).signal == signal
 
 
 def test_a_number_too_long_for_an_id_is_refused_when_it_comes() -> None:

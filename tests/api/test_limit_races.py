@@ -70,10 +70,10 @@ def test_of_many_who_guess_at_many_accounts_from_one_address_few_are_looked_at(
     said = many(
         apps,
         lambda app, n: users.check_password(app, f"user{n}@example.com", "wrong", f"2001:db8::{n + 1:x}"),
-        throttle.MOST_OF_NETWORK * 2,
+        throttle.MAX_FAILURES_OF_NETWORK * 2,
     )
     assert not went_well(said, Denied)
-    assert len(looked) == throttle.MOST_OF_NETWORK
+    assert len(looked) == throttle.MAX_FAILURES_OF_NETWORK
 
 
 def test_of_many_guesses_on_a_known_device_few_are_looked_at(
@@ -83,7 +83,7 @@ def test_of_many_guesses_on_a_known_device_few_are_looked_at(
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
     many(apps, lambda app, n: users.check_password(app, trader.email, "wrong", "", device=device))
-    assert len(looked) == throttle.MOST
+    assert len(looked) == throttle.MAX_FAILURES
 
 
 def test_of_many_guesses_at_an_open_browser_few_are_looked_at(
@@ -93,7 +93,7 @@ def test_of_many_guesses_at_an_open_browser_few_are_looked_at(
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
     said = many(apps, lambda app, n: users.check_own_password(app, trader, "wrong", "", where="old"))
     assert not went_well(said, (Denied, Malformed))  # type: ignore[arg-type]
-    assert len(looked) == throttle.MOST
+    assert len(looked) == throttle.MAX_FAILURES
 
 
 def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
@@ -109,7 +109,7 @@ def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
     said = many(
         apps,
         lambda app, n: second_factor.check(app, user, "123456", "", device=devices[n % 8]),
-        8 * throttle.MOST,
+        8 * throttle.MAX_FAILURES,
     )
     assert not went_well(said, Denied)
     assert len(looked) == second_factors.LOCKED_AFTER
@@ -118,7 +118,7 @@ def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
 def test_of_many_sign_ins_at_once_few_devices_stay_known(
     apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "DEVICES", 3)
+    monkeypatch.setattr(throttle, "MAX_DEVICES", 3)
     went_well(many(apps, lambda app, n: throttle.know_device(app, trader.id, None), 12), Denied)
     with apps[0].db.read() as conn:
         found = sa.select(sa.func.count()).where(attempts.devices.c.user_id == trader.id)
@@ -131,7 +131,7 @@ def test_of_many_sign_ins_at_once_few_devices_stay_known(
 def test_a_code_that_comes_many_times_at_once_is_taken_once(
     apps: list[App], trader: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(throttle, "MOST", 1000)
+    monkeypatch.setattr(throttle, "MAX_FAILURES", 1000)
     apps[0].db.write(
         lambda conn: second_factors.put_factor(conn, trader.id, apps[0].vault.encrypt(SECRET), 1)
     )
@@ -179,7 +179,7 @@ def test_of_many_links_made_at_once_one_works(apps: list[App], boss: User, trade
 
 def _works(app: App, code: str) -> bool:
     try:
-        return bool(credentials.whose(app, code))
+        return bool(credentials.user_of_link(app, code))
     except Denied:
         return False
 
@@ -234,7 +234,7 @@ def test_a_demo_that_sent_many_alerts_at_once_sends_no_more(
     apps: list[App], boss: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those under way together may all pass (they have few threads); nothing comes behind them."""
-    monkeypatch.setattr(demo, "ALERTS", 3)
+    monkeypatch.setattr(demo, "MAX_ALERTS", 3)
     houses = [Installation(app) for app in apps]
     person = houses[0].join()
     person.bot()

@@ -153,7 +153,7 @@ def test_who_had_more_before_there_was_a_quota_keeps_it(
 def test_signing_in_by_a_program_keeps_the_tokens_used_last(
     trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quotas, "SIGN_IN_TOKENS", 3)
+    monkeypatch.setattr(quotas, "MAX_SIGN_IN_TOKENS", 3)
     app, tokens = trader.installation.app, []
     for _ in range(3):
         tokens.append(users.sign_in(app, trader.user.id).access_token)
@@ -172,7 +172,7 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(
 def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
     trader: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quotas, "SESSIONS", 3)
+    monkeypatch.setattr(quotas, "MAX_SESSIONS", 3)
     app = trader.installation.app
     begun = at_once(
         [
@@ -181,7 +181,7 @@ def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
         ]
     )
     assert len(went_well(begun, Refusal)) == 12
-    assert len(sessions.listed(app, trader.user, None)) == 3
+    assert len(sessions.list_sessions(app, trader.user, None)) == 3
 
 
 def test_webhook_tokens_are_not_rotated_without_end(

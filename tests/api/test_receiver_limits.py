@@ -11,7 +11,7 @@ import pytest
 
 import webhook_server
 from dashtrade.api import http
-from dashtrade.domain.alerts.payload import MOST_FIELDS, MOST_TEXT, MOST_VALUES
+from dashtrade.domain.alerts.payload import MAX_FIELDS, MAX_TEXT, MAX_VALUES
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits, network_of
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
@@ -63,9 +63,9 @@ def test_a_token_in_the_body_still_tells_who_sends(trader: Trader) -> None:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        (json.dumps({f"f{number}": 1 for number in range(MOST_FIELDS + 1)}), "too many fields"),
-        (json.dumps({"action": "buy", "symbol": "AAPL", "list": [1] * MOST_VALUES}), "too many values"),
-        ("BUY AAPL " + "x" * MOST_TEXT, "too long"),
+        (json.dumps({f"f{number}": 1 for number in range(MAX_FIELDS + 1)}), "too many fields"),
+        (json.dumps({"action": "buy", "symbol": "AAPL", "list": [1] * MAX_VALUES}), "too many values"),
+        ("BUY AAPL " + "x" * MAX_TEXT, "too long"),
     ],
 )
 def test_a_body_that_is_too_much_is_refused_before_it_is_read_and_is_on_record(

@@ -73,7 +73,7 @@ def test_a_clock_that_is_off_is_warned_of(trader: Trader, sim: AlpacaSimulator):
 def test_a_venue_that_hangs_is_given_up_in_bounded_time(
     trader: Trader, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(connections, "LONGEST", 0.3)
+    monkeypatch.setattr(connections, "TIMEOUT_SECONDS", 0.3)
     one = account(trader, sim)
     sim.inject(Fault("slow", method="GET", path="/v2", times=0, seconds=5))
     began = time.monotonic()

@@ -177,7 +177,7 @@ RACER = """if True:
     from dashtrade.tables import accounts
 
     account, ahead, rounds, start = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
-    nonces.PATIENCE = 60.0  # a machine may be slow
+    nonces.TURN_TIMEOUT_SECONDS = 60.0  # a machine may be slow
     app = build_app(Settings.load())
     with app.db.read() as conn:
         broker = app.brokers.venue(accounts.load(conn, account))

@@ -176,7 +176,7 @@ def test_a_pair_that_pays_with_another_bots_coin_is_warned_of(
     binance: Trader, symbol: str, beside: str, coin: str
 ):
     account, said = account_of(binance.installation.app, binance.user, binance.paper), []
-    venue_check.check_beside(
+    venue_check.check_other_bots(
         binance.installation.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append
     )
     assert [words.partition(" ")[0] for words in said] == ([coin] if coin else []) and all(
@@ -250,7 +250,7 @@ def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
 def test_a_venue_that_is_silent_is_not_waited_for_for_long(
     away: Trader, venue: Venue, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(venue_check, "PATIENCE", 0.1)
+    monkeypatch.setattr(venue_check, "TIMEOUT_SECONDS", 0.1)
     venue.slow = 1.0
     began = time.monotonic()
     said = saved(away)

@@ -119,17 +119,17 @@ def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_a
     small_disk: Path, boss: Trader
 ) -> None:
     app, trader = boss.installation.app, boss.installation.join()
-    disk_watch.look(app)
+    disk_watch.check(app)
     other = fill_up(small_disk, leave=4 * MB)
     for _ in range(3):
-        disk_watch.look(app)
+        disk_watch.check(app)
     assert len(boss.told(DiskLow)) == 1 and not trader.told(DiskLow)
     other.unlink()
     for _ in range(3):
-        disk_watch.look(app)
+        disk_watch.check(app)
     assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (1, 1)
     fill_up(small_disk, leave=4 * MB)
-    disk_watch.look(app)
+    disk_watch.check(app)
     assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (2, 1)
 
 

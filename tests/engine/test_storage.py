@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.domain.alert_retention import KEPT_BYTES, LEFT_OUT, cut, kept
+from dashtrade.domain.alert_retention import MAX_STORED_BYTES, OMITTED, cut, text_to_store
 from dashtrade.domain.alerts.dialects import open_body, parse
 from dashtrade.domain.notices.base import Level
 from dashtrade.domain.notices.people import StorageNearlyFull
@@ -64,9 +64,9 @@ def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be
 ) -> None:
     long = BUY | {"id": "1", "stopLoss": {"percent": 2}, "comment": "x" * 50_000, "short": "y" * 100}
     story = trader.story(trader.sends(long))
-    assert len(story["raw"].encode()) <= KEPT_BYTES
+    assert len(story["raw"].encode()) <= MAX_STORED_BYTES
     again = json.loads(story["raw"])
-    assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[LEFT_OUT]
+    assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[OMITTED]
     assert parse(story["raw"].encode()).signal == parse(json.dumps(long).encode()).signal
     trader.installation.app.engine._parsed_signals.clear()  # as after a restart
     trader.installation.work()
@@ -76,20 +76,20 @@ def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be
 def test_an_alert_whose_meaning_is_too_long_is_refused_at_its_body(trader: Trader) -> None:
     said = trader.alert(BUY | {"strategy": {"note": "x" * 20_000}})
     assert said.status_code == 400 and said.json["field"] == "body" and "8 KB" in said.json["hint"]
-    assert len(trader.story(said.json["signal_id"])["raw"].encode()) <= KEPT_BYTES
+    assert len(trader.story(said.json["signal_id"])["raw"].encode()) <= MAX_STORED_BYTES
 
 
 def test_of_what_cannot_be_read_the_beginning_is_kept(trader: Trader) -> None:
     said = trader.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
     raw = trader.story(said.json["signal_id"])["raw"]
-    assert said.status_code == 400 and len(raw.encode()) <= KEPT_BYTES and raw.endswith("bytes came)")
+    assert said.status_code == 400 and len(raw.encode()) <= MAX_STORED_BYTES and raw.endswith("bytes came)")
 
 
 def test_a_short_text_stays_as_it_is() -> None:
     assert cut("BUY AAPL") == "BUY AAPL"
-    assert kept(open_body(b"BUY AAPL"), parse(b"BUY AAPL").signal) == "BUY AAPL"
+    assert text_to_store(open_body(b"BUY AAPL"), parse(b"BUY AAPL").signal) == "BUY AAPL"
     with pytest.raises(Malformed):
-        kept("BUY AAPL " + "x" * 9000, parse(b"BUY AAPL").signal)
+        text_to_store("BUY AAPL " + "x" * 9000, parse(b"BUY AAPL").signal)
 
 
 # --- the count ----------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def test_the_users_own_hand_closes_whatever_is_stored(trader: Trader) -> None:
 def test_from_a_page_an_entry_needs_room_as_well(trader: Trader) -> None:
     fill(trader)
     with pytest.raises(Refusal, match="used up"):
-        quotas.take_in(
+        quotas.accept_alert(
             trader.installation.app, trader.user, parse(b"BUY AAPL").signal, raw="BUY AAPL", sender=""
         )
     assert texts(trader) == []
@@ -233,12 +233,12 @@ def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(
 def test_only_as_many_texts_go_as_are_needed(
     trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quotas, "TEXTS_AT_ONCE", 1)
+    monkeypatch.setattr(quotas, "TEXTS_PER_BATCH", 1)
     for number in range(4):
         trader.alert({"action": "nonsense", "note": f"{number}" * 8000})
         clock.forward(1)
-    fill(trader, quotas.ENOUGH + 0.012)  # one and a half texts
-    monkeypatch.setattr(quotas, "NEARLY", quotas.ENOUGH)
+    fill(trader, quotas.FREED_SHARE + 0.012)  # one and a half texts
+    monkeypatch.setattr(quotas, "NEARLY_FULL_SHARE", quotas.FREED_SHARE)
     quotas.make_room(trader.installation.app)
     assert [text is None for text in texts(trader)] == [True, True, False, False]
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.channels import CHANNELS, MOST_TRIES, Undelivered, retry_after
+from dashtrade.domain.channels import CHANNELS, MAX_TRIES, Undelivered, retry_after
 from dashtrade.domain.notices.people import BrokerAnswers
 from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.notices.trading import EntryWaitsForMarket
@@ -166,28 +166,28 @@ def test_a_failure_is_tried_again_later_and_later(
 
 def test_it_is_given_up_in_the_end(app: App, trader: Trader, channel: FakeChannel, clock: ManualClock):
     tell(trader)
-    channel.before = [Undelivered("mailbox full") for _ in range(MOST_TRIES + 1)]
-    for _ in range(MOST_TRIES + 3):
+    channel.before = [Undelivered("mailbox full") for _ in range(MAX_TRIES + 1)]
+    for _ in range(MAX_TRIES + 3):
         deliver_due(app)
         clock.time += timedelta(hours=2)
     [row] = rows(app)
-    assert (row.state, row.tries, row.error) == ("given_up", MOST_TRIES, "mailbox full")
-    assert row.next_try_at is None and row.ended_at is not None and len(channel.calls) == MOST_TRIES
+    assert (row.state, row.tries, row.error) == ("given_up", MAX_TRIES, "mailbox full")
+    assert row.next_try_at is None and row.ended_at is not None and len(channel.calls) == MAX_TRIES
 
 
 def test_what_crashes_every_time_is_given_up_as_well(
     app: App, trader: Trader, channel: FakeChannel, clock: ManualClock
 ):
     tell(trader)
-    channel.before = [PowerCut() for _ in range(MOST_TRIES)]
-    for _ in range(MOST_TRIES):
+    channel.before = [PowerCut() for _ in range(MAX_TRIES)]
+    for _ in range(MAX_TRIES):
         with pytest.raises(PowerCut):
             deliver_due(app)
         clock.time += table.CLAIM_LIFE
     assert deliver_due(app) == 0
     [row] = rows(app)
-    assert (row.state, row.tries, row.error) == ("given_up", MOST_TRIES, table.INTERRUPTED)
-    assert len(channel.calls) == MOST_TRIES
+    assert (row.state, row.tries, row.error) == ("given_up", MAX_TRIES, table.INTERRUPTED)
+    assert len(channel.calls) == MAX_TRIES
 
 
 def test_one_bad_channel_does_not_hold_up_another(app: App, trader: Trader, channel: FakeChannel):
@@ -266,6 +266,6 @@ def test_who_is_removed_takes_their_deliveries_along(app: App, trader: Trader, c
 
 
 def test_waits_grow_to_an_hour():
-    waits = [retry_after(tries) for tries in range(1, MOST_TRIES)]
+    waits = [retry_after(tries) for tries in range(1, MAX_TRIES)]
     assert waits[0] == timedelta(minutes=1) and waits[-1] == timedelta(hours=1)
     assert waits == sorted(waits)

@@ -88,7 +88,7 @@ def test_between_two_pieces_no_connection_is_held(app: App, trader: User) -> Non
     for _ in pieces:
         assert held(app) == before
         seen += 1
-    assert seen > 20 * LONG / export.PIECE
+    assert seen > 20 * LONG / export.PIECE_BYTES
 
 
 def test_the_file_of_long_alerts_is_never_whole_in_memory(app: App, trader: User) -> None:
@@ -116,7 +116,7 @@ def test_what_is_read_in_pieces_is_whole_and_in_order(app: App, monkeypatch: pyt
         for action in ("buy", "close", "sell", "close"):
             person.trades(action)
     whole = everything(app, trader.user)
-    monkeypatch.setattr(export, "PIECE", 1)  # a page for each row
+    monkeypatch.setattr(export, "PIECE_BYTES", 1)  # a page for each row
     assert {name: len(rows) for name, rows in whole.items()}["orders"] == 4
     assert everything(app, trader.user) | {"log": []} == whole | {"log": []}
     lines = list(csv.reader(io.StringIO("".join(export.my_trades(app, trader.user, {})))))

@@ -80,7 +80,7 @@ def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(
     code = link(app, ada, trader)
     put_role(app, trader, Role.SUPERADMIN)
     with pytest.raises(Denied):
-        credentials.whose(app, code)
+        credentials.user_of_link(app, code)
     put_role(app, trader, Role.STANDARD)
     admin.set_role(app, boss, trader.id, Role.ADMIN)
     admin.set_role(app, boss, trader.id, Role.STANDARD)
@@ -113,7 +113,7 @@ def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_
     credentials.change_password(app, ada, old=PASSWORD, new=OTHER, address="", token=None)
     for dead in (of_ada, code):
         with pytest.raises(Denied):
-            credentials.whose(app, dead)
+            credentials.user_of_link(app, dead)
     with pytest.raises(Denied):
         join(app, invitation)
 
@@ -157,7 +157,7 @@ def test_password_links_are_listed_and_revoked(app: App, installation: Installat
     ] and code not in str(said)
     boss.does("DELETE", f"/admin/users/{trader.user.id}/reset-link")
     with pytest.raises(Denied):
-        credentials.whose(app, code)
+        credentials.user_of_link(app, code)
     with pytest.raises(NotFound):
         credentials.revoke_link(app, boss.user, trader.user.id)
     credentials.rescue(app, trader.user.email)

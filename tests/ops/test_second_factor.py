@@ -156,13 +156,13 @@ def test_the_ticket_between_the_two_steps_is_sealed_and_short_lived(
     app: App, trader: User, clock: ManualClock
 ):
     ticket = second_factor.ticket(app, trader, remember=True)
-    assert second_factor.of_ticket(app, ticket)[1] is True
+    assert second_factor.user_of_ticket(app, ticket)[1] is True
     for wrong in ("", "made up", app.vault.encrypt('{"user": 1}'), ticket[:-4] + "AAAA"):
         with pytest.raises(Denied):
-            second_factor.of_ticket(app, wrong)
+            second_factor.user_of_ticket(app, wrong)
     clock.time += timedelta(minutes=6)
     with pytest.raises(Denied, match="too long"):
-        second_factor.of_ticket(app, ticket)
+        second_factor.user_of_ticket(app, ticket)
 
 
 def test_a_program_signs_in_with_a_code_as_well(app: App, trader: User, clock: ManualClock):
@@ -202,7 +202,7 @@ def test_a_link_makes_a_new_password_once(app: App, trader: User):
     first = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
     code = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
     with pytest.raises(Denied):
-        credentials.whose(app, first)  # the second link ended it
+        credentials.user_of_link(app, first)  # the second link ended it
     with pytest.raises(Malformed):
         credentials.use_link(app, code, new="12345678", address="")
     credentials.use_link(app, code, new=OTHER, address="")
@@ -264,14 +264,14 @@ def test_a_ticket_is_worth_nothing_after_the_sign_in_it_led_to_nor_after_a_new_p
     app: App, trader: User, clock: ManualClock
 ):
     first, second = (second_factor.ticket(app, trader, remember=False) for _ in range(2))
-    assert second_factor.of_ticket(app, first)[0].id == trader.id
+    assert second_factor.user_of_ticket(app, first)[0].id == trader.id
     clock.time += timedelta(seconds=1)
     sessions.begin(app, trader.id, device="", address="", remember=False)
     third = second_factor.ticket(app, trader, remember=False)
     credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=None)
     for used in (first, second, third):
         with pytest.raises(Denied):
-            second_factor.of_ticket(app, used)
+            second_factor.user_of_ticket(app, used)
 
 
 def test_a_recovery_code_has_more_than_112_random_bits(app: App, trader: User):

@@ -182,7 +182,7 @@ security_log._logger.addHandler(file)
 sys.stdin.readline()
 for number in range(300):
     about = {"user": number, "subject": None, "address": sys.argv[2], "detail": None}
-    security_log.tell(action="signed in", at=datetime.now(UTC), **about)
+    security_log.write_event(action="signed in", at=datetime.now(UTC), **about)
 """
 
 

@@ -46,7 +46,7 @@ def out(
         account_id=account,
         symbol=symbol,
         at=MORNING - timedelta(minutes=minutes_ago),
-        made=Decimal(made),
+        profit=Decimal(made),
         stopped=stopped,
     )
 

@@ -60,7 +60,7 @@ def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_a
         made = conn.scalar(
             sa.text("SELECT count(*) FROM users WHERE demo_address = :a"), {"a": "2001:db8:1:2::/64"}
         )
-    assert 1 <= made == said.count(303) <= demo.PER_HOUR
+    assert 1 <= made == said.count(303) <= demo.MAX_PER_HOUR
 
 
 def _demo(harness: DashboardHarness) -> int:
@@ -73,8 +73,8 @@ def _demo(harness: DashboardHarness) -> int:
 def test_of_those_who_begin_in_several_processes_each_is_counted(
     make_app, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "PER_HOUR", 1)
-    monkeypatch.setattr(demo, "PATIENCE", 60.0)
+    monkeypatch.setattr(demo, "MAX_PER_HOUR", 1)
+    monkeypatch.setattr(demo, "TIMEOUT_SECONDS", 60.0)
     apps: list[App] = [make_app() for _ in range(3)]
 
     def begin(app: App) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashtrade.domain.as_json import NotOfThatKind, from_json, from_named_json, named_json, to_json
+from dashtrade.domain.as_json import WrongType, from_json, from_named_json, named_json, to_json
 from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -137,7 +137,7 @@ SIGNAL = to_json(Signal(action=Action.BUY, symbol=Symbol.parse("AAPL"), written_
     ],
 )
 def test_what_is_no_signal_is_refused(data: Any):
-    with pytest.raises(NotOfThatKind):
+    with pytest.raises(WrongType):
         from_json(Signal, data)
 
 
@@ -145,7 +145,7 @@ def test_what_is_no_signal_is_refused(data: Any):
     "data", [None, [], ["Receipt"], ["Alert", {}], ["Receipt", None], {"Receipt": {}}, [["Receipt"], {}]]
 )
 def test_an_answer_is_one_of_those_that_may_come(data: Any):
-    with pytest.raises(NotOfThatKind):
+    with pytest.raises(WrongType):
         from_named_json(IntakeResult, data)
 
 

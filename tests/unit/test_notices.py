@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashtrade.domain.as_json import NotOfThatKind
+from dashtrade.domain.as_json import WrongType
 from dashtrade.domain.exits.wording import ExitLine
 from dashtrade.domain.notices import wording_base
 from dashtrade.domain.notices.base import Level, Notice, Page
@@ -169,7 +169,7 @@ def test_decimals_are_stored_digit_for_digit():
     "reason", [7, {}, {"code": "dust"}, {"code": 7, "facts": {}}, {"code": "dust", "facts": []}]
 )
 def test_what_is_no_reason_is_no_notice(reason: Any):
-    with pytest.raises(NotOfThatKind):
+    with pytest.raises(WrongType):
         notice_of("bot_stopped", {"bot": "Turtle", "reason": reason})
 
 
@@ -184,10 +184,10 @@ def test_what_is_no_reason_is_no_notice(reason: Any):
     ],
 )
 def test_other_facts_are_no_notice(facts: Any):
-    with pytest.raises(NotOfThatKind):
+    with pytest.raises(WrongType):
         notice_of(FILLED.kind, facts)
 
 
 def test_an_unknown_kind_is_no_notice():
-    with pytest.raises(NotOfThatKind, match="order_eaten"):
+    with pytest.raises(WrongType, match="order_eaten"):
         notice_of("order_eaten", {})

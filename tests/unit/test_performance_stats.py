@@ -18,8 +18,8 @@ def at(hours: float) -> datetime:
     return START + timedelta(hours=hours)
 
 
-def trip(bot: int, symbol: Symbol, hours: float, net: int, held: float) -> performance_stats.Ended:
-    return performance_stats.Ended(
+def trip(bot: int, symbol: Symbol, hours: float, net: int, held: float) -> performance_stats.ClosedTrade:
+    return performance_stats.ClosedTrade(
         bot_id=bot, account_id=1, symbol=symbol, at=at(hours), net=D(net), held=timedelta(hours=held)
     )
 
@@ -28,7 +28,7 @@ TRIPS = [trip(1, AAPL, 2, 99, 2), trip(2, BTC, 3, -20, 2), trip(2, BTC, 5, -30, 
 
 
 def test_the_figures_of_a_small_ledger():
-    found = performance_stats.measure(TRIPS)
+    found = performance_stats.trade_stats(TRIPS)
     assert (found.count, found.wins, found.losses) == (4, 1, 2)
     assert found.profit_factor == pytest.approx(99 / 50)
     assert found.expectancy == D("12.25")
@@ -43,7 +43,7 @@ def test_what_made_nothing_was_neither_won_nor_lost():
 
 
 def test_nothing_traded_has_no_figures_and_no_errors():
-    found = performance_stats.measure([])
+    found = performance_stats.trade_stats([])
     assert (found.count, found.profit_factor, found.expectancy, found.best, found.held) == (
         0,
         None,
@@ -59,9 +59,9 @@ def test_nothing_traded_has_no_figures_and_no_errors():
 
 
 def test_sums_by_symbol():
-    assert performance_stats.summed(TRIPS, lambda trade: trade.symbol) == {
-        AAPL: performance_stats.Sum(net=D(99), count=1, wins=1),
-        BTC: performance_stats.Sum(net=D(-50), count=3, losses=2),
+    assert performance_stats.group_totals(TRIPS, lambda trade: trade.symbol) == {
+        AAPL: performance_stats.GroupTotals(net=D(99), count=1, wins=1),
+        BTC: performance_stats.GroupTotals(net=D(-50), count=3, losses=2),
     }
 
 

@@ -67,7 +67,7 @@ class ParsedAlert:
 # --- action -------------------------------------------------------------------------------------------------
 
 
-def _asked(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
+def _requested_action(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
     """The action, the side it is limited to, and the position wanted afterwards."""
     words = fields.read("action", read_choice(ACTIONS))
     wanted = fields.read("wanted", read_choice(POSITIONS))
@@ -120,9 +120,9 @@ def _settle(
 
 
 def _move(fields: Fields) -> dict[str, Any]:
-    action, only, wanted = _asked(fields)
+    action, only, wanted = _requested_action(fields)
     prev = fields.one("prev", read_choice(POSITIONS))
-    after, before = fields.one("after", _held(wanted)), fields.one("before", _held(prev))
+    after, before = fields.one("after", _position_side(wanted)), fields.one("before", _position_side(prev))
     grown = after - before if after is not None and before is not None and prev in (None, wanted) else None
     settled = _settle(action, wanted, prev, grown)
     if settled is None or (only and wanted not in (None, Side.FLAT, only)):
@@ -143,7 +143,7 @@ def _move(fields: Fields) -> dict[str, Any]:
     return {"action": settled, "only_side": only, "size": size, "notes": tuple(notes)}
 
 
-def _held(side: Side | None) -> Read[Decimal]:
+def _position_side(side: Side | None) -> Read[Decimal]:
     def read(value: object, where: str) -> Decimal:
         number = exact(value, where)
         if number < 0 and side not in (None, Side.SHORT):

@@ -13,7 +13,7 @@ from typing import Any
 from dashtrade.domain.values import Malformed
 
 MAX_DEPTH = 32
-MOST_FIELDS, MOST_VALUES, MOST_TEXT = 200, 2000, 4000  # checked before any processing
+MAX_FIELDS, MAX_VALUES, MAX_TEXT = 200, 2000, 4000  # checked before any processing
 HIDDEN = "•••"
 
 _AUTH = ("token", "secret", "passphrase", "key")
@@ -45,17 +45,17 @@ def open_body(raw: bytes) -> dict[str, Any] | str:
     if not text:
         raise Malformed("The body is empty", where="body", hint=_TEXT_HINT)
     opened = _json(text)
-    if isinstance(opened, str) and len(opened) > MOST_TEXT:
+    if isinstance(opened, str) and len(opened) > MAX_TEXT:
         raise Malformed(
             "The text is too long",
             where="text",
-            hint=f"At most {MOST_TEXT} characters; send more as a JSON object.",
+            hint=f"At most {MAX_TEXT} characters; send more as a JSON object.",
         )
-    if isinstance(opened, dict) and len(opened) > MOST_FIELDS:
-        raise Malformed("There are too many fields", where="body", hint=f"At most {MOST_FIELDS}.")
+    if isinstance(opened, dict) and len(opened) > MAX_FIELDS:
+        raise Malformed("There are too many fields", where="body", hint=f"At most {MAX_FIELDS}.")
     for number, (path, found) in enumerate(leaves(opened)):
-        if number >= MOST_VALUES:
-            raise Malformed("There are too many values", where="body", hint=f"At most {MOST_VALUES}.")
+        if number >= MAX_VALUES:
+            raise Malformed("There are too many values", where="body", hint=f"At most {MAX_VALUES}.")
         if not isinstance(found, float) and not (isinstance(found, str) and _UNSTORABLE.search(found)):
             continue
         where = shown(path)

@@ -40,7 +40,7 @@ class Delay:
 
 Decision = Approved | Refused | CancelFirst | Delay | Defer
 
-ANOTHER_LOOK = timedelta(seconds=2)  # while another bot's exit blocks this bot's
+RECHECK_AFTER = timedelta(seconds=2)  # while another bot's exit blocks this bot's
 
 ENTRIES = frozenset({Action.BUY, Action.SELL, Action.ADD, Action.REVERSE})
 
@@ -56,7 +56,7 @@ def decide(signal: Signal, view: View) -> Decision:
     ):
         return Delay(due_at=view.received_at + delay)
     proposal = _cancelled_first(signal, view) or _propose(signal, view)
-    return _others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
+    return _cancel_others_first(view, review(proposal, view)) if isinstance(proposal, Proposal) else proposal
 
 
 def superseded(signal: Signal, view: View) -> tuple[WaitingEntry, ...]:
@@ -89,7 +89,7 @@ def _cancelled_first(signal: Signal, view: View) -> CancelFirst | None:
     )
 
 
-def _others_first(view: View, said: Approved | Refused | Defer) -> Decision:
+def _cancel_others_first(view: View, said: Approved | Refused | Defer) -> Decision:
     """Orders of the account's other bots at the broker can block this one: the broker would refuse it as a
     wash trade, or lacks the shares that it reserves for them. Their exits are cancelled, and DashTrade
     manages those instead. An exit passes regardless of other orders; it only waits for another bot's exit at
@@ -104,11 +104,11 @@ def _others_first(view: View, said: Approved | Refused | Defer) -> Decision:
     if not first.effect.reduces:
         return said
     net = view.shared.net if view.shared is not None else None
-    found = netting.in_the_way(view.others_orders, first.quantity, first.side, net, view.capabilities)
+    found = netting.blocking_orders(view.others_orders, first.quantity, first.side, net, view.capabilities)
     if movable := [order for order in found if order.rests or not order.effect.reduces]:
         return _cancel_first(movable, Code.CANCEL_OTHERS_ORDER)
     if found:
-        return Delay(due_at=view.now + ANOTHER_LOOK, reason=Reason(Code.WAITS_FOR_OTHERS_EXIT))
+        return Delay(due_at=view.now + RECHECK_AFTER, reason=Reason(Code.WAITS_FOR_OTHERS_EXIT))
     return said
 
 
@@ -194,11 +194,11 @@ def _exit(signal: Signal, view: View) -> Proposal | Refused | CancelFirst:
     if step.quantity <= 0 and _missing(view):
         return _no_further((step,), view)
     if step.quantity <= 0:
-        return Refused(reason=_why_none(signal, view))
+        return Refused(reason=_nothing_to_close(signal, view))
     return Proposal(exits=(step,), entry=None)
 
 
-def _why_none(signal: Signal, view: View) -> Reason:
+def _nothing_to_close(signal: Signal, view: View) -> Reason:
     """Why no part of the position can be ordered."""
     owned, shared = view.bot.position.quantity, view.shared
     if signal.size is None and owned > 0 and shared is not None and shared.short:

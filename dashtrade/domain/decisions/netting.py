@@ -18,7 +18,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to
 
 ONE = Decimal(1)
-APART = 10  # between the numbers of a decision's steps, leaving room for the parts of a split step
+STEP_SPACING = 10  # between the numbers of a decision's steps, leaving room for the parts of a split step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ def split_at_zero(order: Order, net: Decimal, can: Capabilities) -> tuple[Order,
     return first, after
 
 
-def in_the_way(
+def blocking_orders(
     orders: Iterable[Order], quantity: Decimal, side: OrderSide, net: Decimal | None, can: Capabilities
 ) -> list[Order]:
     """Orders of other bots at the broker that would make it refuse an order of that side: those of the other

@@ -23,11 +23,11 @@ from dashtrade.domain.protections import Guard, MarketClosed, ProtectionInputs, 
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason, several
 from dashtrade.domain.values import ZERO, OrderSide
 
-_KEY = object()
+_APPROVAL_KEY = object()
 
-SOON = timedelta(seconds=1)  # clocks differ: the market may open a moment late
+OPEN_MARGIN = timedelta(seconds=1)  # clocks differ: the market may open a moment late
 
-ASK_AGAIN = timedelta(minutes=1)  # whether a market has opened, if its opening time is unknown
+RECHECK_OPEN_AFTER = timedelta(minutes=1)  # whether a market has opened, if its opening time is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Approved:
     key: object = None
 
     def __post_init__(self) -> None:
-        if self.key is not _KEY:
+        if self.key is not _APPROVAL_KEY:
             raise TypeError("only risk.review approves")
 
 
@@ -63,7 +63,7 @@ def review(proposal: Proposal, view: View) -> Approved | Refused | Defer:
     if failed and not steps and not proposal.done:
         return Refused(reason=failed.reason, counterfactual=counterfactual_of(entry), checks=checks)
     why = reason(Code.EXIT_ONLY, because=failed.reason) if failed else proposal.done
-    return Approved(steps=steps, checks=checks, reason=why, new_exits=proposal.new_exits, key=_KEY)
+    return Approved(steps=steps, checks=checks, reason=why, new_exits=proposal.new_exits, key=_APPROVAL_KEY)
 
 
 def _wait(proposal: Proposal, failed: Check | None, view: View) -> Defer | Refused | None:
@@ -73,16 +73,16 @@ def _wait(proposal: Proposal, failed: Check | None, view: View) -> Defer | Refus
     if proposal.exits and not view.capabilities.queues_when_closed:
         if opens is None:
             why = reason(Code.WAITS_FOR_OPEN_UNKNOWN, symbol=name)
-            return Defer(until=view.now + ASK_AGAIN, reason=why, entry=False)
+            return Defer(until=view.now + RECHECK_OPEN_AFTER, reason=why, entry=False)
         why = reason(Code.QUEUED_FOR_OPEN, symbol=name, opens_at=opens)
-        return Defer(until=max(opens, view.now + SOON), reason=why, entry=False)
+        return Defer(until=max(opens, view.now + OPEN_MARGIN), reason=why, entry=False)
     if proposal.exits or failed is None or opens is None or not _waits(failed, view):
         return None
     if view.expires_at is not None and view.expires_at < opens:
         why = reason(Code.EXPIRES_BEFORE_OPEN, because=failed.reason, good_until=view.expires_at)
         return Refused(reason=why, counterfactual=counterfactual_of(proposal.entry))
     why = reason(Code.WAITS_FOR_OPEN, symbol=name, opens_at=opens)
-    return Defer(until=max(opens, view.now + SOON), reason=why, entry=True)
+    return Defer(until=max(opens, view.now + OPEN_MARGIN), reason=why, entry=True)
 
 
 def _waits(check: Check, view: View) -> bool:
@@ -136,10 +136,10 @@ def _switches(entry: Step, view: View) -> Check:
 
 _MARKET = "market"
 
-_ALL = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for all users
+_MARKET_GUARD = Guard(id=0, scope=Scope.USER, scope_id=0, rule=MarketClosed())  # holds for all users
 
 
-def _seen(guard: Guard, entry: Step, view: View) -> ProtectionInputs:
+def _protection_inputs(guard: Guard, entry: Step, view: View) -> ProtectionInputs:
     bot = view.bot
     return ProtectionInputs(
         now=view.now,
@@ -157,7 +157,7 @@ def _seen(guard: Guard, entry: Step, view: View) -> ProtectionInputs:
 
 
 def _market(entry: Step, view: View) -> Check:
-    closed = _ALL.rule.judge(entry, _seen(_ALL, entry, view))
+    closed = _MARKET_GUARD.rule.judge(entry, _protection_inputs(_MARKET_GUARD, entry, view))
     if closed is not None:
         return Check(name=_MARKET, ok=False, reason=closed.reason)
     return _passes(_MARKET, Code.MARKET_OPEN if view.market_open else Code.OUTSIDE_HOURS_ORDER)
@@ -177,7 +177,7 @@ def _protections(entry: Step, view: View) -> Check:
     triggered = tuple(
         ProtectionLock(guard=one, lock=lock)
         for one in view.guards
-        if (lock := one.rule.judge(entry, _seen(one, entry, view))) is not None
+        if (lock := one.rule.judge(entry, _protection_inputs(one, entry, view))) is not None
     )
     if not triggered:
         return _passes("protections", Code.NO_PROTECTION)
@@ -193,7 +193,7 @@ def _window(entry: Step, view: View) -> Check:
         Code.OUTSIDE_WINDOWS,
         zone=view.bot.time_zone,
         local=f"{view.now.astimezone(ZoneInfo(view.bot.time_zone)):%a %H:%M}",
-        windows="; ".join(window.said() for window in view.bot.windows),
+        windows="; ".join(window.in_words() for window in view.bot.windows),
         now=view.now,
     )
 
@@ -289,13 +289,13 @@ def _buying_power(entry: Step, view: View) -> Check:
 
 
 def _venue(entry: Step, view: View) -> Check:
-    why = _not_taken(entry, view)
+    why = _unsupported(entry, view)
     if why:
         return Check(name="venue", ok=False, reason=why)
     return _passes("venue", Code.BROKER_TAKES_IT, broker=view.capabilities.name)
 
 
-def _not_taken(entry: Step, view: View) -> Reason:
+def _unsupported(entry: Step, view: View) -> Reason:
     can, name = view.capabilities, view.bot.symbol.short
     if not view.rules.tradable:
         return reason(Code.NOT_TRADABLE, symbol=name, broker=can.name)

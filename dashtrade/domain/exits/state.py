@@ -21,7 +21,7 @@ from dashtrade.domain.values import ZERO, OrderSide
 
 # before a refused exit is sent again
 RETRY_AFTER = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
-RETRY_AFTER_THESE = timedelta(hours=6)
+LONGEST_RETRY = timedelta(hours=6)
 NOTIFY_AFTER_TRIES = 3  # consecutive refusals before the user is notified
 UNFILLED_AFTER = timedelta(seconds=60)  # before the user is notified of an unfilled stop-limit
 
@@ -67,7 +67,7 @@ class TriggeredExit:
     notified: bool = False
 
     def retry_at(self, failed_at: datetime) -> datetime:
-        waits = RETRY_AFTER[self.tries - 1] if self.tries <= len(RETRY_AFTER) else RETRY_AFTER_THESE
+        waits = RETRY_AFTER[self.tries - 1] if self.tries <= len(RETRY_AFTER) else LONGEST_RETRY
         return failed_at + waits
 
 
@@ -250,7 +250,7 @@ def after_split(state: ExitState | None, ratio: Decimal, sign: int) -> ExitState
     )
 
 
-def done(state: ExitState, position: Position, kind: ExitKind) -> ExitState:
+def after_step(state: ExitState, position: Position, kind: ExitKind) -> ExitState:
     """An exit has closed its part; if configured, the stop moves to the entry price."""
     rest = replace(state, triggered=None)
     if kind is ExitKind.TAKE_PROFIT and rest.break_even:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.decisions.netting import STEP_SPACING
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.view import View
@@ -78,7 +78,7 @@ def _orders(each: ExitCandidate, partner: ExitCandidate, quantity: Decimal, pric
         steps = [(0, replace(exit_, quantity=quantity, effect=Effect.REDUCE)), (1, rest)]
     else:
         steps = [(0, replace(exit_, quantity=quantity))]
-    steps += [(number * APART, step) for number, step in enumerate(later, 1)]
+    steps += [(number * STEP_SPACING, step) for number, step in enumerate(later, 1)]
     first, *others = [
         NewOrder(
             order=order_of(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from dashtrade.domain.decisions.netting import APART, split_at_zero, split_reason
+from dashtrade.domain.decisions.netting import STEP_SPACING, split_at_zero, split_reason
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.sizing import reserve_for
 from dashtrade.domain.decisions.steps import Step
@@ -31,7 +31,7 @@ def orders_of(task: PendingDecision, view: View, steps: Sequence[Step]) -> list[
                 task,
                 view,
                 step,
-                number * APART,
+                number * STEP_SPACING,
                 final=number == len(steps) - 1,
                 status=OrderStatus.CREATED if number else OrderStatus.SUBMITTING,
             ),

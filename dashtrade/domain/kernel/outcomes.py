@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from dashtrade.domain.decisions.netting import APART
+from dashtrade.domain.decisions.netting import STEP_SPACING
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
 from dashtrade.domain.values import ZERO, OrderSide
@@ -47,7 +47,7 @@ def most_pressing(decisions: Iterable[Outcome]) -> Outcome:
 
 def is_part(order: Order) -> bool:
     """The order was split at zero or partly crossed: other orders belong to the same step."""
-    return bool(order.step % APART) and order.status is OrderStatus.FILLED
+    return bool(order.step % STEP_SPACING) and order.status is OrderStatus.FILLED
 
 
 def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
@@ -55,7 +55,9 @@ def as_decided(order: Order, of_signal: Iterable[Order]) -> Order:
     parts = [
         one
         for one in of_signal
-        if one.step // APART == order.step // APART and one.step < order.step and one.parent_id is None
+        if one.step // STEP_SPACING == order.step // STEP_SPACING
+        and one.step < order.step
+        and one.parent_id is None
     ]
     return replace(
         order,

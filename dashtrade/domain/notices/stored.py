@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from dashtrade.domain.as_json import JsonValue, NotOfThatKind, from_json, to_json
+from dashtrade.domain.as_json import JsonValue, WrongType, from_json, to_json
 from dashtrade.domain.notices import people, trading
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.trading import ExitsTakenOver
@@ -59,7 +59,7 @@ def facts_of(notice: Notice) -> dict[str, JsonValue]:
 
 def notice_of(kind: str, facts: JsonValue) -> Notice:
     if kind not in KINDS:
-        raise NotOfThatKind(f"no notice is called {kind[:40]!r}")
+        raise WrongType(f"no notice is called {kind[:40]!r}")
     notice: Notice = from_json(KINDS[kind], _without_sentences(kind, facts))
     return notice
 

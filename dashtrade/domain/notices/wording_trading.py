@@ -8,7 +8,7 @@ from dashtrade.domain import protections, wording
 from dashtrade.domain.exits.wording import exit_words
 from dashtrade.domain.notices import trading as n
 from dashtrade.domain.notices.wording_base import Words, words
-from dashtrade.domain.position_mismatch import ratio_words, words_of
+from dashtrade.domain.position_mismatch import description_of, ratio_words
 from dashtrade.domain.reasons import Code, Fact, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, money, plain
@@ -217,7 +217,7 @@ def _(notice: n.PositionSplit) -> Words:
 @words.register
 def _(notice: n.PositionMismatch) -> Words:
     symbol = Symbol.parse(notice.symbol)
-    detail = words_of(
+    detail = description_of(
         notice.difference,
         notice.ratio,
         symbol=symbol,

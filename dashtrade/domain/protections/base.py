@@ -56,12 +56,12 @@ class PastExit:
     account_id: int
     symbol: Symbol
     at: datetime
-    made: Decimal
+    profit: Decimal
     stopped: bool  # by a stop-loss or a loss limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class SentEntry:
     """A decided order, entry or exit."""
 
     bot_id: int
@@ -92,7 +92,7 @@ class ProtectionInputs:
     market_open: bool = True
     opens_at: datetime | None = None
     exits: tuple[PastExit, ...] = ()  # oldest first
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[SentEntry, ...] = ()
     others: tuple[OtherHolding, ...] = ()  # one for each other bot of the scope
 
 
@@ -130,7 +130,7 @@ class Guard:
     scope_id: int
     rule: Protection
     exits: tuple[PastExit, ...] = ()
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[SentEntry, ...] = ()
     others: tuple[OtherHolding, ...] = ()
 
 
@@ -178,7 +178,7 @@ def within(exits: tuple[PastExit, ...], per: str, seen: ProtectionInputs) -> tup
 def counting(exits: tuple[PastExit, ...], counts: str) -> tuple[PastExit, ...]:
     """`stops`, `losses` or all `exits`."""
     return tuple(
-        one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.made < 0)
+        one for one in exits if counts == "exits" or (one.stopped if counts == "stops" else one.profit < 0)
     )
 
 

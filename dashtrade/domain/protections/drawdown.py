@@ -47,7 +47,7 @@ class Drawdown:
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         exits = recent(seen, self.look_back_minutes)
-        curve = list(accumulate((one.made for one in exits), initial=ZERO))
+        curve = list(accumulate((one.profit for one in exits), initial=ZERO))
         fall = max(curve) - curve[-1]
         best = seen.equity + fall
         limits = [

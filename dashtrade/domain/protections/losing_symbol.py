@@ -39,7 +39,7 @@ class LosingSymbol:
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
         found = within(recent(seen, self.look_back_minutes), LockTarget.SYMBOL, seen)
-        lost = -sum((one.made for one in found), ZERO)
+        lost = -sum((one.profit for one in found), ZERO)
         if len(found) < self.exits or lost <= self.loss:
             return None
         lock = Lock(

@@ -42,7 +42,7 @@ class StopStreak:
     )
 
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None:
-        losses = tuple(one for one in recent(seen, self.look_back_minutes) if one.made < 0)
+        losses = tuple(one for one in recent(seen, self.look_back_minutes) if one.profit < 0)
         found = counting(within(losses, self.per, seen), self.counts)
         if len(found) < self.stops:
             return None

@@ -23,8 +23,8 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 
 T = TypeVar("T")
-LONGEST = 5.0  # seconds in total: a person is waiting
-CLOCKS_DIFFER = timedelta(seconds=2)
+TIMEOUT_SECONDS = 5.0  # seconds in total: a person is waiting
+MAX_CLOCK_SKEW = timedelta(seconds=2)
 
 
 def test(app: App, user: User, account_id: int) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
     disabled for its key; its bots stay paused until their user resumes them."""
     account = account_of(app, user, account_id)
     try:
-        state, latency, skew = within(LONGEST, lambda: _ask(app.brokers.venue(account)))
-        result = _told(app, account, state, latency, skew)
+        state, latency, skew = call_within(TIMEOUT_SECONDS, lambda: _ask(app.brokers.venue(account)))
+        result = _check_result(app, account, state, latency, skew)
     except BrokerError as error:
         result = {"ok": False, "message": error.message, "warnings": []}
     now = app.clock.now()
@@ -53,7 +53,7 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
     return {**result, "warnings": [*result["warnings"], sign_in]} if sign_in else result
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
+def call_within(seconds: float, work: Callable[[], T]) -> T:
     """The result of `work`, or Unavailable after `seconds`: each request in it is bounded, but there may
     be several."""
     done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
@@ -93,7 +93,7 @@ def _ask(broker: Broker) -> tuple[AccountState, float, timedelta | None]:
     return state, took, skew
 
 
-def _told(
+def _check_result(
     app: App, account: Account, state: AccountState, latency: float, skew: timedelta | None
 ) -> dict[str, Any]:
     return {
@@ -127,7 +127,7 @@ def _warnings(app: App, account: Account, state: AccountState, skew: timedelta |
             f"The broker says {' and '.join(blocked)}: orders are refused until that is resolved at the "
             "broker."
         )
-    if skew is not None and abs(skew) > CLOCKS_DIFFER:
+    if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
         found.append(
             f"This machine's clock is {abs(skew).total_seconds():.0f} s "
             f"{'behind' if skew > timedelta(0) else 'ahead of'} the broker's: synchronise the clock with "

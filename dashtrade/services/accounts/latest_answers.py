@@ -21,10 +21,10 @@ from dashtrade.engine.outages import backoff_delay
 
 log = logging.getLogger("dashtrade.latest")
 
-FIRST_WAIT = 0.3  # seconds, for the first answer to a question
-SLOW = 1.0  # seconds after which a failure is blamed on the broker, not on the one question
-AGAIN, AGAIN_MOST = timedelta(seconds=2), timedelta(seconds=60)
-MOST_KNOWN = 4000
+FIRST_WAIT_SECONDS = 0.3  # seconds, for the first answer to a question
+SLOW_SECONDS = 1.0  # seconds after which a failure is blamed on the broker, not on the one question
+FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=2), timedelta(seconds=60)
+MAX_ANSWERS = 4000
 
 Ask = Callable[[], Any]
 
@@ -44,7 +44,7 @@ class _Failing:
     def again(self, least: float = 0.0) -> None:
         self.tries += 1
         self.until = time.monotonic() + max(
-            backoff_delay(self.tries, AGAIN, AGAIN_MOST).total_seconds(), least
+            backoff_delay(self.tries, FIRST_RETRY, LONGEST_RETRY).total_seconds(), least
         )
 
 
@@ -88,9 +88,9 @@ class LatestAnswers:
             line.wanted.setdefault(key, (ask, clock))
             if wait is None:
                 slow = line.failing.tries or (
-                    line.asking_since is not None and now - line.asking_since > FIRST_WAIT
+                    line.asking_since is not None and now - line.asking_since > FIRST_WAIT_SECONDS
                 )
-                wait = 0.0 if answer is not None or failing is not None or slow else FIRST_WAIT
+                wait = 0.0 if answer is not None or failing is not None or slow else FIRST_WAIT_SECONDS
         self._apart.start(account, lambda: self._drain(line))
         end = now + wait
         while time.monotonic() < end:
@@ -130,7 +130,7 @@ class LatestAnswers:
             self._failing.pop(key, None)
             self._known[key] = answer
             self._known.move_to_end(key)
-            while len(self._known) > MOST_KNOWN:
+            while len(self._known) > MAX_ANSWERS:
                 self._known.popitem(last=False)
             self._news.notify_all()
 
@@ -140,9 +140,9 @@ class LatestAnswers:
             before = self._failing.get(key, _Failing())
             failing = self._failing[key] = _Failing(tries=before.tries)
             failing.again()
-            while len(self._failing) > MOST_KNOWN:
+            while len(self._failing) > MAX_ANSWERS:
                 self._failing.pop(next(iter(self._failing)))
-            if took > SLOW or isinstance(error, RetryLater):
+            if took > SLOW_SECONDS or isinstance(error, RetryLater):
                 line.failing.again(error.after.total_seconds() if isinstance(error, RetryLater) else 0.0)
                 line.wanted.clear()
             self._news.notify_all()

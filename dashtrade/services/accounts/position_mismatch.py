@@ -12,7 +12,7 @@ from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.notices.trading import MismatchAssigned
 from dashtrade.domain.people import User
-from dashtrade.domain.position_mismatch import Drift, DriftStatus, Way, asset_of, ratio_words, scaled
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, Remedy, asset_of, ratio_words, scaled
 from dashtrade.domain.values import Malformed, exact, iso, plain
 from dashtrade.engine import external_orders
 from dashtrade.services.accounts import prices
@@ -23,7 +23,7 @@ from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 
-PRICE_WAIT = 5.0  # seconds to wait for the market price at which a trade is booked
+PRICE_WAIT_SECONDS = 5.0  # seconds to wait for the market price at which a trade is booked
 
 
 def drifts(
@@ -45,10 +45,10 @@ def drifts(
 
 def drift(app: App, user: User, drift_id: int) -> dict[str, Any]:
     with app.db.read() as conn:
-        return _view(conn, user, _mine(conn, user, drift_id))
+        return _view(conn, user, _drift_of_user(conn, user, drift_id))
 
 
-def troubles(app: App, user: User) -> list[dict[str, Any]]:
+def comparison_problems(app: App, user: User) -> list[dict[str, Any]]:
     """Accounts that cannot be compared now, and since when."""
     with app.db.read() as conn:
         return [
@@ -58,7 +58,7 @@ def troubles(app: App, user: User) -> list[dict[str, Any]]:
         ]
 
 
-def _mine(conn: sa.Connection, user: User, drift_id: int) -> Drift:
+def _drift_of_user(conn: sa.Connection, user: User, drift_id: int) -> Drift:
     found = table.get(conn, user.id, drift_id)
     if found is None:
         raise NotFound("drift")
@@ -84,8 +84,8 @@ def _view(conn: sa.Connection, user: User, drift: Drift) -> dict[str, Any]:
         "outside": plain(drift.outside),
         "broker_quantity": plain(drift.broker_quantity),
         "difference": plain(drift.difference),
-        "average_price": _maybe(drift.average_price),
-        "mark": _maybe(drift.mark),
+        "average_price": _plain_or_none(drift.average_price),
+        "mark": _plain_or_none(drift.mark),
         "split": ratio_words(drift.ratio) if drift.ratio is not None else None,
         "detail": drift.detail,
         "way": drift.way or None,
@@ -99,7 +99,7 @@ def _view(conn: sa.Connection, user: User, drift: Drift) -> dict[str, Any]:
     }
 
 
-def _maybe(number: Decimal | None) -> str | None:
+def _plain_or_none(number: Decimal | None) -> str | None:
     return plain(number) if number is not None else None
 
 
@@ -107,19 +107,21 @@ def _maybe(number: Decimal | None) -> str | None:
 
 
 def resolve(
-    app: App, user: User, drift_id: int, *, way: Way, bot_id: int | None = None, price: str | None = None
+    app: App, user: User, drift_id: int, *, way: Remedy, bot_id: int | None = None, price: str | None = None
 ) -> dict[str, Any]:
     """`price` is the price actually paid, where the user knows better than the broker's figures."""
     with app.db.read() as conn:
-        seen = _mine(conn, user, drift_id)
+        seen = _drift_of_user(conn, user, drift_id)
     priced = (
-        _price(app, user, seen, price) if way is Way.GIVE and seen.ratio is None and seen.unresolved else None
+        _price(app, user, seen, price)
+        if way is Remedy.GIVE and seen.ratio is None and seen.unresolved
+        else None
     )
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
         account_table.lock_account(conn, seen.account_id)
-        current = _mine(conn, user, drift_id)
+        current = _drift_of_user(conn, user, drift_id)
         if not current.unresolved:
             raise Refusal(
                 f"the position mismatch is already {current.status}", "No decision is needed any more."
@@ -132,15 +134,15 @@ def resolve(
             raise Refusal("the figures have changed meanwhile", "Read the mismatch again, then decide.")
         values: dict[str, Any] = {"status": DriftStatus.RESOLVED, "resolved_at": now, "bot_id": None}
         match way:
-            case Way.FREEZE:
+            case Remedy.FREEZE:
                 values = {"status": DriftStatus.FROZEN}
-            case Way.OUTSIDE:
+            case Remedy.OUTSIDE:
                 _keep_outside(conn, current, now)
-            case Way.GIVE if current.ratio is not None:
+            case Remedy.GIVE if current.ratio is not None:
                 _split(conn, user, current, now)
-            case Way.GIVE:
+            case Remedy.GIVE:
                 assert priced is not None
-                values["bot_id"] = _give(conn, user, current, bot_id, priced, now)
+                values["bot_id"] = _assign_to_bot(conn, user, current, bot_id, priced, now)
         table.change(conn, drift_id, way=str(way), updated_at=now, **values)
         detail = {
             "drift": drift_id,
@@ -161,9 +163,9 @@ def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        seen = _mine(conn, user, drift_id)
+        seen = _drift_of_user(conn, user, drift_id)
         account_table.lock_account(conn, seen.account_id)
-        current = _mine(conn, user, drift_id)
+        current = _drift_of_user(conn, user, drift_id)
         if current.status is not DriftStatus.FROZEN:
             raise Refusal(
                 f"the position mismatch is {current.status}, and its symbol is not frozen",
@@ -202,7 +204,9 @@ def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
             external_orders.apply_split(conn, bot, drift.ratio, words, now)
 
 
-def _give(conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, price: Decimal, now: Any) -> int:
+def _assign_to_bot(
+    conn: sa.Connection, user: User, drift: Drift, bot_id: int | None, price: Decimal, now: Any
+) -> int:
     bots = {bot.id: bot for bot in _candidates(conn, user, drift)}
     if bot_id is None and len(bots) == 1:
         bot_id = next(iter(bots))
@@ -278,7 +282,7 @@ def _price(app: App, user: User, drift: Drift, said: str | None) -> Decimal:
         account = account_table.get(conn, user.id, drift.account_id)
     if account is None:
         raise NotFound("account")
-    quote = prices.quote_now(app, account, drift.symbol, wait=PRICE_WAIT)
+    quote = prices.quote_now(app, account, drift.symbol, wait=PRICE_WAIT_SECONDS)
     if quote is None:
         raise Refusal(f"no price of {drift.symbol.short} is available now", "Send the price of the trade.")
     return quote.mid

@@ -36,9 +36,9 @@ from dashtrade.tables import readings as reading_table
 from dashtrade.tables.readings import AccountReading
 
 PAPER_LIFE, READING_LIFE, QUOTE_LIFE, CANDLE_LIFE, HISTORY_LIFE = 0.9, 0.5, 3.0, 10.0, 600.0  # seconds
-FRESH = timedelta(seconds=30)  # older readings are shown with their age
-LOOKED_EVERY = 15.0  # seconds between two notes to the worker that a user is watching
-UNREAD = "the account has not been read yet"
+FRESH_FOR = timedelta(seconds=30)  # older readings are shown with their age
+PAGE_VIEW_EVERY_SECONDS = 15.0  # seconds between two notes to the worker that a user is watching
+NOT_READ_YET = "the account has not been read yet"
 
 
 class TtlCache:
@@ -122,7 +122,7 @@ class BotHolding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownAccount:
     """The last reading of an account. `state` and `positions` are None where none exists."""
 
     state: AccountState | None = None
@@ -135,18 +135,20 @@ class Known:
 
     @property
     def problem(self) -> BrokerError:
-        return (BadCredentials if self.error_code == "credentials" else Unavailable)(self.error or UNREAD)
+        return (BadCredentials if self.error_code == "credentials" else Unavailable)(
+            self.error or NOT_READ_YET
+        )
 
 
-def is_here(account: Account) -> bool:
+def is_local(account: Account) -> bool:
     """Whether the account's books and prices are local, so that reading them needs no network."""
     return account.built_in
 
 
-def known_of(app: App, account: Account, *, cached: bool = True) -> Known:
+def known_of(app: App, account: Account, *, cached: bool = True) -> KnownAccount:
     """Cached briefly, as pages ask several times a second."""
-    if is_here(account):
-        return _known_here(app, account, PAPER_LIFE if cached else 0.0)
+    if is_local(account):
+        return _known_locally(app, account, PAPER_LIFE if cached else 0.0)
     return _known_from(
         app, account, _readings(app, account.user_id, READING_LIFE if cached else 0.0).get(account.id)
     )
@@ -160,25 +162,25 @@ def _readings(app: App, owner: int, life: float = READING_LIFE) -> dict[int, Acc
     return _known.get((app.engine.leases.owner, owner, "readings"), life, ask)
 
 
-def _known_from(app: App, account: Account, reading: AccountReading | None) -> Known:
+def _known_from(app: App, account: Account, reading: AccountReading | None) -> KnownAccount:
     if reading is None or reading.simulated is not account.simulated:
-        return Known()
+        return KnownAccount()
     read = reading.read_at is not None
-    return Known(
+    return KnownAccount(
         state=reading.state,
         positions={position.symbol: position for position in reading.positions} if read else None,
         read_at=reading.read_at,
         error=reading.error,
         error_code=reading.error_code,
         failing_since=reading.failing_since,
-        fresh=read and not reading.error_code and app.clock.now() - reading.read_at <= FRESH,  # type: ignore[operator]
+        fresh=read and not reading.error_code and app.clock.now() - reading.read_at <= FRESH_FOR,  # type: ignore[operator]
     )
 
 
-def _known_here(app: App, account: Account, life: float) -> Known:
+def _known_locally(app: App, account: Account, life: float) -> KnownAccount:
     """The paper broker answers at once, except where a price is missing."""
 
-    def ask() -> Known:
+    def ask() -> KnownAccount:
         broker, now = app.brokers.of(account), app.clock.now()
         try:
             state, positions = (
@@ -186,8 +188,8 @@ def _known_here(app: App, account: Account, life: float) -> Known:
                 {position.symbol: position for position in broker.positions()},
             )
         except BrokerError as error:
-            return Known(error=error.message, failing_since=now)
-        return Known(state=state, positions=positions, read_at=now, fresh=True)
+            return KnownAccount(error=error.message, failing_since=now)
+        return KnownAccount(state=state, positions=positions, read_at=now, fresh=True)
 
     return _known.get(_key(app, account, "books"), life, ask)
 
@@ -204,14 +206,14 @@ def state_of(app: App, account: Account) -> AccountState | BrokerError:
     return known.problem if known.state is None else known.state
 
 
-def somebody_looks(app: App, owner: int) -> None:
+def record_page_view(app: App, owner: int) -> None:
     """Makes the worker read this user's accounts more often for a while."""
 
     def note() -> None:
         if _readings(app, owner):
             app.db.write(lambda conn: reading_table.mark_watched(conn, owner, app.clock.now()))
 
-    _known.get((app.engine.leases.owner, owner, "looks"), LOOKED_EVERY, note)
+    _known.get((app.engine.leases.owner, owner, "looks"), PAGE_VIEW_EVERY_SECONDS, note)
 
 
 # --- prices -------------------------------------------------------------------------------------------------
@@ -231,7 +233,7 @@ def mark_of(app: App, account: Account, symbol: Symbol) -> Decimal | None:
 def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None, timedelta | None]:
     """The broker's mark where its positions contain one (one call for all), else the mid price; and its
     age where it is not current."""
-    known = None if is_here(account) else known_of(app, account)
+    known = None if is_local(account) else known_of(app, account)
     held = (known.positions or {}).get(symbol) if known is not None else None
     mark = held.mark if held is not None else None
     if known is not None and mark is not None and known.fresh:
@@ -243,7 +245,7 @@ def price_of(app: App, account: Account, symbol: Symbol) -> tuple[Decimal | None
     if answer is not None and (at is None or answer.at > at):
         mark, at = answer.value.mid, answer.at
     old = app.clock.now() - at if at is not None else timedelta(0)
-    return mark, old if old > FRESH else None
+    return mark, old if old > FRESH_FOR else None
 
 
 def quote_of(app: App, account: Account, symbol: Symbol, *, wait: float | None = None) -> LatestAnswer | None:

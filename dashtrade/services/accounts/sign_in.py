@@ -30,8 +30,8 @@ from dashtrade.tables import installation_settings
 from dashtrade.tables import messages as message_table
 from encryption import WrongKey
 
-MOST = 10_000
-LIFE = timedelta(minutes=15)  # time allowed for signing in there
+MAX_PENDING = 10_000
+PENDING_FOR = timedelta(minutes=15)  # time allowed for signing in there
 
 
 def begin(
@@ -44,7 +44,7 @@ def begin(
     begun = {
         "state": sha256(state),
         "verifier": app.vault.encrypt(verifier),
-        "until": (app.clock.now() + LIFE).timestamp(),
+        "until": (app.clock.now() + PENDING_FOR).timestamp(),
     }
     name = _begun(broker, user.id, account_id)
     app.db.write(lambda conn: installation_settings.put_setting(conn, name, json.dumps(begun)))
@@ -52,7 +52,7 @@ def begin(
     return steps.page(key.strip(), callback.strip(), state=state, verifier=verifier, url=url)
 
 
-def waits(app: App, user: User, broker: str, link: str, account_id: int | None = None) -> bool:
+def is_pending(app: App, user: User, broker: str, link: str, account_id: int | None = None) -> bool:
     """Whether a callback of this link is still accepted."""
     with app.db.read() as conn:
         return _verifier(app, conn, user, broker, link, account_id) is not None
@@ -111,7 +111,7 @@ def token(
 
 
 def renew_address(app: App, user: User, account_id: int) -> str:
-    account, keys = _mine(app, user, account_id)
+    account, keys = _account_of_user(app, user, account_id)
     callback = _callback(app, account)
     return begin(app, user, broker=account.broker, key=keys["key"], callback=callback, account_id=account.id)
 
@@ -119,7 +119,7 @@ def renew_address(app: App, user: User, account_id: int) -> str:
 def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
     """Renew the sign-in and test the connection; enables an account that was disabled for an expired
     sign-in."""
-    account, keys = _mine(app, user, account_id)
+    account, keys = _account_of_user(app, user, account_id)
     text = token(
         app,
         user,
@@ -149,16 +149,16 @@ def remind(app: App) -> None:
     """Remind the user daily in the days before a sign-in expires; disable the account once it has expired."""
     brokers = [name for name, kind in app.brokers.kinds.items() if kind.sign_in is not None]
     with app.db.read() as conn:
-        accounts = account_table.active_at_brokers(conn, brokers, MOST)
+        accounts = account_table.active_at_brokers(conn, brokers, MAX_PENDING)
     for account in accounts:
         why = told(app.brokers.sign_in_warning(account))
         if app.brokers.sign_in_has_ended(account):
             run_sync(app.db, disable_account(app.clock, account.id, account.user_id, why))
         elif why:
-            _tell(app, account, why)
+            _notify(app, account, why)
 
 
-def _tell(app: App, account: Account, why: Reason) -> None:
+def _notify(app: App, account: Account, why: Reason) -> None:
     now, broker = app.clock.now(), app.brokers.kind(account.broker).name
     name, today = f"sign_in_warned:{account.id}", now.date().isoformat()
 
@@ -197,7 +197,7 @@ def _verifier(
         return None
 
 
-def _mine(app: App, user: User, account_id: int) -> tuple[Account, dict[str, str]]:
+def _account_of_user(app: App, user: User, account_id: int) -> tuple[Account, dict[str, str]]:
     account = account_of(app, user, account_id)
     _steps(app, account.broker)
     return account, json.loads(app.vault.decrypt(account.credentials))

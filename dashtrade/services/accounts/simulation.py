@@ -21,7 +21,7 @@ from dashtrade.tables import admin_queries, installation_settings
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import paper as paper_table
 
-SHOWN = 5  # blocking bots shown
+MAX_NAMED = 5  # blocking bots shown
 
 
 def is_on(app: App) -> bool:
@@ -29,7 +29,7 @@ def is_on(app: App) -> bool:
         return installation_settings.setting(conn, account_table.SIMULATION) == "on"
 
 
-def in_the_way(app: App) -> list[Any]:
+def blocking_bots(app: App) -> list[Any]:
     """Bots on live accounts with a position or an open order: (id, name, symbol, quantity, email)."""
     with app.db.read() as conn:
         return admin_queries.busy_on_live(conn)
@@ -45,8 +45,8 @@ def switch(app: App, actor: User, on: bool) -> None:
             return
         busy = admin_queries.busy_on_live(conn)
         if busy:
-            named = ", ".join(f"{bot.name} ({bot.email})" for bot in busy[:SHOWN])
-            more = f" and {len(busy) - SHOWN} more" if len(busy) > SHOWN else ""
+            named = ", ".join(f"{bot.name} ({bot.email})" for bot in busy[:MAX_NAMED])
+            more = f" and {len(busy) - MAX_NAMED} more" if len(busy) > MAX_NAMED else ""
             raise Refusal(
                 f"bots on live accounts still have a position or an open order: {named}{more}",
                 (

@@ -22,7 +22,7 @@ from dashtrade.domain.wording import words
 T = TypeVar("T")
 Warn = Callable[[str], Any]
 DOLLARS = frozenset(["USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI"])
-PATIENCE = 5.0  # seconds that saving a bot waits for its venue
+TIMEOUT_SECONDS = 5.0  # seconds that saving a bot waits for its venue
 
 
 def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: Warn) -> None:
@@ -32,7 +32,7 @@ def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: W
     if wish.sides is Sides.BOTH and not can.shorts:
         warn(f"{can.name} cannot sell short: a SELL closes the bot's position, and opens nothing.")
     try:
-        rules, quote = _asked(app, account, symbol)
+        rules, quote = _read_rules(app, account, symbol)
     except Rejected as error:
         raise Malformed(
             error.message, where="symbol", hint="Check the spelling, or choose another symbol or account."
@@ -49,15 +49,17 @@ def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: W
     _check_size(symbol, wish, can, rules, quote, warn)
 
 
-def warn_of_money(symbol: Symbol, warn: Warn) -> None:
-    if money_of := _other_money(symbol):
+def warn_about_currency(symbol: Symbol, warn: Warn) -> None:
+    if money_of := _other_currency(symbol):
         warn(
             f"{symbol.short} is priced in {money_of}: this bot's size, limits and profit are in "
             f"{money_of} too. Nothing is converted, though pages show $."
         )
 
 
-def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn) -> None:
+def check_other_bots(
+    app: App, account: Account, symbol: Symbol, others: Iterable[Symbol], warn: Warn
+) -> None:
     """A crypto pair may pay with a coin that another bot owns: the broker holds one balance of it, while
     each bot's books count what that bot bought."""
     if not symbol.is_crypto or app.brokers.of(account).offers.local:
@@ -73,7 +75,7 @@ def check_beside(app: App, account: Account, symbol: Symbol, others: Iterable[Sy
         )
 
 
-def _other_money(symbol: Symbol) -> str:
+def _other_currency(symbol: Symbol) -> str:
     """The quote currency where it is not the dollar: pages and limits use one currency."""
     if symbol.is_crypto:
         return "" if symbol.quote in DOLLARS else symbol.quote
@@ -115,7 +117,7 @@ def _check_table(symbol: Symbol, wish: BotSettings, can: Capabilities) -> None:
         )
 
 
-def _asked(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | None]:
+def _read_rules(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | None]:
     """The symbol's rules, and its price where available."""
     broker, feed = app.brokers.of(account), app.brokers.feed(account)
 
@@ -126,15 +128,15 @@ def _asked(app: App, account: Account, symbol: Symbol) -> tuple[Rules, Quote | N
         except BrokerError:
             return rules, None
 
-    return ask() if broker.offers.local else _bounded(ask)
+    return ask() if broker.offers.local else _call_within(ask)
 
 
-def _bounded(ask: Callable[[], T]) -> T:
+def _call_within(ask: Callable[[], T]) -> T:
     pool = ThreadPoolExecutor(1, thread_name_prefix="venue-check")
     try:
-        return pool.submit(ask).result(PATIENCE)
+        return pool.submit(ask).result(TIMEOUT_SECONDS)
     except TimeoutError as error:
-        raise Unavailable(f"No answer within {PATIENCE:.0f} s.") from error
+        raise Unavailable(f"No answer within {TIMEOUT_SECONDS:.0f} s.") from error
     finally:
         pool.shutdown(wait=False)
 

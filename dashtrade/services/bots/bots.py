@@ -53,11 +53,11 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
         settings = replace(settings, name=f"{symbol.short} {timeframe.shown}")
     if "sides" not in given and not app.brokers.capabilities(account).shorts:
         settings = replace(settings, sides=Sides.LONG)
-    venue_check.warn_of_money(symbol, warn)
+    venue_check.warn_about_currency(symbol, warn)
     venue_check.check(app, account, symbol, settings, warn)
     with app.db.read() as conn:
         beside = table.list_page(conn, user.id, limit=500, account_id=account.id)
-    venue_check.check_beside(app, account, symbol, [bot.symbol for bot in beside], warn)
+    venue_check.check_other_bots(app, account, symbol, [bot.symbol for bot in beside], warn)
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> int:

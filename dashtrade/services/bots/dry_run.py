@@ -32,9 +32,9 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
 
-PATIENCE = 3.0  # seconds for the venue
-MOST = 5  # bots, of those that receive the alert
-ROUNDS = 4  # cancellations and waits before the decision
+TIMEOUT_SECONDS = 3.0  # seconds for the venue
+MAX_BOTS = 5  # bots, of those that receive the alert
+MAX_ROUNDS = 4  # cancellations and waits before the decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,9 @@ def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | Reason:
         found = listeners_of(conn, user.id, signal)
         if isinstance(found, Reason):
             return found
-        bots = [bot for each in found[:MOST] if (bot := bot_table.get(conn, user.id, each.id)) is not None]
+        bots = [
+            bot for each in found[:MAX_BOTS] if (bot := bot_table.get(conn, user.id, each.id)) is not None
+        ]
         accounts = {account.id: account for account in account_table.list_all(conn, user.id)}
     max_age = timedelta(seconds=user.max_alert_age) if user.max_alert_age else None
     return [
@@ -98,13 +100,13 @@ def _run(
     )
     with app.db.read() as conn:
         view = load_view(conn, bot_positions.load(conn, bot.id), task, market, now)
-    return _decided(bot, account, signal, view)
+    return _result_of(bot, account, signal, view)
 
 
-def _decided(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
+def _result_of(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
     before = [f"waits {signal.delay.total_seconds():g} s, as set in the alert"] if signal.delay else []
     plan = plan_for(signal, bot.exit_plan)
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         match decide(signal, view):
             case Delay(reason=why) if why:
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
@@ -160,6 +162,6 @@ def _market(app: App, account: Account, symbol: Symbol) -> MarketSnapshot:
             snapshots.fetch, broker, feed, symbol, fresh=False, simulated=account.simulated
         )
     try:
-        return asked.result(PATIENCE)
+        return asked.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise Unavailable(f"{account.label} has not answered within {PATIENCE:g} s") from None
+        raise Unavailable(f"{account.label} has not answered within {TIMEOUT_SECONDS:g} s") from None

@@ -38,4 +38,4 @@ def _change(name: str, found: Any) -> tuple[str, str, str]:
     setting = spec.BY_NAME.get(name)
     if setting is None:
         return (name, str(before), str(after))
-    return (name, "" if before == "" else setting.said(before), setting.said(after))
+    return (name, "" if before == "" else setting.in_words(before), setting.in_words(after))

@@ -31,7 +31,7 @@ class Unit(StrEnum):
     NONE = ""
 
 
-class _AsItIs:
+class _Unconverted:
     """Written and described unchanged."""
 
     __slots__ = ()
@@ -39,12 +39,12 @@ class _AsItIs:
     def written(self, value: Any) -> Any:
         return value
 
-    def said(self, written: Any) -> str:
+    def in_words(self, written: Any) -> str:
         return str(written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text(_AsItIs):
+class Text(_Unconverted):
     most: int
 
     @property
@@ -63,7 +63,7 @@ class Text(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Number(_AsItIs):
+class Number(_Unconverted):
     hint: str
     unit: Unit = Unit.NONE
     above: int | None = None
@@ -87,7 +87,7 @@ class Number(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span(_AsItIs):
+class Span(_Unconverted):
     """A duration, written as a number of its unit."""
 
     unit: Unit
@@ -114,13 +114,13 @@ class Span(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flag(_AsItIs):
+class Flag(_Unconverted):
     hint = "true or false."
 
     def read(self, value: Any, where: str) -> bool:
         return read_flag(value, where)
 
-    def said(self, written: bool) -> str:
+    def in_words(self, written: bool) -> str:
         return "yes" if written else "no"
 
 
@@ -131,7 +131,7 @@ class ChoiceOption:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceKind(_AsItIs):
+class ChoiceKind(_Unconverted):
     options: Mapping[str, ChoiceOption]  # by REST name
     also: Mapping[str, Any]  # aliases that are read too
 
@@ -146,7 +146,7 @@ class ChoiceKind(_AsItIs):
     def written(self, value: Any) -> str:
         return next(word for word, option in self.options.items() if option.value == value)
 
-    def said(self, written: str) -> str:
+    def in_words(self, written: str) -> str:
         return self.options[written].label if written in self.options else written
 
 
@@ -159,7 +159,7 @@ def choice(labels: Mapping[Any, str], also: Mapping[str, Any] | None = None) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeOfDay(_AsItIs):
+class TimeOfDay(_Unconverted):
     hint = 'A time such as "15:55", in the bot\'s time zone.'
 
     def read(self, value: Any, where: str) -> time:
@@ -170,7 +170,7 @@ class TimeOfDay(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeZone(_AsItIs):
+class TimeZone(_Unconverted):
     hint = "Write it as Europe/Berlin or America/New_York."
 
     def read(self, value: Any, where: str) -> str:
@@ -178,7 +178,7 @@ class TimeZone(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Windows(_AsItIs):
+class Windows(_Unconverted):
     hint = 'A list such as [{"days": ["mon"], "from": "09:30", "to": "16:00"}].'
 
     def read(self, value: Any, where: str) -> tuple[Window, ...]:
@@ -189,7 +189,7 @@ class Windows(_AsItIs):
     def written(self, value: tuple[Window, ...]) -> list[dict[str, object]]:
         return [window.written() for window in value]
 
-    def said(self, written: list[dict[str, Any]]) -> str:
+    def in_words(self, written: list[dict[str, Any]]) -> str:
         return "; ".join(
             f"{', '.join(DAY_NAMES[day] for day in window['days'])} {window['from']}–{window['to']}"
             for window in written
@@ -197,21 +197,21 @@ class Windows(_AsItIs):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakeProfits(_AsItIs):
+class TakeProfits(_Unconverted):
     hint = '{"percent": 4}, {"limitPrice": 220}, or a list of steps, each with a share in percent.'
 
     def read(self, value: Any, where: str) -> tuple[Target, ...]:
         return read_profits(value, where)
 
     def written(self, value: tuple[Target, ...]) -> list[dict[str, str]] | None:
-        return [_written_target(target) for target in value] or None
+        return [_target_as_data(target) for target in value] or None
 
-    def said(self, written: list[dict[str, str]]) -> str:
-        return "; ".join(map(_said_target, written))
+    def in_words(self, written: list[dict[str, str]]) -> str:
+        return "; ".join(map(_target_in_words, written))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopLoss(_AsItIs):
+class StopLoss(_Unconverted):
     hint = '{"percent": 2}, {"stopPrice": 190} or {"trailPercent": 2}.'
 
     def read(self, value: Any, where: str) -> Target:
@@ -222,11 +222,13 @@ class StopLoss(_AsItIs):
             "trailing_stop" if value.trailing else "stop_limit" if value.limit_price is not None else "stop"
         )
         limit = {"limitPrice": plain(value.limit_price)} if value.limit_price is not None else {}
-        return {"type": kind} | _written_target(value) | limit
+        return {"type": kind} | _target_as_data(value) | limit
 
-    def said(self, written: dict[str, str]) -> str:
+    def in_words(self, written: dict[str, str]) -> str:
         limit = f", limit {written['limitPrice']}" if "limitPrice" in written else ""
-        return f"{'trailing ' if written['type'] == 'trailing_stop' else ''}{_said_target(written)}{limit}"
+        return (
+            f"{'trailing ' if written['type'] == 'trailing_stop' else ''}{_target_in_words(written)}{limit}"
+        )
 
 
 _TARGET = {
@@ -238,12 +240,12 @@ _TARGET = {
 }
 
 
-def _written_target(target: Target) -> dict[str, str]:
+def _target_as_data(target: Target) -> dict[str, str]:
     found = {name: getattr(target, attribute) for attribute, name in _TARGET.items()}
     return {name: plain(value) for name, value in found.items() if value is not None}
 
 
-def _said_target(written: Mapping[str, str]) -> str:
+def _target_in_words(written: Mapping[str, str]) -> str:
     if "percent" in written:
         where = f"{written['percent']}%"
     elif "price" in written:
@@ -256,7 +258,7 @@ def _said_target(written: Mapping[str, str]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed(_AsItIs):
+class Parsed(_Unconverted):
     """A value whose type has its own parser."""
 
     hint: str
@@ -269,7 +271,7 @@ class Parsed(_AsItIs):
     def written(self, value: Any) -> str | int:
         return self.write(value)
 
-    def said(self, written: str | int) -> str:
+    def in_words(self, written: str | int) -> str:
         return str(written)
 
 

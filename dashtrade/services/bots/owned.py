@@ -15,12 +15,12 @@ from dashtrade.services.trading.scope import covered
 from dashtrade.tables import bots as table
 from dashtrade.tables import decisions as decision_table
 
-MOST_BOTS = 10_000
-MOST_STOPPED = 20
+MAX_BOTS = 10_000
+MAX_STOPPED = 20
 
 
 def bots_of(
-    app: App, user: User, *, after: int = 0, limit: int = MOST_BOTS, account_id: int | None = None
+    app: App, user: User, *, after: int = 0, limit: int = MAX_BOTS, account_id: int | None = None
 ) -> list[Bot]:
     with app.db.read() as conn:
         return table.list_page(conn, user.id, after=after, limit=limit, account_id=account_id)
@@ -42,7 +42,7 @@ def holding_bots(app: App, user: User) -> list[Bot]:
 def stopped_bots(app: App, user: User) -> list[Bot]:
     """Bots stopped by anything other than their user."""
     with app.db.read() as conn:
-        return table.stopped(conn, user.id, limit=MOST_STOPPED)
+        return table.stopped(conn, user.id, limit=MAX_STOPPED)
 
 
 def any_engaged(app: App, user: User) -> bool:

@@ -13,7 +13,7 @@ from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, Malformed
 from dashtrade.services.bots.kinds import ChoiceKind, Kind, Number, Span, Unit
 
-NEW = BotSettings(name="", size=Size(kind=SizeKind.DOLLARS, value=ZERO))  # before any setting
+DEFAULTS = BotSettings(name="", size=Size(kind=SizeKind.DOLLARS, value=ZERO))  # before any setting
 
 
 class Group(StrEnum):
@@ -63,7 +63,7 @@ class SettingSpec:
     @property
     def default(self) -> Any:
         """The default, as REST shows it."""
-        return self.shown(NEW)
+        return self.shown(DEFAULTS)
 
     def value(self, settings: BotSettings) -> Any:
         return attrgetter(self.attribute)(settings)
@@ -73,7 +73,7 @@ class SettingSpec:
             return self.kind.read(given, self.name)
         if not self.nullable:
             raise Malformed(f"{self.name} is null", where=self.name, hint="Leave it out, or give it a value.")
-        return self.value(NEW)
+        return self.value(DEFAULTS)
 
     def put(self, settings: BotSettings, value: Any) -> BotSettings:
         part, _, inner = self.attribute.partition(".")
@@ -86,10 +86,10 @@ class SettingSpec:
         value = self.value(settings)
         return self.if_none if value is None else self.kind.written(value)
 
-    def said(self, written: Any) -> str:
+    def in_words(self, written: Any) -> str:
         """In words, the value that `shown` gave. Text is returned as is: older history rows hold words."""
         if written in (None, "", []):
             return "none"
         if isinstance(written, str) and not isinstance(self.kind, ChoiceKind):
             return written
-        return self.kind.said(written)
+        return self.kind.in_words(written)

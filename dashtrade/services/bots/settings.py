@@ -9,14 +9,14 @@ from typing import Any
 from dashtrade.domain.bots import Bot, BotSettings
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.values import Malformed
-from dashtrade.services.bots.setting_spec import NEW
+from dashtrade.services.bots.setting_spec import DEFAULTS
 from dashtrade.services.bots.spec import BY_NAME, PERCENT, SETTINGS
 
 PERCENT_SIZES = (SizeKind.EQUITY_PERCENT, SizeKind.RISK_PERCENT)
 RISK_SIZES = (SizeKind.RISK_DOLLARS, SizeKind.RISK_PERCENT)
 
 
-def read_settings(given: Mapping[str, Any], now: BotSettings = NEW) -> BotSettings:
+def read_settings(given: Mapping[str, Any], now: BotSettings = DEFAULTS) -> BotSettings:
     """`now` with the given changes. Raises Malformed for invalid ones."""
     for name in given:
         if name not in BY_NAME:

@@ -20,7 +20,7 @@ from dashtrade.limits import network_of
 from dashtrade.locks import LockTimeout
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo.transfer import move_in
-from dashtrade.services.demo.week import live_a_week, unlogged
+from dashtrade.services.demo.week import simulate_week, unlogged
 from dashtrade.services.people import admin, emails, invitations, passwords, removal, users
 from dashtrade.services.people.users import Denied
 from dashtrade.tables import invitations as invitation_table
@@ -28,13 +28,13 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as table
 from dashtrade.tables import signals as signal_table
 
-MOST = 200  # demos at a time
+MAX_DEMOS = 200  # demos at a time
 
-PER_HOUR = 5  # from one address
+MAX_PER_HOUR = 5  # from one address
 
-PATIENCE = 5.0  # seconds to wait while another demo is created
+TIMEOUT_SECONDS = 5.0  # seconds to wait while another demo is created
 
-ALERTS = 2000  # per demo, in total
+MAX_ALERTS = 2000  # per demo, in total
 
 # --- start --------------------------------------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ def start(app: App, *, address: str) -> int:
     would otherwise all pass the limit before any of them is counted."""
     address = network_of(address)
     try:
-        with app.db.exclusive("demo", timeout_seconds=PATIENCE):
+        with app.db.exclusive("demo", timeout_seconds=TIMEOUT_SECONDS):
             return _start(app, address)
     except LockTimeout:
         raise Denied(
@@ -56,7 +56,7 @@ def _start(app: App, address: str) -> int:
     _check_room(app, address)
     now = app.clock.now()
     with unlogged():
-        past = live_a_week(app, now)
+        past = simulate_week(app, now)
     try:
         with past.db.read() as old:
             return app.db.write(lambda conn: move_in(conn, old, now=now, address=address))
@@ -70,13 +70,13 @@ def _check_room(app: App, address: str) -> None:
     now = app.clock.now()
     with app.db.read() as conn:
         here, alive = table.count_demos_from(conn, address, now - timedelta(hours=1)), table.count_demos(conn)
-    if here >= PER_HOUR:
+    if here >= MAX_PER_HOUR:
         raise Denied(
             "too many demos were started from your address",
             "Continue with one of them, or try again in an hour.",
             retry_after=3600,
         )
-    if alive >= MOST:
+    if alive >= MAX_DEMOS:
         raise Denied(
             "all demos are in use at the moment",
             "Try again later: unused demos end after 30 days.",
@@ -95,7 +95,7 @@ def claim(
     stored = passwords.hashed(password)
 
     def work(conn: sa.Connection) -> None:
-        users.check_free(conn, email)
+        users.require_free_email(conn, email)
         if invited is not None and not (
             invitations.still_invites(conn, invited)
             and invitation_table.use_invitation(conn, invited.id, now)
@@ -131,14 +131,14 @@ def check_alerts(app: App, user: User) -> None:
     if user.demo_until is None:
         return
     with app.db.read() as conn:
-        if not signal_table.room_for(conn, user.id, ALERTS):
+        if not signal_table.room_for(conn, user.id, MAX_ALERTS):
             raise Refusal(
-                f"this demo has used its {ALERTS:,} alerts",
+                f"this demo has used its {MAX_ALERTS:,} alerts",
                 "Turn the demo into a real account first, on the Account page.",
             )
 
 
-def end_old(app: App) -> int:
+def end_expired(app: App) -> int:
     """Delete demos that were unused for a month."""
     now = app.clock.now()
     with app.db.read() as conn:

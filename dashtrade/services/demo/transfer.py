@@ -53,7 +53,7 @@ def move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address: 
         conn,
         email=f"demo-{secrets.token_hex(8)}@demo.invalid",
         name="Demo",
-        password_hash=passwords.NOBODY,
+        password_hash=passwords.DUMMY_HASH,
         role=Role.STANDARD,
         time_zone="UTC",
         created_at=now,

@@ -30,9 +30,9 @@ from dashtrade.tables.admin_queries import HISTORY
 
 WEEK = timedelta(days=7)
 
-CASH = "100000"
+STARTING_CASH = "100000"
 
-LOOKS = timedelta(hours=1)  # interval of the risk watch in that week
+WATCH_EVERY = timedelta(hours=1)  # interval of the risk watch in that week
 
 RESTED = timedelta(hours=12)
 
@@ -116,20 +116,20 @@ def _happened(record: logging.LogRecord) -> bool:
     return not _replaying.get()
 
 
-def live_a_week(app: App, end: datetime) -> App:
+def simulate_week(app: App, end: datetime) -> App:
     """An in-memory application whose user has traded for the last seven days."""
     clock = ReplayClock(end - WEEK - timedelta(hours=1))
     past = app.in_memory(clock)
     user = _settle(past)
     watch, looked = Watch(past.db, clock, past.brokers.feed), clock.at
     for at, sample, action in sorted(_crossings(past, clock.at, end), key=lambda found: found[0]):
-        while looked + LOOKS < at:
-            looked = clock.at = looked + LOOKS
+        while looked + WATCH_EVERY < at:
+            looked = clock.at = looked + WATCH_EVERY
             for lane in watch.check_all():
                 past.engine.run_lane(lane)
         clock.at = looked = at + timedelta(seconds=2)
         _resume(past, user, RESTED)
-        _tell(past, user, sample, action, at)
+        _send_alert(past, user, sample, action, at)
     clock.at = end
     _resume(past, user, timedelta(0))
     return past
@@ -172,7 +172,7 @@ def _settle(past: App) -> User:
         mode="paper",
         label="Demo account",
         credentials={},
-        options={"starting_cash": CASH, "fee_percent": "0.02", "slippage_percent": "0.01"},
+        options={"starting_cash": STARTING_CASH, "fee_percent": "0.02", "slippage_percent": "0.01"},
     )
     for sample in SAMPLES:
         bots.add_bot(past, user, {"account_id": account, **sample.bot})
@@ -202,7 +202,7 @@ def _crossings(past: App, start: datetime, end: datetime) -> Iterator[tuple[date
                 yield at, sample, "buy" if above is not sample.against else "sell"
 
 
-def _tell(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:
+def _send_alert(past: App, user: User, sample: Sample, action: str, at: datetime) -> None:
     signal = Signal(
         action=Action(action),
         symbol=Symbol.parse(sample.bot["symbol"]),

@@ -14,7 +14,7 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import people as people_table
 
 log = logging.getLogger("dashtrade.deliveries")
-AT_ONCE = 20
+MAX_CLAIMS = 20
 
 
 def deliver_due(app: App) -> int:
@@ -22,7 +22,7 @@ def deliver_due(app: App) -> int:
     if not CHANNELS:
         return 0
     now, channels = app.clock.now(), tuple(CHANNELS)
-    claims = app.db.write(lambda conn: table.claim_due(conn, channels, now=now, limit=AT_ONCE))
+    claims = app.db.write(lambda conn: table.claim_due(conn, channels, now=now, limit=MAX_CLAIMS))
     for claim in claims:
         _deliver(app, claim)
     return len(claims)

@@ -19,17 +19,17 @@ log = logging.getLogger("dashtrade.disk")
 _LOW_SINCE = "disk_low_since"  # stored, so that a restart does not notify again
 
 
-def look(app: App) -> None:
+def check(app: App) -> None:
     low = app.disk.is_low()
     if not low:
         app.disk.take_ballast()
     with app.db.read() as conn:
         told = installation_settings.setting(conn, _LOW_SINCE) is not None
     if low is not told:
-        _tell(app, low)
+        _notify(app, low)
 
 
-def _tell(app: App, low: bool) -> None:
+def _notify(app: App, low: bool) -> None:
     now, free = app.clock.now(), app.disk.free() or 0
     notice = DiskLow(free_bytes=free) if low else DiskFree(free_bytes=free)
 

@@ -32,7 +32,7 @@ from dashtrade.tables import trades as trade_table
 from dashtrade.tables.base import escape_formula
 
 T = TypeVar("T")
-PIECE = 256 * 1024  # characters in a piece
+PIECE_BYTES = 256 * 1024  # characters in a piece
 Pieces = Generator[T, None, None]  # to be closed if not read to the end
 Rows = Callable[[sa.Connection, Any], Pieces[tuple[Any, Any]]]  # the rows after a key: (key, cells)
 
@@ -77,7 +77,7 @@ def _zipped(app: App, user: User) -> Pieces[bytes]:
             profile = table.profile(conn, user.id)
         archive.writestr("README.txt", _ABOUT)
         archive.writestr(
-            "profile.json", json.dumps({name: _said(value) for name, value in profile.items()}, indent=2)
+            "profile.json", json.dumps({name: _cell_text(value) for name, value in profile.items()}, indent=2)
         )
         for file, name in table.TABLES.items():
             with archive.open(f"{file}.csv", "w", force_zip64=True) as entry:
@@ -106,7 +106,7 @@ def _with_words(row: Any, width: int) -> list[Any]:
     ]
 
 
-def _said(value: Any) -> Any:
+def _cell_text(value: Any) -> Any:
     match value:
         case Decimal():
             return plain(value)
@@ -126,7 +126,7 @@ def _said(value: Any) -> Any:
 def _cell(value: Any) -> Any:
     """As text. An apostrophe is put before what a spreadsheet would take for a formula; numbers are
     unchanged."""
-    return escape_formula(value) if isinstance(value, str) else _said(value)
+    return escape_formula(value) if isinstance(value, str) else _cell_text(value)
 
 
 _ABOUT = (
@@ -178,7 +178,7 @@ def csv_pieces(app: App, names: tuple[str, ...], rows: Rows) -> Pieces[str]:
             more = False
             for key, cells in found:  # noqa: B007  the next piece begins behind the last row
                 writer.writerow(cells)
-                if buffer.tell() >= PIECE:
+                if buffer.tell() >= PIECE_BYTES:
                     more = True
                     break
         yield buffer.getvalue()

@@ -25,10 +25,13 @@ from dashtrade.tables import storage
 
 MB = 1024 * 1024
 DEMO_MB = 16  # storage of a demo; other users have DASHTRADE_USER_MB
-NEARLY, ENOUGH = 0.9, 0.8  # share of storage: above the first, texts are deleted down to the second
-TEXTS_AT_ONCE = 500  # per commit
+NEARLY_FULL_SHARE, FREED_SHARE = (
+    0.9,
+    0.8,
+)  # share of storage: above the first, texts are deleted down to the second
+TEXTS_PER_BATCH = 500  # per commit
 DAY = timedelta(days=1)
-SESSIONS, SIGN_IN_TOKENS = 20, 50  # per user; the least recently used is dropped
+MAX_SESSIONS, MAX_SIGN_IN_TOKENS = 20, 50  # per user; the least recently used is dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,7 @@ def full(most: int) -> Refusal:
     )
 
 
-def take_in(
+def accept_alert(
     app: App,
     user: User,
     signal: Signal,
@@ -144,25 +147,25 @@ def make_room(app: App) -> None:
     limit. At the alert rate limit nobody fills a tenth of it in a minute. Users still near the limit are
     notified once a day."""
     with app.db.read() as conn:
-        limits = {demo: int(room(app, demo=demo) * NEARLY) for demo in (False, True)}
+        limits = {demo: int(room(app, demo=demo) * NEARLY_FULL_SHARE) for demo in (False, True)}
         found = storage.nearly_full(conn, most=limits[False], most_of_demo=limits[True])
     for row in found:
         most = room(app, demo=row.demo_until is not None)
         left = row.bytes
-        while left > most * ENOUGH and (freed := _forget_some(app, row.user_id)) is not None:
+        while left > most * FREED_SHARE and (freed := _forget_some(app, row.user_id)) is not None:
             left -= freed
-        if left > most * NEARLY and (row.told_at is None or row.told_at <= app.clock.now() - DAY):
-            _tell(app, row.user_id, left, most)
+        if left > most * NEARLY_FULL_SHARE and (row.told_at is None or row.told_at <= app.clock.now() - DAY):
+            _notify(app, row.user_id, left, most)
 
 
 def _forget_some(app: App, user_id: int) -> int | None:
     """Bytes freed; None: no texts left."""
     with app.db.read() as conn:
-        ids = storage.oldest_texts(conn, user_id, TEXTS_AT_ONCE)
+        ids = storage.oldest_texts(conn, user_id, TEXTS_PER_BATCH)
     return app.db.write(lambda conn: storage.forget_texts(conn, user_id, ids)) if ids else None
 
 
-def _tell(app: App, user_id: int, used: int, most: int) -> None:
+def _notify(app: App, user_id: int, used: int, most: int) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:

@@ -42,7 +42,7 @@ _AS_BEFORE: dict[str, Callable[[Any], Any]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class ReplacedState:
     """Data of the replaced database."""
 
     users: dict[tuple[int, datetime], Any]
@@ -83,14 +83,14 @@ def _bring_up_to_date(db: Database, incoming: Path) -> None:
         ) from error
 
 
-def _read(path: Path) -> Before | None:
+def _read(path: Path) -> ReplacedState | None:
     """None if it is damaged or has another schema."""
     engine = sa.create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=sa.NullPool)
     t = webhook_tokens.c
     wanted = (t.user_id, t.token_hash, t.secret, t.created_at, t.used_at, t.expires_at, t.revoked_at)
     with contextlib.suppress(sa.exc.DatabaseError), engine.connect() as conn:
         used = conn.execute(sa.select(recovery_codes).where(recovery_codes.c.used_at.is_not(None)))
-        return Before(
+        return ReplacedState(
             users={
                 (user.id, user.created_at): user
                 for user in conn.execute(sa.select(*_USER).where(users.c.removed_at.is_(None)))
@@ -101,7 +101,7 @@ def _read(path: Path) -> Before | None:
     return None
 
 
-def _end(conn: sa.Connection, before: Before | None, now: datetime) -> Restored:
+def _end(conn: sa.Connection, before: ReplacedState | None, now: datetime) -> Restored:
     second_factors.end_everything(conn, now)
     message_table.record(conn, actor=None, action="database restored from a backup", now=now)
     here = {
@@ -125,7 +125,7 @@ def _end(conn: sa.Connection, before: Before | None, now: datetime) -> Restored:
 
 
 def _tokens(
-    conn: sa.Connection, before: Before, here: dict[tuple[int, datetime], Any], now: datetime
+    conn: sa.Connection, before: ReplacedState, here: dict[tuple[int, datetime], Any], now: datetime
 ) -> dict[str, str]:
     """The webhook tokens as in the replaced database; a user deleted there gets none."""
     said: dict[str, str] = {}

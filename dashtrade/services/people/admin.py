@@ -245,7 +245,7 @@ def _backup_folder(app: App) -> Path:
 # --- the logs -----------------------------------------------------------------------------------------------
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-TAIL = 512 * 1024  # bytes searched at the end of each file
+TAIL_BYTES = 512 * 1024  # bytes searched at the end of each file
 
 
 def log_lines(app: App, actor: User, *, level: str, text: str, most: int) -> list[str]:
@@ -270,7 +270,7 @@ def _entries(file: Path) -> list[str]:
     try:
         with open(file, "rb") as opened:
             opened.seek(0, 2)
-            opened.seek(max(opened.tell() - TAIL, 0))
+            opened.seek(max(opened.tell() - TAIL_BYTES, 0))
             lines = opened.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []

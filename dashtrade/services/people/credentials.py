@@ -62,7 +62,7 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
 
     def work(conn: sa.Connection) -> None:
         if email != user.email:
-            users.check_free(conn, email)
+            users.require_free_email(conn, email)
         people_table.change(conn, user.id, email=email)
         message_table.record(
             conn,
@@ -155,13 +155,13 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
     return f"{app.settings.dashboard_url}/reset?code={code}"
 
 
-def whose(app: App, code: str) -> User:
+def user_of_link(app: App, code: str) -> User:
     """The user of a valid link. Raises Denied."""
     with app.db.read() as conn:
-        return _whose(conn, sha256(code), app.clock.now())
+        return _user_of_link(conn, sha256(code), app.clock.now())
 
 
-def _whose(conn: sa.Connection, code_hash: str, now: datetime) -> User:
+def _user_of_link(conn: sa.Connection, code_hash: str, now: datetime) -> User:
     """Checked again when the link is used: whether its maker may still manage this user."""
     found = table.link(conn, code_hash, now)
     user = people_table.by_id(conn, found.user_id) if found else None
@@ -184,7 +184,7 @@ def _still_may(conn: sa.Connection, made_by: int, user: User) -> bool:
 
 def use_link(app: App, code: str, *, new: str, address: str) -> None:
     """Set the password and end every session."""
-    user = whose(app, code)
+    user = user_of_link(app, code)
     passwords.check(new, user.email, user.name)
     _put_password(
         app,
@@ -210,7 +210,7 @@ def _put_password(
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        if link and not (_whose(conn, link, now) and table.use_link(conn, link, now)):
+        if link and not (_user_of_link(conn, link, now) and table.use_link(conn, link, now)):
             raise Denied("this link is invalid, used or expired", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         session_table.remove_sessions(conn, user_id, keep=keep)
@@ -218,14 +218,14 @@ def _put_password(
             conn, user_id, now, name=None if end_api_tokens else token_service.SIGN_IN
         )
         attempt_table.forget_devices(conn, user_id)
-        _tell_what_still_works(conn, user_id, now)
+        _notify_valid_tokens(conn, user_id, now)
         table.end_handed_out(conn, user_id)
         message_table.record(conn, actor=user_id, action=action, now=now, subject=user_id, address=address)
 
     app.db.write(work)
 
 
-def _tell_what_still_works(conn: sa.Connection, user_id: int, now: datetime) -> None:
+def _notify_valid_tokens(conn: sa.Connection, user_id: int, now: datetime) -> None:
     """Notify the user of tokens that are still valid: whoever knew the old password may have created or
     read them."""
     tokens = [row.name for row in token_table.list_api_tokens(conn, user_id) if row.expires_at > now]

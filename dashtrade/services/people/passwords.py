@@ -12,7 +12,7 @@ import bcrypt
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people import common_words
 
-SHORTEST, LONGEST = 8, 128
+MIN_LENGTH, MAX_LENGTH = 8, 128
 MOST_USED = 10_000
 _AROUND = 6  # digits and punctuation beside a common password: a year and two marks
 _ROUNDS = 12
@@ -40,9 +40,9 @@ _LEFT_OVER, _LONG_ENOUGH, _WORDS = 2, 5, 2
 def check(password: str, *personal: str) -> None:
     """Refuse what attackers guess first: short passwords, keyboard rows, a repeated character, the most
     used passwords, a common word with a few digits, the user's own name."""
-    if not SHORTEST <= len(password) <= LONGEST:
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise Malformed(
-            f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}",
+            f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters, this one has {len(password)}",
             where="password",
             hint="Three or four words in a row make a good one.",
         )
@@ -132,7 +132,8 @@ def hashed(password: str) -> str:
 def matches(password: str, stored: str) -> bool:
     known = stored.startswith("$2")  # without a stored hash: the same work, and no password matches
     return (
-        bcrypt.checkpw(_material(password[: 4 * LONGEST]), (stored if known else NOBODY).encode()) and known
+        bcrypt.checkpw(_material(password[: 4 * MAX_LENGTH]), (stored if known else DUMMY_HASH).encode())
+        and known
     )
 
 
@@ -143,4 +144,4 @@ def _material(password: str) -> bytes:
 
 
 # checked for unknown emails: the same work as for a user
-NOBODY = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"
+DUMMY_HASH = "$2b$12$GsiY7bLF8uPVBHosdr.TiuSg/xjLaBA00aiEOB08VBx8dDpVXHRZK"

@@ -21,7 +21,7 @@ from dashtrade.tables import people as table
 from dashtrade.tables import sessions as session_table
 
 log = logging.getLogger("dashtrade.people")
-AT_ONCE = 2000  # rows per commit
+ROWS_PER_BATCH = 2000  # rows per commit
 
 
 def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
@@ -77,7 +77,7 @@ def finish(app: App) -> int:
 
 
 def _remove_rows(app: App, user_id: int) -> None:
-    while app.db.write(lambda conn: admin_queries.remove_some(conn, user_id, AT_ONCE)):
+    while app.db.write(lambda conn: admin_queries.remove_some(conn, user_id, ROWS_PER_BATCH)):
         pass
     app.db.write(lambda conn: admin_queries.remove_user(conn, user_id))
     log.info("user %s and all their data are deleted", user_id)

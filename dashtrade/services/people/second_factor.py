@@ -142,9 +142,9 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
     keys = [Key(text=f"code:{user.id}:{device}" if known else f"code:{user.id}")]
     throttle.reserve(app, keys, who=user.email, address=address, subject=user.id)
     locked = app.db.write_unchecked(lambda conn: table.count_wrong_code(conn, user.id)) > table.LOCKED_AFTER
-    if _right(app, user, _plain(code), address, locked=locked):
+    if _is_right(app, user, _plain(code), address, locked=locked):
         app.db.write_unchecked(lambda conn: table.reset_wrong_codes(conn, user.id))
-        throttle.right(app, keys)
+        throttle.succeeded(app, keys)
         return
     app.notes.note(
         "sign-in failed",
@@ -181,7 +181,7 @@ def _state(conn: sa.Connection, email: str) -> str:
     return sha256(f"{found[1]} {found[0].last_login_at}") if found else ""
 
 
-def of_ticket(app: App, given: str) -> tuple[User, bool]:
+def user_of_ticket(app: App, given: str) -> tuple[User, bool]:
     """The user, and whether to remember them. Raises Denied."""
     with contextlib.suppress(WrongKey, ValueError):
         kind, _, text = app.vault.decrypt(given[:1000]).partition("{")
@@ -195,7 +195,7 @@ def of_ticket(app: App, given: str) -> tuple[User, bool]:
     raise Denied("the sign-in took too long", "Type email and password again.")
 
 
-def _right(app: App, user: User, code: str, address: str, *, locked: bool) -> bool:
+def _is_right(app: App, user: User, code: str, address: str, *, locked: bool) -> bool:
     now = app.clock.now()
     if len(code) != totp.DIGITS:
         return app.db.write(lambda conn: _use_recovery(conn, user, code, address, now))

@@ -51,12 +51,12 @@ def put(app: App, actor: User, required: bool) -> None:
             else "two-factor authentication no longer required of all users"
         )
         message_table.record(conn, actor=actor.id, action=done, now=now)
-        _tell(conn, required, now)
+        _notify(conn, required, now)
 
     app.db.write(work)
 
 
-def _tell(conn: sa.Connection, required: bool, now: datetime) -> None:
+def _notify(conn: sa.Connection, required: bool, now: datetime) -> None:
     for has_one in (True, False):
         notice: Notice = SecondFactorVoluntary(has_one=has_one)
         if required:

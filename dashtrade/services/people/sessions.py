@@ -27,8 +27,8 @@ from dashtrade.tables import quotas as quota_table
 from dashtrade.tables import sessions as session_table
 from dashtrade.tables import tokens as token_table
 
-SHORT, REMEMBERED = timedelta(hours=24), timedelta(days=30)
-IDLE = timedelta(hours=12)
+SESSION_LIFE, REMEMBERED_LIFE = timedelta(hours=24), timedelta(days=30)
+IDLE_LIMIT = timedelta(hours=12)
 # precision of "last seen": a page that refreshes must not write all the time
 SEEN_EVERY = timedelta(seconds=60)
 DEMO_LIFE = timedelta(days=30)
@@ -60,14 +60,14 @@ def begin(
             session_table.remove_session(conn, sha256(replaces))
         session_table.forget_expired(conn, now)
         quota_table.lock(conn, user_id)
-        session_table.trim_sessions(conn, user_id, quotas.SESSIONS - 1)
+        session_table.trim_sessions(conn, user_id, quotas.MAX_SESSIONS - 1)
         session_table.add_session(
             conn,
             user_id,
             token_hash=sha256(token),
             created_at=now,
             seen_at=now,
-            expires_at=now + (REMEMBERED if remember else SHORT),
+            expires_at=now + (REMEMBERED_LIFE if remember else SESSION_LIFE),
             device=device[:120],
             address=address[:60],
             remember=remember,
@@ -93,7 +93,7 @@ def find(app: App, token: str | None, *, present: bool = True) -> User | None:
     if found is None:
         return None
     user, row = found
-    if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE):
+    if not user.is_active or row.expires_at <= now or (not row.remember and now - row.seen_at > IDLE_LIMIT):
         return None
     if seen is not None and may_manage(user.role, seen.role):
         return replace(seen, viewer=user.email, second_factor_due=user.second_factor_due)
@@ -150,7 +150,7 @@ def end(app: App, token: str | None, address: str = "") -> None:
     app.db.write(work)
 
 
-def listed(app: App, user: User, token: str | None) -> list[Session]:
+def list_sessions(app: App, user: User, token: str | None) -> list[Session]:
     """The user's sessions, most recently used first."""
     with app.db.read() as conn:
         rows = session_table.list_sessions(conn, user.id, app.clock.now())

@@ -21,8 +21,8 @@ from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts as table
 from dashtrade.tables import quotas as quota_table
 
-MOST, MOST_OF_NETWORK = 8, 20
-DEVICE_LIFE, DEVICES = timedelta(days=400), 20
+MAX_FAILURES, MAX_FAILURES_OF_NETWORK = 8, 20
+DEVICE_LIFE, MAX_DEVICES = timedelta(days=400), 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Key:
     """A counter of attempts, and how many wrong ones lock it."""
 
     text: str
-    most: int = MOST
+    most: int = MAX_FAILURES
     # shared by unrelated people: a success of one does not clear it
     shared: bool = False
 
@@ -47,7 +47,7 @@ def of_network(kind: str, address: str) -> list[Key]:
             return []
     except ValueError:
         return []
-    return [Key(text=f"{kind}:{network}", most=MOST_OF_NETWORK, shared=True)]
+    return [Key(text=f"{kind}:{network}", most=MAX_FAILURES_OF_NETWORK, shared=True)]
 
 
 def wait(app: App, keys: list[Key]) -> int:
@@ -88,7 +88,7 @@ def failed(app: App, keys: list[Key]) -> None:
         _counted(app, keys)
 
 
-def right(app: App, keys: list[Key]) -> None:
+def succeeded(app: App, keys: list[Key]) -> None:
     """The reserved attempt was right."""
 
     def work(conn: sa.Connection) -> None:
@@ -115,7 +115,7 @@ def know_device(app: App, user_id: int, given: str | None) -> str:
         if given and not table.is_known(conn, user_id, sha256(token)):
             return False
         quota_table.lock(conn, user_id)  # two at once would each remove the other's device
-        table.put_device(conn, user_id, sha256(token), now, DEVICES)
+        table.put_device(conn, user_id, sha256(token), now, MAX_DEVICES)
         return True
 
     if app.db.write_unchecked(work):

@@ -22,7 +22,7 @@ from dashtrade.tables import tokens as token_table
 
 TOKEN_LIFE = timedelta(days=30)
 
-LOOKED_AT = timedelta(seconds=60)  # precision of "last used"
+TOUCH_EVERY = timedelta(seconds=60)  # precision of "last used"
 
 SIGN_IN = token_table.SIGN_IN
 
@@ -104,7 +104,7 @@ def _by_token(
     if found is None:
         return None
     row = found[1]
-    if row.used_at is None or now - row.used_at > LOOKED_AT:
+    if row.used_at is None or now - row.used_at > TOUCH_EVERY:
         with contextlib.suppress(DatabaseUnavailable):  # reading must work while the database is read-only
             app.db.write(lambda conn: used(conn, row.token_id, now))
     return found

@@ -149,7 +149,7 @@ def add_user(
 
 
 def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, role: Role) -> int:
-    check_free(conn, email)
+    require_free_email(conn, email)
     shown = re.sub(r"[\x00-\x1f]", " ", name or email.split("@")[0]).strip()[:80]
     return table.add(
         conn,
@@ -163,7 +163,7 @@ def _insert(conn: sa.Connection, app: App, email: str, name: str, stored: str, r
     )
 
 
-def check_free(conn: sa.Connection, email: str) -> None:
+def require_free_email(conn: sa.Connection, email: str) -> None:
     """Check that the email is unused, and reserve it until this transaction ends."""
     signal_table.lock_key(conn, f"email|{email}")
     if table.by_email(conn, email):
@@ -196,13 +196,13 @@ def _checked(
 ) -> User:
     subject = found[0].id if found else None
     throttle.reserve(app, keys, who=who, address=address, subject=subject)
-    right = passwords.matches(password, found[1] if found else passwords.NOBODY)
+    right = passwords.matches(password, found[1] if found else passwords.DUMMY_HASH)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
         app.notes.note("sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
         raise Denied(
             "email or password is wrong", "Check both. An admin can send you a link for a new password."
         )
-    throttle.right(app, keys)
+    throttle.succeeded(app, keys)
     return found[0]
 
 
@@ -235,7 +235,7 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
 
     def work(conn: sa.Connection) -> User:
         quota_table.lock(conn, user_id)
-        token_table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.SIGN_IN_TOKENS - 1)
+        token_table.trim_api_tokens(conn, user_id, SIGN_IN, quotas.MAX_SIGN_IN_TOKENS - 1)
         token_table.add_api_token(
             conn,
             user_id,

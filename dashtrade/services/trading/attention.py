@@ -28,8 +28,8 @@ from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
 
 RECENT = timedelta(days=1)
-UNREACHED = timedelta(minutes=1)  # one missed answer of a broker needs no attention
-MOST_REFUSED = 3
+UNREACHABLE_FOR = timedelta(minutes=1)  # one missed answer of a broker needs no attention
+MAX_REFUSED = 3
 # A bot that is already long gets "buy", or a flat bot gets "close": alert and skip are both correct.
 HARMLESS = (Code.ALREADY_OWNED, Code.NOTHING_TO_CLOSE, Code.SIDE_NOT_TRADED)
 
@@ -121,7 +121,7 @@ def _account(app: App, account: Account) -> AttentionItem | None:
         kind, at, why = AttentionKind.ACCOUNT_DISABLED, None, account.disabled_reason
     elif account.problem:
         kind, at, why = AttentionKind.ACCOUNT_UNCONFIRMED, None, account.problem
-    elif (since := prices.known_of(app, account).failing_since) and app.clock.now() - since > UNREACHED:
+    elif (since := prices.known_of(app, account).failing_since) and app.clock.now() - since > UNREACHABLE_FOR:
         error = prices.known_of(app, account).error
         kind, at, why = AttentionKind.ACCOUNT_UNREACHABLE, since, told(error)
     elif account.check_result and not account.check_result.get("ok"):
@@ -182,7 +182,7 @@ def _locked(app: App, user: User) -> Iterator[AttentionItem]:
 
 def _storage(app: App, user: User) -> Iterator[AttentionItem]:
     used, most = quotas.stored(app, user), quotas.room_of(app, user)
-    if used < most * quotas.NEARLY:
+    if used < most * quotas.NEARLY_FULL_SHARE:
         return
     full = used >= most
     yield AttentionItem(
@@ -197,7 +197,7 @@ def _refused(app: App, user: User) -> Iterator[AttentionItem]:
     with app.db.read() as conn:
         refused = decision_table.recently_refused(conn, user.id, since=app.clock.now() - RECENT)
     wanted = [row for row in refused if row.reason.code not in HARMLESS and not _over(app, user, row)]
-    for row in wanted[:MOST_REFUSED]:
+    for row in wanted[:MAX_REFUSED]:
         yield AttentionItem(
             kind=AttentionKind.ALERT_REFUSED,
             severity=Level.WARNING,

@@ -15,8 +15,8 @@ from dashtrade.domain.values import ZERO
 from dashtrade.services.accounts.prices import BotHolding, daily_candles
 from dashtrade.services.trading.portfolio_summary import RECENT, Figures, Summary, summary
 
-MOST_DAYS = 366
-MOST_HELD = 8  # symbols in the buy-and-hold comparison
+MAX_DAYS = 366
+MAX_HELD = 8  # symbols in the buy-and-hold comparison
 _DAY = timedelta(days=1)
 
 
@@ -43,7 +43,7 @@ def equity_lines(
     app: App, user: User, scope: MoneyScope, *, days: int = RECENT
 ) -> tuple[Summary, list[EquityLine]]:
     """One line per currency over the last `days`, with at most one point a day."""
-    found = summary(app, user, scope, days=min(days, MOST_DAYS))
+    found = summary(app, user, scope, days=min(days, MAX_DAYS))
     now = app.clock.now()
     return found, [
         EquityLine(currency=one.currency, points=tuple(equity_line(one, one.days, now)))
@@ -65,7 +65,7 @@ def equity_line(found: Figures, days: Sequence[tuple[date, Decimal]], now: datet
     return [*points, EquityPoint(at=now, equity=found.equity)]
 
 
-def held_instead(
+def buy_and_hold(
     app: App, held: Sequence[BotHolding], days: Sequence[date], money: Decimal, currency: str
 ) -> list[tuple[date, Decimal]]:
     """Buy and hold: the same money, spread evenly over the bots' symbols on the first day and left alone."""
@@ -78,7 +78,7 @@ def held_instead(
         if h.account is not None and h.bot.total_trades and h.currency == currency
     }
     closes: list[dict[date, Decimal]] = []
-    for symbol, of in list(traded.items())[:MOST_HELD]:
+    for symbol, of in list(traded.items())[:MAX_HELD]:
         candles = daily_candles(app, of.account, symbol, span + 3) if of.account is not None else []
         priced = {candle.at.date(): candle.close for candle in candles if candle.at.date() >= first}
         if priced:

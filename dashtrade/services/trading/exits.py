@@ -29,7 +29,7 @@ from dashtrade.tables import bots as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 
-PRICE_WAIT = 1.0  # seconds to wait for a current price; the watch checks it continuously anyway
+PRICE_WAIT_SECONDS = 1.0  # seconds to wait for a current price; the watch checks it continuously anyway
 
 
 def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
@@ -118,7 +118,7 @@ def _changed(
 def _mark(app: App, user: User, bot: Bot) -> Decimal | None:
     """The price at which the position would close now, else its last known mark; None without a price."""
     account = account_of(app, user, bot.account_id)
-    quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT)
+    quote = prices.quote_now(app, account, bot.symbol, wait=PRICE_WAIT_SECONDS)
     if quote is None:
         return prices.mark_of(app, account, bot.symbol)
     return quote.bid if bot.position.quantity > 0 else quote.ask

@@ -39,9 +39,12 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import switches as switch_table
 
 log = logging.getLogger("dashtrade.flatten")
-FIRST, LONGEST = 2, 60  # seconds between two attempts: doubled each time, up to the longest
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = (
+    2,
+    60,
+)  # seconds between two attempts: doubled each time, up to the longest
 # at the venue; and refusals by DashTrade itself, which are unlikely to change
-MOST_FAILURES, MOST_REFUSALS = 12, 3
+MAX_FAILURES, MAX_REFUSALS = 12, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +187,12 @@ def advance(app: App) -> list[Lane]:
     for row in running:
         for item in items[row.id]:
             if item.status not in ("done", "stuck"):
-                lanes += _carry_on(app, row, item)
+                lanes += _advance_item(app, row, item)
         _end(app, row)
     return lanes
 
 
-def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
+def _advance_item(app: App, row: Any, item: Any) -> list[Lane]:
     now = app.clock.now()
     with app.db.read() as conn:
         bot = bot_positions.load(conn, item.bot_id)
@@ -205,20 +208,20 @@ def _carry_on(app: App, row: Any, item: Any) -> list[Lane]:
         )
     doubt = next((order for order in orders if order.status is OrderStatus.ATTENTION), None)
     if not bot.position.quantity and not orders:
-        _put(app, item, status="done", reason=Reason(Code.FLAT))
+        _update_item(app, item, status="done", reason=Reason(Code.FLAT))
     elif doubt is not None:
-        _put(app, item, status="stuck", reason=reason(Code.ORDER_UNCONFIRMED, because=doubt.reason))
+        _update_item(app, item, status="stuck", reason=reason(Code.ORDER_UNCONFIRMED, because=doubt.reason))
     elif asked is not None and asked.status in ("waiting", "sending"):
         if asked.reason != item.reason:
-            _put(app, item, reason=asked.reason)
+            _update_item(app, item, reason=asked.reason)
     elif item.status == "closing" and asked is not None:
         _after(app, item, asked, now)
     elif item.next_at is None or item.next_at <= now:
-        return _ask(app, row, item, bot)
+        return _send_close(app, row, item, bot)
     return []
 
 
-def _put(app: App, item: Any, **values: Any) -> None:
+def _update_item(app: App, item: Any, **values: Any) -> None:
     app.db.write(lambda conn: table.put_item(conn, item, **values))
 
 
@@ -227,27 +230,27 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
     refused = asked.status == "refused"
     # a fee taken in coins leaves dust, which cannot be sold
     if refused and asked.reason.code is Code.DUST:
-        _put(app, item, status="done", reason=asked.reason)
+        _update_item(app, item, status="done", reason=asked.reason)
         return
-    if item.tries >= (MOST_REFUSALS if refused else MOST_FAILURES):
-        _put(app, item, status="stuck", reason=asked.reason)
+    if item.tries >= (MAX_REFUSALS if refused else MAX_FAILURES):
+        _update_item(app, item, status="stuck", reason=asked.reason)
         return
     wait = (
         timedelta(0)
         if asked.status == "filled" and item.tries < 3
-        else timedelta(seconds=min(FIRST * 2 ** (item.tries - 1), LONGEST))
+        else timedelta(seconds=min(FIRST_RETRY_SECONDS * 2 ** (item.tries - 1), LONGEST_RETRY_SECONDS))
     )
-    _put(app, item, status="waiting", reason=asked.reason, next_at=now + wait)
+    _update_item(app, item, status="waiting", reason=asked.reason, next_at=now + wait)
 
 
-def _ask(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
+def _send_close(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
     signal = close_signal(bot, f"flatten-{item.id}-{item.tries + 1}")
     said = app.engine.accept(item.user_id, signal, origin=Origin.USER, sender=row.asked_by)
     if not isinstance(said, Receipt):
-        _put(app, item, status="stuck", reason=told(said.message))
+        _update_item(app, item, status="stuck", reason=told(said.message))
         return []
     log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, said.signal_id, item.tries + 1)
-    _put(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)
+    _update_item(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)
     return [Lane(bot.account_id, bot.symbol)]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
-from dashtrade.domain.performance_stats import Ended, win_rate
+from dashtrade.domain.performance_stats import ClosedTrade, win_rate
 from dashtrade.domain.ports import AccountState, BrokerError
 from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.domain.symbols import Symbol
@@ -29,10 +29,10 @@ from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import trades as trade_table
 
 RECENT = 30  # days
-MOST_BOTS = 10_000
-MOST_TRIPS = 1_000_000  # simulated round trips of one user
+MAX_BOTS = 10_000
+MAX_TRIPS = 1_000_000  # simulated round trips of one user
 HUNDRED = Decimal(100)
-USUAL = "USD"  # the default currency where there is no data
+DEFAULT_CURRENCY = "USD"  # the default currency where there is no data
 _ADDED = ("realized", "fees", "volume", "trades", "wins", "losses")
 
 
@@ -141,7 +141,7 @@ def holdings(
         bots = (
             bot_table.owning(conn, user.id)
             if open_only
-            else bot_table.list_page(conn, user.id, limit=MOST_BOTS)
+            else bot_table.list_page(conn, user.id, limit=MAX_BOTS)
         )
     money = {account_id: money_of(account) for account_id, account in accounts.items()}
     if scope is not None:
@@ -187,7 +187,7 @@ def bot_days(
         ids = sorted({trade.account_id for trade in simulated})
         over = (
             trip_table.ended(
-                conn, user.id, limit=MOST_TRIPS, since=start, bot_id=bot_id, account_ids=ids, on_paper=True
+                conn, user.id, limit=MAX_TRIPS, since=start, bot_id=bot_id, account_ids=ids, on_paper=True
             )
             if ids
             else []
@@ -219,7 +219,7 @@ def _as_day(trade: Any) -> BotDay:
     )
 
 
-def _as_ended(trip: Ended) -> BotDay:
+def _as_ended(trip: ClosedTrade) -> BotDay:
     """A win or a loss only: the money is in the trades of the round trip."""
     return BotDay(
         bot_id=trip.bot_id,
@@ -242,7 +242,9 @@ def currencies(
     seen = Counter(state.currency for state in states)
     seen.update(h.currency for h in held if h.bot.position.quantity or h.bot.total_trades)
     seen.update({row.currency for row in rows})
-    return [currency for currency, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))] or [USUAL]
+    return [currency for currency, _ in sorted(seen.items(), key=lambda one: (-one[1], one[0]))] or [
+        DEFAULT_CURRENCY
+    ]
 
 
 def _figures(
@@ -267,7 +269,7 @@ def _figures(
     base = None
     if kept and equity is not None and opened is not None:
         base = equity - opened - sum((net for _, net in days), ZERO)
-    drawdown, deepest = falls(base, days)
+    drawdown, deepest = drawdowns(base, days)
     of_today = [row for row in rows if row.day == today]
     return Figures(
         currency=currency,
@@ -327,7 +329,7 @@ def worth(held: Sequence[BotHolding]) -> dict[str, Decimal]:
     return dict(found)
 
 
-def falls(
+def drawdowns(
     base: Decimal | None, days: Sequence[tuple[date, Decimal]]
 ) -> tuple[Decimal | None, Decimal | None]:
     """(current, maximum) drawdown in percent."""

@@ -64,4 +64,4 @@ def on_paper(app: App, user: User, signal_id: str, *, bot_id: int, request_id: s
         sent_at=None,
         max_age=None,
     )
-    return quotas.take_in(app, user, signal, origin=Origin.REPLAY, sender=f"replay of {signal_id}")
+    return quotas.accept_alert(app, user, signal, origin=Origin.REPLAY, sender=f"replay of {signal_id}")

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.domain.performance_stats import Ended
+from dashtrade.domain.performance_stats import ClosedTrade
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.scope import MoneyScope
 from dashtrade.services.operations.export import Pieces, csv_pieces
@@ -114,7 +114,7 @@ def totals(app: App, user: User, **wanted: Any) -> list[TripTotals]:
 
 def ended(
     app: App, user: User, scope: MoneyScope, *, limit: int, since: datetime | None, bot_id: int | None
-) -> list[Ended]:
+) -> list[ClosedTrade]:
     """The latest closed ones, oldest first, with the fields that statistics need."""
     with app.db.read() as conn:
         return table.ended(conn, user.id, limit=limit, since=since, bot_id=bot_id, scope=scope)

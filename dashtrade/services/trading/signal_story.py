@@ -88,15 +88,15 @@ def order_view(order: Order) -> dict[str, Any]:
         **told_why(order.reason),
         "filled_quantity": plain(order.filled_quantity),
         "average_price": plain(average) if average is not None else None,
-        "limit_price": _maybe(order.limit_price),
-        "stop_price": _maybe(order.stop_price),
+        "limit_price": _plain_or_none(order.limit_price),
+        "stop_price": _plain_or_none(order.stop_price),
         "time_in_force": str(order.time_in_force),
         "created_at": iso(order.created_at),
         "updated_at": iso(order.updated_at),
     }
 
 
-def _maybe(number: Any) -> str | None:
+def _plain_or_none(number: Any) -> str | None:
     return plain(number) if number is not None else None
 
 
@@ -114,7 +114,7 @@ def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
             + _sent(conn, owner, signal_id)
             + _filled(conn, owner, signal_id)
         )
-        lines += _told(conn, owner, signal_id)
+        lines += _notified(conn, owner, signal_id)
     lines.sort(key=lambda line: (line[0], line[1]))
     waits = row.status == "accepted"
     return signal_view(row) | {
@@ -228,6 +228,6 @@ def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     return lines
 
 
-def _told(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+def _notified(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
     found = message_table.for_signal(conn, owner, signal_id)
     return [(m.at, 30, "message", m.words(UTC).text, {}) for m in found]

@@ -68,7 +68,7 @@ def traded_symbols(app: App, user: User) -> list[Symbol]:
         return trip_table.traded_symbols(conn, user.id)
 
 
-def everybodys(
+def of_all_users(
     app: App, actor: User, *, limit: int, before: int | None = None, **wanted: Any
 ) -> list[TradeOfUser]:
     """Newest first; `wanted`: user_id, bot_id, symbol, action, since, until."""

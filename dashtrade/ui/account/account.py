@@ -170,7 +170,7 @@ def password(app: App, user: User) -> None:
 
 def sessions(app: App, user: User) -> None:
     token = runtime.session_token()
-    found = service.listed(app, user, token)
+    found = service.list_sessions(app, user, token)
     columns = [
         Column(label="Signed in on"),
         Column(label="Last seen", number=True),

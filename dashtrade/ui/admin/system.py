@@ -183,7 +183,7 @@ def _put_switch(app: App, user: User, stop: Stop) -> None:
 
 
 def _simulation(app: App, user: User) -> None:
-    on, busy = simulation.is_on(app), simulation.in_the_way(app)
+    on, busy = simulation.is_on(app), simulation.blocking_bots(app)
     with panel("Simulation mode", key="simulation"):
         st.caption(
             (

@@ -43,7 +43,7 @@ def show(app: App, user: User) -> None:
     fourth.link_button(
         "Download CSV", f"{ALL_TRADES}?{urlencode(given)}", icon=":material/download:", width="stretch"
     )
-    found = trade_service.everybodys(app, user, before=before or None, limit=PAGE + 1, **filters)
+    found = trade_service.of_all_users(app, user, before=before or None, limit=PAGE + 1, **filters)
     with panel(key="all_trades_panel"):
         if not found:
             st.caption("No trades match." if any(given.values()) else "No trades yet.")

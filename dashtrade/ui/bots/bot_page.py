@@ -224,7 +224,7 @@ def _chart(user: User, bot_id: int) -> None:
                 "reports them."
             )
             return
-        if app.clock.now() - found.at > prices.FRESH:
+        if app.clock.now() - found.at > prices.FRESH_FOR:
             st.caption(f"Prices as of {moment(user, found.at)}; no newer prices are available.")
         trades = trade_service.trades(app, user, limit=100, bot_id=bot.id, scope=of_account(account))
         orders = open_orders.of_user(app, user, bot_id=bot.id)
@@ -263,7 +263,9 @@ def _fact(setting: SettingSpec, bot: Bot) -> str:
     if setting.empty and value == setting.default:
         return setting.empty.lower()
     value_text = (
-        money(setting.value(bot), bot.symbol.currency) if setting.unit is Unit.MONEY else setting.said(value)
+        money(setting.value(bot), bot.symbol.currency)
+        if setting.unit is Unit.MONEY
+        else setting.in_words(value)
     )
     unit = {Unit.PERCENT: "%", Unit.SECONDS: " s", Unit.MINUTES: " min"}.get(setting.unit, "")
     return f"{value_text}{unit}" + (f" ({setting.effect})" if setting.effect else "")

@@ -107,7 +107,7 @@ def _choice(
 def _label(setting: SettingSpec, word: str) -> str:
     if not word:
         return "Default"
-    return setting.said(word) if isinstance(setting.kind, ChoiceKind) else zone_label(word)
+    return setting.in_words(word) if isinstance(setting.kind, ChoiceKind) else zone_label(word)
 
 
 def number(form: Form, setting: SettingSpec, entered: str, **more: Any) -> str | int | None:

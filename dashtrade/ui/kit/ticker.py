@@ -140,6 +140,6 @@ class Ticker:
 
 def snapshot(app: App, user: User) -> tuple[Cells, str]:
     """One snapshot: the live cells, and the revision of the user's other data."""
-    prices.somebody_looks(app, user.id)
+    prices.record_page_view(app, user.id)
     rev = revision(app, user)
     return live_cells.of_user(app, user), rev

@@ -11,7 +11,7 @@ from dashtrade.domain.scope import MoneyKind
 from dashtrade.services.accounts.prices import BotHolding
 from dashtrade.services.trading import portfolio_summary
 from dashtrade.services.trading.attention import attention
-from dashtrade.services.trading.equity import equity_line, held_instead
+from dashtrade.services.trading.equity import buy_and_hold, equity_line
 from dashtrade.services.trading.portfolio_summary import Figures, Risk, Summary
 from dashtrade.ui.kit.components import Card, as_points, cards, lines, table
 from dashtrade.ui.kit.format import count, day_turn, money, percent, rate, signed, tone
@@ -147,7 +147,7 @@ def _equity(figures: Figures, held: Sequence[BotHolding], *, alone: bool) -> Non
     if len(line) < 3:
         return
     currency = figures.currency
-    left_alone = held_instead(app, held, [point.day for point in line], line[0].equity, currency)
+    left_alone = buy_and_hold(app, held, [point.day for point in line], line[0].equity, currency)
     with panel(
         "Equity vs. buy & hold" + ("" if alone else f", in {currency}"),
         key="equity_panel" if alone else f"equity_{currency}",

@@ -25,7 +25,7 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def show(
     user: User,
     days: Sequence[BotDay],
-    trips: Sequence[performance_stats.Ended],
+    trips: Sequence[performance_stats.ClosedTrade],
     by_day: Sequence[tuple[date, Decimal]],
     names: dict[int, str],
     currency: str,
@@ -41,9 +41,12 @@ def show(
 
 
 def _by_bot(
-    days: Sequence[BotDay], trips: Sequence[performance_stats.Ended], names: dict[int, str], currency: str
+    days: Sequence[BotDay],
+    trips: Sequence[performance_stats.ClosedTrade],
+    names: dict[int, str],
+    currency: str,
 ) -> None:
-    over = performance_stats.summed(trips, lambda trip: trip.bot_id)
+    over = performance_stats.group_totals(trips, lambda trip: trip.bot_id)
     shown = sorted(days_by_bot(days).items(), key=lambda item: -sum((r.net for r in item[1]), ZERO))
     columns = [
         Column(label="Bot"),
@@ -59,7 +62,7 @@ def _by_bot(
             "P&L by bot",
             columns,
             [
-                _bot_row(bot_id, own, over.get(bot_id, performance_stats.Sum()), names, currency)
+                _bot_row(bot_id, own, over.get(bot_id, performance_stats.GroupTotals()), names, currency)
                 for bot_id, own in shown[:MOST_ROWS]
             ],
             opens=True,
@@ -71,7 +74,11 @@ def _by_bot(
 
 
 def _bot_row(
-    bot_id: int, own: Sequence[BotDay], over: performance_stats.Sum, names: dict[int, str], currency: str
+    bot_id: int,
+    own: Sequence[BotDay],
+    over: performance_stats.GroupTotals,
+    names: dict[int, str],
+    currency: str,
 ) -> Row:
     net = sum((r.net for r in own), ZERO)
     trend = [0.0, *(float(total) for total in running_totals(net_by_day(own)))]
@@ -88,13 +95,14 @@ def _bot_row(
     )
 
 
-def _rate(over: performance_stats.Sum) -> str:
+def _rate(over: performance_stats.GroupTotals) -> str:
     return rate(performance_stats.win_rate(over.wins, over.losses))
 
 
-def _by_symbol(trips: Sequence[performance_stats.Ended], currency: str) -> None:
+def _by_symbol(trips: Sequence[performance_stats.ClosedTrade], currency: str) -> None:
     found = sorted(
-        performance_stats.summed(trips, lambda trip: trip.symbol.short).items(), key=lambda item: -item[1].net
+        performance_stats.group_totals(trips, lambda trip: trip.symbol.short).items(),
+        key=lambda item: -item[1].net,
     )
     columns = [
         Column(label="Symbol"),
@@ -120,19 +128,19 @@ def _by_symbol(trips: Sequence[performance_stats.Ended], currency: str) -> None:
             st.caption("Closed round trips, after fees. Open positions are not included.")
 
 
-def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str) -> None:
+def _by_time(user: User, trips: Sequence[performance_stats.ClosedTrade], currency: str) -> None:
     """In the user's time zone, by the end of the round trip."""
     from dashtrade.ui.kit.charts import grouped_bars
 
     if not trips:
         return
     time_zone = zone(user)
-    hours = performance_stats.summed(trips, lambda trip: trip.at.astimezone(time_zone).hour)
-    weekdays = performance_stats.summed(trips, lambda trip: trip.at.astimezone(time_zone).weekday())
+    hours = performance_stats.group_totals(trips, lambda trip: trip.at.astimezone(time_zone).hour)
+    weekdays = performance_stats.group_totals(trips, lambda trip: trip.at.astimezone(time_zone).weekday())
     with panel("By hour", key="hours_panel"):
         st.plotly_chart(
             grouped_bars(
-                [(f"{hour:02d}", hours.get(hour, performance_stats.Sum()).net) for hour in range(24)],
+                [(f"{hour:02d}", hours.get(hour, performance_stats.GroupTotals()).net) for hour in range(24)],
                 currency,
             ),
             key="by_hour",
@@ -141,7 +149,10 @@ def _by_time(user: User, trips: Sequence[performance_stats.Ended], currency: str
     with panel("By weekday", key="weekdays_panel"):
         st.plotly_chart(
             grouped_bars(
-                [(name, weekdays.get(day, performance_stats.Sum()).net) for day, name in enumerate(DAYS)],
+                [
+                    (name, weekdays.get(day, performance_stats.GroupTotals()).net)
+                    for day, name in enumerate(DAYS)
+                ],
                 currency,
             ),
             key="by_weekday",

@@ -18,7 +18,7 @@ from dashtrade.domain.scope import MoneyScope
 from dashtrade.domain.values import ZERO
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import portfolio_summary, round_trips
-from dashtrade.services.trading.equity import equity_line, held_instead
+from dashtrade.services.trading.equity import buy_and_hold, equity_line
 from dashtrade.services.trading.portfolio_summary import BotDay, currencies, days_by_bot, net_by_day
 from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.kit.components import Card, cards, lines, milliseconds
@@ -42,7 +42,7 @@ class PerformanceData:
     currencies: Sequence[str]  # all currencies in the span
     days: Sequence[BotDay]
     by_day: Sequence[tuple[date, Decimal]]
-    trips: Sequence[performance_stats.Ended]
+    trips: Sequence[performance_stats.ClosedTrade]
     cut: bool  # there were more round trips than are included
     base: Decimal | None  # equity at the start, if known
     funded: Sequence[tuple[date, Decimal]]  # the days of the accounts behind that equity
@@ -150,7 +150,7 @@ def _base(
 
 
 def _figures(data: PerformanceData) -> None:
-    found = performance_stats.measure(data.trips)
+    found = performance_stats.trade_stats(data.trips)
     cards("totals", [*_profit_cards(data, found), *_risk_cards(data), *_trade_cards(data, found)])
     if data.cut:
         st.caption(
@@ -159,7 +159,7 @@ def _figures(data: PerformanceData) -> None:
         )
 
 
-def _profit_cards(data: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+def _profit_cards(data: PerformanceData, found: performance_stats.TradeStats) -> list[Card]:
     net, fees = sum((row.net for row in data.days), ZERO), sum((row.fees for row in data.days), ZERO)
     wins, losses = sum(row.wins for row in data.days), sum(row.losses for row in data.days)
     won, lost = signed(found.average_win, data.currency), signed(found.average_loss, data.currency)
@@ -210,7 +210,7 @@ def _risk_cards(data: PerformanceData) -> list[Card]:
     ]
 
 
-def _trade_cards(data: PerformanceData, found: performance_stats.Measures) -> list[Card]:
+def _trade_cards(data: PerformanceData, found: performance_stats.TradeStats) -> list[Card]:
     nets = [net for _, net in data.by_day]
     return [
         Card(
@@ -230,7 +230,7 @@ def _trade_cards(data: PerformanceData, found: performance_stats.Measures) -> li
     ]
 
 
-def _trip_card(label: str, trip: performance_stats.Ended | None, currency: str) -> Card:
+def _trip_card(label: str, trip: performance_stats.ClosedTrade | None, currency: str) -> Card:
     if trip is None:
         return Card(label=label, value="–")
     return Card(label=label, value=signed(trip.net, currency), tone=tone(trip.net), note=trip.symbol.short)
@@ -306,7 +306,7 @@ def _buy_and_hold(app: App, user: User, data: PerformanceData) -> list[tuple[dat
         return []
     days = [day for day, _ in _summed(data.by_day)]
     held = portfolio_summary.holdings(app, user, data.scope)
-    found = held_instead(app, held, days, data.base, data.currency)
+    found = buy_and_hold(app, held, days, data.base, data.currency)
     return [(day, float(value - data.base)) for day, value in found]
 
 

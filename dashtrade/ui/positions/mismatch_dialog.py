@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.domain.people import User
-from dashtrade.domain.position_mismatch import Way
+from dashtrade.domain.position_mismatch import Remedy
 from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import position_mismatch as service
 from dashtrade.ui.kit.format import price, quantity, text
@@ -63,9 +63,9 @@ def _question(drift: dict[str, Any]) -> None:
         f"{text(as_sentence(drift['detail'] or summary(drift)))}"
     )
     more = Decimal(drift["difference"]) > 0
-    choices = {Way.GIVE: _give_words(drift, more), Way.OUTSIDE: _outside_words(drift, more)}
+    choices = {Remedy.GIVE: _give_words(drift, more), Remedy.OUTSIDE: _outside_words(drift, more)}
     if drift["status"] != "frozen":
-        choices[Way.FREEZE] = (
+        choices[Remedy.FREEZE] = (
             "Not sure yet",
             (
                 "Freeze the symbol: no bot opens a position in it until you resolve the mismatch. Closing "
@@ -73,7 +73,7 @@ def _question(drift: dict[str, Any]) -> None:
             ),
         )
     if not drift["bots"] and drift["split"] is None:
-        choices.pop(Way.GIVE)
+        choices.pop(Remedy.GIVE)
     way = st.radio(
         "What happened?",
         list(choices),
@@ -81,7 +81,7 @@ def _question(drift: dict[str, Any]) -> None:
         captions=[words for _, words in choices.values()],
         key=f"way_{drift['id']}",
     )
-    bot_id, typed = _details(drift) if way is Way.GIVE and drift["split"] is None else (None, "")
+    bot_id, typed = _details(drift) if way is Remedy.GIVE and drift["split"] is None else (None, "")
     with st.container(horizontal=True):
         pressed = st.button("Apply", type="primary", key=f"settle_{drift['id']}")
         unfreeze_pressed = drift["status"] == "frozen" and st.button(

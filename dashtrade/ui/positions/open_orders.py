@@ -139,7 +139,7 @@ def works_at(app: App, user: User, one: OpenOrder) -> Cell:
         return Cell(text="DashTrade", sub=reason_words(user, order.reason) or "not sent yet")
     name = (
         "Paper broker"
-        if prices.is_here(account) or account.simulated
+        if prices.is_local(account) or account.simulated
         else app.brokers.capabilities(account).name
     )
     if order.status in UNCONFIRMED:

@@ -17,9 +17,9 @@ from dashtrade.domain.position_mismatch import asset_of
 from dashtrade.domain.values import ZERO, Side
 from dashtrade.services.accounts import position_mismatch
 from dashtrade.services.accounts.owned import accounts_of, live_first
-from dashtrade.services.accounts.prices import BotHolding, Known, money_badge
+from dashtrade.services.accounts.prices import BotHolding, KnownAccount, money_badge
 from dashtrade.services.trading import portfolio_summary
-from dashtrade.services.trading.portfolio_summary import USUAL, open_profit
+from dashtrade.services.trading.portfolio_summary import DEFAULT_CURRENCY, open_profit
 from dashtrade.services.trading.scope import covered, of_account
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Card, Cell, Column, Row, badge, cards, table
@@ -104,10 +104,10 @@ def _silence(user: User, account: Account, one: ConnectionState) -> None:
     )
 
 
-def _money(user: User, account: Account, known: Known, held: Sequence[BotHolding]) -> None:
+def _money(user: User, account: Account, known: KnownAccount, held: Sequence[BotHolding]) -> None:
     state = known.state
     opened = open_profit(held)
-    currency = state.currency if state else next(iter(opened), USUAL)
+    currency = state.currency if state else next(iter(opened), DEFAULT_CURRENCY)
     own = opened.pop(currency, ZERO)
     others = "".join(f"; {signed(profit, other)}" for other, profit in opened.items())
     key = of_account(account).text
@@ -148,7 +148,7 @@ def _money(user: User, account: Account, known: Known, held: Sequence[BotHolding
     )
 
 
-def _table(user: User, account: Account, held: Sequence[BotHolding], known: Known) -> None:
+def _table(user: User, account: Account, held: Sequence[BotHolding], known: KnownAccount) -> None:
     at_broker = known.positions or {}
     outside = live_cells.outside_of(account, held, at_broker) if known.positions is not None else []
     # later fills are only in the bots' books, so an apparent shortage proves nothing
@@ -185,7 +185,7 @@ def _table(user: User, account: Account, held: Sequence[BotHolding], known: Know
         _act(*clicked)
 
 
-def last_read(user: User, known: Known) -> str:
+def last_read(user: User, known: KnownAccount) -> str:
     return f"last read {moment(user, known.read_at)}" if known.read_at is not None else "not read yet"
 
 

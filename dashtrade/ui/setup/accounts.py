@@ -153,7 +153,7 @@ def _state(user: User, account_id: int, bots: int) -> None:
         )
 
 
-def last_answer(app: App, known: prices.Known) -> str:
+def last_answer(app: App, known: prices.KnownAccount) -> str:
     return (
         f"Last answer {ago(app.clock.now(), known.read_at)}."
         if known.read_at is not None

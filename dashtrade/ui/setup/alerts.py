@@ -117,7 +117,7 @@ def _tester(app: App, user: User, bot: Bot) -> None:
         with trying() as attempt:
             demo.check_alerts(app, user)
             read = parse(raw.encode())
-            result = quotas.take_in(
+            result = quotas.accept_alert(
                 app, user, read.signal, content=read.canonical, raw=raw, sender=user.email
             )
         if attempt.ok:

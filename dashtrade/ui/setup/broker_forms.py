@@ -108,7 +108,9 @@ def sign_in_link(
     place, session_key = st.empty(), f"{name}_link"
 
     def draw() -> None:
-        if not sign_in.waits(get_app(), user, form.broker, st.session_state.get(session_key, ""), account_id):
+        if not sign_in.is_pending(
+            get_app(), user, form.broker, st.session_state.get(session_key, ""), account_id
+        ):
             with trying() as attempt:
                 st.session_state[session_key] = begin()
             if not attempt.ok:

@@ -170,7 +170,7 @@ class AuthRoutes:
             return RedirectResponse("/auth/login", 303)
         ticket, to = given.get("ticket", ""), local_path(given.get("next", "/"))
         try:
-            user, remember = await run_in_threadpool(second_factor.of_ticket, self.app, ticket)
+            user, remember = await run_in_threadpool(second_factor.user_of_ticket, self.app, ticket)
         except Denied as denied:
             wrong = Wrong(message=denied.message, hint=denied.hint)
             return HTMLResponse(await run_in_threadpool(login_form, self.app, "", False, wrong, "", to), 401)
@@ -200,7 +200,11 @@ class AuthRoutes:
         seconds = int(throttle.DEVICE_LIFE.total_seconds())
         set_cookie(request, answer, DEVICE_COOKIE, device_token, seconds)
         set_cookie(
-            request, answer, COOKIE, token, int(sessions.REMEMBERED.total_seconds()) if remember else None
+            request,
+            answer,
+            COOKIE,
+            token,
+            int(sessions.REMEMBERED_LIFE.total_seconds()) if remember else None,
         )
         return answer
 
@@ -226,7 +230,7 @@ class AuthRoutes:
         """A new password by an admin's link, which works once."""
         code, wrong, status = given.get("code", "")[:200], None, 200
         try:
-            user = await self._check_link(request, "reset", partial(credentials.whose, self.app, code))
+            user = await self._check_link(request, "reset", partial(credentials.user_of_link, self.app, code))
             if request.method == "POST":
                 new = given.get("password", "")
                 await self._hashing(

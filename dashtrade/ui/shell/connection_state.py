@@ -12,7 +12,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import prices
-from dashtrade.services.accounts.prices import Known, real_money
+from dashtrade.services.accounts.prices import KnownAccount, real_money
 from dashtrade.services.operations import health
 from dashtrade.ui.kit.format import ago, moment
 
@@ -25,7 +25,7 @@ class ConnectionState:
     """`tone` is the dot's colour: up, warn or down. `problem` is empty while all is well."""
 
     account: Account
-    known: Known
+    known: KnownAccount
     tone: str
     problem: str
     since: datetime | None = None
@@ -40,7 +40,7 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
         tone, problem, since = "warn", "not confirmed", None
     elif known.failing_since is not None:
         tone, problem, since = "down", "no connection", known.failing_since
-    elif silent and prices.is_here(account):
+    elif silent and prices.is_local(account):
         tone, problem, since = "warn", "not trading now", None
     elif known.fresh:
         tone, problem, since = "up", "", None
@@ -54,7 +54,7 @@ def connection(app: App, account: Account, *, silent: bool = False) -> Connectio
 
 def worker_is_silent(app: App) -> bool:
     silence = health.worker_silence(app)
-    return silence is not None and silence > prices.FRESH.total_seconds()
+    return silence is not None and silence > prices.FRESH_FOR.total_seconds()
 
 
 def shown(app: App, accounts: Sequence[Account]) -> tuple[list[ConnectionState], int]:
@@ -80,4 +80,4 @@ def reason(one: ConnectionState) -> str:
 
 def price_source(account: Account) -> str:
     """Where the account's prices come from."""
-    return "demo prices" if prices.is_here(account) else "broker's prices"
+    return "demo prices" if prices.is_local(account) else "broker's prices"

@@ -57,9 +57,9 @@ def refused(app: App, person: Trader, pasted: str, account_id: int | None = None
 def test_what_comes_back_is_taken_once(app: App, trader: Trader, schwab: Simulator):
     link = sign_in.begin(app, trader.user, **KEYS)
     pasted = schwab.front.sent_back(link)
-    assert sign_in.waits(app, trader.user, "schwab", link)
+    assert sign_in.is_pending(app, trader.user, "schwab", link)
     assert Token.read(exchanged(app, trader, f"  {pasted}\n")).access
-    assert not sign_in.waits(app, trader.user, "schwab", link)
+    assert not sign_in.is_pending(app, trader.user, "schwab", link)
     assert "was used before" in refused(app, trader, pasted).message
 
 
@@ -93,9 +93,9 @@ def test_it_is_taken_for_a_quarter_of_an_hour(
 ):
     link = sign_in.begin(app, trader.user, **KEYS)
     clock.forward(14 * 60)
-    assert sign_in.waits(app, trader.user, "schwab", link)
+    assert sign_in.is_pending(app, trader.user, "schwab", link)
     clock.forward(2 * 60)
-    assert not sign_in.waits(app, trader.user, "schwab", link)
+    assert not sign_in.is_pending(app, trader.user, "schwab", link)
     assert "older than 15 minutes" in refused(app, trader, schwab.front.sent_back(link)).message
 
 
@@ -127,7 +127,7 @@ def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader,
     link = sign_in.begin(app, trader.user, **KEYS)
     with pytest.raises(Refusal, match="Schwab refused this sign-in"):
         exchanged(app, trader, schwab.front.sent_back(link, "C0.wrong@"))
-    assert not sign_in.waits(app, trader.user, "schwab", link)
+    assert not sign_in.is_pending(app, trader.user, "schwab", link)
 
 
 def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(

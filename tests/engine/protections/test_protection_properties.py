@@ -18,7 +18,7 @@ from dashtrade.domain.decisions.view import View
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
-from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, Sent
+from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, SentEntry
 from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
@@ -101,7 +101,7 @@ def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: When
             scope_id=1,
             rule=domain.read(kind, Scope.ACCOUNT, settings),
             exits=tuple(sorted(exits, key=lambda e: e.at)),
-            sent=(Sent(bot_id=1, account_id=1, at=MORNING),),
+            sent=(SentEntry(bot_id=1, account_id=1, at=MORNING),),
             others=(holding(2),),
         )
         for number, (kind, settings) in enumerate(strict.items(), 1)

@@ -10,7 +10,7 @@ import pytest
 
 from dashtrade.domain import protections as domain
 from dashtrade.domain.orders import Effect
-from dashtrade.domain.protections import KINDS, LockTarget, PastExit, Scope, Sent
+from dashtrade.domain.protections import KINDS, LockTarget, PastExit, Scope, SentEntry
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from dashtrade.domain.wording import words
 from tests.support.fakes import MORNING
@@ -125,7 +125,7 @@ def test_exposure_adds_up_all_bots_on_the_symbol():
 
 def test_a_runaway_alert_is_stopped_by_its_rate():
     sent = tuple(
-        Sent(bot_id=1, account_id=1, at=MORNING - timedelta(seconds=ago)) for ago in (0, 20, 59, 60, 61)
+        SentEntry(bot_id=1, account_id=1, at=MORNING - timedelta(seconds=ago)) for ago in (0, 20, 59, 60, 61)
     )
     assert judge("orders_per_minute", seen(sent=sent), orders=4) is None
     assert ends_in(judge("orders_per_minute", seen(sent=sent), orders=3, lock_minutes=15)) == 15

@@ -124,20 +124,20 @@ def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock:
     clock.forward(20 * 86400)
     assert sessions.find(demo_app, token) is not None
     clock.forward(11 * 86400)
-    assert demo.end_old(demo_app) == 1
+    assert demo.end_expired(demo_app) == 1
     assert rows_of(demo_app, forgotten) == {} and rows_of(demo_app, used)
 
 
 def test_strangers_cannot_fill_the_disk_with_demos(
     demo_app: App, clock: ManualClock, boss: User, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(demo, "PER_HOUR", 2)
+    monkeypatch.setattr(demo, "MAX_PER_HOUR", 2)
     users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
     with pytest.raises(Denied, match="from your address"):
         demo.start(demo_app, address="203.0.113.7")
     clock.forward(3601)
     demo.start(demo_app, address="203.0.113.7")
-    monkeypatch.setattr(demo, "MOST", 3)
+    monkeypatch.setattr(demo, "MAX_DEMOS", 3)
     with pytest.raises(Denied, match="in use"):
         demo.start(demo_app, address="198.51.100.1")
     user = reread(demo_app, users[0])
@@ -172,7 +172,7 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
     token = token_service.rotate_webhook_token(demo_app, user)
     with demo_app.db.read() as conn:
         had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
-    monkeypatch.setattr(demo, "ALERTS", had + 1)
+    monkeypatch.setattr(demo, "MAX_ALERTS", had + 1)
     client = Installation(demo_app).flask.test_client()
     said = [
         client.post(

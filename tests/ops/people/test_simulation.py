@@ -134,7 +134,7 @@ def test_simulation_is_refused_while_real_money_is_at_work(real: Installation):
     trader.trades("buy", symbol="MSFT")
     with pytest.raises(Refusal, match="Turtle"):
         simulation.switch(app, boss, True)
-    assert [bot.name for bot in simulation.in_the_way(app)] == ["Turtle"], (
+    assert [bot.name for bot in simulation.blocking_bots(app)] == ["Turtle"], (
         "what is held on paper is in nobody's way"
     )
     assert not simulation.is_on(app)
