@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.crash_checks import Finding, attention, check
-from bench.crash_process import BROKEN, NOT_QUIET, SharedClock, Zygote, receipts
+from bench.crash_process import BROKEN, NOT_AT_REST, SharedClock, Zygote, receipts
 from bench.crash_venues import BROKERS, LIBRARIES, VENUES
 from bench.crash_world import Plan, World, make_world, plan
 from dashtrade.failpoints import CRASHED
@@ -33,10 +33,10 @@ from dashtrade.services.accounts import accounts as account_service
 from tests.support.databases import SqliteFiles, postgres
 from tests.support.fakes import MORNING
 
-LATE = 20.0  # seconds: the longest that a venue here hides an order
+LATE_SECONDS = 20.0  # seconds: the longest that a venue here hides an order
 
 
-class Crashes:
+class CrashRuns:
     """Many runs, with one venue, one process to fork from, and a fresh database for each."""
 
     def __init__(
@@ -84,12 +84,12 @@ class Crashes:
             self.counts["crashes"] += ends[-1] == CRASHED
             if ends[-1] == BROKEN or (ends[-1] == 0 and len(ends) > 1 and ends[-2] == 0):
                 break
-        words = {NOT_QUIET: "it did not come to rest", BROKEN: "the engine's process failed"}
+        words = {NOT_AT_REST: "it did not come to rest", BROKEN: "the engine's process failed"}
         return [("stuck", words.get(ends[-1], f"it ended with {ends[-1]}"))] if ends[-1] != 0 else []
 
     def _calm(self, world: World) -> None:
         """The venue has recovered and shows what it showed late, and the user has put the key right."""
-        self.clock.forward(LATE)
+        self.clock.forward(LATE_SECONDS)
         self.venue.recover()
         account_service.change_account(
             world.app, world.user, world.account_id, {"credentials": {"key": "right"}}
@@ -124,7 +124,7 @@ class Crashes:
 
 
 @contextlib.contextmanager
-def crashes(seed: int, database: str, broker: str) -> Iterator[Crashes]:
+def crashes(seed: int, database: str, broker: str) -> Iterator[CrashRuns]:
     """Everything for many runs; the process to fork from is made first, while this one has no threads."""
     clock = SharedClock(MORNING)
     zygote = Zygote(clock, LIBRARIES[broker])
@@ -146,7 +146,7 @@ def crashes(seed: int, database: str, broker: str) -> Iterator[Crashes]:
             def fresh(home: Path) -> Iterator[str]:
                 yield files.fresh(home / "dashtrade.db")
 
-        made = Crashes(seed, broker, zygote, clock, fresh, folder)
+        made = CrashRuns(seed, broker, zygote, clock, fresh, folder)
         stack.callback(made.venue.close)
         yield made
 

@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.crash_books import CASH, PATIENCE, Far, Fill, Placed
+from bench.crash_books import CASH, PATIENCE, PlacedFill, PlacedOrder, RemoteVenue
 from dashtrade.domain.broker_kinds import Surroundings
 from dashtrade.domain.symbols import Symbol
-from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.simulators.exchanges import KEY, SECRET, ExchangeSimulator
 from tests.simulators.venue_books import Manner
 
 ON_BINANCE = {
@@ -49,12 +49,12 @@ ON_BINANCE = {
 # --- Binance ------------------------------------------------------------------------------------------------
 
 
-class BinanceBooks(Far):
+class BinanceBooks(RemoteVenue):
     start_cash = CASH
     totals_only = False
     STATUS: ClassVar = {"open": "working"}
 
-    def __init__(self, manner: Manner, now: Callable[[], datetime], sim: Simulator) -> None:
+    def __init__(self, manner: Manner, now: Callable[[], datetime], sim: ExchangeSimulator) -> None:
         super().__init__(manner, now, ON_BINANCE)
         self.front = type(sim.front)()
         self.core = self.front.core
@@ -95,9 +95,9 @@ class BinanceBooks(Far):
                 return {"name": name, "seconds": self.rng.choice([1, 2, 7])}
 
     @property
-    def orders(self) -> list[Placed]:
+    def orders(self) -> list[PlacedOrder]:
         return [
-            Placed(
+            PlacedOrder(
                 client_order_id=o.client_id,
                 status=self.STATUS.get(o.status, o.status),
                 filled=o.filled,
@@ -107,9 +107,9 @@ class BinanceBooks(Far):
         ]
 
     @staticmethod
-    def _fill(order: Any, trade: Any) -> Fill:
+    def _fill(order: Any, trade: Any) -> PlacedFill:
         bought = trade.fee_coin == order.market.base
-        return Fill(
+        return PlacedFill(
             id=f"{order.id}:{trade.id}",
             quantity=trade.quantity,
             price=trade.price,
@@ -135,7 +135,7 @@ class BinanceBooks(Far):
 
 class BinanceVenue:
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self.now, self._sim = now, Simulator("binance")
+        self.now, self._sim = now, ExchangeSimulator("binance")
         self._sim.hold = 2 * PATIENCE
         self.port = int(self._sim.url.rpartition(":")[2])
         self.books: BinanceBooks

@@ -17,7 +17,7 @@ PATIENCE = 0.3  # seconds that an adapter waits for an answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
+class PlacedFill:
     id: str
     quantity: Decimal
     price: Decimal
@@ -26,16 +26,16 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class PlacedOrder:
     """An order as the venue has it."""
 
     client_order_id: str
     status: str
     filled: Decimal
-    fills: tuple[Fill, ...] = ()
+    fills: tuple[PlacedFill, ...] = ()
 
 
-class Far:
+class RemoteVenue:
     """What both venues share: one seed for faults, prices and partial fills; and a market that lives at each
     request."""
 

@@ -26,7 +26,7 @@ ZERO = Decimal(0)
 Finding = tuple[str, str]  # ("lost" | "double" | "stuck" | "mismatch", what)
 
 
-class Facts:
+class StoredRows:
     """Everything the database holds after a run, read once."""
 
     def __init__(self, world: World) -> None:
@@ -58,7 +58,7 @@ class Facts:
 
 
 def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -> list[Finding]:
-    facts = Facts(world)
+    facts = StoredRows(world)
     every = (
         _lost(world, of, answered, facts),
         doubled(facts, books),
@@ -72,7 +72,7 @@ def check(world: World, of: Plan, answered: list[tuple[int, str]], books: Any) -
     return [finding for findings in every for finding in findings]
 
 
-def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts) -> Iterator[Finding]:
+def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: StoredRows) -> Iterator[Finding]:
     known = {signal.id for signal in facts.signals}
     ids: dict[int, set[str]] = defaultdict(set)
     for number, signal_id in answered:
@@ -90,12 +90,12 @@ def _lost(world: World, of: Plan, answered: list[tuple[int, str]], facts: Facts)
         yield "double", f"{len(of.bodies)} alerts, {len(ids)} answered, {len(facts.signals)} signals"
 
 
-def doubled(facts: Facts, books: Any) -> Iterator[Finding]:
-    ours = {
+def doubled(facts: StoredRows, books: Any) -> Iterator[Finding]:
+    own_fills = {
         client_order_id(order.signal_id, order.bot_id, order.step): order for order in facts.orders.values()
     }
     for client, times in books.placed.items():
-        if client not in ours:
+        if client not in own_fills:
             yield "double", f"the venue has an order that no decision made: {client}"
         if times > 1:
             yield "double", f"order {client} was placed {times} times"
@@ -104,11 +104,11 @@ def doubled(facts: Facts, books: Any) -> Iterator[Finding]:
             yield "double", f"decision {decision} has {count} orders for step {step}"
 
 
-def left_stuck(facts: Facts, books: Any) -> Iterator[Finding]:
+def left_stuck(facts: StoredRows, books: Any) -> Iterator[Finding]:
     stopped = {order.symbol for order in facts.orders.values() if order.status is OrderStatus.ATTENTION}
     for order in facts.orders.values():
-        there = books.placed[order.id]
-        if order.status is OrderStatus.ATTENTION and there:
+        at_venue = books.placed[order.id]
+        if order.status is OrderStatus.ATTENTION and at_venue:
             yield "stuck", f"order {order.id} needs attention, and the venue shows it"
         elif (order.status is OrderStatus.WORKING and not order.rests) or order.status in UNCONFIRMED - {
             OrderStatus.ATTENTION
@@ -124,13 +124,13 @@ def left_stuck(facts: Facts, books: Any) -> Iterator[Finding]:
             yield "stuck", f"decision {decision.id} is {decision.status} with no order open"
 
 
-def orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
-    there = {order.client_order_id: order for order in books.orders}
+def orders_agree(facts: StoredRows, books: Any) -> Iterator[Finding]:
+    at_venue = {order.client_order_id: order for order in books.orders}
     for order in facts.orders.values():
         if order.crossed_with is not None:
-            yield from _crossed_agree(order, facts.orders[order.crossed_with], there)
+            yield from _crossed_agree(order, facts.orders[order.crossed_with], at_venue)
             continue
-        venue = there.get(order.id)
+        venue = at_venue.get(order.id)
         filled = venue.filled if venue else ZERO
         if order.filled_quantity != filled:
             yield (
@@ -143,24 +143,25 @@ def orders_agree(facts: Facts, books: Any) -> Iterator[Finding]:
         if venue and order.status is not OrderStatus.ATTENTION and str(order.status) != venue.status:
             yield "mismatch", f"order {order.id} is {order.status}, at the venue {venue.status}"
     if not books.totals_only:
-        ours = {
+        own_fills = {
             (f.broker_fill_id, f.order_id, f.quantity, f.price, f.fee, f.fee_base)
             for f in facts.fills
             if facts.orders[f.order_id].crossed_with is None  # the venue never heard of those
         }
-        theirs = {
+        venue_fills = {
             (f.id, o.client_order_id, f.quantity, f.price, f.fee, f.fee_base)
             for o in books.orders
             for f in o.fills
         }
-        if ours != theirs:
+        if own_fills != venue_fills:
             yield (
                 "mismatch",
-                f"fills differ: {len(ours - theirs)} only here, {len(theirs - ours)} only at the venue",
+                f"fills differ: {len(own_fills - venue_fills)} only here, "
+                f"{len(venue_fills - own_fills)} only at the venue",
             )
 
 
-def _crossed_agree(one: Order, other: Order, there: dict[str, Any]) -> Iterator[Finding]:
+def _crossed_agree(one: Order, other: Order, at_venue: dict[str, Any]) -> Iterator[Finding]:
     """Settled between two bots: the same quantity at the same price, both or neither, and nothing of it at
     the venue."""
     same = (
@@ -168,11 +169,11 @@ def _crossed_agree(one: Order, other: Order, there: dict[str, Any]) -> Iterator[
         and one.filled_quantity == other.filled_quantity == one.quantity
         and one.filled_notional == other.filled_notional
     )
-    if not same or one.id in there or other.crossed_with != one.id:
+    if not same or one.id in at_venue or other.crossed_with != one.id:
         yield "mismatch", f"order {one.id} crossed with {other.id}, and they do not match"
 
 
-def _left(of: Plan, facts: Facts) -> Iterator[Finding]:
+def _left(of: Plan, facts: StoredRows) -> Iterator[Finding]:
     """On a netted account every exit passes: a bot whose last word was to close owns nothing, unless an order
     of the symbol is in doubt."""
     if of.broker != "netted" or any(order.status is OrderStatus.ATTENTION for order in facts.orders.values()):
@@ -190,7 +191,7 @@ def _left(of: Plan, facts: Facts) -> Iterator[Finding]:
             )
 
 
-def ledger_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
+def ledger_agrees(facts: StoredRows, books: Any) -> Iterator[Finding]:
     net: dict[str, Decimal] = defaultdict(Decimal)
     for bot in facts.bots.values():
         net[bot.symbol.text] += bot.position.quantity
@@ -233,7 +234,7 @@ def _fees(fill: Any) -> Decimal:
     return fill.fee + fill.fee_base * fill.price
 
 
-def cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
+def cash_agrees(facts: StoredRows, books: Any) -> Iterator[Finding]:
     paid = sum(
         ((f.quantity * f.price if f.side == "buy" else -f.quantity * f.price) + f.fee for f in facts.fills),
         ZERO,
@@ -247,7 +248,7 @@ def cash_agrees(facts: Facts, books: Any) -> Iterator[Finding]:
         yield "mismatch", f"cash by profit and cost {books.start_cash + kept}, at the venue {books.cash}"
 
 
-def story_agrees(facts: Facts) -> Iterator[Finding]:
+def story_agrees(facts: StoredRows) -> Iterator[Finding]:
     """Each change of state is on record and legal; each fill was told to its user; each filled order is a
     trade."""
     at: dict[str, OrderStatus] = {}
@@ -267,7 +268,7 @@ def story_agrees(facts: Facts) -> Iterator[Finding]:
             yield "mismatch", f"order {order.id} filled {order.filled_quantity}, its trades {trades}"
     for signal in facts.signals:
         filled = sum((o.filled_quantity for o in facts.orders.values() if o.signal_id == signal.id), ZERO)
-        told = sum(
+        notified = sum(
             (
                 Decimal(m.facts["quantity"])
                 for m in facts.messages
@@ -275,8 +276,8 @@ def story_agrees(facts: Facts) -> Iterator[Finding]:
             ),
             ZERO,
         )
-        if filled != told:
-            yield "mismatch", f"signal {signal.id} filled {filled}, its user was told of {told}"
+        if filled != notified:
+            yield "mismatch", f"signal {signal.id} filled {filled}, its user was told of {notified}"
 
 
 def attention(conn: sa.Connection) -> int:

@@ -39,8 +39,8 @@ from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
 from dashtrade.tables.lanes import Lane
 
-HORIZON = 900.0  # seconds of the run's own time in which all must have come to rest
-NOT_QUIET, BROKEN = 3, 4  # exit codes
+HORIZON_SECONDS = 900.0  # seconds of the run's own time in which all must have come to rest
+NOT_AT_REST, BROKEN = 3, 4  # exit codes
 
 
 class SharedClock:
@@ -109,7 +109,7 @@ def _live(job: dict[str, Any], clock: SharedClock) -> int:
             clock,
         )
         failpoints.arm(*job["crash"])
-        return 0 if Life(app, clock, job).run() else NOT_QUIET
+        return 0 if WorkerLife(app, clock, job).run() else NOT_AT_REST
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -117,21 +117,21 @@ def _live(job: dict[str, Any], clock: SharedClock) -> int:
 
 
 class _Host(Host):
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: WorkerLife) -> None:
         self._life = life
 
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._life.wake(lane)
 
 
-class Life:
+class WorkerLife:
     def __init__(self, app: App, clock: SharedClock, job: dict[str, Any]) -> None:
         self.app, self.clock, self.engine = app, clock, app.engine
         self.user_id, self.account_id = job["user_id"], job["account_id"]
         self.to_come: list[tuple[int, str]] = [tuple(one) for one in job["to_come"]]
         self.bots, self.busy = job["bots"], job["busy"]
         self.rng = random.Random(job["seed"])
-        self.end = clock.now() + timedelta(seconds=HORIZON)
+        self.end = clock.now() + timedelta(seconds=HORIZON_SECONDS)
         self.running: dict[Lane, tuple[Workflow[None], Any, BaseException | None]] = {}
         self.again: set[Lane] = set()
         self.receipts = os.open(job["receipts"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)

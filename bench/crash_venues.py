@@ -13,14 +13,14 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from bench.crash_binance import BinanceVenue, binance
-from bench.crash_books import CASH, PATIENCE, Far, Placed
+from bench.crash_books import CASH, PATIENCE, PlacedOrder, RemoteVenue
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.symbols import Symbol
 from tests.simulators import venue_adapter
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault, Seen
 from tests.simulators.alpaca_market import Market
-from tests.simulators.venue import Venue
+from tests.simulators.venue import VenueServer
 from tests.simulators.venue_books import Manner
 
 # netted: opposite bots on one symbol of one Alpaca account
@@ -74,7 +74,7 @@ ON_ALPACA = {
 # --- Alpaca -------------------------------------------------------------------------------------------------
 
 
-class AlpacaBooks(Far):
+class AlpacaBooks(RemoteVenue):
     STATUS: ClassVar = {
         "filled": "filled",
         "canceled": "canceled",
@@ -128,9 +128,9 @@ class AlpacaBooks(Far):
             return list(self.market.orders.values())
 
     @property
-    def orders(self) -> list[Placed]:
+    def orders(self) -> list[PlacedOrder]:
         return [
-            Placed(
+            PlacedOrder(
                 client_order_id=o.client_order_id,
                 status=self.STATUS.get(o.status, "working"),
                 filled=o.filled,
@@ -191,7 +191,7 @@ def _alpaca(around: Surroundings, port: int) -> Any:
 # --- which --------------------------------------------------------------------------------------------------
 
 VENUES: dict[str, Callable[[Callable[[], datetime]], Any]] = {
-    "default": Venue,
+    "default": VenueServer,
     "alpaca": AlpacaVenue,
     "netted": AlpacaVenue,
     "binance": BinanceVenue,

@@ -138,7 +138,7 @@ class BenchInstallation:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Others(threading.Thread):
+class BackgroundUsers(threading.Thread):
     """Users at work: each runs its page anew every two seconds."""
 
     def __init__(self, tabs: list[Tab]) -> None:
@@ -161,11 +161,11 @@ class Others(threading.Thread):
 
 
 @contextlib.contextmanager
-def beside(installation: BenchInstallation, users: int) -> Iterator[Others | None]:
+def beside(installation: BenchInstallation, users: int) -> Iterator[BackgroundUsers | None]:
     if users < 2:
         yield None
         return
-    others = Others(
+    others = BackgroundUsers(
         [Tab(installation.base, installation.cookie(f"user{n}@example.com")) for n in range(users - 1)]
     )
     others.start()

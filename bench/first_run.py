@@ -21,24 +21,33 @@ from bench.rig import ROOT, show
 from dashtrade.app import build_app
 from dashtrade.services.people import users
 from dashtrade.settings import Settings
-from tests.support.browser import ARGUMENTS, CHROMIUM, PASSWORD, Home, press, shown, sign_in
+from tests.support.browser import (
+    ARGUMENTS,
+    CHROMIUM,
+    PASSWORD,
+    RunningDashTrade,
+    press,
+    sign_in,
+    wait_for_text,
+)
 
 PATIENCE = 12_000  # milliseconds
 
 
-def one_round(browser: Any, home: Home, email: str, seen: Counter[str]) -> str:
+def one_round(browser: Any, home: RunningDashTrade, email: str, outcomes_seen: Counter[str]) -> str:
     """What came of it, in a word; a picture is kept where it was not the form."""
     context = browser.new_context(viewport={"width": 1300, "height": 900})
     tab = context.new_page()
-    tab.on("pageerror", lambda error: seen.update([f"page error: {str(error)[:400]}"]))
+    tab.on("pageerror", lambda error: outcomes_seen.update([f"page error: {str(error)[:400]}"]))
     tab.on(
-        "console", lambda line: seen.update([f"console: {line.text[:400]}"]) if line.type == "error" else None
+        "console",
+        lambda line: outcomes_seen.update([f"console: {line.text[:400]}"]) if line.type == "error" else None,
     )
-    tab.on("crash", lambda _: seen.update(["crash"]))
+    tab.on("crash", lambda _: outcomes_seen.update(["crash"]))
     try:
         sign_in(tab, home, email)
         press(tab, "Open a paper account")
-        shown(tab, "$100,000.00", 20)
+        wait_for_text(tab, "$100,000.00", 20)
         loads: list[str] = []
         tab.on("load", lambda _: loads.append(tab.url))
         press(tab, "Create bot")
@@ -50,7 +59,7 @@ def one_round(browser: Any, home: Home, email: str, seen: Counter[str]) -> str:
             titles = tab.locator("[data-testid=stMain] h1").all_inner_texts()
             outcome = f"no form on {titles[0]}" if titles else "an empty page"
         if loads:
-            seen["opened again"] += 1
+            outcomes_seen["opened again"] += 1
         if outcome != "the form":
             tab.screenshot(path=str(Path(tempfile.gettempdir()) / f"first-run-{email.partition('@')[0]}.png"))
     except Error as error:
@@ -60,11 +69,11 @@ def one_round(browser: Any, home: Home, email: str, seen: Counter[str]) -> str:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    home = Home(Path(tempfile.mkdtemp()))
+    home = RunningDashTrade(Path(tempfile.mkdtemp()))
     home.start()
     app = build_app(Settings.load(home.environ, ROOT))
     outcomes: Counter[str] = Counter()
-    seen: Counter[str] = Counter()
+    outcomes_seen: Counter[str] = Counter()
     began = time.monotonic()
     try:
         with sync_playwright() as driver:
@@ -72,13 +81,13 @@ def measure(rounds: int) -> dict[str, Any]:
             for number in range(rounds):
                 email = f"user{number}@example.com"
                 users.add_user(app, email=email, name="New", password=PASSWORD)
-                outcomes[one_round(browser, home, email, seen)] += 1
-                show({"round": number, **outcomes, **seen})
+                outcomes[one_round(browser, home, email, outcomes_seen)] += 1
+                show({"round": number, **outcomes, **outcomes_seen})
             browser.close()
     finally:
         app.close()
         home.stop()
-    return {"rounds": rounds, "seconds": round(time.monotonic() - began), **outcomes, **seen}
+    return {"rounds": rounds, "seconds": round(time.monotonic() - began), **outcomes, **outcomes_seen}
 
 
 def main() -> None:

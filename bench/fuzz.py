@@ -29,7 +29,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.fuzz_client import KINDS, Shots
-from bench.fuzz_shots import Facts
+from bench.fuzz_shots import FuzzFacts
 from bench.fuzz_targets import CLOSED, House, made_up
 from bench.fuzz_watch import Logs, Machine, Trader, differences, memory_mb, processor_seconds, roles, state_of
 from bench.idle import children
@@ -49,7 +49,7 @@ SAMPLE = 50  # findings that are shown
 class Attack:
     """The processes that send, and what they told."""
 
-    def __init__(self, facts: Facts, given: argparse.Namespace) -> None:
+    def __init__(self, facts: FuzzFacts, given: argparse.Namespace) -> None:
         until = time.time() + given.minutes * 60
         self._clients = [self._start(facts, given, until, place) for place in range(given.clients)]
         self._started = list(self._clients)
@@ -57,7 +57,9 @@ class Attack:
         self.done, self.told = 0, list[dict[str, Any]]()
 
     @staticmethod
-    def _start(facts: Facts, given: argparse.Namespace, until: float, place: int) -> subprocess.Popen[str]:
+    def _start(
+        facts: FuzzFacts, given: argparse.Namespace, until: float, place: int
+    ) -> subprocess.Popen[str]:
         client = subprocess.Popen(
             [sys.executable, "-m", "bench.fuzz_client"],
             cwd=ROOT,
@@ -117,20 +119,25 @@ def worked_off(rig: Rig, seconds: float = 120) -> bool:
 
 
 def run(given: argparse.Namespace, environ: dict[str, str]) -> dict[str, Any]:
-    with product(DASHTRADE_WEBHOOK_RATE=str(given.rate), **ENVIRON, **environ) as (boss, tenant, pid, ui):
-        installation = House(boss, tenant, ui)
+    with product(DASHTRADE_WEBHOOK_RATE=str(given.rate), **ENVIRON, **environ) as (
+        superadmin,
+        tenant,
+        pid,
+        ui,
+    ):
+        installation = House(superadmin, tenant, ui)
         try:
             return measured(given, installation, installation.facts(), pid)
         finally:
             installation.app.close()
 
 
-def measured(given: argparse.Namespace, installation: House, facts: Facts, pid: int) -> dict[str, Any]:
+def measured(given: argparse.Namespace, installation: House, facts: FuzzFacts, pid: int) -> dict[str, Any]:
     """Attacked, and what was seen meanwhile and afterwards."""
     processes, before = roles(pid), state_of(installation.still)
     lived, mb = set(children(pid)), {"start": memory_mb(processes)}
     logs, trader, attack = (
-        Logs(installation.boss.home / "logs", installation.secrets),
+        Logs(installation.superadmin.home / "logs", installation.secrets),
         Trader(installation.trader),
         Attack(facts, given),
     )
@@ -151,7 +158,7 @@ def measured(given: argparse.Namespace, installation: House, facts: Facts, pid: 
     trader.over.set()
     trader.join(90)
     found = {
-        "worked_off": worked_off(installation.boss),
+        "worked_off": worked_off(installation.superadmin),
         "changed": differences(before, state_of(installation.still)),
         "every_process_lived": lived == set(children(pid)),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.fuzz_hostile import hostile, text_of, torn, written
-from bench.fuzz_shots import HOOKS, SYMBOLS, Facts, Headers, Shot, host, quoted, request
+from bench.fuzz_shots import HOOKS, SYMBOLS, FuzzFacts, Headers, Shot, host, quoted, request
 
 Schema = dict[str, Any]
 HASHING = ("/auth/login", "/auth/register", "/password")  # a third of a second each: fewer of them
@@ -84,7 +84,7 @@ class Api:
     def __init__(self, operations: list[dict[str, Any]]) -> None:
         self._operations = operations
 
-    def shot(self, rng: random.Random, facts: Facts, number: int) -> Shot:
+    def shot(self, rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
         operation = self._operations[rng.randrange(len(self._operations))]
         if operation["path"].endswith(HASHING) and rng.random() < 0.8:
             operation = self._operations[rng.randrange(len(self._operations))]
@@ -95,12 +95,12 @@ class Api:
             else rng.choice(("GET", "PUT", "PATCH", "DELETE", "POST", "OPTIONS"))
         )
         if (
-            who == "boss"
+            who == "superadmin"
             and method not in ("GET", "OPTIONS")
             and "/admin/users/{user_id}" not in operation["path"]
         ):
             who, headers = "nobody", []  # it would change what all others have
-        path = _path(rng, facts, operation["path"], boss=who == "boss")
+        path = _path(rng, facts, operation["path"], superadmin=who == "superadmin")
         query = _query(rng, facts, operation)
         body = _body(rng, facts, operation, number)
         if body or rng.random() < 0.5:
@@ -114,7 +114,9 @@ class Api:
             )
         target = path + (f"?{query}" if query else "")
         data = request(method, target, [host(facts.hooks), *headers], body)
-        return Shot(kind="rest", door=HOOKS, data=data, may_see=who == "boss", may_close=len(body) > 60_000)
+        return Shot(
+            kind="rest", door=HOOKS, data=data, may_see=who == "superadmin", may_close=len(body) > 60_000
+        )
 
 
 def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -138,12 +140,12 @@ def _schema_of(about: dict[str, Any]) -> Schema | None:
     return found
 
 
-def _who(rng: random.Random, facts: Facts) -> tuple[str, Headers]:
+def _who(rng: random.Random, facts: FuzzFacts) -> tuple[str, Headers]:
     found = rng.random()
     if found < 0.7:
         return "user", [("Authorization", f"Bearer {rng.choice(facts.access)}")]
     if found < 0.8:
-        return "boss", [("Authorization", f"Bearer {facts.boss}")]
+        return "superadmin", [("Authorization", f"Bearer {facts.superadmin}")]
     if found < 0.88:
         return "nobody", []
     token = rng.choice(
@@ -161,10 +163,10 @@ def _who(rng: random.Random, facts: Facts) -> tuple[str, Headers]:
     return "nobody", [("Authorization", f"{rng.choice(('Bearer', 'bearer', 'Basic', 'Token'))} {token}")]
 
 
-def _path(rng: random.Random, facts: Facts, path: str, *, boss: bool) -> str:
+def _path(rng: random.Random, facts: FuzzFacts, path: str, *, superadmin: bool) -> str:
     def fill(found: re.Match[str]) -> str:
         name = found[1]
-        if boss and name == "user_id":
+        if superadmin and name == "user_id":
             return rng.choice((*facts.victims, "999999999", "x"))
         if rng.random() < 0.75:
             return rng.choice(facts.ids.get(name, ["1"]))
@@ -173,7 +175,7 @@ def _path(rng: random.Random, facts: Facts, path: str, *, boss: bool) -> str:
     return re.sub(r"\{(\w+)\}", fill, path)
 
 
-def _query(rng: random.Random, facts: Facts, operation: dict[str, Any]) -> str:
+def _query(rng: random.Random, facts: FuzzFacts, operation: dict[str, Any]) -> str:
     given = [
         (p["name"], p["schema"])
         for p in operation["parameters"]
@@ -187,7 +189,7 @@ def _query(rng: random.Random, facts: Facts, operation: dict[str, Any]) -> str:
     return urlencode(pairs, errors="replace")
 
 
-def _body(rng: random.Random, facts: Facts, operation: dict[str, Any], number: int) -> bytes:
+def _body(rng: random.Random, facts: FuzzFacts, operation: dict[str, Any], number: int) -> bytes:
     schema = operation["body"]
     if schema is None:
         return b"" if rng.random() < 0.9 else written(rng, hostile(rng))
@@ -219,7 +221,7 @@ def _spoil(rng: random.Random, tree: dict[str, Any], names: list[str]) -> None:
         tree[name] = hostile(rng)
 
 
-def _value(rng: random.Random, facts: Facts, name: str, schema: Schema, defs: dict[str, Schema]) -> Any:
+def _value(rng: random.Random, facts: FuzzFacts, name: str, schema: Schema, defs: dict[str, Schema]) -> Any:
     """One that the schema allows, as far as it says."""
     if "$ref" in schema:
         return _value(rng, facts, name, defs.get(schema["$ref"].rpartition("/")[2], {}), defs)
@@ -245,7 +247,9 @@ def _value(rng: random.Random, facts: Facts, name: str, schema: Schema, defs: di
     return _plain_value(rng, facts, name, schema, defs)
 
 
-def _plain_value(rng: random.Random, facts: Facts, name: str, schema: Schema, defs: dict[str, Schema]) -> Any:
+def _plain_value(
+    rng: random.Random, facts: FuzzFacts, name: str, schema: Schema, defs: dict[str, Schema]
+) -> Any:
     match schema.get("type"):
         case "integer" | "number":
             return rng.randint(int(schema.get("minimum", 1)), min(int(schema.get("maximum", 100)), 10**6))

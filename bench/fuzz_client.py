@@ -20,7 +20,7 @@ from typing import Any
 
 from bench import fuzz_framings, fuzz_shots, fuzz_sockets, fuzz_ui, fuzz_wire
 from bench.fuzz_api import Api
-from bench.fuzz_shots import HOOKS, Facts, Shot
+from bench.fuzz_shots import HOOKS, FuzzFacts, Shot
 
 LONGEST = 3.0  # seconds that any answer may take
 PATIENCE = 12.0  # after which it is a hang
@@ -36,7 +36,7 @@ _CODED_REFUSAL = b"Transfer-Encoding"  # 501 is what HTTP itself asks for, where
 class Shots:
     """The request of a number."""
 
-    def __init__(self, facts: Facts, seed: int) -> None:
+    def __init__(self, facts: FuzzFacts, seed: int) -> None:
         self._facts, self._seed, self._api = facts, seed, Api(facts.operations)
 
     def of(self, number: int) -> Shot:
@@ -61,14 +61,14 @@ class Closed(OSError):
 
 
 @dataclass(slots=True, kw_only=True)
-class Answer:
+class ReadAnswer:
     status: int
     head: bytes
     body: bytes
     ends: bool  # the connection
 
 
-class Line:
+class ClientConnection:
     """One connection, kept as long as the other side keeps it."""
 
     def __init__(self, port: int, source: str) -> None:
@@ -88,7 +88,7 @@ class Line:
             self.sock.close()
             self.sock = None
 
-    def ask(self, data: bytes) -> Answer:
+    def ask(self, data: bytes) -> ReadAnswer:
         """On a connection that was used before: once more on a new one, if it was closed meanwhile."""
         while True:
             sock, again = self.connect(), self.used
@@ -111,7 +111,7 @@ class Line:
                 raise
 
 
-def read_answer(sock: socket.socket, *, bodiless: bool = False) -> Answer:
+def read_answer(sock: socket.socket, *, bodiless: bool = False) -> ReadAnswer:
     data = bytearray()
     while True:
         end = data.find(b"\r\n\r\n")
@@ -139,7 +139,7 @@ def read_answer(sock: socket.socket, *, bodiless: bool = False) -> Answer:
         with contextlib.suppress(Closed):
             while len(body) < 50 * MOST_KEPT:
                 _more(sock, body)
-    return Answer(status=status, head=head, body=bytes(body[:MOST_KEPT]), ends=ends)
+    return ReadAnswer(status=status, head=head, body=bytes(body[:MOST_KEPT]), ends=ends)
 
 
 def _more(sock: socket.socket, data: bytearray) -> None:
@@ -165,7 +165,7 @@ def _chunks(sock: socket.socket, data: bytearray) -> bytearray:
 
 
 @dataclass(slots=True, kw_only=True)
-class Found:
+class Findings:
     """What one process saw."""
 
     statuses: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name, _ in KINDS})
@@ -193,13 +193,15 @@ class Found:
 class Sender:
     """One thread's worth: a connection to each port, and an address of its own on the loopback."""
 
-    def __init__(self, facts: Facts, found: Found, source: str) -> None:
+    def __init__(self, facts: FuzzFacts, found: Findings, source: str) -> None:
         self._found, self._source, self._canary = found, source, facts.canary.encode()
         self._ports = {HOOKS: facts.hooks, "ui": facts.ui}
-        self._lines = {door: Line(port, source) for door, port in self._ports.items()}
+        self._lines = {door: ClientConnection(port, source) for door, port in self._ports.items()}
 
     def send(self, number: int, shot: Shot) -> None:
-        line = Line(self._ports[shot.door], self._source) if shot.fresh else self._lines[shot.door]
+        line = (
+            ClientConnection(self._ports[shot.door], self._source) if shot.fresh else self._lines[shot.door]
+        )
         began = time.monotonic()
         try:
             answer = self._listen(line, shot) if not shot.complete else line.ask(shot.data)
@@ -225,14 +227,14 @@ class Sender:
             self._judge_rest(number, shot, line)
         return None
 
-    def _listen(self, line: Line, shot: Shot) -> Answer:
+    def _listen(self, line: ClientConnection, shot: Shot) -> ReadAnswer:
         sock = line.connect()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(shot.data)
         sock.settimeout(LINGER)
         return read_answer(sock)
 
-    def _judge(self, number: int, shot: Shot, answer: Answer, took: float) -> None:
+    def _judge(self, number: int, shot: Shot, answer: ReadAnswer, took: float) -> None:
         about = {"status": answer.status, "seconds": round(took, 3)}
         if answer.status >= 500 and not (answer.status == 501 and _is_coded(shot)):
             why = "503" if answer.status == 503 else "5xx"
@@ -244,7 +246,7 @@ class Sender:
         if b"Traceback (most recent" in answer.body:
             self._found.find(number, "traceback", shot, **about)
 
-    def _judge_rest(self, number: int, shot: Shot, line: Line) -> None:
+    def _judge_rest(self, number: int, shot: Shot, line: ClientConnection) -> None:
         """What else comes on a connection of its own: answers to what was hidden behind the request,
         or a socket's words."""
         if line.sock is None:
@@ -266,9 +268,9 @@ def _is_coded(shot: Shot) -> bool:
     return shot.kind in ("headers", "framings") and _CODED_REFUSAL in shot.data
 
 
-def work(job: dict[str, Any]) -> Found:
+def work(job: dict[str, Any]) -> Findings:
     """Every `step`th number from `first` on, until `requests` or the time are over."""
-    facts, found = Facts(**job["facts"]), Found()
+    facts, found = FuzzFacts(**job["facts"]), Findings()
     shots, lock = Shots(facts, job["seed"]), threading.Lock()
     numbers = iter(range(job["first"], job["requests"], job["step"]))
     done = Counter[str]()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from bench.fuzz_shots import HOOKS, UI, Facts, Shot
+from bench.fuzz_shots import HOOKS, UI, FuzzFacts, Shot
 from bench.fuzz_wire import door_of
 
 # --- framings ---------------------------------------------------------------------------------------------
@@ -14,7 +14,7 @@ _BODY = b'{"action":"buy","symbol":"AAPL","id":"f"}'
 _HELLO = bytes.fromhex("160301020001000001fc0303") + bytes(range(200))
 
 
-def framing(rng: random.Random, facts: Facts, number: int) -> Shot:
+def framing(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     door, port = door_of(rng, facts)
     path = f"/webhook?token={rng.choice(facts.webhooks)}" if door == HOOKS else "/auth/login"
     origin = f"Origin: http://127.0.0.1:{port}\r\n" if door == UI else ""

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 
-class Raw:
+class RawText:
     """Written into JSON as it is."""
 
     TEXTS = (
@@ -49,11 +49,11 @@ class Raw:
 
     @staticmethod
     def pick(rng: random.Random) -> str:
-        return f"@@{rng.randrange(len(Raw.TEXTS))}@@"
+        return f"@@{rng.randrange(len(RawText.TEXTS))}@@"
 
     @staticmethod
     def filled(text: str) -> str:
-        for number, raw in enumerate(Raw.TEXTS):
+        for number, raw in enumerate(RawText.TEXTS):
             if f'"@@{number}@@"' in text:
                 text = text.replace(f'"@@{number}@@"', raw)
         return text
@@ -184,7 +184,7 @@ HOSTILE: tuple[Any, ...] = (
 def hostile(rng: random.Random) -> Any:
     found = rng.random()
     if found < 0.15:
-        return Raw.pick(rng)
+        return RawText.pick(rng)
     if found < 0.2:
         return "".join(chr(rng.randrange(0x20, 0x3000)) for _ in range(rng.randrange(60)))
     if found < 0.23:
@@ -199,11 +199,11 @@ def _one(rng: random.Random) -> Any:
 
 def text_of(value: Any) -> str:
     """As it stands in an address, a form or a header."""
-    return Raw.filled(json.dumps(value)).strip('"')[:3000] if not isinstance(value, str) else value[:3000]
+    return RawText.filled(json.dumps(value)).strip('"')[:3000] if not isinstance(value, str) else value[:3000]
 
 
 def written(rng: random.Random, tree: Any) -> bytes:
-    text = Raw.filled(json.dumps(tree, ensure_ascii=rng.random() < 0.6))
+    text = RawText.filled(json.dumps(tree, ensure_ascii=rng.random() < 0.6))
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -17,14 +17,14 @@ Headers = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class FuzzFacts:
     """What a run knows of the installation that it attacks."""
 
     hooks: int  # ports
     ui: int
     webhooks: list[str]  # tokens of users who trade
     access: list[str]  # of users of the REST API
-    boss: str  # of a superadmin, who only reads, and changes victims
+    superadmin: str  # of a superadmin, who only reads, and changes victims
     cookies: list[str]  # of users of the dashboard
     spare_cookies: list[str]  # which may be signed out
     login: list[str]  # email and password of somebody
@@ -248,7 +248,7 @@ _TYPES = (
 _WAITS = ("0", "0.05", "nan", "inf", "-1", "1e9x", "x", "", "0x1", "1,5", "٣", "0.1&wait=9")
 
 
-def alert(rng: random.Random, facts: Facts, number: int) -> Shot:
+def alert(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     body, headers, query = alert_body(rng, number), [host(facts.hooks)], {}
     token, place = rng.choice(facts.webhooks), rng.random()
     if place < 0.85:

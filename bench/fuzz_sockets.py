@@ -7,13 +7,13 @@ import random
 import struct
 
 from bench.fuzz_hostile import hostile, text_of, torn
-from bench.fuzz_shots import UI, Facts, Shot, host, request
+from bench.fuzz_shots import UI, FuzzFacts, Shot, host, request
 from bench.fuzz_ui import PAGES, origin_of, query_string, signed_in_as
 
 # --- sockets ----------------------------------------------------------------------------------------------
 
 
-def socket_shot(rng: random.Random, facts: Facts, number: int) -> Shot:
+def socket_shot(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     """The opening, and at once what comes after it: this is no browser, and need not wait for the answer."""
     path = (
         rng.choice(("/_stcore/stream", "/_stcore/stream", "/live", "/x"))
@@ -46,7 +46,7 @@ def socket_shot(rng: random.Random, facts: Facts, number: int) -> Shot:
     )
 
 
-def _frame(rng: random.Random, facts: Facts, path: str) -> bytes:
+def _frame(rng: random.Random, facts: FuzzFacts, path: str) -> bytes:
     found = rng.random()
     if found < 0.45:
         data = _script_run(rng, facts) if path.startswith("/_") else _told(rng)
@@ -109,7 +109,7 @@ def _told(rng: random.Random) -> bytes:
     return json.dumps(rng.choice(({"asleep": True}, {"asleep": hostile(rng)}, [1], "x", None, 5))).encode()
 
 
-def _script_run(rng: random.Random, facts: Facts) -> bytes:
+def _script_run(rng: random.Random, facts: FuzzFacts) -> bytes:
     """Streamlit's BackMsg: run a page, with an address and widgets that may be made up; or others."""
     if rng.random() < 0.15:
         return _varint(rng.choice((5, 6, 7, 12, 14, 15, 17, 16, 19, 200)) << 3) + _varint(1)

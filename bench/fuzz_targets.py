@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.fuzz_api import operations_of
-from bench.fuzz_shots import SYMBOLS, Facts
+from bench.fuzz_shots import SYMBOLS, FuzzFacts
 from bench.rig import Rig
 from dashtrade.app import build_app
 from dashtrade.services.people import sessions
@@ -37,10 +37,10 @@ IDS = (
 class House:
     """Who lives in the installation: users who attack it, and two who do not."""
 
-    def __init__(self, boss: Rig, trader: Rig, ui: int) -> None:
-        self.boss, self.trader, self.ui = boss, trader, ui
-        self.app = build_app(Settings.load(boss.env()))
-        self.secrets: list[str] = [boss.access, boss.webhook, trader.access, trader.webhook]
+    def __init__(self, superadmin: Rig, trader: Rig, ui: int) -> None:
+        self.superadmin, self.trader, self.ui = superadmin, trader, ui
+        self.app = build_app(Settings.load(superadmin.env()))
+        self.secrets: list[str] = [superadmin.access, superadmin.webhook, trader.access, trader.webhook]
         self.ids: dict[str, list[str]] = {name: ["1", "2"] for name in IDS}
         self.still = self._join(CANARY)
 
@@ -51,7 +51,7 @@ class House:
         with self.app.db.read() as conn:
             user = people_table.by_id(conn, user_id)
         assert user is not None
-        one = Rig(home=self.boss.home, port=self.boss.port, environ=self.boss.environ)
+        one = Rig(home=self.superadmin.home, port=self.superadmin.port, environ=self.superadmin.environ)
         one.access, one.webhook = (
             people.sign_in(self.app, user_id).access_token,
             token_service.rotate_webhook_token(self.app, user),
@@ -98,7 +98,7 @@ class House:
             one.call("POST", f"/api/v1/accounts/{account}/test", {})
             self.ids["account_id"].append(str(account))
 
-    def facts(self) -> Facts:
+    def facts(self) -> FuzzFacts:
         traders = [self._join(f"trader{number}") for number in range(TRADERS)]
         users = [self._join(f"user{number}", bots=number < WITH_BOTS) for number in range(API_USERS)]
         self._connect(users[0])
@@ -107,27 +107,27 @@ class House:
             self._join(name)
         victims = [self._join(f"victim{number}", bots=False) for number in range(VICTIMS)]
         with self.app.db.read() as conn:
-            boss = people_table.by_email(conn, "attacker@example.com")
-        assert boss is not None
-        reader = people.sign_in(self.app, boss[0].id).access_token
+            superadmin = people_table.by_email(conn, "attacker@example.com")
+        assert superadmin is not None
+        reader = people.sign_in(self.app, superadmin[0].id).access_token
         self.secrets.append(reader)
-        return Facts(
-            hooks=self.boss.port,
+        return FuzzFacts(
+            hooks=self.superadmin.port,
             ui=self.ui,
             webhooks=[one.webhook for one in traders],
             access=[one.access for one in users],
-            boss=reader,
+            superadmin=reader,
             cookies=[self.session(f"{name}@example.com") for name in visitors],
             spare_cookies=[self.session(f"{name}@example.com") for name in visitors],
             login=["visitor0@example.com", PASSWORD],
             ids=self.ids,
             victims=self.ids["user_id"][-len(victims) :],
             canary=CANARY,
-            operations=operations_of(self.boss.call("GET", "/api/v1/openapi.json")),
+            operations=operations_of(self.superadmin.call("GET", "/api/v1/openapi.json")),
         )
 
 
-def made_up() -> Facts:
+def made_up() -> FuzzFacts:
     """To show a request without an installation: the same choices, under other names."""
     from flask import Flask
 
@@ -143,12 +143,12 @@ def made_up() -> Facts:
         "bot_id": count * len(SYMBOLS),
         "user_id": count + API_USERS - WITH_BOTS + VICTIMS,
     }
-    return Facts(
+    return FuzzFacts(
         hooks=8080,
         ui=5000,
         webhooks=[f"usr_{n}" for n in range(TRADERS)],
         access=[f"dt_{n}" for n in range(API_USERS)],
-        boss="dt_boss",
+        superadmin="dt_boss",
         cookies=[f"session{n}" for n in range(VISITORS)],
         spare_cookies=[f"spare{n}" for n in range(VISITORS)],
         login=["visitor0@example.com", PASSWORD],

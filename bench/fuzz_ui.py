@@ -6,7 +6,7 @@ import random
 from urllib.parse import urlencode
 
 from bench.fuzz_hostile import hostile, text_of, torn
-from bench.fuzz_shots import SYMBOLS, UI, Facts, Headers, Shot, host, quoted, request
+from bench.fuzz_shots import SYMBOLS, UI, FuzzFacts, Headers, Shot, host, quoted, request
 
 PAGES = (
     "",
@@ -88,7 +88,7 @@ _NEXT = (
 )
 
 
-def shot(rng: random.Random, facts: Facts, number: int) -> Shot:
+def shot(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     found = rng.random()
     if found < 0.35:
         return _page(rng, facts)
@@ -101,7 +101,7 @@ def _made(data: bytes, *, may_close: bool = False) -> Shot:
     return Shot(kind="dashboard", door=UI, data=data, may_close=may_close)
 
 
-def signed_in_as(rng: random.Random, facts: Facts) -> Headers:
+def signed_in_as(rng: random.Random, facts: FuzzFacts) -> Headers:
     found = rng.random()
     if found < 0.6:
         return [("Cookie", f"dashtrade_session={rng.choice(facts.cookies)}")]
@@ -124,7 +124,7 @@ def signed_in_as(rng: random.Random, facts: Facts) -> Headers:
     return [("Cookie", value)]
 
 
-def origin_of(rng: random.Random, facts: Facts, share: float = 0.75) -> Headers:
+def origin_of(rng: random.Random, facts: FuzzFacts, share: float = 0.75) -> Headers:
     if rng.random() < share:
         return [("Origin", f"http://127.0.0.1:{facts.ui}")]
     value = rng.choice(
@@ -140,7 +140,7 @@ def origin_of(rng: random.Random, facts: Facts, share: float = 0.75) -> Headers:
     return [("Origin", value)] if value else []
 
 
-def query_string(rng: random.Random, facts: Facts) -> str:
+def query_string(rng: random.Random, facts: FuzzFacts) -> str:
     pairs = []
     for _ in range(rng.randrange(4)):
         name = rng.choice(_QUERIES)
@@ -162,7 +162,7 @@ def query_string(rng: random.Random, facts: Facts) -> str:
     return f"?{urlencode(pairs, errors='replace')}" if pairs else ""
 
 
-def _page(rng: random.Random, facts: Facts) -> Shot:
+def _page(rng: random.Random, facts: FuzzFacts) -> Shot:
     page = rng.choice(PAGES) if rng.random() < 0.9 else quoted(text_of(hostile(rng)))
     headers = signed_in_as(rng, facts) + (
         [("Sec-Fetch-Mode", rng.choice(("navigate", "cors", "x")))] if rng.random() < 0.5 else []
@@ -177,7 +177,7 @@ def _page(rng: random.Random, facts: Facts) -> Shot:
     )
 
 
-def _file(rng: random.Random, facts: Facts) -> Shot:
+def _file(rng: random.Random, facts: FuzzFacts) -> Shot:
     return _made(
         request(
             "GET",
@@ -187,7 +187,7 @@ def _file(rng: random.Random, facts: Facts) -> Shot:
     )
 
 
-def _other(rng: random.Random, facts: Facts) -> Shot:
+def _other(rng: random.Random, facts: FuzzFacts) -> Shot:
     path = rng.choice(
         (
             "/static/icon.png",
@@ -223,7 +223,7 @@ def _other(rng: random.Random, facts: Facts) -> Shot:
     )
 
 
-def _form(rng: random.Random, facts: Facts, number: int) -> Shot:
+def _form(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     """Few of them right to the end: a password that is looked at takes a third of a second."""
     path = rng.choice(list(_FORMS))
     if path == "/demo" and rng.random() < 0.97:
@@ -264,7 +264,7 @@ def _form(rng: random.Random, facts: Facts, number: int) -> Shot:
 _BARE = dict.fromkeys((*range(33), *range(127, 256)), "")
 
 
-def _field(rng: random.Random, facts: Facts, name: str, number: int) -> str:
+def _field(rng: random.Random, facts: FuzzFacts, name: str, number: int) -> str:
     if rng.random() < 0.45:
         return text_of(hostile(rng))
     match name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from bench.fuzz_hostile import hostile, text_of
-from bench.fuzz_shots import HOOKS, UI, Facts, Headers, Shot, host, request
+from bench.fuzz_shots import HOOKS, UI, FuzzFacts, Headers, Shot, host, request
 
 _PATHS = (
     "/",
@@ -249,11 +249,11 @@ _HOSTS = (
 )
 
 
-def door_of(rng: random.Random, facts: Facts) -> tuple[str, int]:
+def door_of(rng: random.Random, facts: FuzzFacts) -> tuple[str, int]:
     return (HOOKS, facts.hooks) if rng.random() < 0.6 else (UI, facts.ui)
 
 
-def headers(rng: random.Random, facts: Facts, number: int) -> Shot:
+def headers(rng: random.Random, facts: FuzzFacts, number: int) -> Shot:
     """A whole request with an odd method, address or headers, which may lie about where it ends."""
     door, port = door_of(rng, facts)
     given: Headers = (
@@ -280,7 +280,7 @@ def headers(rng: random.Random, facts: Facts, number: int) -> Shot:
     return Shot(kind="headers", door=door, data=data, complete=whole, fresh=True, may_close=True)
 
 
-def _somebody(rng: random.Random, facts: Facts, door: str) -> Headers:
+def _somebody(rng: random.Random, facts: FuzzFacts, door: str) -> Headers:
     if rng.random() < 0.5:
         return []
     if door == UI:

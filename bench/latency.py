@@ -28,7 +28,7 @@ ACCOUNTS, AWAY = 16, 0.05
 PAUSE = 1.3  # seconds: longer than anything of the market is believed
 
 
-class Simulator:
+class SimulatorProcess:
     """`python -m tests.simulators.alpaca`, started for us."""
 
     def __init__(self, away: float) -> None:
@@ -71,8 +71,8 @@ class Simulator:
 
 
 @contextlib.contextmanager
-def simulator(away: float) -> Iterator[Simulator]:
-    one = Simulator(away)
+def simulator(away: float) -> Iterator[SimulatorProcess]:
+    one = SimulatorProcess(away)
     try:
         yield one
     finally:
@@ -98,7 +98,9 @@ def accounts(one: Rig, count: int, each: int) -> None:
     time.sleep(4)  # until the worker listens to them
 
 
-def ours(one: Rig, sim: Simulator, alerts: int, start: int, pause: float = 0.0) -> list[float]:
+def dashtrade_times(
+    one: Rig, sim: SimulatorProcess, alerts: int, start: int, pause: float = 0.0
+) -> list[float]:
     client, sent = Client(one.port), []
     for body in alternating(STOCKS[0], alerts, start):
         time.sleep(pause)
@@ -108,7 +110,7 @@ def ours(one: Rig, sim: Simulator, alerts: int, start: int, pause: float = 0.0) 
     return between(sent, sim)
 
 
-def floor(sim: Simulator, alerts: int, pause: float = 0.0) -> list[float]:
+def floor(sim: SimulatorProcess, alerts: int, pause: float = 0.0) -> list[float]:
     """The same orders by the same library, without anything of ours."""
     from alpaca.trading.client import TradingClient
     from alpaca.trading.enums import OrderSide, TimeInForce
@@ -126,20 +128,23 @@ def floor(sim: Simulator, alerts: int, pause: float = 0.0) -> list[float]:
     return between(sent, sim)
 
 
-def between(sent: list[float], sim: Simulator) -> list[float]:
+def between(sent: list[float], sim: SimulatorProcess) -> list[float]:
     """Milliseconds. One order per alert, one after another, so the n-th belongs to the n-th."""
     came = sim.arrivals()
     assert len(came) == len(sent), f"{len(sent)} alerts, {len(came)} orders"
     return [(at - since) * 1000 for since, at in zip(sent, came, strict=True)]
 
 
-def near(rounds: int, alerts: int) -> None:
+def local_rounds(rounds: int, alerts: int) -> None:
     with simulator(0) as sim, rig(**sim.addresses) as one:
         accounts(one, 1, 1)
-        ours(one, sim, 20, 9_000_000)
+        dashtrade_times(one, sim, 20, 9_000_000)
         for name, count, pause in (("near", alerts, 0.0), ("pauses", max(alerts // 20, 2) * 2, PAUSE)):
             made = [
-                (ours(one, sim, count, n * 10_000 + len(name) * 1_000_000, pause), floor(sim, count, pause))
+                (
+                    dashtrade_times(one, sim, count, n * 10_000 + len(name) * 1_000_000, pause),
+                    floor(sim, count, pause),
+                )
                 for n in range(rounds)
             ]
             p50 = [[round(statistics.median(times), 2) for times in both] for both in made]
@@ -156,7 +161,7 @@ def near(rounds: int, alerts: int) -> None:
             )
 
 
-def far(rounds: int, seconds: float, each: int) -> None:
+def remote_rounds(rounds: int, seconds: float, each: int) -> None:
     with simulator(AWAY) as sim, rig(**sim.addresses) as one:
         accounts(one, ACCOUNTS, each)
         symbols, rates = STOCKS[: ACCOUNTS * each], []
@@ -211,10 +216,10 @@ def main() -> None:
     parser.add_argument("--only", choices=("near", "far"))
     given = parser.parse_args()
     if given.only != "far":
-        near(given.rounds, given.alerts)
+        local_rounds(given.rounds, given.alerts)
     if given.only != "near":
         for each in (1, 4):
-            far(given.rounds, given.seconds, each)
+            remote_rounds(given.rounds, given.seconds, each)
 
 
 if __name__ == "__main__":

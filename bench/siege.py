@@ -34,7 +34,7 @@ from bench.rig import Rig, free_port, show
 
 HOST = "127.0.0.1"
 MOST_SECONDS = 3.0  # TradingView's
-EVERY = 0.15  # seconds between two alerts of the other tenant
+EVERY_SECONDS = 0.15  # seconds between two alerts of the other tenant
 Attack = Callable[["Target", float], Awaitable[None]]
 
 
@@ -79,7 +79,7 @@ async def ask(port: int, head: str, body: bytes = b"", *, read: bool = True, wai
             writer.close()
 
 
-async def again(count: int, until: float, once: Callable[[int], Awaitable[None]]) -> None:
+async def repeat(count: int, until: float, once: Callable[[int], Awaitable[None]]) -> None:
     async def one(number: int) -> None:
         while time.monotonic() < until:
             await once(number)
@@ -103,17 +103,17 @@ async def drips_5000(target: Target, until: float) -> None:
 async def guessers(target: Target, until: float) -> None:
     body = json.dumps({"email": "somebody@example.com", "password": "wrong horse battery"}).encode()
     head = "POST /api/v1/auth/login HTTP/1.1\r\nContent-Type: application/json"
-    await again(60, until, lambda number: ask(target.hooks, head, body))
+    await repeat(60, until, lambda number: ask(target.hooks, head, body))
 
 
 async def bodies_without_token(target: Target, until: float) -> None:
     body = json.dumps({"p" * 190: {str(number): 1 for number in range(7000)}}).encode()[: 64 * 1024 - 1]
-    await again(30, until, lambda number: ask(target.hooks, "POST /webhook HTTP/1.1", body))
+    await repeat(30, until, lambda number: ask(target.hooks, "POST /webhook HTTP/1.1", body))
 
 
 async def explanations(target: Target, until: float) -> None:
     body = b'{"action": "' + b"_-." * 20000 + b'"}'
-    await again(30, until, lambda number: ask(target.hooks, "POST /test-webhook HTTP/1.1", body))
+    await repeat(30, until, lambda number: ask(target.hooks, "POST /test-webhook HTTP/1.1", body))
 
 
 async def waiting(target: Target, until: float) -> None:
@@ -121,18 +121,18 @@ async def waiting(target: Target, until: float) -> None:
         body = json.dumps({"action": "buy", "symbol": "MSFT", "id": f"{number}-{time.monotonic()}"}).encode()
         return ask(target.hooks, f"POST /webhook?token={target.webhook}&wait=2.5 HTTP/1.1", body)
 
-    await again(150, until, alert)
+    await repeat(150, until, alert)
 
 
 async def unread_exports(target: Target, until: float) -> None:
     head = f"GET /api/v1/trades.csv HTTP/1.1\r\nAuthorization: Bearer {target.access}"
-    await again(110, until, lambda number: ask(target.hooks, head, read=False, wait=3))
+    await repeat(110, until, lambda number: ask(target.hooks, head, read=False, wait=3))
 
 
 async def uploads(target: Target, until: float) -> None:
     body = os.urandom(1024 * 1024)
     head = "PUT /_stcore/upload_file/made-up/made-up HTTP/1.1"
-    await again(20, until, lambda number: ask(target.ui, head, body))
+    await repeat(20, until, lambda number: ask(target.ui, head, body))
 
 
 async def drips_at_the_dashboard(target: Target, until: float) -> None:
@@ -191,7 +191,7 @@ class Tenant:
             signal_id = self._send()
             if signal_id and self._number % 8 == 0:
                 threading.Thread(target=self._follow, args=(signal_id, began), daemon=True).start()
-            time.sleep(max(EVERY - (time.monotonic() - began), 0))
+            time.sleep(max(EVERY_SECONDS - (time.monotonic() - began), 0))
 
     def _send(self) -> str:
         self._number += 1

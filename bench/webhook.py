@@ -76,20 +76,20 @@ def main() -> None:
         one.add_bots(STOCKS)
         path, start = f"/webhook?token={one.webhook}", 0
         for count in clients:
-            ours, theirs = [], []
+            own_runs, floor_runs = [], []
             for _ in range(given.rounds):  # by turns, so that both see the same machine
-                theirs.append(measure(bare, "/webhook", count, given.seconds, start))
-                ours.append(measure(one.port, path, count, given.seconds, start))
+                floor_runs.append(measure(bare, "/webhook", count, given.seconds, start))
+                own_runs.append(measure(one.port, path, count, given.seconds, start))
                 start += 1_000_000_000
-            us, them = middle(ours), middle(theirs)
+            own, base = middle(own_runs), middle(floor_runs)
             show(
                 {
                     "bench": "webhook",
                     "clients": count,
-                    "p50_ratio": round(us["p50_ms"] / them["p50_ms"], 2),
-                    "throughput_ratio": round(us["per_second"] / them["per_second"], 2),
-                    "dashtrade": us,
-                    "floor": them,
+                    "p50_ratio": round(own["p50_ms"] / base["p50_ms"], 2),
+                    "throughput_ratio": round(own["per_second"] / base["per_second"], 2),
+                    "dashtrade": own,
+                    "floor": base,
                 }
             )
     with rig(slow_commit_ms=2) as slow:

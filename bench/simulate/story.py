@@ -251,7 +251,7 @@ class Story:
         if account_id is None or not seen:
             return
         order = self.rng.choice(seen)
-        report = report_of(self.books.told(order, stale=self.rng.random() < 0.3), Unknown)
+        report = report_of(self.books.order_json(order, stale=self.rng.random() < 0.3), Unknown)
         self.tell(f"{worker.name} hears of {order.client_order_id}: {report.status} {report.filled_quantity}")
         worker.hear(account_id, report)
 

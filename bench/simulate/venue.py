@@ -34,7 +34,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce, plain
 from tests.simulators.venue import SETTLE
 from tests.simulators.venue_adapter import report_of
-from tests.simulators.venue_books import START_CASH, Books, Manner, Refused, VenueOrder
+from tests.simulators.venue_books import START_CASH, Books, Manner, VenueOrder, VenueRefusal
 
 ZERO = Decimal(0)
 RULES = Rules(quantity_step=Decimal("0.01"), price_step=Decimal("0.01"), min_quantity=Decimal("0.01"))
@@ -81,10 +81,10 @@ class VenueBooks(Books):
         if request.reduces and due is not None and sign * held > sign * due:
             raise NotHeld("the account does not hold that")
         if any(order.sign != sign for order in working):
-            raise Refused(422, "potential wash trade")
+            raise VenueRefusal(422, "potential wash trade")
         free = abs(held) - sum((order.quantity - order.filled for order in working), ZERO)
         if held * sign < 0 and (request.quantity or ZERO) > free:
-            raise Refused(422, "insufficient quantity available")
+            raise VenueRefusal(422, "insufficient quantity available")
 
     def price(self, order: VenueOrder) -> Decimal:
         return self._price_of(order.symbol) + Decimal(self.rng.randint(-50, 50)) / 100
@@ -170,11 +170,11 @@ class ModelBroker:
         lag = {"late_then_drop": SETTLE * 0.75, "later_than_promised": SETTLE * 3}.get(fault, timedelta())
         try:
             order = books.take(request, lag)
-        except Refused as refusal:
+        except VenueRefusal as refusal:
             return self._refused(request, refusal)
-        return report_of(books.told(order), Unknown) if fault in ("ok", "rejected") else None
+        return report_of(books.order_json(order), Unknown) if fault in ("ok", "rejected") else None
 
-    def _refused(self, request: OrderRequest, refusal: Refused) -> OrderReport:
+    def _refused(self, request: OrderRequest, refusal: VenueRefusal) -> OrderReport:
         if "must be unique" not in refusal.message:
             raise Rejected(refusal.message)
         try:  # our own earlier try: the id is derived, nobody else could have used it
@@ -231,7 +231,7 @@ class ModelBroker:
     def _look_up(self, names: list[str]) -> list[OrderReport]:
         stale = self._get("orders") == "stale"
         found = [order for name in names if (order := self.books.find(name)) is not None]
-        said = [report_of(self.books.told(order, stale=stale), Unavailable) for order in found]
+        said = [report_of(self.books.order_json(order, stale=stale), Unavailable) for order in found]
         self.meanwhile()
         return said
 

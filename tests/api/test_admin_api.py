@@ -37,8 +37,8 @@ ROUTES: dict[tuple[str, str], tuple[Any, int, int, int]] = {
 
 
 @pytest.fixture
-def boss(installation: Installation) -> Trader:
-    return installation.join("boss@example.com", Role.SUPERADMIN)
+def superadmin(installation: Installation) -> Trader:
+    return installation.join("superadmin@example.com", Role.SUPERADMIN)
 
 
 def test_every_route_of_admins_has_a_case():
@@ -54,7 +54,7 @@ def _filled(path: str, user_id: str) -> str:
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 @pytest.mark.parametrize("role", list(Role))
 def test_each_route_asks_for_its_role(
-    route: tuple[str, str], role: Role, installation: Installation, boss: Trader
+    route: tuple[str, str], role: Role, installation: Installation, superadmin: Trader
 ):
     trader, actor = installation.join(), installation.join("actor@example.com", role)
     body, *answers = ROUTES[route]
@@ -66,11 +66,11 @@ def test_each_route_asks_for_its_role(
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if "<int:user_id>" in r[1]], ids=" ".join)
 def test_an_admin_has_no_say_over_other_admins(
-    route: tuple[str, str], installation: Installation, boss: Trader
+    route: tuple[str, str], installation: Installation, superadmin: Trader
 ):
     ada = installation.join("ada@example.com", Role.ADMIN)
     said = ada.call(
-        route[0], f"/admin/{route[1].replace('<int:user_id>', str(boss.user.id))}", ROUTES[route][0]
+        route[0], f"/admin/{route[1].replace('<int:user_id>', str(superadmin.user.id))}", ROUTES[route][0]
     )
     assert said.status_code == NO
     assert ada.call(
@@ -78,62 +78,78 @@ def test_an_admin_has_no_say_over_other_admins(
     ).status_code in (NO, 404)
 
 
-def test_people_are_found_page_by_page(installation: Installation, boss: Trader):
+def test_people_are_found_page_by_page(installation: Installation, superadmin: Trader):
     for number in range(5):
         installation.join(f"user{number}@example.com")
-    first = boss.get("/admin/users", limit=4)
-    rest = boss.get("/admin/users", limit=4, cursor=first["next_cursor"])
+    first = superadmin.get("/admin/users", limit=4)
+    rest = superadmin.get("/admin/users", limit=4, cursor=first["next_cursor"])
     assert len(first["items"]) == 4 and len(rest["items"]) == 2 and rest["next_cursor"] is None
-    assert [u["email"] for u in boss.get("/admin/users", search="USER3")["items"]] == ["user3@example.com"]
-    assert boss.get("/admin/users", search="%")["items"] == []
+    assert [u["email"] for u in superadmin.get("/admin/users", search="USER3")["items"]] == [
+        "user3@example.com"
+    ]
+    assert superadmin.get("/admin/users", search="%")["items"] == []
     assert not [u for u in first["items"] if "password" in str(u) or "hash" in str(u)]
 
 
-def test_a_user_is_deactivated_and_activated(installation: Installation, boss: Trader):
+def test_a_user_is_deactivated_and_activated(installation: Installation, superadmin: Trader):
     trader = installation.join()
-    assert boss.does("PATCH", f"/admin/users/{trader.user.id}", {"is_active": False})["is_active"] is False
-    assert trader.call("GET", "/users/me").status_code == 401
-    assert boss.does("PATCH", f"/admin/users/{trader.user.id}", {"is_active": True})["is_active"] is True
-
-
-def test_the_last_superadmin_is_kept(boss: Trader):
-    for change in ({"role": "standard"}, {"is_active": False}):
-        said = boss.call("PATCH", f"/admin/users/{boss.user.id}", change)
-        assert said.status_code == 409 and "last superadmin" in said.json["message"]
     assert (
-        boss.call("DELETE", f"/admin/users/{boss.user.id}", {"confirm": boss.user.email}).status_code == 409
+        superadmin.request("PATCH", f"/admin/users/{trader.user.id}", {"is_active": False})["is_active"]
+        is False
+    )
+    assert trader.call("GET", "/users/me").status_code == 401
+    assert (
+        superadmin.request("PATCH", f"/admin/users/{trader.user.id}", {"is_active": True})["is_active"]
+        is True
     )
 
 
-def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(installation: Installation, boss: Trader):
-    trader, bob = installation.join(), installation.join("=bob@example.com")
-    for person in (trader, bob):
+def test_the_last_superadmin_is_kept(superadmin: Trader):
+    for change in ({"role": "standard"}, {"is_active": False}):
+        said = superadmin.call("PATCH", f"/admin/users/{superadmin.user.id}", change)
+        assert said.status_code == 409 and "last superadmin" in said.json["message"]
+    assert (
+        superadmin.call(
+            "DELETE", f"/admin/users/{superadmin.user.id}", {"confirm": superadmin.user.email}
+        ).status_code
+        == 409
+    )
+
+
+def test_everybodys_trades_as_pages_and_as_a_file_without_formulas(
+    installation: Installation, superadmin: Trader
+):
+    trader, other_trader = installation.join(), installation.join("=bob@example.com")
+    for person in (trader, other_trader):
         person.bot()
         person.bot("MSFT")
         person.trades("buy")
         person.trades("buy", symbol="MSFT")
-    assert [t["email"] for t in boss.get("/admin/trades")["items"]] == ["=bob@example.com"] * 2 + [
+    assert [t["email"] for t in superadmin.get("/admin/trades")["items"]] == ["=bob@example.com"] * 2 + [
         "ann@example.com"
     ] * 2
-    first = boss.get("/admin/trades", limit=3)
-    assert len(boss.get("/admin/trades", limit=3, cursor=first["next_cursor"])["items"]) == 1
-    assert {t["email"] for t in boss.get("/admin/trades", of_user=trader.user.id)["items"]} == {
+    first = superadmin.get("/admin/trades", limit=3)
+    assert len(superadmin.get("/admin/trades", limit=3, cursor=first["next_cursor"])["items"]) == 1
+    assert {t["email"] for t in superadmin.get("/admin/trades", of_user=trader.user.id)["items"]} == {
         "ann@example.com"
     }
-    assert len(boss.get("/admin/trades", symbol="MSFT", action="buy")["items"]) == 2
-    rows = list(csv.DictReader(io.StringIO(boss.call("GET", "/admin/trades.csv").text)))
+    assert len(superadmin.get("/admin/trades", symbol="MSFT", action="buy")["items"]) == 2
+    rows = list(csv.DictReader(io.StringIO(superadmin.call("GET", "/admin/trades.csv").text)))
     assert [row["email"] for row in rows] == ["'=bob@example.com"] * 2 + ["ann@example.com"] * 2
     assert (
-        len(list(csv.DictReader(io.StringIO(boss.call("GET", "/admin/trades.csv", symbol="MSFT").text)))) == 2
+        len(
+            list(csv.DictReader(io.StringIO(superadmin.call("GET", "/admin/trades.csv", symbol="MSFT").text)))
+        )
+        == 2
     )
 
 
-def test_the_overview_counts_everybody(installation: Installation, boss: Trader):
+def test_the_overview_counts_everybody(installation: Installation, superadmin: Trader):
     trader = installation.join()
     trader.bot()
     trader.trades("buy")
     trader.alert({"action": "buy", "symbol": "KO"})
-    found = boss.get("/admin/overview")
+    found = superadmin.get("/admin/overview")
     assert found["counts"]["users"] == 2 and found["counts"]["running_bots"] == 1
     assert found["counts"]["refused_signals"] == 1 and found["counts"]["holding_bots"] == 1
     assert [(s["symbol"], s["trades"]) for s in found["symbols"]] == [("NYSE:AAPL-EQ", 1)]
@@ -144,16 +160,16 @@ def test_the_overview_counts_everybody(installation: Installation, boss: Trader)
     }
 
 
-def test_settings_of_the_installation(boss: Trader):
+def test_settings_of_the_installation(superadmin: Trader):
     at_first = {"signup": "invite", "demo": True, "simulation": False, "require_second_factor": False}
-    assert boss.get("/admin/settings") == at_first
-    assert boss.does("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {
+    assert superadmin.get("/admin/settings") == at_first
+    assert superadmin.request("PATCH", "/admin/settings", {"signup": "closed"}) == at_first | {
         "signup": "closed",
         "demo": False,
     }
-    assert boss.call("PATCH", "/admin/settings", {"signup": "perhaps"}).status_code == 400
+    assert superadmin.call("PATCH", "/admin/settings", {"signup": "perhaps"}).status_code == 400
     changes = {"signup": "open", "demo": False, "simulation": True, "require_second_factor": True}
-    assert boss.does("PATCH", "/admin/settings", changes) == changes
+    assert superadmin.request("PATCH", "/admin/settings", changes) == changes
     assert {"setting changed", "simulation mode switched on"} <= {
-        row["action"] for row in boss.get("/admin/audit")["items"]
+        row["action"] for row in superadmin.get("/admin/audit")["items"]
     }

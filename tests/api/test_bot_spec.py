@@ -126,7 +126,7 @@ def test_rest_shows_every_setting_and_takes_it_back(trader: Trader):
     shown = trader.get(f"/bots/{bot}")
     assert {name: shown[name] for name in OTHERS} == OTHERS
     assert shown.keys() >= set(spec.BY_NAME)
-    again = trader.does("PATCH", f"/bots/{bot}", {name: shown[name] for name in OTHERS})
+    again = trader.request("PATCH", f"/bots/{bot}", {name: shown[name] for name in OTHERS})
     assert {name: again[name] for name in OTHERS} == OTHERS
 
 
@@ -134,7 +134,7 @@ def test_rest_shows_every_setting_and_takes_it_back(trader: Trader):
 def test_null_is_as_it_is_in_a_new_bot_where_there_may_be_none(trader: Trader):
     bot = trader.bot(**OTHERS)
     cleared = {setting.name: None for setting in CHANGEABLE if setting.nullable}
-    shown = trader.does("PATCH", f"/bots/{bot}", cleared)
+    shown = trader.request("PATCH", f"/bots/{bot}", cleared)
     assert {name: shown[name] for name in cleared} == {name: spec.BY_NAME[name].default for name in cleared}
     for setting in CHANGEABLE:
         if not setting.nullable:

@@ -16,7 +16,7 @@ from dashtrade.services.bots.dry_run import DryRun
 from dashtrade.tables.base import metadata
 from dashtrade.ui.setup import alert_reader
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 
 def everything(app: App) -> dict[str, list[Any]]:
@@ -73,7 +73,7 @@ def test_it_says_which_size_counts_and_why(app: App, trader: Trader, takes: bool
 
 def test_every_check_that_would_fail_is_named(app: App, trader: Trader):
     bot = trader.bot(max_position_size="100")
-    trader.does("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/pause")
     (run,) = runs(app, trader, "buy AAPL")
     assert not run.steps and run.counterfactual == reason(Code.WOULD_HAVE, side="buy", quantity="50")
     assert [check.name for check in run.failed] == ["bot active", "position size"]
@@ -90,7 +90,7 @@ def test_a_close_needs_no_size_and_no_check(app: App, trader: Trader):
     )
 
 
-def test_what_is_cancelled_or_waited_for_first_is_told(app: App, trader: Trader):
+def test_cancellations_and_waits_before_an_order_are_reported(app: App, trader: Trader):
     trader.bot(order_type="limit", limit_offset_percent="5", cancel_first=True, delay_seconds=30)
     trader.alert({"action": "buy", "symbol": "AAPL"})
     (run,) = runs(app, trader, "sell AAPL")
@@ -105,7 +105,7 @@ def test_an_alert_that_is_too_old_says_so(app: App, trader: Trader):
     assert not run.steps and run.reason.code is Code.TOO_OLD
 
 
-def test_a_bot_that_nobody_named_is_no_dry_run(app: App, trader: Trader):
+def test_without_a_named_bot_there_is_no_dry_run(app: App, trader: Trader):
     assert dry_run.of(app, trader.user, parse(b"buy MSFT").signal) == reason(
         Code.NO_BOT_ON_SYMBOL, symbol="MSFT"
     )
@@ -113,16 +113,16 @@ def test_a_bot_that_nobody_named_is_no_dry_run(app: App, trader: Trader):
 
 def test_another_users_bots_are_not_looked_at(app: App, trader: Trader):
     trader.bot()
-    bob = trader.installation.join("bob@example.com")
-    assert dry_run.of(app, bob.user, parse(b"buy AAPL").signal) == reason(
+    other_trader = trader.installation.join("bob@example.com")
+    assert dry_run.of(app, other_trader.user, parse(b"buy AAPL").signal) == reason(
         Code.NO_BOT_ON_SYMBOL, symbol="AAPL"
     )
 
 
-def test_a_venue_that_is_away_is_told_and_not_waited_for(
+def test_an_unreachable_broker_is_reported_and_not_waited_for(
     make_app: MakeApp, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
-    venue = Venue()
+    venue = ScriptedBroker()
     installation = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     trader = installation.join()
     trader.bot(account=trader.account("venue"))

@@ -81,7 +81,7 @@ def test_beyond_the_rate_what_leads_out_of_a_position_passes(
         ("close", "IBM"),
     ],
 )
-def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why(
+def test_beyond_the_rate_an_exit_without_a_position_is_refused_with_the_reason(
     trader: Trader, action: str, symbol: str
 ) -> None:
     flooded(trader)
@@ -91,7 +91,7 @@ def test_beyond_the_rate_what_leads_out_of_nothing_does_not_pass_and_is_told_why
 
 
 def test_the_way_out_of_an_entry_that_waits_passes_too(trader: Trader) -> None:
-    trader.sends(action="buy", symbol="MSFT", delay=600)
+    trader.send(action="buy", symbol="MSFT", delay=600)
     flooded(trader)
     assert status(trader, "cancel", "MSFT") == 202
 

@@ -14,7 +14,7 @@ from dashtrade.domain.ports import Rejected, RetryLater, Unknown
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import flatten
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 D = Decimal
 
@@ -41,7 +41,7 @@ def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(
     resting = trader.bot("SPY", order_type="limit", limit_offset_percent="5")
     for symbol in ("AAPL", "MSFT", "SPY"):
         trader.trades("buy", symbol)
-    said = trader.does("POST", "/flatten", {"scope": "user"})
+    said = trader.request("POST", "/flatten", {"scope": "user"})
     assert (said["status"], said["done"], said["total"]) == ("running", 0, 3)
     assert [item["bot_id"] for item in said["items"]] == [large, small, resting]
     ended = carry_on(installation, clock, trader, said["id"])
@@ -50,7 +50,7 @@ def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(
     } == {"flat"}
     assert trader.holds(small) == trader.holds(large) == trader.holds(resting) == trader.holds(idle) == 0
     assert not trader.get("/orders", status="working")["items"]
-    assert [one.positions for one in trader.told(FlattenDone)] == [3]
+    assert [one.positions for one in trader.notices(FlattenDone)] == [3]
 
 
 @pytest.mark.parametrize("scope", ["bot", "account"])
@@ -62,7 +62,7 @@ def test_only_what_is_in_the_scope_is_closed(
     outside = trader.bot("MSFT")
     trader.trades("buy")
     trader.trades("buy", "MSFT")
-    said = trader.does("POST", "/flatten", {"scope": scope, "id": inside if scope == "bot" else here})
+    said = trader.request("POST", "/flatten", {"scope": scope, "id": inside if scope == "bot" else here})
     assert carry_on(installation, clock, trader, said["id"])["status"] == "done"
     assert trader.holds(inside) == 0 and trader.holds(outside) > 0
 
@@ -76,7 +76,7 @@ def test_only_the_accounts_that_were_named_are_closed(
         bots.append(trader.bot(symbol))
         trader.trades("buy", symbol)
     accounts = [trader.get(f"/bots/{bot}")["account_id"] for bot in bots]
-    said = trader.does("POST", "/flatten", {"scope": "user", "accounts": accounts[:2]})
+    said = trader.request("POST", "/flatten", {"scope": "user", "accounts": accounts[:2]})
     ended = carry_on(installation, clock, trader, said["id"])
     assert (ended["status"], {item["account_id"] for item in ended["items"]}) == ("done", set(accounts[:2]))
     assert trader.holds(bots[0]) == trader.holds(bots[1]) == 0 and trader.holds(bots[2]) > 0
@@ -101,12 +101,12 @@ def test_asked_for_twice_it_runs_once_and_what_is_new_is_closed_too(
 ):
     one = trader.bot()
     trader.trades("buy")
-    first = trader.does("POST", "/flatten", {"scope": "user"})
-    assert trader.does("POST", "/flatten", {"scope": "user"})["id"] == first["id"]
+    first = trader.request("POST", "/flatten", {"scope": "user"})
+    assert trader.request("POST", "/flatten", {"scope": "user"})["id"] == first["id"]
     trader.paper = 0
     two = trader.bot("MSFT")
     trader.trades("buy", "MSFT")
-    second = trader.does("POST", "/flatten", {"scope": "user"})
+    second = trader.request("POST", "/flatten", {"scope": "user"})
     assert second["id"] != first["id"] and [item["bot_id"] for item in second["items"]] == [two]
     assert [item["bot_id"] for item in first["items"]] == [one]
 
@@ -114,7 +114,7 @@ def test_asked_for_twice_it_runs_once_and_what_is_new_is_closed_too(
 def test_entries_are_paused_meanwhile_if_asked(installation: Installation, trader: Trader):
     trader.bot()
     trader.trades("buy")
-    trader.does("POST", "/flatten", {"scope": "user", "pause": True})
+    trader.request("POST", "/flatten", {"scope": "user", "pause": True})
     assert [(s["scope"], s["mode"]) for s in trader.get("/switches")["items"]] == [("user", "pause_entries")]
     trader.bot("MSFT")
     assert trader.trades("buy", "MSFT")["status"] == "refused"
@@ -124,7 +124,7 @@ def test_with_nothing_to_close_it_is_done_at_once(
     installation: Installation, trader: Trader, clock: ManualClock
 ):
     trader.bot()
-    said = trader.does("POST", "/flatten", {"scope": "user"})
+    said = trader.request("POST", "/flatten", {"scope": "user"})
     assert carry_on(installation, clock, trader, said["id"], 1)["status"] == "done"
     assert not trader.get("/messages")["items"]
 
@@ -135,8 +135,8 @@ def test_with_nothing_to_close_it_is_done_at_once(
 @pytest.fixture
 def far(
     make_app: MakeApp, clock: ManualClock, feed: ManualFeed
-) -> tuple[Installation, Trader, Venue, list[int]]:
-    venue = Venue()
+) -> tuple[Installation, Trader, ScriptedBroker, list[int]]:
+    venue = ScriptedBroker()
     installation = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     trader = installation.join()
     account = trader.account("venue")
@@ -148,7 +148,7 @@ def far(
 
 def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: Any, clock: ManualClock):
     installation, trader, venue, bots = far
-    said = trader.does("POST", "/flatten", {"scope": "user"})
+    said = trader.request("POST", "/flatten", {"scope": "user"})
     venue.plan.extend(
         [
             Rejected("not now"),
@@ -180,7 +180,7 @@ def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: An
 def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: ManualClock):
     installation, trader, venue, bots = far
     venue.plan.extend([Rejected("trading in AAPL is halted")] * 30)
-    said = trader.does("POST", "/flatten", {"scope": "bot", "id": bots[0]})
+    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     for _ in range(40):
         carry_on(installation, clock, trader, said["id"], 12)
     ended = trader.get(f"/flatten/{said['id']}")
@@ -190,7 +190,7 @@ def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: Manua
         == ended["items"][0]["tries"]
         == flatten.MAX_FAILURES
     )
-    assert [left.reason.code for one in trader.told(FlattenIncomplete) for left in one.left] == [
+    assert [left.reason.code for one in trader.notices(FlattenIncomplete) for left in one.left] == [
         "ended_unfilled"
     ]
 
@@ -199,7 +199,7 @@ def test_a_second_process_carries_on_what_the_first_began(
     far: Any, make_app: MakeApp, clock: ManualClock, feed: ManualFeed
 ):
     installation, trader, venue, _bots = far
-    said = trader.does("POST", "/flatten", {"scope": "user"})
+    said = trader.request("POST", "/flatten", {"scope": "user"})
     flatten.advance(installation.app)  # its signals are in, nothing was sent: here the process dies
     installation.app.engine.leases.release()
     other = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
@@ -215,7 +215,7 @@ def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
     far: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):
     installation, trader, venue, bots = far
-    said = trader.does("POST", "/flatten", {"scope": "bot", "id": bots[0]})
+    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     with monkeypatch.context() as patch:
         patch.setattr(
             flatten, "_update_item", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed"))
@@ -227,28 +227,28 @@ def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
     assert len([sent for sent in venue.sent if sent.side == "sell"]) == 1 and trader.holds(bots[0]) == 0
 
 
-def test_an_order_in_doubt_is_looked_at_by_a_person_first(
+def test_an_unconfirmed_order_is_resolved_by_its_user_first(
     make_app: MakeApp, clock: ManualClock, feed: ManualFeed
 ):
-    venue = Venue(refuses_repeats=False)
+    venue = ScriptedBroker(refuses_repeats=False)
     installation = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     trader = installation.join()
     bot = trader.bot(account=trader.account("venue"))
     trader.trades("buy")
     venue.plan.append(Unknown("no answer"))
-    said = trader.does("POST", "/flatten", {"scope": "bot", "id": bot})
+    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bot})
     ended = carry_on(installation, clock, trader, said["id"])
     assert ended["status"] == "incomplete" and "unconfirmed order" in ended["items"][0]["reason"]
     assert len(venue.sent) == 2, "the purchase and one sale, which is not sent again on doubt"
 
 
-def test_dust_that_nobody_can_sell_keeps_no_closing_from_its_end(
+def test_unsellable_dust_does_not_keep_a_close_from_ending(
     far: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):
     installation, trader, venue, bots = far
     whole = replace(venue.rules(Symbol.parse("AAPL")), quantity_step=D(40), min_quantity=D(40))
     monkeypatch.setattr(venue, "rules", lambda symbol: whole)  # of the 50 shares each bot has, 40 can be sold
-    ended = carry_on(installation, clock, trader, trader.does("POST", "/flatten", {"scope": "user"})["id"])
+    ended = carry_on(installation, clock, trader, trader.request("POST", "/flatten", {"scope": "user"})["id"])
     assert (ended["status"], ended["done"]) == ("done", 4), ended
     assert [trader.holds(bot) for bot in bots] == [10, 10, 10, 10]
     assert all("minimum order of 40 and is treated as closed" in item["reason"] for item in ended["items"])

@@ -138,6 +138,6 @@ def test_each_thing_that_must_not_happen_fails_the_run(wrong: dict[str, Any]) ->
     assert len(fuzz.failed_checks(GOOD | wrong)) == 1
 
 
-def test_what_was_slow_while_others_used_the_machine_is_told_and_does_not_count() -> None:
+def test_slowness_on_a_busy_machine_is_reported_and_does_not_count() -> None:
     busy = {"why": "slow", "counts": False}
     assert fuzz.failed_checks(GOOD | {"findings": [busy]}) == []

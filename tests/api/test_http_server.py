@@ -95,7 +95,7 @@ def closed(one: socket.socket, within: float = 5) -> bool:
         return False
 
 
-def test_more_connections_than_there_are_keep_nobody_else_out(server: HttpServer) -> None:
+def test_exhausted_connections_do_not_lock_out_other_clients(server: HttpServer) -> None:
     with connections(server, 200, b"P"):
         for _ in range(10):
             assert answer(server) == 200
@@ -119,7 +119,7 @@ def test_a_connection_that_says_nothing_is_closed(server: HttpServer) -> None:
         assert closed(silent)
 
 
-def test_whoever_does_not_read_the_answer_loses_it_and_its_thread_is_free(server: HttpServer) -> None:
+def test_a_client_that_does_not_read_is_disconnected_and_frees_its_thread(server: HttpServer) -> None:
     with connections(server, 1, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
         time.sleep(3)
         assert not any(
@@ -140,7 +140,7 @@ def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> 
 @pytest.mark.parametrize(
     "line", [b"get / HTTP/1.1", b"GET /a b HTTP/1.1", b"\xc3\x84 / HTTP/1.1", b"GET / HTTP/1.1\r\n: no name"]
 )
-def test_what_is_no_request_is_told_so(server: HttpServer, line: bytes) -> None:
+def test_an_invalid_request_is_refused(server: HttpServer, line: bytes) -> None:
     """It has no path by which its threads could be chosen."""
     with connections(server, 1, line + b"\r\n\r\n") as [bad]:
         bad.settimeout(5)

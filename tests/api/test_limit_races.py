@@ -29,10 +29,10 @@ from dashtrade.services.people import tokens as token_service
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import attempts, installation_settings, second_factors
 from dashtrade.tables import people as people_table
-from tests.support.crowd import at_once, went_well
+from tests.support.concurrency import accepted_results, run_together
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import Installation, MakeApp
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PASSWORD, OTHER = "correct horse battery", "three green owls"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -46,17 +46,17 @@ def apps(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> list[App]:
 
 
 @pytest.fixture
-def boss(apps: list[App]) -> User:
-    return Installation(apps[0]).join("boss@example.com", Role.SUPERADMIN).user
+def superadmin(apps: list[App]) -> User:
+    return Installation(apps[0]).join("superadmin@example.com", Role.SUPERADMIN).user
 
 
 @pytest.fixture
-def trader(apps: list[App], boss: User) -> User:
+def trader(apps: list[App], superadmin: User) -> User:
     return reread(apps[0], users.add_user(apps[0], email="ann@example.com", name="Ann", password=PASSWORD))
 
 
 def many(apps: list[App], work: Callable[[App, int], Any], count: int = MANY) -> list[Any]:
-    return at_once([lambda n=n: work(apps[n % 2], n) for n in range(count)])
+    return run_together([lambda n=n: work(apps[n % 2], n) for n in range(count)])
 
 
 # --- guessing -----------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_of_many_who_guess_at_many_accounts_from_one_address_few_are_looked_at(
         lambda app, n: users.check_password(app, f"user{n}@example.com", "wrong", f"2001:db8::{n + 1:x}"),
         throttle.MAX_FAILURES_OF_NETWORK * 2,
     )
-    assert not went_well(said, Denied)
+    assert not accepted_results(said, Denied)
     assert len(looked) == throttle.MAX_FAILURES_OF_NETWORK
 
 
@@ -92,7 +92,7 @@ def test_of_many_guesses_at_an_open_browser_few_are_looked_at(
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
     said = many(apps, lambda app, n: users.check_own_password(app, trader, "wrong", "", where="old"))
-    assert not went_well(said, (Denied, Malformed))  # type: ignore[arg-type]
+    assert not accepted_results(said, (Denied, Malformed))  # type: ignore[arg-type]
     assert len(looked) == throttle.MAX_FAILURES
 
 
@@ -111,7 +111,7 @@ def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
         lambda app, n: second_factor.check(app, user, "123456", "", device=devices[n % 8]),
         8 * throttle.MAX_FAILURES,
     )
-    assert not went_well(said, Denied)
+    assert not accepted_results(said, Denied)
     assert len(looked) == second_factors.LOCKED_AFTER
 
 
@@ -119,7 +119,7 @@ def test_of_many_sign_ins_at_once_few_devices_stay_known(
     apps: list[App], trader: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(throttle, "MAX_DEVICES", 3)
-    went_well(many(apps, lambda app, n: throttle.know_device(app, trader.id, None), 12), Denied)
+    accepted_results(many(apps, lambda app, n: throttle.know_device(app, trader.id, None), 12), Denied)
     with apps[0].db.read() as conn:
         found = sa.select(sa.func.count()).where(attempts.devices.c.user_id == trader.id)
         assert conn.scalar(found) == 3
@@ -138,7 +138,7 @@ def test_a_code_that_comes_many_times_at_once_is_taken_once(
     user, code = reread(apps[0], trader.id), totp.code_at(SECRET, totp.step_at(clock.now()))
     devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(MANY)]
     said = many(apps, lambda app, n: second_factor.check(app, user, code, "", device=devices[n]) or "in")
-    assert went_well(said, Denied) == ["in"]
+    assert accepted_results(said, Denied) == ["in"]
 
 
 def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[App], trader: User) -> None:
@@ -154,27 +154,27 @@ def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[
         second_factor.check(app, user, "abcd-efgh-ijkl-mnop", "", device=devices[number])
         return "in"
 
-    assert went_well(many(apps, use), Denied) == ["in"]
+    assert accepted_results(many(apps, use), Denied) == ["in"]
 
 
 def test_a_password_link_that_is_used_many_times_at_once_works_once(
-    apps: list[App], boss: User, trader: User
+    apps: list[App], superadmin: User, trader: User
 ) -> None:
-    code = credentials.make_link(apps[0], boss, trader.id).partition("code=")[2]
+    code = credentials.make_link(apps[0], superadmin, trader.id).partition("code=")[2]
     words = [f"three green owls {number}" for number in range(MANY)]
 
     def use(app: App, number: int) -> str:
         credentials.use_link(app, code, new=words[number], address="")
         return words[number]
 
-    (set_by,) = went_well(many(apps, use), Denied)
+    (set_by,) = accepted_results(many(apps, use), Denied)
     assert users.check_password(apps[0], trader.email, set_by, "").id == trader.id
 
 
-def test_of_many_links_made_at_once_one_works(apps: list[App], boss: User, trader: User) -> None:
+def test_of_many_links_made_at_once_one_works(apps: list[App], superadmin: User, trader: User) -> None:
     """A link ends the ones before it."""
-    said = many(apps, lambda app, n: credentials.make_link(app, boss, trader.id).partition("code=")[2])
-    assert sum(_works(apps[0], code) for code in went_well(said, Denied)) == 1
+    said = many(apps, lambda app, n: credentials.make_link(app, superadmin, trader.id).partition("code=")[2])
+    assert sum(_works(apps[0], code) for code in accepted_results(said, Denied)) == 1
 
 
 def _works(app: App, code: str) -> bool:
@@ -186,22 +186,24 @@ def _works(app: App, code: str) -> bool:
 
 def test_of_many_set_up_links_printed_at_once_one_works(apps: list[App]) -> None:
     """The supervisor prints one while somebody asks for another."""
-    links = went_well(many(apps, lambda app, n: users.setup_link(app), 8), Denied)
+    links = accepted_results(many(apps, lambda app, n: users.setup_link(app), 8), Denied)
     with apps[0].db.read() as conn:
         kept = installation_settings.setting(conn, users._SETUP)
     assert [sha256(link.partition("setup=")[2]) for link in links].count(kept) == 1
 
 
-def test_an_invitation_that_is_used_many_times_at_once_makes_one_user(apps: list[App], boss: User) -> None:
-    admin.put_setting(apps[0], boss, invitations.SIGNUP, "invite")
-    code = invitations.invite(apps[0], boss, email="", role=Role.STANDARD)
+def test_an_invitation_that_is_used_many_times_at_once_makes_one_user(
+    apps: list[App], superadmin: User
+) -> None:
+    admin.put_setting(apps[0], superadmin, invitations.SIGNUP, "invite")
+    code = invitations.invite(apps[0], superadmin, email="", role=Role.STANDARD)
     said = many(apps, lambda app, n: _join(app, f"new{n}@example.com", code))
-    assert len(went_well(said, Denied)) == 1
+    assert len(accepted_results(said, Denied)) == 1
 
 
-def test_an_email_that_is_taken_many_times_at_once_makes_one_user(apps: list[App], boss: User) -> None:
+def test_an_email_that_is_taken_many_times_at_once_makes_one_user(apps: list[App], superadmin: User) -> None:
     said = many(apps, lambda app, n: _join(app, "new@example.com", None))
-    assert len(went_well(said, Malformed)) == 1
+    assert len(accepted_results(said, Malformed)) == 1
 
 
 def _join(app: App, email: str, code: str | None) -> int:
@@ -210,14 +212,16 @@ def _join(app: App, email: str, code: str | None) -> int:
 
 
 def test_of_many_rotations_at_once_one_webhook_token_works(apps: list[App], trader: User) -> None:
-    tokens = went_well(many(apps, lambda app, n: token_service.rotate_webhook_token(app, trader)), Denied)
+    tokens = accepted_results(
+        many(apps, lambda app, n: token_service.rotate_webhook_token(app, trader)), Denied
+    )
     assert sum(token_service.by_webhook_token(apps[0], token) is not None for token in tokens) == 1
 
 
-def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App], boss: User) -> None:
+def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App], superadmin: User) -> None:
     bosses = [
-        boss,
-        *(Installation(apps[0]).join(f"boss{n}@example.com", Role.SUPERADMIN).user for n in range(3)),
+        superadmin,
+        *(Installation(apps[0]).join(f"superadmin{n}@example.com", Role.SUPERADMIN).user for n in range(3)),
     ]
     for _ in range(4):
         many(apps, lambda app, n: admin.set_role(app, bosses[n % 4], bosses[(n + 1) % 4].id, Role.ADMIN), 8)
@@ -231,7 +235,7 @@ def test_of_superadmins_who_demote_each_other_at_once_one_is_left(apps: list[App
 
 
 def test_a_demo_that_sent_many_alerts_at_once_sends_no_more(
-    apps: list[App], boss: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    apps: list[App], superadmin: User, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those under way together may all pass (they have few threads); nothing comes behind them."""
     monkeypatch.setattr(demo, "MAX_ALERTS", 3)

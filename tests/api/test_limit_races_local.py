@@ -21,9 +21,9 @@ from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimit
 from dashtrade.services.people import users
 from dashtrade.services.refusals import Denied
 from dashtrade.ui.shell.tabs import TOO_MANY_TABS, TRY_LATER, Tabs
-from tests.support.crowd import at_once, went_well
+from tests.support.concurrency import accepted_results, run_together
 from tests.support.databases import SqliteFiles
-from tests.support.installation import Installation, Trader, until
+from tests.support.installation import Installation, Trader, wait_until
 from tests.ui.test_ui_gate import Client, settle
 
 MANY = 40
@@ -59,7 +59,7 @@ class Gauge:
 @pytest.mark.parametrize(("cost", "passes"), [(1, 10), (5, 2)])
 def test_of_many_at_once_a_bucket_lets_through_what_is_in_it(cost: int, passes: int) -> None:
     rate = Rate(0.0001, burst_seconds=100_000)
-    said = at_once([lambda: rate.take("ann", cost=cost) for _ in range(MANY)])
+    said = run_together([lambda: rate.take("ann", cost=cost) for _ in range(MANY)])
     assert said.count(0.0) == passes
     assert rate.take("bob") == 0.0
 
@@ -78,15 +78,15 @@ def test_exports_of_all_and_of_one_are_never_more_than_there_are_places() -> Non
                 gauge.stay(user)
         return free
 
-    said = at_once([lambda user=f"user{n % 8}": export(user) for n in range(MANY)])
+    said = run_together([lambda user=f"user{n % 8}": export(user) for n in range(MANY)])
     assert said.count(True) == 4 == gauge.most.pop("all")
     assert set(gauge.most.values()) == {1}
 
 
 def test_over_rest_of_many_files_asked_for_at_once_a_user_gets_one(installation: Installation) -> None:
     trader = installation.join()
-    said = at_once([lambda: trader.call("GET", "/trades.csv") for _ in range(12)])
-    assert sorted(one.status_code for one in went_well(said, Denied)) == [200] + [429] * 11
+    said = run_together([lambda: trader.call("GET", "/trades.csv") for _ in range(12)])
+    assert sorted(one.status_code for one in accepted_results(said, Denied)) == [200] + [429] * 11
     for one in said:
         one.close()
     assert trader.call("GET", "/trades.csv").status_code == 200
@@ -108,9 +108,9 @@ def test_of_many_alerts_that_wait_few_of_a_user_and_few_in_all_have_a_place(
         answers.append(person.alert(alert, wait="2.5").status_code)
 
     works = [lambda p=person, n=n: send(p, n) for person in persons for n in range(6)]
-    crowd = threading.Thread(target=at_once, args=(works,))
+    crowd = threading.Thread(target=run_together, args=(works,))
     crowd.start()
-    until(lambda: len(answers) == len(works) - 16, 30)
+    wait_until(lambda: len(answers) == len(works) - 16, 30)
     gauge.open()
     crowd.join(30)
     assert gauge.most.pop("all") == 16 and max(gauge.most.values()) == 4
@@ -137,9 +137,9 @@ def test_of_many_who_sign_in_at_once_two_are_looked_at_and_six_wait(
         answers.append(client.post("/api/v1/auth/login", json=body, environ_base=sender).status_code)
 
     works = [lambda n=n: sign_in(n) for n in range(MANY)]
-    crowd = threading.Thread(target=at_once, args=(works,))
+    crowd = threading.Thread(target=run_together, args=(works,))
     crowd.start()
-    until(lambda: len(answers) == MANY - 8, 30)
+    wait_until(lambda: len(answers) == MANY - 8, 30)
     assert set(answers) == {429}
     gauge.open()
     crowd.join(30)
@@ -154,7 +154,7 @@ def test_turns_that_were_given_up_are_free_again() -> None:
             if on:
                 raise Denied("x", "y")
 
-    at_once([fail for _ in range(MANY)])
+    run_together([fail for _ in range(MANY)])
     assert [_tried(turns) for _ in range(3)] == [True] * 3
 
 
@@ -170,7 +170,7 @@ def test_places_that_were_given_up_are_free_again() -> None:
         with places.place(key):
             raise Denied("x", "y")
 
-    at_once([lambda key=f"user{n % 3}": fail(key) for n in range(MANY)])
+    run_together([lambda key=f"user{n % 3}": fail(key) for n in range(MANY)])
     with places.place("user0") as one, places.place("user0") as two, places.place("user1") as three:
         assert (one, two, three) == (True, True, True)
 

@@ -27,7 +27,7 @@ from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading import protections
 from dashtrade.tables import tokens as token_table
 from dashtrade.tables.quotas import count
-from tests.support.crowd import at_once, went_well
+from tests.support.concurrency import accepted_results, run_together
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import Installation, MakeApp, Trader
 
@@ -82,8 +82,8 @@ def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
     apps = [trader.installation.app, make_app(clock=clock, feed=feed)]  # two processes' worth
     # the one to test with counts, too
     apps[0].db.write(lambda conn: conn.execute(sa.delete(token_table.api_tokens)))
-    said = at_once([lambda n=n: MAKES[name](apps[n % 2], trader.user, n) for n in range(12)])
-    assert len(went_well(said, Refusal)) == 3
+    said = run_together([lambda n=n: MAKES[name](apps[n % 2], trader.user, n) for n in range(12)])
+    assert len(accepted_results(said, Refusal)) == 3
     assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
     with apps[0].db.read() as conn:
         assert count(conn, trader.user.id, quota.kind, clock.now()) == 3
@@ -99,8 +99,8 @@ def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
         {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"}
         for symbol in SYMBOLS
     ]
-    said = at_once([lambda n=n: bots.add_bot(apps[n % 2], trader.user, wanted[n]) for n in range(12)])
-    made = went_well(said, Refusal)
+    said = run_together([lambda n=n: bots.add_bot(apps[n % 2], trader.user, wanted[n]) for n in range(12)])
+    made = accepted_results(said, Refusal)
     assert len(made) == 3
     bots.delete_bot(trader.installation.app, trader.user, made[0], position=None, hand_to=None)
     left = next(given for given, one in zip(wanted, said, strict=True) if isinstance(one, Refusal))
@@ -159,8 +159,8 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(
         tokens.append(users.sign_in(app, trader.user.id).access_token)
         clock.forward(120)
     assert token_service.by_access_token(app, tokens[0])  # this one is in use
-    said = went_well(
-        at_once([lambda: users.sign_in(app, trader.user.id).access_token for _ in range(2)]), Refusal
+    said = accepted_results(
+        run_together([lambda: users.sign_in(app, trader.user.id).access_token for _ in range(2)]), Refusal
     )
     with app.db.read() as conn:
         named = [row.name for row in token_table.list_api_tokens(conn, trader.user.id)]
@@ -174,13 +174,13 @@ def test_of_many_sign_ins_at_once_no_more_sessions_stay_than_are_allowed(
 ) -> None:
     monkeypatch.setattr(quotas, "MAX_SESSIONS", 3)
     app = trader.installation.app
-    begun = at_once(
+    begun = run_together(
         [
             lambda: sessions.begin(app, trader.user.id, device="", address="", remember=False)
             for _ in range(12)
         ]
     )
-    assert len(went_well(begun, Refusal)) == 12
+    assert len(accepted_results(begun, Refusal)) == 12
     assert len(sessions.list_sessions(app, trader.user, None)) == 3
 
 

@@ -15,7 +15,7 @@ from dashtrade.domain.alerts.payload import MAX_FIELDS, MAX_TEXT, MAX_VALUES
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits, network_of
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, until
+from tests.support.installation import Installation, MakeApp, Trader, wait_until
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_turns_let_a_few_wait_and_send_the_others_away() -> None:
     first.start()
     assert inside.wait(5)
     second.start()
-    until(lambda: turns._room._value == 0)  # the second stands in the queue
+    wait_until(lambda: turns._room._value == 0)  # the second stands in the queue
     with turns.turn() as third:
         assert not third
     go.set()
@@ -159,12 +159,10 @@ def test_busy_says_how_long_to_wait() -> None:
     assert http.busy("sign-ins", 3.2).headers == {"Retry-After": "3"}
 
 
-def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
-    trader: Trader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recording_a_bad_alert_delays_no_other_user(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written to the disk: alerts of others are read meanwhile."""
-    bob = trader.installation.join("bob@example.com")
-    bob.bot("MSFT")
+    other_trader = trader.installation.join("bob@example.com")
+    other_trader.bot("MSFT")
     real, written, go_on = webhook_server._refused, threading.Event(), threading.Event()
 
     def slowly(*about: Any) -> Exception:
@@ -178,7 +176,7 @@ def test_nobody_waits_for_the_record_of_somebody_elses_bad_alert(
     assert written.wait(20)
     said: list[int] = []
     good = threading.Thread(
-        target=lambda: said.append(bob.alert({"action": "buy", "symbol": "MSFT"}).status_code)
+        target=lambda: said.append(other_trader.alert({"action": "buy", "symbol": "MSFT"}).status_code)
     )
     good.start()
     good.join(10)

@@ -11,7 +11,7 @@ from dashtrade.services.trading import replay
 from tests.support.installation import Installation, Trader
 
 
-def told(trader: Trader, signal_id: str) -> dict:
+def story_after_work(trader: Trader, signal_id: str) -> dict:
     trader.installation.work()
     return trader.story(signal_id)
 
@@ -38,7 +38,7 @@ def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_b
     signal = trader.alert(body).json["signal_id"]
     trader.installation.work()
     said = replay.on_paper(app, trader.user, signal, bot_id=other, request_id="r1")
-    again = told(trader, said.signal_id)
+    again = story_after_work(trader, said.signal_id)
     assert said.signal_id != signal and again["status"] == "filled", again["reason"]
     assert (trader.holds(first), trader.holds(other)) == (3, 3)
     assert (again["origin"], again["sender"]) == ("replay", f"replay of {signal}")
@@ -46,14 +46,14 @@ def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_b
 
 def test_pressed_twice_it_is_one_signal(trader: Trader, app: App):
     bot = trader.bot("AAPL")
-    signal = trader.sends(action="close", symbol="AAPL")
+    signal = trader.send(action="close", symbol="AAPL")
     one, two = (replay.on_paper(app, trader.user, signal, bot_id=bot, request_id="same") for _ in range(2))
     assert one.signal_id == two.signal_id and two.duplicate
 
 
 def test_a_bot_of_a_live_account_is_never_offered_nor_taken(trader: Trader, app: App):
     bot = trader.bot("AAPL")
-    signal = trader.sends(action="buy", symbol="AAPL")
+    signal = trader.send(action="buy", symbol="AAPL")
     from dashtrade.tables import accounts
 
     app.db.write(lambda conn: accounts.change(conn, trader.user.id, trader.paper, mode="live"))
@@ -63,12 +63,12 @@ def test_a_bot_of_a_live_account_is_never_offered_nor_taken(trader: Trader, app:
 
 
 def test_what_is_anothers_is_not_there(installation: Installation, trader: Trader, app: App):
-    bob = installation.join("bob@example.com")
+    other_trader = installation.join("bob@example.com")
     trader.bot("AAPL")
-    theirs = bob.bot("AAPL")
-    signal = trader.sends(action="buy", symbol="AAPL")
+    theirs = other_trader.bot("AAPL")
+    signal = trader.send(action="buy", symbol="AAPL")
     with pytest.raises(NotFound):
-        replay.on_paper(app, bob.user, signal, bot_id=theirs, request_id="r1")
+        replay.on_paper(app, other_trader.user, signal, bot_id=theirs, request_id="r1")
     with pytest.raises(NotFound):
         replay.on_paper(app, trader.user, signal, bot_id=theirs, request_id="r1")
 

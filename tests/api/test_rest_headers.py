@@ -37,7 +37,7 @@ def ask(installation: Installation, path: str, *, method: str = "GET", **given: 
         ("POST", "/static/x", 404),
     ],
 )
-def test_every_answer_is_kept_by_nobody_and_taken_for_nothing_else(
+def test_no_response_is_cached_or_sniffed(
     installation: Installation, method: str, path: str, status: int
 ) -> None:
     said = ask(installation, path, method=method)
@@ -130,7 +130,7 @@ def test_a_stranger_hears_whether_it_is_well_and_no_numbers(
 ) -> None:
     installation.app.engine.leases.renew()
     trader.bot()
-    trader.sends(BUY)
+    trader.send(BUY)
     well = {"status": "ok", "process": "ok", "database": "ok", "worker": "ok"}
     assert health(installation) == well
     assert health(installation, Authorization=f"Bearer {trader.access}") == well
@@ -142,26 +142,26 @@ def test_a_stranger_hears_whether_it_is_well_and_no_numbers(
 def test_who_may_see_the_system_hears_how_much_waits(
     trader: Trader, installation: Installation, clock: ManualClock
 ) -> None:
-    boss = installation.join("boss@example.com", Role.ADMIN)
+    superadmin = installation.join("superadmin@example.com", Role.ADMIN)
     trader.bot()
-    trader.sends(BUY)
+    trader.send(BUY)
     clock.forward(5)
     installation.app.engine.leases.renew()
-    said = health(installation, Authorization=f"Bearer {boss.access}")
+    said = health(installation, Authorization=f"Bearer {superadmin.access}")
     assert (said["waiting"], said["oldest_waiting_seconds"]) == (1, 5.0)
     installation.work()
-    assert health(installation, Authorization=f"Bearer {boss.access}")["waiting"] == 0
+    assert health(installation, Authorization=f"Bearer {superadmin.access}")["waiting"] == 0
 
 
 def test_an_alert_that_its_user_delays_does_not_wait(
     trader: Trader, installation: Installation, clock: ManualClock
 ) -> None:
-    boss = installation.join("boss@example.com", Role.ADMIN)
+    superadmin = installation.join("superadmin@example.com", Role.ADMIN)
     trader.bot(delay_seconds="60")
-    trader.sends(BUY)
+    trader.send(BUY)
     installation.work()  # which finds that it is not due
     clock.forward(30)
-    sent = {"Authorization": f"Bearer {boss.access}"}
+    sent = {"Authorization": f"Bearer {superadmin.access}"}
     assert (
         health(installation, **sent)["waiting"],
         health(installation, **sent)["oldest_waiting_seconds"],

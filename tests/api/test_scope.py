@@ -28,14 +28,14 @@ from dashtrade.services.trading import portfolio_summary, scope, trade_files
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.shell import downloads, runtime
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 ZERO = Decimal(0)
 SYMBOLS = ("AAPL", "BTCUSD", "ETHEUR", "SOLUSDT")
 SEEDS = range(4)
 
 
-class Purse(Venue):
+class Purse(ScriptedBroker):
     """An account with money of its own, in the currency its label ends with."""
 
     def __init__(self, label: str, clock: Any) -> None:
@@ -54,7 +54,7 @@ class Purse(Venue):
         )
 
 
-class Purses(Venue):
+class Purses(ScriptedBroker):
     """The venue at which they are: one purse for each account."""
 
     def kind(self) -> Any:
@@ -142,7 +142,10 @@ def mixed(app: App, feed: ManualFeed, clock: ManualClock, seed: int) -> Mixed:
     between."""
     chance = random.Random(seed)
     installation = Installation(app)
-    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join()
+    superadmin, trader = (
+        installation.join("superadmin@example.com", Role.SUPERADMIN).user,
+        installation.join(),
+    )
     accounts = [
         trader.account(),
         live(trader, "Live USD"),
@@ -170,7 +173,7 @@ def mixed(app: App, feed: ManualFeed, clock: ManualClock, seed: int) -> Mixed:
     for _ in range(chance.randint(1, 2)):
         all_closed()
         real = not real
-        simulation.switch(app, boss, not real)
+        simulation.switch(app, superadmin, not real)
         some_trades()
     for symbol in SYMBOLS:
         feed.set(symbol, Decimal(chance.randint(5000, 20000)) / 100)
@@ -260,9 +263,12 @@ def test_the_default_is_live_money_where_there_is_any_and_paper_else(app: App):
 
 def test_a_live_account_in_simulation_is_paper(app: App):
     installation = Installation(app)
-    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join()
+    superadmin, trader = (
+        installation.join("superadmin@example.com", Role.SUPERADMIN).user,
+        installation.join(),
+    )
     account = live(trader)
-    simulation.switch(app, boss, True)
+    simulation.switch(app, superadmin, True)
     told = trader.get("/summary", scope=str(account))
     assert (told["money"], trader.get("/summary")["scope"]) == ("paper", "paper")
 
@@ -273,8 +279,8 @@ def test_a_live_account_in_simulation_is_paper(app: App):
 @pytest.mark.parametrize("wrong", ["both", "0", "-1", "LIVE", "1.0", "2", "x" * 40, "\uff11"])
 def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
     installation = Installation(app)
-    trader, bob = installation.join(), installation.join("bob@example.com")
-    assert (trader.account(), bob.account()) == (1, 2)
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
+    assert (trader.account(), other_trader.account()) == (1, 2)
     said = trader.call("GET", path, scope=wrong)
     assert said.status_code == 400 and said.json["field"] == "scope" and "live, paper" in said.json["hint"]
 
@@ -292,7 +298,7 @@ def test_what_the_user_chose_is_kept_and_an_account_that_is_gone_leaves_the_defa
     scope.remember(app, trader.user, MoneyScope(money=MoneyKind.PAPER, account_id=second))
     user = tokens.by_access_token(app, trader.access)
     assert user is not None and user.scope == str(second)
-    trader.does("DELETE", f"/accounts/{second}")
+    trader.request("DELETE", f"/accounts/{second}")
     with pytest.raises(Malformed):
         scope.of_user(app, user, user.scope)
     assert scope.of_user(app, user, str(first)) == MoneyScope(money=MoneyKind.PAPER, account_id=first)

@@ -18,7 +18,7 @@ from dashtrade.services.people import sessions, tokens, users
 from dashtrade.services.refusals import Denied
 from dashtrade.tables import tokens as token_table
 from tests.support.installation import Installation, Trader
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PASSWORD = "correct horse battery"
 READ, TRADE, STOP, ADMIN = TokenScope
@@ -75,7 +75,7 @@ def allowed(method: str, path: str) -> set[TokenScope]:
 
 @pytest.mark.parametrize("scope", list(TokenScope))
 def test_each_endpoint_asks_for_its_scope(installation: Installation, scope: TokenScope):
-    boss = with_scopes(installation.join("boss@example.com", Role.SUPERADMIN), scope)
+    superadmin = with_scopes(installation.join("superadmin@example.com", Role.SUPERADMIN), scope)
     wrong = []
     for (method, path), known in ENDPOINTS.items():
         if known.open or path.endswith("/users/me/password"):
@@ -97,7 +97,7 @@ def test_each_endpoint_asks_for_its_scope(installation: Installation, scope: Tok
             "int:number",
         ):
             filled = filled.replace(f"<{name}>", "999999")
-        said = boss.call(method, filled, None if method == "GET" else {"nonsense": 1})
+        said = superadmin.call(method, filled, None if method == "GET" else {"nonsense": 1})
         refused = said.status_code == 403 and said.json["error"] == "insufficient_scope"
         if refused is (scope in allowed(method, path)):
             wrong.append(f"{method} {path}: {said.status_code}")
@@ -110,11 +110,11 @@ def test_exits_pass_with_a_token_that_may_stop_or_trade(installation: Installati
     bot = trader.bot()
     trader.trades("buy")
     stopper = with_scopes(trader, scope)
-    stopper.does("POST", f"/bots/{bot}/close", {})
+    stopper.request("POST", f"/bots/{bot}/close", {})
     installation.work()
     assert not trader.holds(bot)
-    assert stopper.does("POST", f"/bots/{bot}/pause")["is_active"] is False
-    done = stopper.does("POST", "/flatten", {"scope": "user", "pause": True})
+    assert stopper.request("POST", f"/bots/{bot}/pause")["is_active"] is False
+    done = stopper.request("POST", "/flatten", {"scope": "user", "pause": True})
     assert stopper.call("GET", f"/flatten/{done['id']}").status_code == 200
 
 
@@ -123,13 +123,13 @@ def test_a_token_that_may_stop_cannot_let_trading_go_on(installation: Installati
     bot = trader.bot()
     stopper = with_scopes(trader, STOP)
     for mode in ("pause_entries", "halt", "halt"):
-        stopper.does("PUT", "/switches", {"mode": mode})
+        stopper.request("PUT", "/switches", {"mode": mode})
     for mode in ("reduce_only", "pause_entries", "none"):
         said = stopper.call("PUT", "/switches", {"mode": mode})
         assert said.status_code == 403 and said.json["error"] == "insufficient_scope"
     assert stopper.call("POST", f"/bots/{bot}/resume").status_code == 403
     assert trader.get("/switches")["items"][0]["mode"] == "halt"
-    with_scopes(trader, TRADE).does("PUT", "/switches", {"mode": "none"})
+    with_scopes(trader, TRADE).request("PUT", "/switches", {"mode": "none"})
 
 
 def test_a_token_of_the_account_alone_reads_no_positions_by_the_other_address(installation: Installation):

@@ -18,7 +18,7 @@ from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from tests.simulators import schwab as schwab_sim
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.simulators.exchanges import KEY, SECRET, ExchangeSimulator
 from tests.support.at_alpaca import account, addresses
 from tests.support.installation import MakeApp, Trader
 
@@ -30,25 +30,27 @@ def sim() -> Iterator[AlpacaSimulator]:
 
 
 @pytest.fixture
-def binance() -> Iterator[Simulator]:
-    with Simulator("binance") as simulator:
+def binance() -> Iterator[ExchangeSimulator]:
+    with ExchangeSimulator("binance") as simulator:
         yield simulator
 
 
 @pytest.fixture
-def schwab() -> Iterator[Simulator]:
-    with Simulator(schwab_sim.SchwabFront()) as simulator:
+def schwab() -> Iterator[ExchangeSimulator]:
+    with ExchangeSimulator(schwab_sim.SchwabFront()) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def app(make_app: MakeApp, sim: AlpacaSimulator, binance: Simulator, schwab: Simulator) -> App:
+def app(
+    make_app: MakeApp, sim: AlpacaSimulator, binance: ExchangeSimulator, schwab: ExchangeSimulator
+) -> App:
     return make_app(**addresses(sim), CCXT_URL_BINANCE=binance.url, SCHWAB_URL=schwab.url)
 
 
 def test_a_connection_tells_number_money_permissions_latency_and_clock(trader: Trader, sim: AlpacaSimulator):
     one = account(trader, sim)
-    said = trader.does("POST", f"/accounts/{one}/test")
+    said = trader.request("POST", f"/accounts/{one}/test")
     assert (
         said["ok"]
         and said["number"].endswith("ATOR")
@@ -66,7 +68,7 @@ def test_a_connection_tells_number_money_permissions_latency_and_clock(trader: T
 
 def test_a_clock_that_is_off_is_warned_of(trader: Trader, sim: AlpacaSimulator):
     sim.clock_ahead = timedelta(seconds=42)
-    (warning,) = trader.does("POST", f"/accounts/{account(trader, sim)}/test")["warnings"]
+    (warning,) = trader.request("POST", f"/accounts/{account(trader, sim)}/test")["warnings"]
     assert "42 s behind" in warning
 
 
@@ -77,24 +79,24 @@ def test_a_venue_that_hangs_is_given_up_in_bounded_time(
     one = account(trader, sim)
     sim.inject(Fault("slow", method="GET", path="/v2", times=0, seconds=5))
     began = time.monotonic()
-    said = trader.does("POST", f"/accounts/{one}/test")
+    said = trader.request("POST", f"/accounts/{one}/test")
     assert not said["ok"] and "did not answer" in said["message"] and time.monotonic() - began < 2
     sim.clear_faults()
 
 
-def test_a_wrong_key_is_told_in_words(trader: Trader, sim: AlpacaSimulator):
+def test_a_wrong_key_is_explained(trader: Trader, sim: AlpacaSimulator):
     one = account(trader, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
-    said = trader.does("POST", f"/accounts/{one}/test")
+    said = trader.request("POST", f"/accounts/{one}/test")
     assert not said["ok"] and "refused the key" in said["message"]
 
 
 @pytest.mark.parametrize("may", [True, False])
 def test_a_key_that_may_withdraw_is_warned_of_where_the_venue_tells(
-    trader: Trader, binance: Simulator, may: bool
+    trader: Trader, binance: ExchangeSimulator, may: bool
 ):
     binance.front.can_withdraw = may
     one = at_binance(trader)
-    said = trader.does("POST", f"/accounts/{one}/test")
+    said = trader.request("POST", f"/accounts/{one}/test")
     assert said["ok"] and said["can_withdraw"] is may and abs(said["clock_skew_ms"]) < 1000
     assert bool(said["warnings"]) is may and (not may or "can withdraw" in said["warnings"][0])
 
@@ -109,7 +111,7 @@ def at_binance(trader: Trader) -> int:
         "acknowledge": "real money",
         "decline_second_factor": True,
     }
-    return trader.does("POST", "/accounts", given)["id"]
+    return trader.request("POST", "/accounts", given)["id"]
 
 
 def test_a_live_account_wants_its_money_called_by_its_name(trader: Trader, sim: AlpacaSimulator):
@@ -122,12 +124,12 @@ def test_a_live_account_wants_its_money_called_by_its_name(trader: Trader, sim: 
     refused = trader.call("POST", "/accounts", given | {"acknowledge": "yes"})
     assert refused.status_code == 400 and "REAL MONEY" in refused.json["hint"]
     assert (
-        trader.does(
+        trader.request(
             "POST", "/accounts", given | {"acknowledge": "REAL MONEY", "decline_second_factor": True}
         )["problem"]
         == ""
     )
-    silent = trader.does("POST", "/accounts", given)
+    silent = trader.request("POST", "/accounts", given)
     assert silent["acknowledged_at"] is None and "REAL MONEY" in silent["problem"]
     trader.bot(account=silent["id"])
     story = trader.trades("buy")
@@ -136,10 +138,10 @@ def test_a_live_account_wants_its_money_called_by_its_name(trader: Trader, sim: 
         and "live trading is not enabled" in story["reason"]
         and not sim.requests("POST", "/v2/orders")
     )
-    assert trader.does("POST", f"/accounts/{silent['id']}/test")["ok"]
+    assert trader.request("POST", f"/accounts/{silent['id']}/test")["ok"]
     assert trader.call("PATCH", f"/accounts/{silent['id']}", {"acknowledge": "sure"}).status_code == 400
     assert (
-        trader.does(
+        trader.request(
             "PATCH", f"/accounts/{silent['id']}", {"acknowledge": "real money", "decline_second_factor": True}
         )["problem"]
         == ""
@@ -158,14 +160,14 @@ def test_a_revoked_key_pauses_all_bots_tells_once_and_leaves_the_venue_alone(
     sim.seen.clear()
     sim.inject(Fault("bad_key", method="*", path="/", times=0))
     for symbol in symbols:
-        trader.sends(action="buy", symbol=symbol)
+        trader.send(action="buy", symbol=symbol)
     trader.installation.work()
     asked = len(sim.seen)
     for symbol in symbols:
-        trader.sends(action="buy", symbol=symbol)
+        trader.send(action="buy", symbol=symbol)
     trader.installation.work()
     assert len(sim.seen) == asked <= 4, "after the first refusal nobody asks any more"
-    assert len(trader.told(KeyRefused)) == 1
+    assert len(trader.notices(KeyRefused)) == 1
     assert (
         not any(bot["is_active"] for bot in trader.get("/bots")["items"])
         and not trader.get(f"/accounts/{one}")["is_active"]
@@ -177,19 +179,21 @@ def test_a_new_key_makes_the_account_usable_after_a_test_and_bots_are_resumed_by
 ):
     one = account(trader, sim, credentials={"key": "PKOLD", "secret": "old"})
     bot = trader.bot(account=one)
-    trader.sends(action="buy")
+    trader.send(action="buy")
     trader.installation.work()
     assert not trader.get(f"/accounts/{one}")["is_active"]
-    still = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": "PKALSO", "secret": "wrong"}})
+    still = trader.request("PATCH", f"/accounts/{one}", {"credentials": {"key": "PKALSO", "secret": "wrong"}})
     assert (
         not still["is_active"]
         and "not passed a connection test" in still["disabled_reason"]
         and not still["check_result"]["ok"]
     )
-    again = trader.does("PATCH", f"/accounts/{one}", {"credentials": {"key": sim.key, "secret": sim.secret}})
+    again = trader.request(
+        "PATCH", f"/accounts/{one}", {"credentials": {"key": sim.key, "secret": sim.secret}}
+    )
     assert again["is_active"] and again["disabled_reason"] == "" and again["check_result"]["ok"]
     assert not trader.get(f"/bots/{bot}")["is_active"]
-    trader.does("POST", f"/bots/{bot}/resume")
+    trader.request("POST", f"/bots/{bot}/resume")
     assert trader.trades("buy")["status"] == "filled"
 
 
@@ -206,19 +210,21 @@ def at_schwab(trader: Trader, **keys: str) -> int:
         "options": {"callback": schwab_sim.CALLBACK},
         "credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET} | keys,
     }
-    return trader.does("POST", "/accounts", given)["id"]
+    return trader.request("POST", "/accounts", given)["id"]
 
 
-def back(trader: Trader, schwab: Simulator, number: int) -> str:
+def back(trader: Trader, schwab: ExchangeSimulator, number: int) -> str:
     """The address that Schwab sends a person back to."""
-    return schwab.front.sent_back(trader.does("POST", f"/accounts/{number}/renew", {})["url"])
+    return schwab.front.sent_back(trader.request("POST", f"/accounts/{number}/renew", {})["url"])
 
 
-def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, trader: Trader, schwab: Simulator):
+def test_schwab_is_signed_in_at_by_link_and_pasted_address(
+    app: App, trader: Trader, schwab: ExchangeSimulator
+):
     one = at_schwab(trader)
     waits = trader.get(f"/accounts/{one}")
     assert not waits["is_active"] and "is not signed in" in waits["disabled_reason"]
-    said = trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    said = trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert said["ok"] and trader.get(f"/accounts/{one}")["is_active"]
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
@@ -227,11 +233,11 @@ def test_schwab_is_signed_in_at_by_link_and_pasted_address(app: App, trader: Tra
     ).ends > app.clock.now() + timedelta(days=6)
 
 
-def test_a_wrong_or_foreign_address_is_told(trader: Trader, schwab: Simulator):
+def test_a_wrong_or_foreign_address_is_explained(trader: Trader, schwab: ExchangeSimulator):
     one, other = at_schwab(trader), at_schwab(trader)
     foreign = trader.call("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, other)})
     assert foreign.status_code == 400 and "another account" in foreign.json["message"]
-    link = trader.does("POST", f"/accounts/{one}/renew", {})["url"]
+    link = trader.request("POST", f"/accounts/{one}/renew", {})["url"]
     wrong = trader.call(
         "POST", f"/accounts/{one}/renew", {"redirected_to": schwab.front.sent_back(link, "C0.wrong")}
     )
@@ -243,16 +249,16 @@ def test_only_an_account_that_a_person_signs_in_at_has_a_link(trader: Trader, si
     assert trader.call("POST", f"/accounts/{account(trader, sim)}/renew", {}).status_code in (400, 409, 422)
 
 
-def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
-    app: App, trader: Trader, schwab: Simulator
+def test_an_ending_sign_in_is_notified_once_a_day_and_then_stops_the_account(
+    app: App, trader: Trader, schwab: ExchangeSimulator
 ):
     begun = datetime.now(UTC) - timedelta(days=5, hours=12)
     one = at_schwab(trader, token=schwab.front.token(created=begun))
     for _ in range(3):
         sign_in.remind(app)
-    assert len(trader.told(SignInDue)) == 1
+    assert len(trader.notices(SignInDue)) == 1
     assert any(
-        "expires in" in warning for warning in trader.does("POST", f"/accounts/{one}/test")["warnings"]
+        "expires in" in warning for warning in trader.request("POST", f"/accounts/{one}/test")["warnings"]
     )
     assert trader.get(f"/accounts/{one}")["check_result"]["warnings"] == [], "it would be untrue tomorrow"
     ended = schwab.front.token(created=begun - timedelta(days=2))
@@ -260,28 +266,28 @@ def test_the_end_of_a_sign_in_is_told_once_a_day_and_then_stops_the_account(
     sign_in.remind(app)
     stopped = trader.get(f"/accounts/{one}")
     assert not stopped["is_active"] and "has expired" in stopped["disabled_reason"]
-    trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert trader.get(f"/accounts/{one}")["is_active"]
 
 
-def test_a_new_key_without_a_sign_in_is_told_and_holds_up_nobody_elses_reminder(
-    app: App, trader: Trader, schwab: Simulator
+def test_a_new_key_without_a_sign_in_is_notified_and_delays_no_other_reminder(
+    app: App, trader: Trader, schwab: ExchangeSimulator
 ):
     ending = schwab.front.token(created=datetime.now(UTC) - timedelta(days=5, hours=12))
     first, _ = (at_schwab(trader, token=ending) for _ in range(2))
-    trader.does(
+    trader.request(
         "PATCH", f"/accounts/{first}", {"credentials": {"key": schwab_sim.KEY, "secret": schwab_sim.SECRET}}
     )
     sign_in.remind(app)
-    told = trader.told(SignInDue)
+    told = trader.notices(SignInDue)
     assert len(told) == 2 and {"expires in" in one.detail.facts["text"] for one in told} == {True, False}
     assert {"is not signed in" in one.detail.facts["text"] for one in told} == {True, False}
-    trader.does("POST", f"/accounts/{first}/renew", {"redirected_to": back(trader, schwab, first)})
+    trader.request("POST", f"/accounts/{first}/renew", {"redirected_to": back(trader, schwab, first)})
     assert app.brokers.sign_in_warning(account_of(app, trader.user, first)) == ""
 
 
 def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(
-    app: App, make_app: MakeApp, trader: Trader, schwab: Simulator
+    app: App, make_app: MakeApp, trader: Trader, schwab: ExchangeSimulator
 ):
     one = at_schwab(trader, token=schwab.front.token(life=timedelta(0)))
     other = make_app(SCHWAB_URL=schwab.url)
@@ -298,7 +304,7 @@ def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(
 
 
 def test_a_sign_in_made_in_one_process_is_found_by_the_others(
-    app: App, make_app: MakeApp, trader: Trader, schwab: Simulator
+    app: App, make_app: MakeApp, trader: Trader, schwab: ExchangeSimulator
 ):
     one = at_schwab(
         trader, token=schwab.front.token(created=datetime.now(UTC) - timedelta(days=8), life=timedelta(0))
@@ -308,5 +314,5 @@ def test_a_sign_in_made_in_one_process_is_found_by_the_others(
         kept = account_table.load(conn, one)
     worker = other.brokers.venue(kept)
     assert "has expired" in worker.warning()
-    trader.does("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
     assert worker.warning() == "" and worker.positions() == []

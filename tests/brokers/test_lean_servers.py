@@ -16,7 +16,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
-from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.simulators.exchanges import KEY, SECRET, ExchangeSimulator
 from tests.support.adapter_harness import AAPL, BUY, D
 from tests.support.alpaca_harness import BTC, AlpacaHarness
 from tests.support.crypto_harness import harness as crypto_harness
@@ -46,7 +46,7 @@ def trader(make_app: MakeApp, sim: AlpacaSimulator, clock: ManualClock) -> Trade
     """With nothing set but the address of the trading API."""
     person = Installation(make_app(clock=clock, ALPACA_API_URL=sim.url)).join()
     keys = {"key": sim.key, "secret": sim.secret}
-    person.paper = person.does(
+    person.paper = person.request(
         "POST", "/accounts", {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": keys}
     )["id"]
     return person
@@ -88,7 +88,7 @@ def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(
     trader: Trader, sim: AlpacaSimulator
 ):
     lacks(sim, "/v2/assets")
-    said = trader.does(
+    said = trader.request(
         "POST",
         "/bots",
         {"account_id": trader.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
@@ -161,7 +161,7 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
     assert "compared" in fresh.wait_reason(trader.paper, AAPL), "positions that cannot be read are not flat"
 
 
-def test_what_is_not_said_follows_a_server_of_ones_own_and_never_one_of_alpacas():
+def test_unset_addresses_follow_a_custom_server_and_never_alpacas():
     assert own_server("http://127.0.0.1:9001/v2", None, None) == (
         "http://127.0.0.1:9001",
         "ws://127.0.0.1:9001/stream",
@@ -227,15 +227,15 @@ def test_a_404_says_absent_by_alpacas_code_or_words_alone(body: str, absent: boo
 LEAN = ("exchangeInfo", "account", "order", "myTrades", "bookTicker", "price", "time")
 
 
-def leave(simulator: Simulator, *names: str) -> None:
+def leave(simulator: ExchangeSimulator, *names: str) -> None:
     simulator.front.routes = {
         key: way for key, way in simulator.front.routes.items() if key[1].rsplit("/", 1)[-1] in names
     }
 
 
 @pytest.fixture
-def bob(make_app: MakeApp) -> Iterator[tuple[Trader, Simulator]]:
-    with Simulator("binance") as simulator:
+def other_trader(make_app: MakeApp) -> Iterator[tuple[Trader, ExchangeSimulator]]:
+    with ExchangeSimulator("binance") as simulator:
         person = Installation(
             make_app(clock=ManualClock(datetime.now(UTC)), CCXT_URL_BINANCE=simulator.url)
         ).join()
@@ -246,13 +246,13 @@ def bob(make_app: MakeApp) -> Iterator[tuple[Trader, Simulator]]:
             "credentials": {"key": KEY, "secret": SECRET},
             "options": {"exchange": "binance"},
         }
-        person.paper = person.does("POST", "/accounts", body)["id"]
+        person.paper = person.request("POST", "/accounts", body)["id"]
         yield person, simulator
 
 
 @sqlite
-def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simulator]):
-    person, simulator = bob
+def test_binance_trades_with_its_seven_plainest_services(other_trader: tuple[Trader, ExchangeSimulator]):
+    person, simulator = other_trader
     leave(simulator, *LEAN)
     bot = person.bot("SOL/USDT", position_size="2", position_size_type="quantity")
     engine = person.installation.app.engine
@@ -260,7 +260,7 @@ def test_binance_trades_with_its_seven_plainest_services(bob: tuple[Trader, Simu
     assert engine.reconciler.wait_reason(person.paper, Symbol.parse("SOL/USDT")) == ""
     assert person.trades("buy", "SOL/USDT")["status"] == "filled" and 0 < person.holds(bot) <= 2
     assert person.trades("close", "SOL/USDT")["status"] == "filled"
-    assert person.does("POST", f"/accounts/{person.paper}/test")["ok"]
+    assert person.request("POST", f"/accounts/{person.paper}/test")["ok"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from dashtrade.domain.ports import RetryLater
 from dashtrade.locks import LockTimeout
 from dashtrade.nonces import SharedNonces
 from dashtrade.tables import nonces
-from tests.simulators.crypto import KEY as EXCHANGE_KEY
-from tests.simulators.crypto import SECRET, Simulator
+from tests.simulators.exchanges import KEY as EXCHANGE_KEY
+from tests.simulators.exchanges import SECRET, ExchangeSimulator
 from tests.support.crypto_harness import CryptoHarness
 from tests.support.installation import Installation, MakeApp
 
@@ -138,7 +138,7 @@ def test_a_database_that_gives_no_number_sends_nothing(
     assert not harness.core.orders
 
 
-def test_whoever_only_looks_gets_numbers_too(harness: CryptoHarness, db: Database):
+def test_a_read_only_caller_gets_nonces_too(harness: CryptoHarness, db: Database):
     def refuse() -> None:
         raise AssertionError("a viewer writes nothing")
 
@@ -198,11 +198,11 @@ def test_two_processes_that_race_under_one_key_are_never_refused(
     exchange: str, make_app: MakeApp, database_url: str, tmp_path: Path
 ):
     rounds = 40
-    with Simulator(exchange) as simulator:
+    with ExchangeSimulator(exchange) as simulator:
         url = {f"CCXT_URL_{exchange.upper()}": simulator.url}
         app = make_app(**url)
         trader = Installation(app).join()
-        account = trader.does(
+        account = trader.request(
             "POST",
             "/accounts",
             {

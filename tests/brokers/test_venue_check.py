@@ -15,10 +15,10 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.services.accounts import venue_check
 from dashtrade.services.accounts.owned import account_of
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.simulators.crypto import Simulator
+from tests.simulators.exchanges import ExchangeSimulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -58,7 +58,7 @@ def alpaca(make_app: MakeApp, sim: AlpacaSimulator) -> Trader:
         "label": "A",
         "credentials": {"key": sim.key, "secret": sim.secret},
     }
-    trader.paper = trader.does("POST", "/accounts", body)["id"]
+    trader.paper = trader.request("POST", "/accounts", body)["id"]
     return trader
 
 
@@ -106,7 +106,7 @@ def test_what_alpaca_refuses_is_refused_when_the_bot_is_saved(
     assert alpaca.get("/bots")["items"] == []
 
 
-def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Trader):
+def test_a_two_sided_bot_is_warned_of_a_symbol_without_borrow(alpaca: Trader):
     said = saved(alpaca, symbol="HARD")
     assert said.status_code == 201
     assert said.json["warnings"] == [
@@ -117,7 +117,7 @@ def test_a_bot_of_both_sides_is_told_that_its_symbol_is_not_lent(alpaca: Trader)
 def test_a_change_is_held_against_the_venue_like_a_new_bot(alpaca: Trader):
     bot = saved(alpaca, symbol="HARD", sides="long").json["id"]
     refused(alpaca.call("PATCH", f"/bots/{bot}", {"sides": "short"}), "sides", "HARD cannot be sold short")
-    assert alpaca.does("PATCH", f"/bots/{bot}", {"name": "Hard"})["warnings"] == []
+    assert alpaca.request("PATCH", f"/bots/{bot}", {"name": "Hard"})["warnings"] == []
 
 
 def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_app: MakeApp):
@@ -130,7 +130,7 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
         "label": "A",
         "credentials": {"key": "PK1", "secret": "secret"},
     }
-    alpaca.paper = alpaca.does("POST", "/accounts", body)["id"]
+    alpaca.paper = alpaca.request("POST", "/accounts", body)["id"]
     said = saved(alpaca, symbol="NOPE")
     assert said.status_code == 201
     assert len(said.json["warnings"]) == 1 and "Alpaca did not answer about NOPE" in said.json["warnings"][0]
@@ -142,7 +142,7 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
 
 @pytest.fixture
 def binance(make_app: MakeApp) -> Iterator[Trader]:
-    with Simulator("binance") as simulator:
+    with ExchangeSimulator("binance") as simulator:
         keys = getattr(simulator.front, "keys", {"key": "key", "secret": "secret"})
         trader = Installation(make_app(CCXT_URL_BINANCE=simulator.url)).join()
         body = {
@@ -153,7 +153,7 @@ def binance(make_app: MakeApp) -> Iterator[Trader]:
             "label": "B",
             "credentials": {"key": keys["key"], "secret": keys["secret"]},
         }
-        trader.paper = trader.does("POST", "/accounts", body | {"options": {"exchange": "binance"}})["id"]
+        trader.paper = trader.request("POST", "/accounts", body | {"options": {"exchange": "binance"}})["id"]
         yield trader
 
 
@@ -200,7 +200,7 @@ def test_the_minimum_of_an_exchange_is_named_when_the_bot_is_saved(binance: Trad
 
 def test_schwab_takes_whole_shares_long(make_app: MakeApp):
     front = SchwabFront()
-    with Simulator(front) as simulator:
+    with ExchangeSimulator(front) as simulator:
         trader = Installation(make_app(SCHWAB_URL=simulator.url)).join()
         credentials = {"key": KEY, "secret": SECRET, "token": front.token()}
         body = {
@@ -211,7 +211,7 @@ def test_schwab_takes_whole_shares_long(make_app: MakeApp):
             "label": "S",
             "credentials": credentials,
         }
-        trader.paper = trader.does("POST", "/accounts", body)["id"]
+        trader.paper = trader.request("POST", "/accounts", body)["id"]
         assert saved(trader).json["warnings"] == []
         refused(
             saved(trader, timeframe="1H", position_size="1.5", position_size_type="quantity"),
@@ -227,12 +227,12 @@ def test_schwab_takes_whole_shares_long(make_app: MakeApp):
 
 
 @pytest.fixture
-def venue() -> Venue:
-    return Venue()
+def venue() -> ScriptedBroker:
+    return ScriptedBroker()
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker) -> Trader:
     trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     trader.paper = trader.account("venue")
     return trader
@@ -240,7 +240,7 @@ def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) 
 
 @pytest.mark.parametrize("error", [Unavailable("it is being mended"), BadCredentials("the key was revoked")])
 def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
-    away: Trader, venue: Venue, error: Exception
+    away: Trader, venue: ScriptedBroker, error: Exception
 ):
     venue.away = error
     said = saved(away)
@@ -248,7 +248,7 @@ def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
 
 
 def test_a_venue_that_is_silent_is_not_waited_for_for_long(
-    away: Trader, venue: Venue, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(venue_check, "TIMEOUT_SECONDS", 0.1)
     venue.slow = 1.0
@@ -276,9 +276,9 @@ def test_a_size_that_is_too_small_today_is_a_warning(away: Trader, feed: ManualF
         ("AAPL", ""),
     ],
 )
-def test_a_price_in_yen_or_rupees_is_no_dollar_and_that_is_said(symbol: str, said: str, make_app: MakeApp):
+def test_a_price_in_yen_or_rupees_is_refused_as_no_dollar_price(symbol: str, said: str, make_app: MakeApp):
     trader = Installation(make_app()).join()
-    answer = trader.does(
+    answer = trader.request(
         "POST",
         "/bots",
         {"account_id": trader.account(), "symbol": symbol, "timeframe": "15 Min", "position_size": "5000"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot_database import Database
-from tests.support.notes import NOTES
+from tests.support.note_rows import NOTES
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bot_database import Database, PostgresBackupUnsupported, newest_migration
-from tests.support.installation import until
-from tests.support.notes import NOTES, note, noted
+from tests.support.installation import wait_until
+from tests.support.note_rows import NOTES, note, noted
 
 # --- backup -------------------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ def test_a_backup_made_while_others_write_is_whole_and_can_be_restored(whole: Da
 
     writer = threading.Thread(target=go_on)
     writer.start()
-    until(lambda: len(noted(whole)) > 20)
+    wait_until(lambda: len(noted(whole)) > 20)
     before = len(noted(whole))
     whole.backup(tmp_path / "copy")
     ended.set()

@@ -20,7 +20,7 @@ from dashtrade.app import build_app
 from dashtrade.settings import Settings
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import KEY, Installation
-from tests.support.notes import NOTES, note, noted
+from tests.support.note_rows import NOTES, note, noted
 
 # --- a database that is locked, full or gone ----------------------------------------------------------------
 
@@ -41,7 +41,7 @@ def held_by_another_process(path: str) -> Iterator[None]:
         other.communicate("\n", timeout=10)
 
 
-def test_a_lock_held_by_another_process_is_told_fast_to_all_who_wait(lite: Database):
+def test_a_lock_held_by_another_process_fails_all_waiting_writers_fast(lite: Database):
     lite.write(note(1))
     with held_by_another_process(lite.url.database):
 
@@ -139,7 +139,7 @@ def own_postgres() -> Iterator[Any]:
 
 
 @pytest.mark.postgres
-def test_a_postgresql_that_is_stopped_is_told_fast_and_used_again_when_it_is_back(
+def test_a_stopped_postgresql_is_reported_fast_and_used_again_once_it_is_back(
     own_postgres: Any, tmp_path: Path
 ):
     url, clock = own_postgres.get_uri(), ManualClock()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.database import engines, group_commit
-from tests.support.notes import NOTES, note, noted
+from tests.support.note_rows import NOTES, note, noted
 
 
 def test_connections_that_a_crowd_needed_are_not_used_in_turn_afterwards(db: Database) -> None:

@@ -6,7 +6,7 @@ import threading
 
 from dashtrade.engine import account_jobs
 from dashtrade.engine.account_jobs import AccountJobs
-from tests.support.installation import until
+from tests.support.installation import wait_until
 
 
 def test_accounts_that_hang_leave_the_others_their_turn(monkeypatch):
@@ -20,7 +20,7 @@ def test_accounts_that_hang_leave_the_others_their_turn(monkeypatch):
         work.start("another", lambda: None)
         return done
 
-    until(looked_again)
+    wait_until(looked_again)
     hang.set()
 
 
@@ -29,8 +29,8 @@ def test_one_account_has_one_job_at_a_time():
     assert work.start(1, hang.wait)
     assert not work.start(1, lambda: done.append("second"))
     hang.set()
-    until(lambda: work.start(1, lambda: done.append("third")))
-    until(lambda: done)
+    wait_until(lambda: work.start(1, lambda: done.append("third")))
+    wait_until(lambda: done)
     assert done == ["third"]
 
 
@@ -38,11 +38,11 @@ def test_more_jobs_than_places_are_all_done():
     work, done = AccountJobs("test", max_jobs=2), []
     for account in range(50):
         assert work.start(account, lambda account=account: done.append(account))
-    until(lambda: len(done) == 50)
+    wait_until(lambda: len(done) == 50)
     assert sorted(done) == list(range(50))
 
 
-def test_a_job_that_fails_keeps_nobody_from_the_next():
+def test_a_failed_job_does_not_block_the_next():
     work, done = AccountJobs("test", max_jobs=1), []
 
     def fail() -> None:
@@ -50,5 +50,5 @@ def test_a_job_that_fails_keeps_nobody_from_the_next():
 
     work.start(1, fail)
     work.start(2, lambda: done.append(2))
-    until(lambda: done)
+    wait_until(lambda: done)
     assert work.running_seconds(1) == 0

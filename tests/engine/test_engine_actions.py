@@ -100,7 +100,7 @@ def test_what_an_alert_does(
     bot = trader.bot()
     first = STARTS[start]
     opened = trader.trades(**first) if first else None
-    signal_id = trader.sends({"symbol": "AAPL"} | alert)
+    signal_id = trader.send({"symbol": "AAPL"} | alert)
     trader.installation.work()
     story = trader.story(signal_id)
     assert (story["status"], orders_of(story)) == (status, orders) and reason in story["reason"]
@@ -189,9 +189,7 @@ def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(
     for symbol in symbols:
         feed.set(symbol, 100)
         trader.bot(symbol, position_size="100")
-    sent = [
-        trader.sends(symbol=symbol, action=action) for action in ("buy", "sell") * 5 for symbol in symbols
-    ]
+    sent = [trader.send(symbol=symbol, action=action) for action in ("buy", "sell") * 5 for symbol in symbols]
     with ThreadPoolExecutor(len(symbols)) as pool:
         list(pool.map(app.engine.run_lane, app.engine.open_lanes()))
     trader.installation.work()  # a slow machine outlives a lease: its lane goes on here
@@ -202,7 +200,7 @@ def test_symbols_of_one_account_that_turn_at_once_never_block_each_other(
 def test_two_bots_of_one_alert_that_end_at_the_same_moment_end_the_signal(trader: Trader, app: App):
     trader.bot()
     trader.bot(account=trader.account())
-    signal_id = trader.sends(action="close")
+    signal_id = trader.send(action="close")
     with app.db.read() as conn:
         one, other = decision_table.decisions_of(conn, signal_id)
     now = app.clock.now()
@@ -306,7 +304,7 @@ def test_a_close_that_fills_in_parts_is_lost_or_won_once(
 
 def test_a_decision_that_another_worker_made_first_is_not_made_again(trader: Trader, app: App):
     bot = trader.bot()
-    signal_id = trader.sends(action="buy")
+    signal_id = trader.send(action="buy")
     with app.db.read() as conn:
         [task] = decision_table.decisions_of(conn, signal_id)
         account = account_table.load(conn, task.account_id)

@@ -17,7 +17,7 @@ from tests.support.orders import CLOSED, check, orders_of
 
 
 def switched(trader: Trader, bot: int, mode: str = "pause_entries", scope: str = "bot") -> None:
-    trader.does(
+    trader.request(
         "PUT",
         "/switches",
         {"scope": scope, "id": bot if scope == "bot" else trader.paper, "mode": mode, "reason": "holiday"},
@@ -27,7 +27,7 @@ def switched(trader: Trader, bot: int, mode: str = "pause_entries", scope: str =
 RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     "bot active": (
         {},
-        lambda trader, bot: trader.does("POST", f"/bots/{bot}/pause"),
+        lambda trader, bot: trader.request("POST", f"/bots/{bot}/pause"),
         "the bot is paused (paused by the user)",
         {},
     ),
@@ -72,7 +72,7 @@ RULES: dict[str, tuple[dict[str, Any], Any, str, dict[str, str]]] = {
     ),
     "venue": (
         {},
-        lambda trader, bot: trader.does(
+        lambda trader, bot: trader.request(
             "PATCH", f"/accounts/{trader.paper}", {"options": {"shorting": False}}
         ),
         "Paper cannot sell AAPL short",
@@ -133,7 +133,7 @@ def test_a_rule_that_no_longer_stands_in_the_way_lets_entries_pass(trader: Trade
     trader.trades("close")
     clock.forward(86400 - 600)  # Thursday: a day's two entries are over, and so is the window
     assert "outside" in trader.trades("buy")["reason"]
-    trader.does("PATCH", f"/bots/{bot}", {"windows": []})
+    trader.request("PATCH", f"/bots/{bot}", {"windows": []})
     assert trader.trades("buy")["status"] == "filled"
 
 
@@ -150,10 +150,10 @@ def test_exits_pass_where_entries_do_not(trader: Trader, feed: ManualFeed, way: 
     }
     bot = trader.bot(sides="long")
     trader.trades("buy")
-    trader.does("PATCH", f"/bots/{bot}", hurdles)
+    trader.request("PATCH", f"/bots/{bot}", hurdles)
     feed.set("AAPL", 50)
     switched(trader, bot, "halt")
-    trader.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+    trader.request("PUT", "/switches", {"scope": "user", "mode": "halt"})
     assert trader.get(f"/bots/{bot}")["is_active"] is False
     story = trader.trades(way, **({"quantity": "50%"} if way == "reduce" else {}))
     assert story["status"] == "filled" and trader.holds(bot) == (25 if way == "reduce" else 0)

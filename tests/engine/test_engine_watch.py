@@ -47,7 +47,7 @@ def test_past_its_risk_limit_a_position_is_closed_and_its_bot_paused(
     assert event["action"] == "position closed, bot paused"
     story = trader.story(event["signal_id"])  # a signal like any other
     assert story["origin"] == "risk" and story["status"] == "filled" and orders_of(story)[0][1] == "close"
-    assert trader.told(BotStopped)
+    assert trader.notices(BotStopped)
     assert installation.look() == 0 and len(events(trader)) == 1, "once"
     assert "the bot is paused" in trader.trades(side)["reason"]
 

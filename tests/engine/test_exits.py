@@ -15,16 +15,16 @@ from dashtrade.domain.ports import Rejected, Rules, VenueStatus
 from dashtrade.domain.values import OrderType
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 
 @pytest.fixture
-def venue() -> Venue:
-    return Venue()
+def venue() -> ScriptedBroker:
+    return ScriptedBroker()
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker) -> Trader:
     """Her bots trade at a venue that does as it is told."""
     person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")
@@ -170,7 +170,7 @@ def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(trader
     trader.trades("close")
     trader.trades("buy")
     assert exits(trader, bot)[-1] == "stop at 96, to break-even after the first step"
-    trader.does("PATCH", f"/bots/{bot}", {"take_profit": None, "stop_loss": "90", "break_even": False})
+    trader.request("PATCH", f"/bots/{bot}", {"take_profit": None, "stop_loss": "90", "break_even": False})
     story = trader.trades("reverse")
     assert trader.holds(
         bot
@@ -222,12 +222,12 @@ def test_an_exit_on_the_wrong_side_of_the_price_opens_nothing(trader: Trader):
 def test_the_stop_is_moved_and_the_rest_stays(trader: Trader, feed: ManualFeed):
     bot = trader.bot()
     trader.trades("buy", takeProfit=110, stopLoss=95)
-    shown = trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
+    shown = trader.request("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
     assert [(line["kind"], line["price"], line["held_by"]) for line in shown["exits"]] == [
         ("take_profit", "110", "DashTrade"),
         ("stop_loss", "98", "DashTrade"),
     ]
-    trader.does("PATCH", f"/bots/{bot}/exits", {"take_profit": None})
+    trader.request("PATCH", f"/bots/{bot}/exits", {"take_profit": None})
     assert exits(trader, bot) == ["stop at 98"]
     at(trader, feed, 98)
     assert trader.holds(bot) == 0
@@ -246,7 +246,7 @@ def test_a_stop_that_would_close_at_once_is_not_taken(trader: Trader, feed: Manu
         == 400
     )
     assert trader.call("PATCH", f"/bots/{bot}/exits", {"stopp_loss": "90"}).status_code == 400
-    trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"type": "trailing_stop", "amount": "3"}})
+    trader.request("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"type": "trailing_stop", "amount": "3"}})
     assert exits(trader, bot) == ["trailing stop at 94"], "it trails from where the price is"
 
 
@@ -269,8 +269,8 @@ def test_a_breakeven_alert_moves_the_stop_to_the_entry_price(trader: Trader, fee
 
 
 @sqlite
-def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_user_is_told(
-    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
+def test_a_refused_exit_is_retried_with_back_off_and_notified(
+    away: Trader, feed: ManualFeed, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", stopLoss=95)
@@ -289,13 +289,13 @@ def test_an_exit_that_the_venue_refuses_goes_again_at_growing_distances_and_its_
         clock.forward(5)
     gaps = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert gaps == [timedelta(seconds=seconds) for seconds in (5, 30, 120, 600)] and away.holds(bot) == 0
-    assert len(away.told(ExitFailing)) == 1
+    assert len(away.notices(ExitFailing)) == 1
     assert away.get(f"/bots/{bot}")["exits"] == []
 
 
 @sqlite
 def test_a_step_that_was_filled_in_part_goes_on_for_the_rest(
-    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
+    away: Trader, feed: ManualFeed, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot(position_size="50", position_size_type="quantity")
     away.trades("buy", takeProfit=[{"percent": 5, "share": 40}, {"percent": 50}], stopLoss=90, breakEven=True)
@@ -312,8 +312,8 @@ def test_a_step_that_was_filled_in_part_goes_on_for_the_rest(
 
 
 @sqlite
-def test_a_step_too_small_to_order_is_left_out_and_told(
-    away: Trader, feed: ManualFeed, venue: Venue, monkeypatch: pytest.MonkeyPatch
+def test_a_step_too_small_to_order_is_left_out_and_reported(
+    away: Trader, feed: ManualFeed, venue: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
         venue, "rules", lambda symbol: Rules(quantity_step=D(1), price_step=D("0.01"), min_quantity=D(1))
@@ -321,14 +321,14 @@ def test_a_step_too_small_to_order_is_left_out_and_told(
     bot = away.bot(position_size="1", position_size_type="quantity")
     away.trades("buy", takeProfit=[{"percent": 5, "share": 50}, {"percent": 10}])
     at(away, feed, 105, looks=3)
-    assert away.holds(bot) == 1 and away.told(ExitStepSkipped)
+    assert away.holds(bot) == 1 and away.notices(ExitStepSkipped)
     at(away, feed, 110)
     assert away.holds(bot) == 0
 
 
 @sqlite
 def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_again(
-    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
+    away: Trader, feed: ManualFeed, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", stopLoss={"type": "stop_limit", "stopPrice": 95, "limitPrice": "94.5"})
@@ -339,7 +339,7 @@ def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_
     assert (sent.type, sent.limit_price, sent.quantity) == (OrderType.LIMIT, D("94.5"), 50)
     clock.forward(61)
     at(away, feed, 94)
-    assert len(away.told(StopLimitUnfilled)) == 1 and len(venue.sent) == 2
+    assert len(away.notices(StopLimitUnfilled)) == 1 and len(venue.sent) == 2
     venue.report(sent.client_order_id, VenueStatus.EXPIRED)
     at(away, feed, 94)
     clock.forward(10)
@@ -351,7 +351,7 @@ def test_a_stop_limit_keeps_its_limit_tells_that_it_is_not_filled_and_is_put_in_
 
 
 def test_a_stop_does_not_wait_for_a_step_that_is_under_way(
-    away: Trader, feed: ManualFeed, venue: Venue, clock: ManualClock
+    away: Trader, feed: ManualFeed, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot()
     away.trades("buy", takeProfit=[{"percent": 5, "share": 40}, {"percent": 50}], stopLoss=90)
@@ -366,7 +366,7 @@ def test_a_stop_does_not_wait_for_a_step_that_is_under_way(
 
 
 def test_an_exit_that_was_set_off_is_carried_on_after_a_restart(
-    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker
 ):
     person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")

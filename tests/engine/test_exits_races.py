@@ -109,9 +109,9 @@ class Race:
         market = self.sim.market
         match what:
             case ("enter", plan):
-                self.person.sends(action="buy" if self.sign > 0 else "sell", **plan)
+                self.person.send(action="buy" if self.sign > 0 else "sell", **plan)
             case ("alert", alert):
-                self.person.sends(**alert)
+                self.person.send(**alert)
             case ("price", to):
                 self.sim.set_price("AAPL", to)
             case ("ambush", method, to):
@@ -199,7 +199,7 @@ def live_through(database_url: str, home: Path, sign: int, story: list[tuple[Any
         assert (holders == {"Alpaca"}) == bool(standing), (
             f"held by {holders or 'nobody'} on record, and {len(standing)} stand at Alpaca"
         )
-        told.person.sends(action="close")
+        told.person.send(action="close")
         told.rest()
         assert told.agree() == 0 and told.worst >= 0
         assert not told.sim.market.open, "something still stands at the venue"

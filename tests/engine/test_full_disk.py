@@ -21,7 +21,7 @@ from dashtrade.domain.notices.people import DiskFree, DiskLow
 from dashtrade.services.operations import disk_watch
 from dashtrade.ui.shell import banners
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, until
+from tests.support.installation import Installation, MakeApp, Trader, wait_until
 
 
 @pytest.fixture
@@ -99,10 +99,12 @@ def test_the_sizes_leave_no_room_to_flap() -> None:
 
 
 @pytest.fixture
-def boss(small_disk: Path, make_app: MakeApp, clock: ManualClock, feed: ManualFeed, sizes: None) -> Trader:
+def superadmin(
+    small_disk: Path, make_app: MakeApp, clock: ManualClock, feed: ManualFeed, sizes: None
+) -> Trader:
     """On a small disk, with a bot for AAPL that holds something and one for MSFT that does not."""
     app = make_app(clock=clock, feed=feed, DATABASE_URL=f"sqlite:///{small_disk / 'dashtrade.db'}")
-    person = Installation(app).join("boss@example.com", role=Role.SUPERADMIN)
+    person = Installation(app).join("superadmin@example.com", role=Role.SUPERADMIN)
     person.bot()
     person.bot("MSFT")
     person.trades("buy")
@@ -115,49 +117,54 @@ def database_url() -> str:
 
 
 @of_mb(30)
-def test_admins_are_told_once_when_there_is_little_room_and_once_when_there_is_again(
-    small_disk: Path, boss: Trader
+def test_admins_are_notified_once_of_low_disk_space_and_once_of_its_end(
+    small_disk: Path, superadmin: Trader
 ) -> None:
-    app, trader = boss.installation.app, boss.installation.join()
+    app, trader = superadmin.installation.app, superadmin.installation.join()
     disk_watch.check(app)
     other = fill_up(small_disk, leave=4 * MB)
     for _ in range(3):
         disk_watch.check(app)
-    assert len(boss.told(DiskLow)) == 1 and not trader.told(DiskLow)
+    assert len(superadmin.notices(DiskLow)) == 1 and not trader.notices(DiskLow)
     other.unlink()
     for _ in range(3):
         disk_watch.check(app)
-    assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (1, 1)
+    assert (len(superadmin.notices(DiskLow)), len(superadmin.notices(DiskFree))) == (1, 1)
     fill_up(small_disk, leave=4 * MB)
     disk_watch.check(app)
-    assert (len(boss.told(DiskLow)), len(boss.told(DiskFree))) == (2, 1)
+    assert (len(superadmin.notices(DiskLow)), len(superadmin.notices(DiskFree))) == (2, 1)
 
 
 @of_mb(30)
 def test_every_page_says_that_entries_are_refused(
-    small_disk: Path, boss: Trader, monkeypatch: pytest.MonkeyPatch
+    small_disk: Path, superadmin: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
     monkeypatch.setattr(banners.st, "html", shown.append)
-    banners.banners(boss.installation.app, boss.user)
+    banners.banners(superadmin.installation.app, superadmin.user)
     assert not shown
     fill_up(small_disk, leave=4 * MB)
-    banners.banners(boss.installation.app, boss.user)
+    banners.banners(superadmin.installation.app, superadmin.user)
     assert len(shown) == 1 and "disk is nearly full" in shown[0] and "Exits still pass" in shown[0]
 
 
 @of_mb(30)
-def test_with_little_room_only_what_leads_out_of_something_is_taken(small_disk: Path, boss: Trader) -> None:
+def test_with_little_room_only_what_leads_out_of_something_is_taken(
+    small_disk: Path, superadmin: Trader
+) -> None:
     fill_up(small_disk, leave=4 * MB)
     for body in ({"action": "buy", "symbol": "MSFT"}, {"action": "close", "symbol": "MSFT"}, "hello"):
-        said = boss.alert(body)
+        said = superadmin.alert(body)
         assert (
             said.status_code == 507
             and said.json["error"] == "disk_nearly_full"
             and said.headers["Retry-After"]
         )
         assert "nearly full" in said.json["message"] and "Exits" in said.json["hint"]
-    assert boss.trades("sell")["status"] == "filled" and boss.get("/bots/1")["position"]["side"] != "long"
+    assert (
+        superadmin.trades("sell")["status"] == "filled"
+        and superadmin.get("/bots/1")["position"]["side"] != "long"
+    )
 
 
 # --- the whole of it, in processes of its own ---------------------------------------------------------------
@@ -187,26 +194,26 @@ def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_aga
     try:
         one.join()
         (bot,) = one.add_bots(["AAPL"])
-        until(filled(one, alert(one, "buy", 1)[1]["signal_id"]))
-        until(ballast.exists)
+        wait_until(filled(one, alert(one, "buy", 1)[1]["signal_id"]))
+        wait_until(ballast.exists)
         other = fill_up(small_disk)
-        until(lambda: not ballast.exists())
+        wait_until(lambda: not ballast.exists())
         status, said = alert(one, "buy", 2)
         assert (status, said["error"]) == (507, "disk_nearly_full")
         status, said = alert(one, "close", 3)
         assert status == 202, said
-        until(filled(one, said["signal_id"]))
+        wait_until(filled(one, said["signal_id"]))
         assert float(one.call("GET", f"/api/v1/bots/{bot}")["position"]["quantity"]) == 0
         assert len(one.call("GET", "/api/v1/trades")["items"]) == 2, "it is booked"
-        until(
+        wait_until(
             lambda: [
                 said for said in one.call("GET", "/api/v1/messages")["items"] if said["kind"] == DiskLow.kind
             ]
         )
         other.unlink()
-        until(ballast.exists)
+        wait_until(ballast.exists)
         status, said = alert(one, "buy", 4)
         assert status == 202, said
-        until(filled(one, said["signal_id"]))
+        wait_until(filled(one, said["signal_id"]))
     finally:
         one.stop()

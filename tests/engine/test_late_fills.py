@@ -17,25 +17,25 @@ from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import orders as order_table
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 D = Decimal
 
 
 @pytest.fixture
-def venue() -> Venue:
-    return Venue()
+def venue() -> ScriptedBroker:
+    return ScriptedBroker()
 
 
 @pytest.fixture
 def installation(
-    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue
+    make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker
 ) -> Iterator[Installation]:
     yield Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
 
 
 @pytest.fixture
-def resting(installation: Installation, trader: Trader, venue: Venue) -> str:
+def resting(installation: Installation, trader: Trader, venue: ScriptedBroker) -> str:
     """A limit order for 10 that works at the venue."""
     trader.bot(account=trader.account("venue"), position_size="10", position_size_type="quantity")
     venue.plan.append("work")
@@ -44,14 +44,19 @@ def resting(installation: Installation, trader: Trader, venue: Venue) -> str:
 
 
 def cancelled(installation: Installation, trader: Trader, name: str) -> None:
-    trader.does("POST", f"/orders/{name}/cancel")
+    trader.request("POST", f"/orders/{name}/cancel")
     installation.work()
     assert trader.get(f"/orders/{name}")["status"] == "canceled"
 
 
 @pytest.mark.parametrize("part", [4, 10])
 def test_a_fill_that_comes_after_the_cancellation_is_booked_once(
-    installation: Installation, trader: Trader, venue: Venue, clock: ManualClock, resting: str, part: int
+    installation: Installation,
+    trader: Trader,
+    venue: ScriptedBroker,
+    clock: ManualClock,
+    resting: str,
+    part: int,
 ):
     cancelled(installation, trader, resting)
     venue.report(resting, VenueStatus.CANCELED, venue.execution(resting, part))
@@ -66,7 +71,7 @@ def test_a_fill_that_comes_after_the_cancellation_is_booked_once(
 
 
 def test_an_order_that_ended_is_not_asked_after_for_ever(
-    installation: Installation, trader: Trader, venue: Venue, clock: ManualClock, resting: str
+    installation: Installation, trader: Trader, venue: ScriptedBroker, clock: ManualClock, resting: str
 ):
     cancelled(installation, trader, resting)
     assert [order.id for order in installation.app.engine.sender.recently_ended()] == [resting]
@@ -74,10 +79,10 @@ def test_an_order_that_ended_is_not_asked_after_for_ever(
     assert installation.app.engine.sender.recently_ended() == []
 
 
-def test_executions_told_after_their_total_are_not_booked_again(
-    installation: Installation, trader: Trader, venue: Venue, resting: str
+def test_executions_listed_after_their_total_are_not_booked_again(
+    installation: Installation, trader: Trader, venue: ScriptedBroker, resting: str
 ):
-    def told(*fills: BrokerFill, total: int, status: VenueStatus = VenueStatus.WORKING) -> None:
+    def report_fills(*fills: BrokerFill, total: int, status: VenueStatus = VenueStatus.WORKING) -> None:
         with installation.app.db.read() as conn:
             order = order_table.load(conn, resting)
         report = replace(
@@ -92,11 +97,11 @@ def test_executions_told_after_their_total_are_not_booked_again(
     first, second, third = (
         venue.execution(resting, quantity, number=number) for number, quantity in enumerate((2, 3, 5), 1)
     )
-    told(total=5)
-    told(first, second, total=5)
+    report_fills(total=5)
+    report_fills(first, second, total=5)
     assert trader.holds(1) == 5
-    told(first, second, third, total=10, status=VenueStatus.FILLED)
-    told(first, second, third, total=10, status=VenueStatus.FILLED)
+    report_fills(first, second, third, total=10, status=VenueStatus.FILLED)
+    report_fills(first, second, third, total=10, status=VenueStatus.FILLED)
     assert trader.holds(1) == 10 and trader.get("/bots/1")["position"]["average_price"] == "100"
     assert trader.get(f"/orders/{resting}")["status"] == "filled"
 
@@ -114,16 +119,16 @@ def test_however_totals_and_executions_are_mixed_the_sums_are_the_venues(news: l
     all."""
     booked: dict[str, BrokerFill] = {}
     for count, singly in [*news, (3, True)]:
-        told: Any = EXECUTIONS[:count]
-        quantity = sum((fill.quantity for fill in told), D(0))
-        notional = sum((fill.quantity * fill.price for fill in told), D(0))
+        report_fills: Any = EXECUTIONS[:count]
+        quantity = sum((fill.quantity for fill in report_fills), D(0))
+        notional = sum((fill.quantity * fill.price for fill in report_fills), D(0))
         report = OrderReport(
             client_order_id="o",
             broker_order_id="v",
             status=VenueStatus.WORKING,
             filled_quantity=quantity,
             average_price=notional / quantity if quantity else None,
-            fills=told if singly else (),
+            fills=report_fills if singly else (),
         )
         have, worth = (
             sum((part(fill) for fill in booked.values()), D(0))
@@ -162,18 +167,18 @@ def test_a_total_without_fees_takes_none_back():
     assert fill.fee == 0
 
 
-def test_executions_told_after_their_total_bring_the_fees_of_what_is_new():
-    told = tuple(
+def test_executions_listed_after_their_total_add_only_new_fees():
+    report_fills = tuple(
         BrokerFill(id=f"e{n}", client_order_id="o", quantity=D(5), price=D(100), at=AT, fee=D("0.5"))
         for n in range(2)
     )
-    report = replace(total(10, "0"), fills=told)
+    report = replace(total(10, "0"), fills=report_fills)
     (fill,) = new_fills(report, {"o@5"}, D(5), D(500), AT, (D("0.5"), D(0)))
     assert (fill.quantity, fill.fee) == (5, D("0.5"))
 
 
 def test_the_fees_of_a_total_reach_the_books(
-    installation: Installation, trader: Trader, venue: Venue, resting: str
+    installation: Installation, trader: Trader, venue: ScriptedBroker, resting: str
 ):
     with installation.app.db.read() as conn:
         order = order_table.load(conn, resting)

@@ -49,7 +49,7 @@ worker.start()
 served = [path for method, path in ENDPOINTS if method == "GET" and "<" not in path]
 for path in served:
     assert ann.call("GET", path.removeprefix("/api/v1")).status_code == 200, path
-ann.does("POST", "/accounts/1/test")
+ann.request("POST", "/accounts/1/test")
 assert ann.trades("close")["status"] in ("filled", "working")
 assert installation.flask.test_client().get("/health").status_code == 200
 
@@ -64,7 +64,7 @@ worker.stop()
 print("served", len(served), "shown", len(pages), "loaded", sorted(set(wanted)))
 
 body = {"broker": "alpaca", "mode": "paper", "label": "A", "credentials": {"key": "PK1", "secret": "secret"}}
-ann.call("POST", f"/accounts/{ann.does('POST', '/accounts', body)['id']}/test")
+ann.call("POST", f"/accounts/{ann.request('POST', '/accounts', body)['id']}/test")
 print("with an account", sorted({name.partition(".")[0] for name in wanted}))
 """
 

@@ -15,7 +15,7 @@ from dashtrade.domain.ports import Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.fakes import MORNING, ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader, wait_until
 
 EVENING = datetime(2025, 6, 6, 22, 0, tzinfo=UTC)  # a Friday, after the close
 MONDAY = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
@@ -37,7 +37,7 @@ def open_market(trader: Trader, clock: ManualClock) -> None:
     trader.installation.work()
 
 
-def test_unless_told_otherwise_an_entry_is_refused_and_says_when_the_market_opens(paper: Trader):
+def test_by_default_an_entry_is_refused_with_the_markets_opening_time(paper: Trader):
     bot = paper.bot()
     story = paper.trades("buy")
     assert story["status"] == "refused" and story["orders"] == []
@@ -61,7 +61,7 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(
     assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
         "the repeat's sender hears it too"
     )
-    assert len(paper.told(EntryWaitsForMarket)) == 1 == len(paper.get("/messages")["items"])
+    assert len(paper.notices(EntryWaitsForMarket)) == 1 == len(paper.get("/messages")["items"])
     clock.forward(3600)
     paper.installation.work()
     assert paper.holds(bot) == 0
@@ -119,10 +119,10 @@ def test_an_alert_that_is_too_old_by_the_open_is_refused_at_once(paper: Trader):
     assert "opens at 9 Jun 2025 13:30 UTC, and the alert expires at 6 Jun 2025 23:00 UTC" in story["reason"]
 
 
-def test_what_waits_is_looked_at_anew_at_the_open(paper: Trader, clock: ManualClock):
+def test_a_queued_entry_is_re_evaluated_at_the_open(paper: Trader, clock: ManualClock):
     bot = paper.bot(when_closed="wait")
     signal = paper.trades("buy")["id"]
-    paper.does("POST", f"/bots/{bot}/pause")
+    paper.request("POST", f"/bots/{bot}/pause")
     open_market(paper, clock)
     assert paper.story(signal)["status"] == "refused" and "the bot is paused" in paper.story(signal)["reason"]
 
@@ -140,7 +140,7 @@ def test_what_waits_survives_a_restart(
 
 def test_a_paused_bot_is_refused_rather_than_made_to_wait(paper: Trader):
     bot = paper.bot(when_closed="wait")
-    paper.does("POST", f"/bots/{bot}/pause")
+    paper.request("POST", f"/bots/{bot}/pause")
     assert "the bot is paused" in paper.trades("buy")["reason"]
 
 
@@ -178,27 +178,27 @@ def test_a_flip_closes_and_opens_the_other_way_where_entries_may_wait(
 
 
 @pytest.fixture
-def venue() -> Venue:
-    return Venue()
+def venue() -> ScriptedBroker:
+    return ScriptedBroker()
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker) -> Trader:
     trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     trader.paper = trader.account("venue")
     return trader
 
 
-def test_a_market_whose_opening_nobody_knows_refuses_what_would_wait(
-    away: Trader, venue: Venue, monkeypatch: pytest.MonkeyPatch
+def test_a_market_with_an_unknown_opening_refuses_queued_entries(
+    away: Trader, venue: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
 ):
     away.bot(when_closed="wait")
     monkeypatch.setattr(venue, "market_open", lambda symbol: False)
     assert away.trades("buy")["reason"] == "the market for AAPL is closed: opening time unknown"
 
 
-def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
-    away: Trader, venue: Venue, clock: ManualClock
+def test_a_late_opening_is_waited_for_again_and_notified_once(
+    away: Trader, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
@@ -211,11 +211,11 @@ def test_a_market_that_opens_late_is_waited_for_again_and_told_once(
     assert story["bots"][0]["facts"]["opens_at"] == "2025-06-04T17:00:00.000Z"
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
     away.installation.work()
-    assert away.holds(bot) == 50 and len(away.told(EntryWaitsForMarket)) == 1
+    assert away.holds(bot) == 50 and len(away.notices(EntryWaitsForMarket)) == 1
 
 
 def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_the_open(
-    away: Trader, venue: Venue, clock: ManualClock
+    away: Trader, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot(when_closed="wait")
     venue.opens = MORNING + timedelta(hours=1)
@@ -233,8 +233,8 @@ def test_what_waited_is_not_given_up_for_a_venue_that_is_away_for_a_moment_at_th
     assert away.story(signal)["status"] == "filled" and away.holds(bot) == 50
 
 
-def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_told_once(
-    away: Trader, venue: Venue, clock: ManualClock
+def test_where_a_broker_takes_nothing_while_closed_an_exit_waits_and_is_notified_once(
+    away: Trader, venue: ScriptedBroker, clock: ManualClock
 ):
     bot = away.bot()
     assert away.trades("buy")["status"] == "filled"
@@ -247,7 +247,7 @@ def test_where_a_venue_takes_nothing_while_closed_an_exit_waits_and_its_user_is_
     clock.time, venue.opens = venue.opens + timedelta(seconds=1), None
     away.installation.work()
     assert away.story(closing["id"])["status"] == "filled" and away.holds(bot) == 0
-    assert len(away.told(CloseWaitsForMarket)) == 1
+    assert len(away.notices(CloseWaitsForMarket)) == 1
 
 
 def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queues_exits(make_app: MakeApp):
@@ -264,16 +264,16 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
             "label": "A",
             "credentials": {"key": sim.key, "secret": sim.secret},
         }
-        trader.paper = trader.does("POST", "/accounts", body)["id"]
+        trader.paper = trader.request("POST", "/accounts", body)["id"]
         bot = trader.bot(position_size="10", position_size_type="quantity")
-        trader.sends(action="buy")
-        until(lambda: trader.installation.work() or trader.holds(bot) == 10)
+        trader.send(action="buy")
+        wait_until(lambda: trader.installation.work() or trader.holds(bot) == 10)
         sim.set_session("closed")
         clock.forward(120)
         refused = trader.trades("add")
         assert (refused["status"], refused["reason_code"]) == ("refused", "market_closed")
         assert refused["facts"]["opens_at"]
-        trader.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
+        trader.request("PATCH", f"/bots/{bot}", {"when_closed": "wait"})
         waits = trader.trades("add")
         assert waits["status"] == "working" and waits["orders"] == []
         closing = trader.trades("close")
@@ -281,14 +281,14 @@ def test_at_alpaca_a_closed_market_refuses_entries_by_its_own_calendar_and_queue
         assert trader.story(waits["id"])["status"] == "refused", "the close took the place of what waited"
         sim.set_session("open")
         clock.forward(120)
-        until(lambda: trader.installation.work() or trader.holds(bot) == 0)
+        wait_until(lambda: trader.installation.work() or trader.holds(bot) == 0)
 
 
 # --- a price that is old ------------------------------------------------------------------------------------
 
 
-def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
-    away: Trader, venue: Venue, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
+def test_an_old_price_refuses_every_entry_and_no_exit(
+    away: Trader, venue: ScriptedBroker, clock: ManualClock, feed: ManualFeed, monkeypatch: pytest.MonkeyPatch
 ):
     bot = away.bot()
     age = {"seconds": 0}
@@ -309,7 +309,7 @@ def test_an_old_price_refuses_an_entry_for_everybody_and_an_exit_for_nobody(
     assert away.trades("buy", orderType="limit", limitPrice="90")["status"] == "working", (
         "a limit says itself what it may cost"
     )
-    away.does("POST", "/protections", {"kind": "stale_price", "settings": {"seconds": 120}})
+    away.request("POST", "/protections", {"kind": "stale_price", "settings": {"seconds": 120}})
     away.trades("cancel")
     assert away.trades("buy")["status"] == "filled", "one's own replaces the default"
 
@@ -319,7 +319,7 @@ def test_the_answer_says_what_when_closed_may_be(paper: Trader):
     for wrong in ("sleep", 7, None):
         said: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
         assert (said.status_code, said.json["field"]) == (400, "when_closed")
-    assert paper.does("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
+    assert paper.request("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
 
 
 def test_a_risk_stop_at_a_closed_market_is_asked_for_once(

@@ -91,7 +91,7 @@ def test_what_is_in_steady_use_is_asked_for_again_before_it_is_too_old(
     snapshots.close()
 
 
-def test_what_cannot_be_learned_ahead_stops_nobody_while_the_old_is_good(
+def test_a_failed_early_refresh_blocks_nothing_while_the_cache_is_good(
     sim: AlpacaSimulator, broker: AlpacaBroker
 ):
     clock = ManualClock()

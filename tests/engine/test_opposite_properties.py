@@ -19,7 +19,7 @@ from dashtrade.settings import Settings
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import KEY, Installation, Trader
-from tests.support.netted import Netted
+from tests.support.netted import NettingBroker
 
 D = Decimal
 SIZES = st.sampled_from(["1", "2", "3", "7", "10", "2.5"])
@@ -54,7 +54,7 @@ def settled(person: Trader, clock: ManualClock) -> None:
         clock.forward(6)
 
 
-def the_account_is_the_sum(person: Trader, bots: list[int], venue: Netted, outside: Decimal) -> None:
+def the_account_is_the_sum(person: Trader, bots: list[int], venue: NettingBroker, outside: Decimal) -> None:
     assert venue.held == sum((person.holds(bot) for bot in bots), outside)
 
 
@@ -69,7 +69,7 @@ def the_account_is_the_sum(person: Trader, bots: list[int], venue: Netted, outsi
 def test_whatever_the_others_hold_every_bot_can_leave(
     sqlite_files: SqliteFiles, tmp_path: Path, sizes: list[str], batches: Story, outside: str
 ) -> None:
-    clock, venue = ManualClock(), Netted()
+    clock, venue = ManualClock(), NettingBroker()
     venue.by_hand(D(outside))
     given = {"DASHTRADE_HOME": str(tmp_path), "DATABASE_URL": sqlite_files.fresh(), "ENCRYPTION_KEY": KEY}
     app = build_app(Settings.load(given, tmp_path), clock=clock, feed=ManualFeed(clock), brokers=venue.kind())
@@ -80,7 +80,12 @@ def test_whatever_the_others_hold_every_bot_can_leave(
 
 
 def story(
-    person: Trader, clock: ManualClock, venue: Netted, sizes: list[str], batches: Story, outside: Decimal
+    person: Trader,
+    clock: ManualClock,
+    venue: NettingBroker,
+    sizes: list[str],
+    batches: Story,
+    outside: Decimal,
 ) -> None:
     account = person.paper = person.account("venue")
     person.installation.app.engine.reconciler.reconcile(account)
@@ -90,7 +95,7 @@ def story(
     ]
     for batch in batches:
         told = [(bots[place % len(bots)], action) for place, action in batch]
-        signals = [(bot, action, person.sends(body(bot, action))) for bot, action in told]
+        signals = [(bot, action, person.send(body(bot, action))) for bot, action in told]
         settled(person, clock)
         the_account_is_the_sum(person, bots, venue, outside)
         last = {bot: action for bot, action, _ in signals}
@@ -101,7 +106,7 @@ def story(
                 ]
         assert not venue.refused_exits
     for bot in bots:
-        person.sends(body(bot, "close"))
+        person.send(body(bot, "close"))
         settled(person, clock)
         assert person.holds(bot) == 0
     assert venue.held == outside and not venue.refused_exits

@@ -22,13 +22,13 @@ from dashtrade.services.accounts import prices, simulation
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader, wait_until
 
 AAPL = Symbol.parse("AAPL")
 D = Decimal
 
 
-class Holding(Venue):
+class Holding(ScriptedBroker):
     """A venue of one account each, which may hold something, hang, or be away."""
 
     def __init__(self) -> None:
@@ -162,11 +162,11 @@ def test_a_new_account_is_read_at_once_and_then_now_and_then(
     assert look(readings) == [account]
 
 
-def test_an_account_that_somebody_looks_at_is_read_often(
+def test_an_account_shown_on_a_page_is_read_often(
     installation: Installation, readings: Readings, clock: ManualClock
 ):
-    trader, bob = installation.join(), installation.join("bob@example.com")
-    account, other = trader.account("venue", at="one"), bob.account("venue", at="two")
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
+    account, other = trader.account("venue", at="one"), other_trader.account("venue", at="two")
     look(readings)
     installation.app.db.write(lambda conn: table.mark_watched(conn, trader.user.id, clock.now()))
     clock.forward(FAST_EVERY.total_seconds())
@@ -291,13 +291,13 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(
         venue.hang = end
     try:
         readings.start_due()
-        until(lambda: sum(account in of(installation, trader) for account in accounts[3:]) == 17, 5)
+        wait_until(lambda: sum(account in of(installation, trader) for account in accounts[3:]) == 17, 5)
 
         def given_up() -> bool:
             readings.start_due()
             return all(account in of(installation, trader) for account in accounts)
 
-        until(given_up)
+        wait_until(given_up)
         hung = [of(installation, trader)[account] for account in accounts[:3]]
         assert {reading.error_code for reading in hung} == {"silent"} and all(
             reading.read_at is None for reading in hung
@@ -305,7 +305,7 @@ def test_accounts_whose_brokers_hang_cost_the_others_nothing(
         clock.forward(SLOW_EVERY.total_seconds())
         before = [street.venues[str(number)].reads for number in range(20)]
         readings.start_due()
-        until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))
+        wait_until(lambda: all(street.venues[str(number)].reads > before[number] for number in range(3, 20)))
         assert [street.venues[str(number)].reads for number in range(3)] == before[:3], (
             "what hangs is not asked once more"
         )
@@ -322,7 +322,7 @@ def of(installation: Installation, trader: Trader) -> dict[int, table.AccountRea
 def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
     installation: Installation, readings: Readings, clock: ManualClock
 ):
-    trader, boss = installation.join(), installation.join("boss@example.com", Role.SUPERADMIN)
+    trader, superadmin = installation.join(), installation.join("superadmin@example.com", Role.SUPERADMIN)
     body = {
         "broker": "venue",
         "mode": "live",
@@ -332,12 +332,12 @@ def test_what_was_read_of_the_real_account_is_not_shown_of_the_simulated_one(
         "acknowledge": "REAL MONEY",
         "decline_second_factor": True,
     }
-    account = trader.does("POST", "/accounts", body)["id"]
+    account = trader.request("POST", "/accounts", body)["id"]
     look(readings)
     assert prices.known_of(installation.app, stored(installation, trader, account)).state.equity == D(
         "1000.10"
     )
-    simulation.switch(installation.app, boss.user, True)
+    simulation.switch(installation.app, superadmin.user, True)
     assert prices.known_of(installation.app, stored(installation, trader, account)).state is None
     look(readings)
     assert (

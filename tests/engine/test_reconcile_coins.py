@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.simulators.exchanges import KEY, SECRET, ExchangeSimulator
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
 
@@ -23,14 +23,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def exchange() -> Iterator[Simulator]:
-    simulator = Simulator("binance")
+def exchange() -> Iterator[ExchangeSimulator]:
+    simulator = ExchangeSimulator("binance")
     yield simulator
     simulator.close()
 
 
 @pytest.fixture
-def trader(make_app: MakeApp, clock: ManualClock, exchange: Simulator) -> Trader:
+def trader(make_app: MakeApp, clock: ManualClock, exchange: ExchangeSimulator) -> Trader:
     installation = Installation(make_app(clock=clock, CCXT_URL_BINANCE=exchange.url))
     trader = installation.join()
     body = {
@@ -40,7 +40,7 @@ def trader(make_app: MakeApp, clock: ManualClock, exchange: Simulator) -> Trader
         "credentials": {"key": KEY, "secret": SECRET},
         "options": {"exchange": "binance"},
     }
-    trader.paper = trader.does("POST", "/accounts", body)["id"]
+    trader.paper = trader.request("POST", "/accounts", body)["id"]
     return trader
 
 
@@ -59,7 +59,7 @@ def bot(trader: Trader, symbol: str = "SOL/USDT") -> int:
 
 
 def test_a_fee_taken_out_of_the_bought_coin_is_no_drift(
-    trader: Trader, clock: ManualClock, exchange: Simulator
+    trader: Trader, clock: ManualClock, exchange: ExchangeSimulator
 ):
     number = bot(trader)
     look(trader, clock)
@@ -72,7 +72,7 @@ def test_a_fee_taken_out_of_the_bought_coin_is_no_drift(
 
 
 def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(
-    trader: Trader, clock: ManualClock, exchange: Simulator
+    trader: Trader, clock: ManualClock, exchange: ExchangeSimulator
 ):
     number = bot(trader)
     look(trader, clock)
@@ -83,7 +83,7 @@ def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(
     look(trader, clock, 3)
     (drift,) = drifts(trader)
     assert (drift["kind"], drift["difference"], drift["symbol"]) == ("less", "-1", "CRYPTO:SOL/USDT")
-    trader.does("POST", f"/drifts/{drift['id']}/resolve", {"way": "give"})
+    trader.request("POST", f"/drifts/{drift['id']}/resolve", {"way": "give"})
     trade = trader.get("/trades")["items"][0]
     assert (
         trader.holds(number) == D("0.998")
@@ -95,7 +95,7 @@ def test_a_sale_by_hand_is_given_to_the_bot_at_the_markets_price(
 
 
 def test_coins_that_no_bot_trades_come_and_go_without_a_question(
-    trader: Trader, clock: ManualClock, exchange: Simulator
+    trader: Trader, clock: ManualClock, exchange: ExchangeSimulator
 ):
     bot(trader)
     look(trader, clock)
@@ -106,7 +106,9 @@ def test_coins_that_no_bot_trades_come_and_go_without_a_question(
     assert not drifts(trader)
 
 
-def test_dust_below_the_exchanges_step_is_no_drift(trader: Trader, clock: ManualClock, exchange: Simulator):
+def test_dust_below_the_exchanges_step_is_no_drift(
+    trader: Trader, clock: ManualClock, exchange: ExchangeSimulator
+):
     bot(trader)
     look(trader, clock)
     trader.trades("buy", "SOL/USDT")
@@ -116,7 +118,7 @@ def test_dust_below_the_exchanges_step_is_no_drift(trader: Trader, clock: Manual
 
 
 def test_one_coin_bought_with_two_moneys_is_one_asset(
-    trader: Trader, clock: ManualClock, exchange: Simulator
+    trader: Trader, clock: ManualClock, exchange: ExchangeSimulator
 ):
     first, second = bot(trader), bot(trader, "SOL/USDC")
     exchange.core.balances["USDC"] = D(10_000)

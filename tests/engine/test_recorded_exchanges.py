@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.simulators.crypto import KEY, SECRET, Simulator
+from tests.simulators.exchanges import KEY, SECRET, ExchangeSimulator
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
 
 D = Decimal
-Desk = Callable[[str], tuple[Trader, Simulator]]
+Desk = Callable[[str], tuple[Trader, ExchangeSimulator]]
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def clock() -> ManualClock:
 @pytest.fixture
 def at(make_app: MakeApp, clock: ManualClock) -> Iterator[Desk]:
     """Ann with an account at an exchange, and the exchange."""
-    opened: list[Simulator] = []
+    opened: list[ExchangeSimulator] = []
 
-    def open_exchange(exchange: str) -> tuple[Trader, Simulator]:
-        opened.append(Simulator(exchange))
+    def open_exchange(exchange: str) -> tuple[Trader, ExchangeSimulator]:
+        opened.append(ExchangeSimulator(exchange))
         trader = Installation(
             make_app(clock=clock, **{f"CCXT_URL_{exchange.upper()}": opened[-1].url})
         ).join()
-        trader.paper = trader.does(
+        trader.paper = trader.request(
             "POST",
             "/accounts",
             {

@@ -14,12 +14,12 @@ from dashtrade.domain.ports import Unknown
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import signals as signal_table
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, ScriptedBroker, Trader
 
 
 def holder_in_doubt(make_app: Callable[..., App], clock: ManualClock, feed: Any) -> tuple[Trader, int, str]:
     """A bot that owns ten, with an order of its lane that a person has to look at."""
-    venue = Venue(refuses_repeats=False)
+    venue = ScriptedBroker(refuses_repeats=False)
     person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     limits = {"position_size": "10", "position_size_type": "quantity", "risk_limit_percent": "5"}
     bot = person.bot("AAPL", account=person.account("venue"), **limits)

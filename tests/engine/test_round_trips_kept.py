@@ -69,7 +69,7 @@ def test_a_flip_is_one_trip_that_ended_and_one_that_runs(trader: Trader, feed: M
     assert ended["entry_signal_id"] != ended["exit_signal_id"] == running["entry_signal_id"]
 
 
-def test_a_bots_own_stop_its_user_and_flatten_are_told_apart(
+def test_a_bots_stop_its_users_close_and_flatten_are_distinguished(
     trader: Trader, clock: ManualClock, feed: ManualFeed
 ):
     bot = trader.bot()
@@ -88,7 +88,7 @@ def test_a_bots_own_stop_its_user_and_flatten_are_told_apart(
     trader.installation.look()
     trader.installation.work()
     trader.trades("buy")
-    trader.does("POST", f"/bots/{bot}/close")
+    trader.request("POST", f"/bots/{bot}/close")
     trader.installation.work()
     found = [(item["bot_id"], item["exit_reason"]) for item in trader.get("/round-trips")["items"]]
     assert Counter(found) == Counter(
@@ -114,7 +114,7 @@ def test_days_and_totals_count_round_trips_won_and_lost_after_fees(trader: Trade
 def test_a_position_that_is_given_to_another_bot_takes_its_trip_along(trader: Trader, feed: ManualFeed):
     bot, heir = trader.bot(), trader.bot(timeframe="1H")
     trader.trades("buy", timeframe="15 Min")
-    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    trader.request("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
     feed.set("AAPL", 110)
     trader.trades("close", timeframe="1H")
     [trip] = trader.get("/round-trips")["items"]
@@ -182,13 +182,13 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(busy: Trader, sort: s
     assert found == whole and len(whole) == 4
 
 
-def test_a_cursor_that_is_not_one_of_ours_is_told(busy: Trader):
+def test_an_invalid_cursor_is_refused(busy: Trader):
     for wrong in ("x", "x~1", "1~", "~", "nan~1"):
         assert busy.call("GET", "/round-trips", cursor=wrong).status_code == 400, wrong
     assert busy.call("GET", "/round-trips", sort="size").status_code == 400
 
 
-def test_the_file_has_all_of_them_and_the_totals_are_theirs(busy: Trader, trader: Trader):
+def test_the_file_has_all_rows_and_matches_the_totals(busy: Trader, trader: Trader):
     lines = busy.call("GET", "/round-trips.csv").text.splitlines()
     assert lines[0].startswith("id,opened_at,closed_at,bot_id,account_id,symbol,side,") and len(lines) == 5
     with busy.installation.app.db.read() as conn:
@@ -283,7 +283,7 @@ def test_the_migration_makes_of_old_fills_what_booking_would_have_made(
     trader.trades("buy", "KO", timeframe="15 Min")
     trader.trades("reduce", "KO", timeframe="15 Min", quantity="50%")
     clock.forward(60)
-    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    trader.request("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
     clock.forward(60)
     trader.trades("close", "KO", timeframe="1H")
     trader.trades("buy", "AAPL", stopLoss={"type": "trailing_stop", "trailAmount": 2})

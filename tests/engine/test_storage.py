@@ -59,11 +59,9 @@ def texts(person: Trader) -> list[str | None]:
 # --- one alert ----------------------------------------------------------------------------------------------
 
 
-def test_of_a_long_alert_the_fields_that_nobody_reads_are_left_out_and_it_can_be_read_again(
-    trader: Trader,
-) -> None:
+def test_unread_fields_of_a_long_alert_are_dropped_and_it_can_be_read_again(trader: Trader) -> None:
     long = BUY | {"id": "1", "stopLoss": {"percent": 2}, "comment": "x" * 50_000, "short": "y" * 100}
-    story = trader.story(trader.sends(long))
+    story = trader.story(trader.send(long))
     assert len(story["raw"].encode()) <= MAX_STORED_BYTES
     again = json.loads(story["raw"])
     assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[OMITTED]
@@ -113,7 +111,7 @@ def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(
 
 
 def test_a_repeated_alert_costs_nothing(trader: Trader) -> None:
-    trader.sends(BUY | {"id": "1"})
+    trader.send(BUY | {"id": "1"})
     before = used(trader)
     assert trader.alert(BUY | {"id": "1"}).json["duplicate"] and used(trader) == before
 
@@ -159,7 +157,7 @@ def _audit(person: Trader) -> list[Any]:
 def test_the_users_own_hand_closes_whatever_is_stored(trader: Trader) -> None:
     trader.trades("buy")
     fill(trader)
-    trader.does("POST", "/bots/1/close", {})
+    trader.request("POST", "/bots/1/close", {})
     trader.installation.work()
     assert trader.holds(1) == 0
 
@@ -216,7 +214,7 @@ def test_the_oldest_texts_of_ended_alerts_make_room_and_history_stays(
     for number in range(6):
         trader.trades("buy" if number % 2 == 0 else "close", note=f"{number}" * 2000)
         clock.forward(1)
-    waiting = trader.sends(BUY | {"symbol": "MSFT", "delay": 3600})
+    waiting = trader.send(BUY | {"symbol": "MSFT", "delay": 3600})
     others = Installation(trader.installation.app).join("bob@example.com")
     others.bot()
     others.trades("buy", note="z" * 2000)
@@ -247,7 +245,7 @@ def storage_items(person: Trader) -> list[AttentionItem]:
     return [one for one in attention(person.installation.app, person.user) if "used_bytes" in one.facts]
 
 
-def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
+def test_a_user_still_over_the_limit_is_notified_once_a_day_and_on_the_pages(
     trader: Trader, clock: ManualClock
 ) -> None:
     app = trader.installation.app
@@ -255,14 +253,14 @@ def test_whom_that_does_not_help_is_told_once_a_day_and_sees_it_on_the_pages(
     fill(trader, 0.95)
     for _ in range(3):
         quotas.make_room(app)
-    assert len(trader.told(StorageNearlyFull)) == 1
+    assert len(trader.notices(StorageNearlyFull)) == 1
     assert [(one.kind, one.severity) for one in storage_items(trader)] == [
         (AttentionKind.STORAGE_NEARLY_FULL, Level.WARNING)
     ]
     clock.forward(86401)
     fill(trader)
     quotas.make_room(app)
-    assert len(trader.told(StorageNearlyFull)) == 2
+    assert len(trader.notices(StorageNearlyFull)) == 2
     [item] = storage_items(trader)
     assert (item.kind, item.severity) == (AttentionKind.STORAGE_FULL, Level.ERROR)
     _, detail = attention_list.words(trader.user, item)

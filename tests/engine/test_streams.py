@@ -24,7 +24,7 @@ from tests.simulators.alpaca import AlpacaSimulator, Fault
 from tests.support.alpaca_harness import eventually, raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.free_port import free_port
-from tests.support.installation import MakeApp, Trader, until
+from tests.support.installation import MakeApp, Trader, wait_until
 
 NEVER = 10_000  # looks between two polls: what is booked meanwhile came by the stream
 
@@ -63,7 +63,7 @@ def filled(trader: Trader, signal_id: str) -> Any:
 def test_a_fill_is_booked_as_the_stream_tells_of_it(trader: Trader, worker: Worker, sim: AlpacaSimulator):
     bot = trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
-    filled(trader, trader.sends(action="buy"))
+    filled(trader, trader.send(action="buy"))
     assert trader.holds(bot) > 49
     listed = [seen for seen in sim.requests("GET", "/v2/orders") if seen.query.get("direction") == "asc"]
     assert sim.requests("GET", "/v2/orders") == listed, (
@@ -71,7 +71,7 @@ def test_a_fill_is_booked_as_the_stream_tells_of_it(trader: Trader, worker: Work
     )
 
 
-def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_answer_are_told(
+def test_an_order_reported_by_stream_and_answer_is_booked_once(
     trader: Trader, worker: Worker, sim: AlpacaSimulator, monkeypatch: pytest.MonkeyPatch
 ):
     trader.bot(account=(one := account(trader, sim)))
@@ -84,7 +84,7 @@ def test_an_order_far_away_is_booked_once_though_its_arrival_its_fill_and_its_an
         "apply_report",
         lambda conn, order, report, *more: booked.append(report) or book(conn, order, report, *more),
     )
-    filled(trader, trader.sends(action="buy"))
+    filled(trader, trader.send(action="buy"))
     eventually(lambda: not worker.lanes._running)  # the answer is in
     assert [report.status for report in booked] == [VenueStatus.FILLED]
 
@@ -96,7 +96,7 @@ def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(
     bot = trader.bot(account=(one := account(trader, sim)), position_size="10", position_size_type="quantity")
     listening(worker, sim, one)
     sim.market.next_in_parts = True
-    signal_id = trader.sends(action="buy")
+    signal_id = trader.send(action="buy")
     eventually(lambda: trader.holds(bot) == 5)
     sim.drop_stream()
     with sim.market.lock:
@@ -104,11 +104,11 @@ def test_a_line_that_drops_between_two_parts_of_a_fill_loses_nothing(
     filled(trader, signal_id)
     assert trader.holds(bot) == 10
     eventually(lambda: sim._stream.listeners)  # it came back by itself
-    filled(trader, trader.sends(action="close"))
+    filled(trader, trader.send(action="close"))
     assert trader.holds(bot) == 0 and len(sim.orders) == 2
 
 
-def test_news_told_twice_and_in_the_wrong_order_are_booked_once(
+def test_repeated_reports_in_the_wrong_order_are_booked_once(
     app: App, trader: Trader, worker: Worker, sim: AlpacaSimulator
 ):
     bot = trader.bot(account=(one := account(trader, sim)), position_size="10", position_size_type="quantity")
@@ -116,7 +116,7 @@ def test_news_told_twice_and_in_the_wrong_order_are_booked_once(
     tell, kept = sim._stream.tell, []
     sim.market.on_event = lambda event, order, more: kept.append((event, order, more, order.wire()))
     sim.market.next_in_parts = True
-    signal_id = trader.sends(action="buy")
+    signal_id = trader.send(action="buy")
     eventually(lambda: any(event == "partial_fill" for event, *_ in kept))
     with sim.market.lock:
         sim.market.finish_parts()
@@ -154,7 +154,7 @@ def test_one_accounts_news_move_no_order_of_another(
 ):
     trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
-    order_id = filled(trader, trader.sends(action="buy"))["orders"][0]["order_id"]
+    order_id = filled(trader, trader.send(action="buy"))["orders"][0]["order_id"]
     with app.db.read() as conn:
         assert (
             order_table.find(conn, one, order_id) is not None
@@ -171,10 +171,10 @@ def test_the_listener_ends_with_its_account_and_comes_back_with_a_new_key(
 ):
     one = account(trader, sim)
     listening(worker, sim, one)
-    trader.does("PATCH", f"/accounts/{one}", {"options": {"feed": "iex"}})  # the adapter is made anew
+    trader.request("PATCH", f"/accounts/{one}", {"options": {"feed": "iex"}})  # the adapter is made anew
     eventually(lambda: len(sim._stream._connected) == 1 and threads() == 1)
     listening(worker, sim, one)
-    trader.does("DELETE", f"/accounts/{one}")
+    trader.request("DELETE", f"/accounts/{one}")
     eventually(lambda: threads() == 0 and not sim._stream.listeners)
 
 
@@ -184,7 +184,7 @@ def test_a_disabled_account_is_not_listened_to(
     trader.bot(account=(one := account(trader, sim)))
     listening(worker, sim, one)
     sim.inject(Fault("bad_key", method="*", path="/v2", times=0))
-    trader.sends(action="buy")
+    trader.send(action="buy")
     eventually(lambda: threads() == 0, 10)
     assert not trader.get(f"/accounts/{one}")["is_active"]
 
@@ -231,7 +231,7 @@ def test_a_stream_that_cannot_be_reached_does_not_fill_the_log(
     updates = stream.TradeUpdates("key", "secret", True, f"ws://127.0.0.1:{free_port()}")
     with caplog.at_level("INFO"):
         updates.start(lambda report: None)
-        until(lambda: updates._stream is not None and updates._stream.failed_attempts > 40)
+        wait_until(lambda: updates._stream is not None and updates._stream.failed_attempts > 40)
         updates.stop()
     lines = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     assert 1 <= len(lines) <= 4 and not [line for line in lines if line.exc_info]

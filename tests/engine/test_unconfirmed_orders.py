@@ -30,7 +30,7 @@ from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import bot_positions, user_orders
 from dashtrade.tables import messages as message_table
-from tests.simulators.venue import SETTLE, Venue
+from tests.simulators.venue import SETTLE, VenueServer
 from tests.simulators.venue_adapter import kind
 from tests.simulators.venue_books import Manner
 from tests.support.fakes import ManualClock, add_user
@@ -46,7 +46,7 @@ class VenueHarness:
         make_app: Callable[..., App],
         clock: ManualClock,
         feed: Any,
-        venue: Venue,
+        venue: VenueServer,
         *,
         refuses_repeats: bool,
     ) -> None:
@@ -103,25 +103,25 @@ class VenueHarness:
         with self.app.db.read() as conn:
             return bot_positions.load(conn, self.bot).position.quantity
 
-    def told(self, level: str) -> list[str]:
+    def notices(self, level: str) -> list[str]:
         with self.app.db.read() as conn:
             return [m.kind for m in conn.execute(sa.select(message_table.outbox)) if m.level == level]
 
 
 @pytest.fixture
-def venue(clock: ManualClock) -> Iterator[Venue]:
-    made = Venue(clock.now)
+def venue(clock: ManualClock) -> Iterator[VenueServer]:
+    made = VenueServer(clock.now)
     yield made
     made.close()
 
 
 @pytest.fixture
-def harness(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: Venue) -> VenueHarness:
+def harness(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: VenueServer) -> VenueHarness:
     return VenueHarness(make_app, clock, feed, venue, refuses_repeats=True)
 
 
 @pytest.fixture
-def lenient(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: Venue) -> VenueHarness:
+def lenient(make_app: Callable[..., App], clock: ManualClock, feed: Any, venue: VenueServer) -> VenueHarness:
     """At a venue that takes a repeated client id as a new order."""
     return VenueHarness(make_app, clock, feed, venue, refuses_repeats=False)
 
@@ -172,7 +172,7 @@ def test_an_entry_stopped_while_it_was_looked_for_is_not_sent_again(harness: Ven
     assert harness.order.status is OrderStatus.ATTENTION and harness.books.asked["post"] == 1
     because = harness.order.reason.facts["because"]
     assert isinstance(because, Reason) and because.code is Code.PAUSED_BEFORE_SENDING
-    assert harness.told("error") == [OrderUnconfirmed.kind]
+    assert harness.notices("error") == [OrderUnconfirmed.kind]
 
 
 def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: VenueHarness):
@@ -181,7 +181,7 @@ def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_
     lenient.later(SETTLE.total_seconds())
     lenient.alert("close")
     assert lenient.order.status is OrderStatus.ATTENTION and lenient.books.asked["post"] == 1
-    assert lenient.told("error") == [OrderUnconfirmed.kind]
+    assert lenient.notices("error") == [OrderUnconfirmed.kind]
     order_service.resolve(lenient.app, lenient.user, lenient.order.id, "not_placed")
     lenient.later()
     assert lenient.order.status is OrderStatus.CANCELED
@@ -205,7 +205,7 @@ def test_our_own_retry_that_must_be_unique_is_adopted(harness: VenueHarness):
     assert harness.books.placed[harness.order.id] == 1
 
 
-def test_a_second_try_that_was_put_off_is_still_in_doubt_and_cannot_be_taken_back_unlooked(
+def test_a_delayed_second_try_stays_unconfirmed_and_cannot_be_cancelled_without_a_look_up(
     harness: VenueHarness,
 ):
     """Time-out (placed, not visible yet), looked up in vain, sent again, 429: the first one may be there."""
@@ -245,7 +245,7 @@ def test_a_refused_second_try_is_looked_for_longer_than_the_venue_promised(
     assert harness.owned() == (10 if placed else 0)
 
 
-def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(harness: VenueHarness):
+def test_a_delayed_first_try_waits_and_is_sent_again(harness: VenueHarness):
     harness.books.script["post"] = ["429"]
     harness.alert("buy")
     assert harness.order.status is OrderStatus.CREATED and harness.order.due_at > harness.clock.now()
@@ -256,28 +256,28 @@ def test_a_first_try_that_was_put_off_waits_as_told_and_goes_again(harness: Venu
 # --- fills --------------------------------------------------------------------------------------------------
 
 
-def test_a_fill_told_twice_in_one_report_is_booked_once(harness: VenueHarness):
+def test_a_fill_listed_twice_in_one_report_is_booked_once(harness: VenueHarness):
     in_parts(harness, (0, "4"), (0, "6"))
-    honest = harness.books.told
-    harness.books.told = lambda order, **how: (
-        honest(order, **how) | {"fills": [f.told() for f in order.fills] * 2}
+    honest = harness.books.order_json
+    harness.books.order_json = lambda order, **how: (
+        honest(order, **how) | {"fills": [f.as_json() for f in order.fills] * 2}
     )
     harness.alert("buy")
     assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
-    assert harness.told("info") == [OrderFilled.kind]
+    assert harness.notices("info") == [OrderFilled.kind]
 
 
 def test_a_canceled_order_is_watched_until_all_that_filled_is_booked(harness: VenueHarness):
     """The venue's totals run ahead of its list of executions."""
     in_parts(harness, (0, "4"), (3, "3"))
     harness.alert("buy")
-    honest, behind = harness.books.told, {"on": True}
+    honest, behind = harness.books.order_json, {"on": True}
 
-    def told(order: Any, **how: Any) -> Any:
+    def order_json(order: Any, **how: Any) -> Any:
         full = honest(order, **how)
         return full | {"fills": full["fills"][:1]} if behind["on"] else full
 
-    harness.books.told = told
+    harness.books.order_json = order_json
     harness.clock.forward(3)
     order_service.cancel(harness.app, harness.user, harness.order.id)
     harness.later()
@@ -329,7 +329,7 @@ def test_a_revoked_key_stops_the_account_tells_its_user_once_and_is_not_tried_ag
     for _ in range(5):
         harness.later(6)
     assert harness.books.asked.total() == asked
-    assert harness.told("error") == [KeyRefused.kind]
+    assert harness.notices("error") == [KeyRefused.kind]
     with harness.app.db.read() as conn:
         assert not bot_positions.load(conn, harness.bot).is_active
 
@@ -347,7 +347,7 @@ def test_a_new_key_brings_the_news_of_what_was_out(harness: VenueHarness):
     assert harness.order.status is OrderStatus.FILLED and harness.owned() == 10
 
 
-def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(harness: VenueHarness):
+def test_a_key_revoked_between_two_tries_leaves_the_first_unconfirmed(harness: VenueHarness):
     """Sent (placed, no answer, not visible), looked up in vain, and the key is refused at the second try."""
     harness.books.script["post"] = ["later_than_promised", "401"]
     harness.alert("buy")
@@ -364,7 +364,7 @@ def test_a_key_revoked_between_two_tries_leaves_the_first_in_doubt(harness: Venu
 # --- sleep --------------------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_slept_takes_its_lanes_anew_before_it_decides(lenient: VenueHarness):
+def test_a_suspended_worker_acquires_its_lanes_again_before_it_decides(lenient: VenueHarness):
     """Else it would decide, and then not dare to send: at this venue that is a question to its user for
     nothing."""
     leases = lenient.app.engine.leases

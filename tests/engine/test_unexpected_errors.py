@@ -19,7 +19,7 @@ def broken(*given: Any, **named: Any) -> Any:
 
 
 def money(trader: Trader) -> tuple[str, str]:
-    said = trader.does("POST", f"/accounts/{trader.paper}/test")
+    said = trader.request("POST", f"/accounts/{trader.paper}/test")
     return said["cash"], said["equity"]
 
 
@@ -47,7 +47,7 @@ def test_what_a_half_done_paper_order_did_is_taken_back(trader: Trader, monkeypa
     assert money(trader) == before and trader.holds(bot) == 0
 
 
-def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
+def test_a_decision_that_keeps_failing_is_given_up_and_notified_once(
     trader: Trader, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):
     trader.bot()
@@ -56,12 +56,12 @@ def test_a_decision_that_fails_again_and_again_is_given_up_and_told_once(
         signal = trader.trades("buy")["id"]
         told = trader.story(signal)["bots"][0]
         assert (trader.story(signal)["status"], told["reason_code"]) == ("working", "unexpected_retried")
-        behind = trader.sends(action="close", symbol="AAPL")
+        behind = trader.send(action="close", symbol="AAPL")
         for _ in range(2 * MAX_TRIES):
             clock.forward(10)
             trader.installation.work()
     assert trader.story(signal)["status"] == trader.story(behind)["status"] == "refused"
     ended = trader.story(signal)
     assert (ended["reason_code"], ended["facts"]["error"]) == ("unexpected", "KeyError")
-    assert len(trader.told(AlertFailed)) == 2
+    assert len(trader.notices(AlertFailed)) == 2
     assert trader.trades("buy")["status"] == "filled"

@@ -17,12 +17,12 @@ from dashtrade.domain.ports import BrokerPosition, Offers, Quote, SystemClock, U
 from dashtrade.domain.symbols import Symbol
 from dashtrade.worker.worker import Worker
 from tests.support.databases import sqlite
-from tests.support.installation import Installation, MakeApp, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader, wait_until
 
 ACCOUNTS, HANGING, SOON = 20, 3, 3.0  # seconds
 
 
-class Priced(Venue):
+class Priced(ScriptedBroker):
     """A venue with prices of its own, which may stop answering whatever it is asked."""
 
     demo = False
@@ -94,8 +94,8 @@ def test_stops_of_all_others_fire_in_time_while_brokers_hang(
     for _ in range(ACCOUNTS):
         account = person.account("venue")
         bots[account] = person.bot("AAPL", "15 Min", account=account, stop_loss={"percent": "5"})
-    person.sends(action="buy", symbol="AAPL")
-    until(lambda: all(person.holds(bot) > 0 for bot in bots.values()), 30)
+    person.send(action="buy", symbol="AAPL")
+    wait_until(lambda: all(person.holds(bot) > 0 for bot in bots.values()), 30)
     hanging = sorted(venues)[:HANGING]
     for account in hanging:
         venues[account].silent.set()
@@ -104,7 +104,7 @@ def test_stops_of_all_others_fire_in_time_while_brokers_hang(
     for venue in venues.values():
         venue.price = Decimal(90)
     others = [venue for account, venue in venues.items() if account not in hanging]
-    until(lambda: all(venue.closed_at for venue in others), 15)
+    wait_until(lambda: all(venue.closed_at for venue in others), 15)
     latest = max(venue.closed_at - began for venue in others if venue.closed_at)
     assert latest < SOON, f"the last stop of {len(others)} accounts fired after {latest:.1f} s"
     assert all(venues[account].closed_at is None for account in hanging)

@@ -26,7 +26,7 @@ from dashtrade.processes.worker_ipc import (
     _PendingReply,
     socket_file,
 )
-from tests.support.hosts import Storing
+from tests.support.hosts import StoringHost
 from tests.support.installation import Installation
 
 
@@ -59,7 +59,7 @@ def caller(tmp_path: Path) -> Iterator[WorkerClient]:
     made.close()
 
 
-def test_an_alert_handed_over_is_answered_and_its_outcome_told(tmp_path: Path, caller: WorkerClient):
+def test_a_handed_over_alert_is_answered_and_its_outcome_sent(tmp_path: Path, caller: WorkerClient):
     rooms = Rooms(tmp_path)
     assert caller.hand_over("s1") == "stored"
     event = caller.watch("s1")
@@ -163,7 +163,7 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("said", NONSENSE)
-def test_nonsense_ends_the_connection_and_nobody_elses(tmp_path: Path, caller: WorkerClient, said: bytes):
+def test_an_invalid_message_ends_only_its_own_connection(tmp_path: Path, caller: WorkerClient, said: bytes):
     rooms = Rooms(tmp_path)
     assert caller.hand_over("s1") == "stored"
     with socket.socket(socket.AF_UNIX) as other:
@@ -205,7 +205,7 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
         alert = handed[0]
         installation.app.db.write(alert.store)
 
-    installation.app.engine.host = Storing(store_and_die)
+    installation.app.engine.host = StoringHost(store_and_die)
     said = person.alert(body)
     assert said.status_code == 202
     assert said.json["duplicate"] is False

@@ -114,7 +114,7 @@ def test_a_restore_under_a_running_dashtrade_is_refused(home, tmp_path, capsys):
     assert "Stop it, then run this again" in capsys.readouterr().err
 
 
-def test_no_password_is_said(home, capsys):
+def test_no_password_appears_in_messages(home, capsys):
     with pytest.raises(cli.CommandRefused, match="No password was given"):
         cli._read_password()
 

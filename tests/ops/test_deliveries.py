@@ -83,7 +83,7 @@ def states(app: App) -> list[tuple[str, int]]:
 def test_without_a_channel_nothing_is_written(app: App, trader: Trader):
     assert CHANNELS == {}
     tell(trader)
-    assert rows(app) == [] and deliver_due(app) == 0 and len(trader.told(BrokerAnswers)) == 1
+    assert rows(app) == [] and deliver_due(app) == 0 and len(trader.notices(BrokerAnswers)) == 1
 
 
 def test_a_notice_is_sent_once(app: App, trader: Trader, channel: FakeChannel):
@@ -98,7 +98,7 @@ def test_a_notice_is_sent_once(app: App, trader: Trader, channel: FakeChannel):
 def test_a_notice_is_sent_with_its_moments_in_the_zone_of_its_user(
     app: App, trader: Trader, channel: FakeChannel
 ):
-    trader.does("PATCH", "/users/me", {"time_zone": "Asia/Tokyo"})
+    trader.request("PATCH", "/users/me", {"time_zone": "Asia/Tokyo"})
     at = datetime(2025, 6, 9, 13, 30, tzinfo=UTC)
     notice = EntryWaitsForMarket(bot="Turtle", symbol="NYSE:AAPL-EQ", retry_at=at)
     app.db.write(lambda conn: messages.notify(conn, trader.user.id, notice, now=app.clock.now()))

@@ -34,7 +34,7 @@ from dashtrade.tables.base import metadata
 from dashtrade.ui.shell import downloads
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker
 from tests.support.ui_harness import DashboardHarness
 
 LONG = 60_000  # characters of an alert
@@ -110,8 +110,8 @@ def test_a_file_that_is_given_up_is_closed(app: App, trader: User) -> None:
 
 def test_what_is_read_in_pieces_is_whole_and_in_order(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     installation = Installation(app)
-    trader, bob = installation.join(), installation.join("bob@example.com")
-    for person in (trader, bob):
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
+    for person in (trader, other_trader):
         person.bot()
         for action in ("buy", "close", "sell", "close"):
             person.trades(action)
@@ -169,11 +169,11 @@ def _some(column: sa.Column[Any]) -> Any:
 @pytest.mark.parametrize(
     "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
 )
-def test_no_cell_begins_a_formula_whoever_writes_it(
+def test_no_cell_begins_a_formula(
     make_app: MakeApp, clock: ManualClock, feed: ManualFeed, start: str
 ) -> None:
     """The database writes the cells of trades, Python those of all else."""
-    venue, bad = Venue(), f"{start}1+1"
+    venue, bad = ScriptedBroker(), f"{start}1+1"
     trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     trader.bot(account=trader.account("venue"), name=f"{start}x" if start.strip() else "x")
     fill = venue.fill
@@ -194,10 +194,10 @@ def test_no_cell_begins_a_formula_whoever_writes_it(
 
 
 def test_over_rest_a_user_gets_one_file_at_a_time(installation: Installation) -> None:
-    trader, bob = installation.join(), installation.join("bob@example.com")
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
     first = trader.call("GET", "/trades.csv")  # sent, and not read
     assert trader.call("GET", "/trades.csv").status_code == 429
-    assert bob.call("GET", "/trades.csv").text
+    assert other_trader.call("GET", "/trades.csv").text
     first.close()
     again = trader.call("GET", "/trades.csv")
     assert again.status_code == 200 and again.text.startswith("id,")
@@ -265,7 +265,7 @@ def comes_true(said: Callable[[], bool], seconds: float = 15) -> bool:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="reads /proc")
-def test_a_hundred_exports_that_nobody_reads_cost_nothing_that_stays(harness: DashboardHarness) -> None:
+def test_a_hundred_unread_exports_hold_no_resources(harness: DashboardHarness) -> None:
     email = harness.person()
     cookie = harness.sign_in(email).cookie
     with harness.app.db.read() as conn:

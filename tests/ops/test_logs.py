@@ -66,14 +66,14 @@ def test_the_next_minute_says_it_again(log: Log):
     assert [line.count("more of these") for line in log.lines] == [0, 1, 0, 1, 0]
 
 
-def test_what_was_counted_is_said_at_the_end(log: Log):
+def test_counted_repeats_are_logged_at_the_end(log: Log):
     log.logger.info("stopping")
     log.logger.info("stopping")
     log.handler.close()
     assert log.lines[-1] == "INFO dashtrade.x … 1 more of these in 60 s: stopping"
 
 
-def test_what_was_counted_is_said_when_nothing_else_happens():
+def test_counted_repeats_are_logged_when_idle():
     log = Log(window_seconds=0.05)
     told = threading.Event()
     tell = log.handler.log_summaries

@@ -68,12 +68,12 @@ def trades(app: App, token: str) -> bool:
     return tokens.by_webhook_token(app, token) is not None
 
 
-def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    trader, boss = user(app, "ann@example.com"), user(app, "boss@example.com", Role.SUPERADMIN)
+def test_no_user_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    trader, superadmin = user(app, "ann@example.com"), user(app, "superadmin@example.com", Role.SUPERADMIN)
     session = sessions.begin(app, trader.id, device="", address="", remember=True)
     signed_in = users.sign_in(app, trader.id).access_token
-    link = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
-    invitation = invitations.invite(app, boss, email="", role=Role.SUPERADMIN)
+    link = credentials.make_link(app, superadmin, trader.id).rpartition("=")[2]
+    invitation = invitations.invite(app, superadmin, email="", role=Role.SUPERADMIN)
     app = restored(app, back_up(app, tmp_path))
     assert sessions.find(app, session) is None and tokens.by_access_token(app, signed_in) is None
     with pytest.raises(Denied):
@@ -88,11 +88,11 @@ def test_nobody_is_signed_in_after_a_restore(app: App, tmp_path: Path, capsys: p
 def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_works(
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    trader, bob, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
-    old, of_bob, of_cy = (tokens.rotate_webhook_token(app, one) for one in (trader, bob, cy))
+    trader, other_trader, cy = (user(app, f"{name}@example.com") for name in ("ann", "bob", "cy"))
+    old, of_bob, of_cy = (tokens.rotate_webhook_token(app, one) for one in (trader, other_trader, cy))
     file = back_up(app, tmp_path)
     new = tokens.rotate_webhook_token(app, trader)
-    tokens.revoke_webhook_tokens(app, bob)
+    tokens.revoke_webhook_tokens(app, other_trader)
     app = restored(app, file)
     assert not trades(app, old) and trades(app, new) and not trades(app, of_bob) and trades(app, of_cy)
     found = tokens.webhook_token(app, trader)
@@ -108,7 +108,7 @@ def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_work
     app.close()
 
 
-def test_a_used_code_stays_used_and_a_change_that_is_undone_is_told(
+def test_a_used_code_stays_used_and_an_undone_change_is_reported(
     app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     trader = user(app, "ann@example.com")
@@ -148,7 +148,7 @@ def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_pat
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_where_nothing_can_be_compared_that_is_said(
+def test_a_missing_comparison_is_reported(
     app: App, home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damaged: bool
 ):
     """On a new machine, whose database is empty; and where the database is what made the restore

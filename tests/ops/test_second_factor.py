@@ -24,7 +24,7 @@ from dashtrade.tables import second_factors
 from encryption import Vault, new_key
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"  # "12345678901234567890", of RFC 6238
@@ -122,7 +122,7 @@ def test_a_recovery_code_works_once_and_tells_its_owner(app: App, trader: User):
         )
 
 
-def test_after_eight_wrong_codes_one_has_to_wait_and_the_owner_is_told(
+def test_after_eight_wrong_codes_there_is_a_wait_and_the_owner_is_notified(
     app: App, trader: User, clock: ManualClock
 ):
     user, codes = switched_on(app, trader)
@@ -178,7 +178,7 @@ def test_a_program_signs_in_with_a_code_as_well(app: App, trader: User, clock: M
     assert client.post("/api/v1/auth/login", json=good).status_code == 401
 
 
-def test_a_new_key_seals_the_second_factor_anew(app: App, trader: User):
+def test_a_new_key_reseals_the_second_factor(app: App, trader: User):
     user, _ = switched_on(app, trader)
     fresh = new_key()
     app.vault = Vault([fresh, *app.settings.encryption_keys])
@@ -196,11 +196,11 @@ def boss_of(app: App, role: Role = Role.SUPERADMIN) -> User:
 
 
 def test_a_link_makes_a_new_password_once(app: App, trader: User):
-    boss = boss_of(app)
+    superadmin = boss_of(app)
     session = sessions.begin(app, trader.id, device="", address="", remember=True)
     token = users.sign_in(app, trader.id).access_token
-    first = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
-    code = credentials.make_link(app, boss, trader.id).rpartition("=")[2]
+    first = credentials.make_link(app, superadmin, trader.id).rpartition("=")[2]
+    code = credentials.make_link(app, superadmin, trader.id).rpartition("=")[2]
     with pytest.raises(Denied):
         credentials.user_of_link(app, first)  # the second link ended it
     with pytest.raises(Malformed):
@@ -220,9 +220,9 @@ def test_a_link_runs_out_after_a_day(app: App, trader: User, clock: ManualClock)
 
 
 def test_an_admin_makes_links_for_standard_users_alone(app: App, trader: User):
-    boss, admin = boss_of(app), boss_of(app, Role.ADMIN)
+    superadmin, admin = boss_of(app), boss_of(app, Role.ADMIN)
     credentials.make_link(app, admin, trader.id)
-    for actor, other in ((admin, boss), (trader, admin)):
+    for actor, other in ((admin, superadmin), (trader, admin)):
         with pytest.raises(Forbidden):
             credentials.make_link(app, actor, other.id)
 
@@ -252,7 +252,7 @@ def test_an_email_is_changed_with_the_password_and_to_none_that_is_taken(app: Ap
     assert users.check_password(app, "new@example.com", PASSWORD, "").id == trader.id
 
 
-def test_whoever_has_the_machine_can_let_somebody_in_again(app: App, trader: User):
+def test_the_machines_owner_can_restore_a_users_access(app: App, trader: User):
     switched_on(app, trader)
     code = credentials.rescue(app, trader.email).rpartition("=")[2]
     credentials.use_link(app, code, new=OTHER, address="")

@@ -137,7 +137,7 @@ def test_making_and_revoking_a_token_stand_there_and_in_the_audit_log(
         assert actions.count("api token added") == actions.count("api token revoked") == 1
 
 
-def test_users_are_numbers_and_only_names_that_belong_to_nobody_are_spelled(folder: Path, database_url: str):
+def test_users_are_numbers_and_only_unknown_names_are_spelled_out(folder: Path, database_url: str):
     def work(conn: sa.Connection) -> None:
         record(conn, "email changed", detail={"from": "ann@example.com", "to": "bea@example.com"})
         messages.record(conn, actor=7, action="invited", now=NOW, detail={"email": "cleo@example.com"})
@@ -213,7 +213,7 @@ def test_only_so_many_files_are_kept_for_their_owner_alone(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_disk_that_takes_nothing_keeps_nobody_from_anything(
+def test_an_unwritable_security_log_does_not_stop_writes(
     tmp_path: Path, database_url: str, caplog: pytest.LogCaptureFixture
 ):
     (tmp_path / "file").write_text("no folder")

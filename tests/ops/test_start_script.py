@@ -91,7 +91,7 @@ def test_a_python_that_is_too_old_is_named_with_what_to_do(tmp_path):
     assert "Install a newer one" in done.stderr
 
 
-def test_no_python_at_all_is_said(tmp_path):
+def test_a_missing_python_is_reported(tmp_path):
     done = Copy(tmp_path, None).start()
     assert done.returncode == 1 and "found no Python at all" in done.stderr
 
@@ -127,7 +127,7 @@ def test_a_changed_lock_file_is_installed(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["unfinished", "python-version", "bin/python"])
-def test_a_cut_off_or_broken_environment_is_made_anew(tmp_path, spoil):
+def test_an_incomplete_or_broken_environment_is_created_again(tmp_path, spoil):
     copy = Copy(tmp_path, GOOD)
     copy.start()
     spoilt = copy.root / ".venv" / spoil
@@ -151,7 +151,7 @@ def test_a_failed_installation_shows_its_last_lines_and_goes_on_later(tmp_path):
     assert later.returncode == 0 and "virtual environment" not in later.stderr
 
 
-def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
+def test_an_unwritable_folder_is_reported(tmp_path):
     copy = Copy(tmp_path, GOOD)
     # Permissions do not bind root, under whom tests may run; a mkdir that fails as on a read-only disk binds
     # everyone.
@@ -224,7 +224,7 @@ def test_the_lock_file_holds_what_the_project_asks_for():
         ),
     ],
 )
-def test_on_replit_the_dashboard_is_told_its_name(tmp_path: Path, environ: dict[str, str], told: str):
+def test_on_replit_the_dashboard_gets_its_name(tmp_path: Path, environ: dict[str, str], told: str):
     start = tmp_path / "start"
     start.write_text('#!/bin/sh\nprintf %s "$DASHTRADE_DASHBOARD_URL"\n')
     start.chmod(0o755)

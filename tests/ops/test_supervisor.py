@@ -168,7 +168,7 @@ def test_a_child_only_a_person_can_help_stops_everything(tmp_path):
 
 
 @needs_proc
-def test_what_has_worked_once_is_started_again_whatever_it_says_and_nobody_else_ends(tmp_path):
+def test_a_service_that_has_worked_is_restarted_whatever_its_exit_code(tmp_path):
     """A receiver that dies with the code of wrong settings must not take with it what watches the stops."""
     mark = tmp_path / "once"
     body = f"""
@@ -249,7 +249,7 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
     assert said.startswith("DashTrade cannot start. Port") and "Starting" not in said
 
 
-def test_a_home_that_cannot_be_made_is_said_with_the_setting(tmp_path, capsys):
+def test_a_home_that_cannot_be_created_is_reported_with_its_setting(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     settings = Settings.load({"DASHTRADE_HOME": str(tmp_path / "file" / "home")}, tmp_path)
     assert supervisor.run_services(settings) == 78

@@ -22,7 +22,7 @@ from dashtrade.tables import attempts as table
 from dashtrade.tables import messages, second_factors
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PASSWORD = "correct horse battery"
 SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
@@ -162,18 +162,18 @@ def test_a_known_device_is_not_locked_out_by_others(app: App, trader: User):
 
 
 def test_a_device_is_known_for_its_own_user_alone(app: App, trader: User):
-    bob = users.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
-    device = throttle.know_device(app, bob, None)
+    other_trader = users.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
+    device = throttle.know_device(app, other_trader, None)
     for _ in range(8):
         attempt(app)
     assert attempt(app, PASSWORD, device=device).startswith("wait")
     assert (
-        throttle.know_device(app, bob, device) == device
+        throttle.know_device(app, other_trader, device) == device
         and throttle.know_device(app, trader.id, device) != device
     )
 
 
-def test_strangers_do_not_keep_a_user_from_changing_what_is_theirs(app: App, trader: User):
+def test_strangers_do_not_block_a_users_own_changes(app: App, trader: User):
     for _ in range(9):
         attempt(app)
     users.check_own_password(app, trader, PASSWORD, THERE, where="password")

@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.simulators import alpaca_data as data
 from tests.simulators.alpaca_faults import BEFORE, SPOILS, Fault, Reply, Seen, refusing
 from tests.simulators.alpaca_market import Market
-from tests.simulators.alpaca_orders import Order, Refused, not_found
+from tests.simulators.alpaca_orders import AlpacaRefusal, Order, not_found
 from tests.simulators.alpaca_routes import json_of, routed
 from tests.simulators.alpaca_stream import StreamServer
 
@@ -141,11 +141,11 @@ class AlpacaSimulator:
         try:
             key = headers.get("APCA-API-KEY-ID")
             if not self.knows(key, headers.get("APCA-API-SECRET-KEY")):
-                raise Refused(401, None, "unauthorized.")
+                raise AlpacaRefusal(401, None, "unauthorized.")
             with self.market.lock:
                 self.market.snapshots = key
                 reply = routed(self, request, faults)
-        except Refused as refused:
+        except AlpacaRefusal as refused:
             reply = Reply(refused.status, refused.body)
         return self._spoiled(self._aged(request, reply, faults) if self.chaos else reply, faults)
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.simulators.alpaca_market import Market
-from tests.simulators.alpaca_orders import Asset, Refused, stamp, text
+from tests.simulators.alpaca_orders import AlpacaRefusal, Asset, stamp, text
 
 UNITS = {"Min": 60, "Hour": 3600, "Day": 86_400, "Week": 604_800, "Month": 2_592_000}
 NEW_YORK = timezone(timedelta(hours=-4))  # as in summer; nothing here depends on the season
@@ -120,10 +120,10 @@ def calendar(start: str | None, end: str | None) -> list[dict[str, str]]:
 def _wanted(market: Market, query: Mapping[str, str], crypto: bool) -> dict[str, Asset]:
     names = [name for name in query.get("symbols", "").split(",") if name]
     if not names:
-        raise Refused(400, None, "symbols is required")
+        raise AlpacaRefusal(400, None, "symbols is required")
     for name in names:
         if crypto != ("/" in name):
-            raise Refused(400, None, f"invalid symbol: {name}")
+            raise AlpacaRefusal(400, None, f"invalid symbol: {name}")
     found = {name: market.asset(name) for name in names}
     return {name: asset for name, asset in found.items() if asset is not None}
 
@@ -131,9 +131,9 @@ def _wanted(market: Market, query: Mapping[str, str], crypto: bool) -> dict[str,
 def _check_plan(query: Mapping[str, str], crypto: bool, plan: str, recent: bool) -> None:
     feed = query.get("feed")
     if feed not in (None, "iex", "sip"):
-        raise Refused(400, None, f"invalid feed: {feed}")
+        raise AlpacaRefusal(400, None, f"invalid feed: {feed}")
     if plan == "free" and not crypto and recent and feed != "iex":
-        raise Refused(403, None, "subscription does not permit querying recent SIP data")
+        raise AlpacaRefusal(403, None, "subscription does not permit querying recent SIP data")
 
 
 def latest_quotes(market: Market, query: Mapping[str, str], *, crypto: bool, plan: str) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def bars(market: Market, query: Mapping[str, str], *, crypto: bool, plan: str) -
     """A gentle saw around the price, the same at every asking; the newest bar closes at the price of now."""
     found = re.fullmatch(r"(\d{1,2})([A-Za-z]+)", query.get("timeframe", ""))
     if found is None or found[2] not in UNITS:
-        raise Refused(400, None, f"invalid timeframe: {query.get('timeframe')}")
+        raise AlpacaRefusal(400, None, f"invalid timeframe: {query.get('timeframe')}")
     step, now = int(found[1]) * UNITS[found[2]], utc_now()
     end = min(moment(query["end"]) if query.get("end") else now, now)
     start = (
@@ -178,7 +178,7 @@ def bars(market: Market, query: Mapping[str, str], *, crypto: bool, plan: str) -
     _check_plan(query, crypto, plan, recent=end > now - timedelta(minutes=15))
     limit, skip = int(query.get("limit", 1000)), int(query.get("page_token") or 0)
     if not 1 <= limit <= 10_000:
-        raise Refused(400, None, "limit must be between 1 and 10000")
+        raise AlpacaRefusal(400, None, "limit must be between 1 and 10000")
     times = range(-(-int(start.timestamp()) // step) * step, int(end.timestamp()) + 1, step)
     times = times[::-1] if query.get("sort") == "desc" else times
     page = times[skip : skip + limit]

@@ -16,10 +16,10 @@ from typing import Any
 from tests.simulators.alpaca_orders import (
     ONE,
     ZERO,
+    AlpacaRefusal,
     Asset,
     D,
     Order,
-    Refused,
     forbidden,
     invalid,
     stamp,
@@ -113,7 +113,7 @@ class Market:
 
     def place(self, order: Order) -> Order:
         if len(self.orders) >= MOST_ORDERS:
-            raise Refused(500, 50010000, "the simulator is full")
+            raise AlpacaRefusal(500, 50010000, "the simulator is full")
         checks = [self._check_id, self._check_position]
         for check in reversed(checks) if self.ids_last else checks:
             check(order)

@@ -15,7 +15,7 @@ TYPES = ("market", "limit", "stop", "stop_limit", "trailing_stop")
 TIMES = ("day", "gtc", "ioc", "fok", "opg", "cls")
 
 
-class Refused(Exception):
+class AlpacaRefusal(Exception):
     """An HTTP status and the body the venue sends with it."""
 
     def __init__(self, status: int, code: int | None, message: str, **more: Any) -> None:
@@ -24,20 +24,20 @@ class Refused(Exception):
         self.body = {**({} if code is None else {"code": code}), "message": message, **more}
 
 
-def invalid(message: str) -> Refused:
-    return Refused(422, 40010001, message)
+def invalid(message: str) -> AlpacaRefusal:
+    return AlpacaRefusal(422, 40010001, message)
 
 
-def unprocessable(message: str) -> Refused:
-    return Refused(422, 42210000, message)
+def unprocessable(message: str) -> AlpacaRefusal:
+    return AlpacaRefusal(422, 42210000, message)
 
 
-def forbidden(message: str, **more: Any) -> Refused:
-    return Refused(403, 40310000, message, **more)
+def forbidden(message: str, **more: Any) -> AlpacaRefusal:
+    return AlpacaRefusal(403, 40310000, message, **more)
 
 
-def not_found(message: str) -> Refused:
-    return Refused(404, 40410000, message)
+def not_found(message: str) -> AlpacaRefusal:
+    return AlpacaRefusal(404, 40410000, message)
 
 
 def text(number: Decimal | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulators import alpaca_data as data
 from tests.simulators.alpaca_faults import Fault, Reply, Seen
-from tests.simulators.alpaca_orders import Refused, not_found, text, unprocessable
+from tests.simulators.alpaca_orders import AlpacaRefusal, not_found, text, unprocessable
 from tests.simulators.alpaca_requests import changed, order_of
 
 if TYPE_CHECKING:
@@ -178,11 +178,11 @@ def routed(sim: AlpacaSimulator, request: Seen, faults: list[Fault]) -> Reply:
         found = path.fullmatch(request.path) if method == request.method else None
         if found:
             return work(sim, request, faults, *found.groups())
-    raise Refused(404, None, "Not Found")
+    raise AlpacaRefusal(404, None, "Not Found")
 
 
 def json_of(request: Seen) -> Any:
     try:
         return json.loads(request.body, parse_float=Decimal)
     except ValueError:
-        raise Refused(400, 40010000, "request body format is invalid") from None
+        raise AlpacaRefusal(400, 40010000, "request body format is invalid") from None

@@ -10,9 +10,9 @@ import hmac
 import re
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import KEY, SECRET, Answer, Refused, Request
 from tests.simulators.crypto_binance_market import BinanceMarket
-from tests.simulators.crypto_core import D, Order, Refusal, ms, text
+from tests.simulators.exchange_core import D, Order, OrderRefusal, ms, text
+from tests.simulators.exchanges import KEY, SECRET, FakeRefusal, FakeReply, Request
 
 _STATUS = {"open": "NEW", "filled": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED"}
 # Documented: the codes and words. Invented: nothing but which filter is named first where an order fails two.
@@ -33,8 +33,8 @@ _ACK = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
 _LOOKED_UP = ("time", "updateTime", "isWorking", "workingTime", "icebergQty")  # told by a look-up alone
 
 
-def _said(code: int, words: str, status: int = 400) -> Refused:
-    return Refused(status, {"code": code, "msg": words})
+def _said(code: int, words: str, status: int = 400) -> FakeRefusal:
+    return FakeRefusal(status, {"code": code, "msg": words})
 
 
 class BinanceFront(BinanceMarket):
@@ -51,10 +51,10 @@ class BinanceFront(BinanceMarket):
         if abs(int(asked["timestamp"]) - self.now() * 1000) > int(asked.get("recvWindow", 5000)):
             raise _said(-1021, "Timestamp for this request is outside of the recvWindow.")
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         return _said(*_REFUSALS[refusal.kind])
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return _said(-2015, "Invalid API-key, IP, or permissions for action.", 401).answer
 
     def limited(self) -> Any:
@@ -106,7 +106,7 @@ class BinanceFront(BinanceMarket):
             }.get(kind),
         )
         if not re.fullmatch(r"[.A-Z:/a-z0-9_-]{1,36}", asked.get("newClientOrderId", "")):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         number = {
             name: D(asked[name])
             for name in ("quantity", "price", "stopPrice", "quoteOrderQty")
@@ -164,8 +164,8 @@ class BinanceFront(BinanceMarket):
     def cancel(self, request: Request) -> Any:
         try:
             order = self._asked(request)
-        except Refusal:
-            raise Refusal("ended") from None
+        except OrderRefusal:
+            raise OrderRefusal("ended") from None
         named = {"origClientOrderId": order.client_id, "clientOrderId": "Yc4Hw1cancel"}
         return self._changed(self.core.cancel(order)) | named
 
@@ -270,7 +270,7 @@ class BinanceFront(BinanceMarket):
 
 def _need(asked: dict[str, str], names: tuple[str, ...] | None) -> None:
     if names is None:
-        raise Refusal("type")
+        raise OrderRefusal("type")
     for name in names:
         if name not in asked:
             raise _said(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")

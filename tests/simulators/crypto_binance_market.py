@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.simulators.crypto import Front, Request
-from tests.simulators.crypto_core import Market, ms, text
+from tests.simulators.exchange_core import Market, ms, text
+from tests.simulators.exchanges import ExchangeFront, Request
 
 _SECONDS = {
     "1m": 60,
@@ -22,7 +22,7 @@ _SECONDS = {
 }
 
 
-class BinanceMarket(Front):
+class BinanceMarket(ExchangeFront):
     """What is traded, and at what price."""
 
     # --- public ---

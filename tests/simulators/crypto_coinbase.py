@@ -9,9 +9,9 @@ import base64
 import json
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import Answer, Refused, Request
 from tests.simulators.crypto_coinbase_market import CoinbaseMarket, iso
-from tests.simulators.crypto_core import D, Order, Refusal, text
+from tests.simulators.exchange_core import D, Order, OrderRefusal, text
+from tests.simulators.exchanges import FakeRefusal, FakeReply, Request
 from tests.simulators.p256 import key_from, signed_by
 
 NAME = "organizations/5a0e/apiKeys/simulated"
@@ -82,17 +82,17 @@ class CoinbaseFront(CoinbaseMarket):
             raise self._unauthorized()
 
     @staticmethod
-    def _unauthorized() -> Refused:
-        return Refused(401, "Unauthorized\n")
+    def _unauthorized() -> FakeRefusal:
+        return FakeRefusal(401, "Unauthorized\n")
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         if refusal.kind in ("not_found", "symbol") and request.method == "GET":
             words = (
                 "order with this orderID was not found"
                 if refusal.kind == "not_found"
                 else "valid product_id is required"
             )
-            return Refused(
+            return FakeRefusal(
                 404 if refusal.kind == "not_found" else 400,
                 {
                     "error": "NOT_FOUND" if refusal.kind == "not_found" else "INVALID_ARGUMENT",
@@ -106,13 +106,13 @@ class CoinbaseFront(CoinbaseMarket):
         return self._failure(request, error, words, preview)
 
     @staticmethod
-    def _failure(request: Request, error: str, words: str, preview: str) -> Refused:
+    def _failure(request: Request, error: str, words: str, preview: str) -> FakeRefusal:
         """Recorded in 2025; until 2024-07 `failure_reason` and `order_id` stood beside `success`, too."""
         inner = {"error": error, "message": words, "error_details": "", "preview_failure_reason": preview}
         asked = request.json.get("order_configuration") if request.body.startswith("{") else None
-        return Refused(200, {"success": False, "error_response": inner, "order_configuration": asked})
+        return FakeRefusal(200, {"success": False, "error_response": inner, "order_configuration": asked})
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return self._unauthorized().answer
 
     def limited(self) -> Any:
@@ -190,7 +190,7 @@ class CoinbaseFront(CoinbaseMarket):
     def create(self, request: Request) -> Any:
         asked = request.json
         if not asked.get("client_order_id"):
-            raise Refused(
+            raise FakeRefusal(
                 400,
                 {
                     "error": "INVALID_ARGUMENT",
@@ -205,11 +205,11 @@ class CoinbaseFront(CoinbaseMarket):
             if name in how
         }
         if kind == "market_market_ioc" and asked["side"] == "BUY" and "quote_size" not in number:
-            raise Refusal("value")
+            raise OrderRefusal("value")
         if "stop_price" in number and (asked["side"] == "SELL") != (
             how["stop_direction"] == "STOP_DIRECTION_STOP_DOWN"
         ):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         market, stop = self._market(asked["product_id"]), number.get("stop_price")
         sign = 1 if asked["side"] == "SELL" else -1
         if stop is not None and (stop - self.core.prices[market.name]) * sign > 0:
@@ -296,7 +296,7 @@ class CoinbaseFront(CoinbaseMarket):
                 results.append(
                     {"success": True, "failure_reason": "UNKNOWN_CANCEL_FAILURE_REASON", "order_id": number}
                 )
-            except Refusal:
+            except OrderRefusal:
                 results.append(
                     {"success": False, "failure_reason": "UNKNOWN_CANCEL_ORDER", "order_id": number}
                 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.simulators.crypto import Front, Refused, Request
-from tests.simulators.crypto_core import Market, text
+from tests.simulators.exchange_core import Market, text
+from tests.simulators.exchanges import ExchangeFront, FakeRefusal, Request
 
 _SECONDS = {
     "ONE_MINUTE": 60,
@@ -24,7 +24,7 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class CoinbaseMarket(Front):
+class CoinbaseMarket(ExchangeFront):
     """What is traded, and at what price."""
 
     # --- public ---
@@ -101,7 +101,7 @@ class CoinbaseMarket(Front):
         asked = request.params
         market, seconds = self._market(product), _SECONDS[asked["granularity"]]
         if (int(asked["end"]) - int(asked["start"])) / seconds > 350:
-            raise Refused(
+            raise FakeRefusal(
                 400,
                 {
                     "error": "INVALID_ARGUMENT",

@@ -13,8 +13,8 @@ import json
 import re
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import KEY, SECRET, Answer, Front, Refused, Request
-from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
+from tests.simulators.exchange_core import D, Market, Order, OrderRefusal, ms, text
+from tests.simulators.exchanges import KEY, SECRET, ExchangeFront, FakeRefusal, FakeReply, Request
 
 # Reasons and statuses [doc]: docs.gemini.com, "Error Codes". The words of InsufficientFunds, InvalidQuantity,
 # InvalidPrice and InvalidNonce [rec]: public test suites of the sandbox. Those of the others, and what a
@@ -44,11 +44,11 @@ _REASONS = {"canceled": "Requested", "expired": "ImmediateOrCancelWouldPost"}
 _SECONDS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1hr": 3600, "6hr": 21600, "1day": 86400}
 
 
-def _said(status: int, reason: str, words: str) -> Refused:
-    return Refused(status, {"result": "error", "reason": reason, "message": words})
+def _said(status: int, reason: str, words: str) -> FakeRefusal:
+    return FakeRefusal(status, {"result": "error", "reason": reason, "message": words})
 
 
-class GeminiFront(Front):
+class GeminiFront(ExchangeFront):
     quotes, money, fee_in, repeats = ("USD", "GUSD"), "USD", "quote", "never"
     cannot = frozenset({"unknown_status"})  # it tells a status by yes and no alone
 
@@ -82,12 +82,12 @@ class GeminiFront(Front):
                 )
             self.taken.append(int(asked["nonce"]))
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         status, reason, words = _REFUSALS[refusal.kind]
         asked = {"symbol": "", "side": "", "amount": "", "price": ""} | _payload(request)
         return _said(status, reason, words.format(**asked | {"symbol": str(asked["symbol"]).upper()}))
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return _said(400, "InvalidApiKey", "Could not find the API key").answer
 
     def limited(self) -> Any:
@@ -178,11 +178,11 @@ class GeminiFront(Front):
         asked = _payload(request)
         # [doc] "No options can be applied to stop-limit orders"
         if asked.get("options") and "stop_price" in asked:
-            raise Refusal("type")
+            raise OrderRefusal("type")
         if asked.get("type") not in ("exchange limit", "exchange stop limit") or not asked.get("price"):
-            raise Refusal("type")
+            raise OrderRefusal("type")
         if not re.fullmatch(r"[:\-_.#a-zA-Z0-9]{1,100}", asked.get("client_order_id", "")):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         option = (asked.get("options") or [""])[0]
         order = self.core.place(
             client_id=asked["client_order_id"],

@@ -14,9 +14,9 @@ import re
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import KEY, SECRET, Answer, Refused, Request
-from tests.simulators.crypto_core import D, Order, Refusal, text
 from tests.simulators.crypto_kraken_market import KrakenMarket, altcoin, altname, asset, given, pair, said
+from tests.simulators.exchange_core import D, Order, OrderRefusal, text
+from tests.simulators.exchanges import KEY, SECRET, FakeRefusal, FakeReply, Request
 
 _STATUS = {"open": "open", "filled": "closed", "canceled": "canceled", "expired": "canceled"}
 # Words [doc]: docs.kraken.com, "Error messages" and "Spot Error Messages". That of a repeat [meas], and that
@@ -69,10 +69,10 @@ class KrakenFront(KrakenMarket):
                 raise said("EAPI:Invalid nonce")  # [doc]
             self.taken.append(int(nonce))
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         return said(_REFUSALS[refusal.kind])
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return said("EAPI:Invalid key").answer
 
     def limited(self) -> Any:
@@ -112,10 +112,10 @@ class KrakenFront(KrakenMarket):
         asked = request.params
         kind = asked["ordertype"]
         if kind not in _TYPES.values():
-            raise Refusal("type")
+            raise OrderRefusal("type")
         name = asked.get("cl_ord_id", "")
         if not re.fullmatch(r"[0-9a-f]{32}|[0-9a-f-]{36}|.{1,18}", name):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         first, second = (D(asked[field]) if field in asked else None for field in ("price", "price2"))
         limit = {"limit": first, "stop-loss-limit": second}.get(kind)
         order = self.core.place(

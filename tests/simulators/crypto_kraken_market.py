@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.simulators.crypto import Front, Refused, Request
-from tests.simulators.crypto_core import Market, text
+from tests.simulators.exchange_core import Market, text
+from tests.simulators.exchanges import ExchangeFront, FakeRefusal, Request
 
 _ASSETS = {"BTC": "XXBT", "ETH": "XETH", "USD": "ZUSD"}
 
@@ -26,15 +26,15 @@ def altname(market: Market) -> str:
     return altcoin(market.base) + market.quote
 
 
-def said(words: str) -> Refused:
-    return Refused(200, {"error": [words]})
+def said(words: str) -> FakeRefusal:
+    return FakeRefusal(200, {"error": [words]})
 
 
 def given(result: Any) -> dict[str, Any]:
     return {"error": [], "result": result}
 
 
-class KrakenMarket(Front):
+class KrakenMarket(ExchangeFront):
     """What is traded, and at what price."""
 
     # --- public ---

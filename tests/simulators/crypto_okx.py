@@ -12,8 +12,8 @@ import re
 from datetime import datetime
 from typing import Any, ClassVar
 
-from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Answer, Front, Refused, Request
-from tests.simulators.crypto_core import D, Market, Order, Refusal, ms, text
+from tests.simulators.exchange_core import D, Market, Order, OrderRefusal, ms, text
+from tests.simulators.exchanges import KEY, PASSPHRASE, SECRET, ExchangeFront, FakeRefusal, FakeReply, Request
 
 DAYS = 86_400.0
 _FILLS_KNOW = {"instType", "instId", "ordId", "after", "before", "begin", "end", "limit"}
@@ -47,15 +47,15 @@ _SECONDS = {
 }
 
 
-def _said(code: str, words: str, status: int = 200) -> Refused:
-    return Refused(status, {"code": code, "msg": words, "data": []})
+def _said(code: str, words: str, status: int = 200) -> FakeRefusal:
+    return FakeRefusal(status, {"code": code, "msg": words, "data": []})
 
 
 def _given(*data: Any) -> dict[str, Any]:
     return {"code": "0", "msg": "", "data": list(data)}
 
 
-class OkxFront(Front):
+class OkxFront(ExchangeFront):
     quotes, money, fee_in, repeats = ("USDT", "USDC"), "USDT", "bought", "open"
     demo_only = False  # refuse whatever does not carry the demo header
     elsewhere = False  # the key was made at another of OKX's sites
@@ -87,10 +87,10 @@ class OkxFront(Front):
         if self.demo_only and heads.get("x-simulated-trading") != "1":
             raise _said("50101", "APIKey does not match current environment.", 401)
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         code, words = _REFUSALS[refusal.kind]
         if request.path.endswith(("batch-orders", "cancel-order")):
-            return Refused(
+            return FakeRefusal(
                 200,
                 {
                     "code": "1",
@@ -100,7 +100,7 @@ class OkxFront(Front):
             )
         return _said(code, words)
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return _said("50111", "Invalid OK-ACCESS-KEY", 401).answer
 
     def limited(self) -> Any:
@@ -214,9 +214,9 @@ class OkxFront(Front):
     def create(self, request: Request) -> Any:
         (asked,) = request.json
         if not re.fullmatch(r"[A-Za-z0-9]{1,32}", asked.get("clOrdId", "")):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         if asked.get("tdMode") != "cash" or asked["ordType"] not in ("market", "limit", "ioc", "fok"):
-            raise Refusal("type")
+            raise OrderRefusal("type")
         spends = (
             asked["ordType"] == "market"
             and asked["side"] == "buy"

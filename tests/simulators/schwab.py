@@ -1,4 +1,5 @@
-"""Schwab on 127.0.0.1: sign-in, trader and market data, strict, with the faults of `tests.simulators.crypto`.
+"""Schwab on 127.0.0.1: sign-in, trader and market data, strict, with the faults of
+`tests.simulators.exchanges`.
 
 Which bodies are recorded, which documented and which invented is said at each;
 tests/recorded.md names the sources.
@@ -22,10 +23,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tests.simulators.crypto import Answer, Refused, Request, Simulator
-from tests.simulators.crypto_core import Core, Market, Order, Refusal
-from tests.simulators.schwab_account import HASH, NUMBER, STOCKS, WRONG, SchwabAccount, iso
-from tests.simulators.schwab_market import SchwabMarket
+from tests.simulators.exchange_core import ExchangeCore, Market, Order, OrderRefusal
+from tests.simulators.exchanges import ExchangeSimulator, FakeRefusal, FakeReply, Request
+from tests.simulators.schwab_account import HASH, NUMBER, STOCKS, WRONG, SchwabAccountRoutes, iso
+from tests.simulators.schwab_market import SchwabMarketRoutes
 
 KEY, SECRET, CALLBACK, CODE = (
     "simulated-app-key",
@@ -45,7 +46,7 @@ _REFUSALS = {
 }
 
 
-class SchwabFront(SchwabMarket):
+class SchwabFront(SchwabMarketRoutes):
     money = "USD"
     cannot = frozenset({"cut_off"})  # an order's answer has no body
 
@@ -55,7 +56,7 @@ class SchwabFront(SchwabMarket):
             Market(base=name, quote="USD", step=Decimal(1), least=Decimal(1), least_cost=Decimal(0))
             for name in STOCKS
         ]
-        self.core = Core(markets, cash={"USD": Decimal(100_000)}, fee_rate="0")
+        self.core = ExchangeCore(markets, cash={"USD": Decimal(100_000)}, fee_rate="0")
         self.core.repeats = "never"
         self.access, self.refreshes = "access-1", 0
         self.refresh = "refresh-1"  # good for seven days, and the same all the time
@@ -89,7 +90,7 @@ class SchwabFront(SchwabMarket):
         if request.headers.get("authorization") != f"Bearer {self.access}":
             raise self.bad_key_refused()
         if not self.market_data and request.path.startswith("/marketdata"):
-            raise Refused(
+            raise FakeRefusal(
                 401,
                 {
                     "errors": [
@@ -104,18 +105,18 @@ class SchwabFront(SchwabMarket):
             )
 
     @staticmethod
-    def bad_key_refused() -> Refused:
-        return Refused(401, {"errors": [{"status": 401, "title": "Unauthorized"}]})
+    def bad_key_refused() -> FakeRefusal:
+        return FakeRefusal(401, {"errors": [{"status": 401, "title": "Unauthorized"}]})
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         return self.bad_key_refused().answer
 
     def limited(self) -> Any:
         return {"message": "Too many requests"}
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         status, words = _REFUSALS.get(refusal.kind, (400, "The request is not valid."))
-        return Refused(status, {"message": WRONG if status == 400 else words, "errors": [words]})
+        return FakeRefusal(status, {"message": WRONG if status == 400 else words, "errors": [words]})
 
     # --- the sign-in ---
 
@@ -147,7 +148,7 @@ class SchwabFront(SchwabMarket):
         )
         by_refresh = asked.get("grant_type") == "refresh_token" and asked.get("refresh_token") == self.refresh
         if request.headers.get("authorization") != right or not (by_code or by_refresh):
-            raise Refused(
+            raise FakeRefusal(
                 400,
                 {
                     "error": "unsupported_token_type",
@@ -181,7 +182,7 @@ class SchwabFront(SchwabMarket):
             and ("price" in asked) == (asked["orderType"] == "LIMIT")
         )
         if not right:
-            raise Refusal("type")
+            raise OrderRefusal("type")
         order = self.core.place(
             client_id="",
             name=f"{name}/USD",
@@ -193,7 +194,7 @@ class SchwabFront(SchwabMarket):
         heads = {
             "Location": f"http://{request.headers['host']}/trader/v1/accounts/{hashed}/orders/{order.id}"
         }
-        return Answer(
+        return FakeReply(
             status=201, body="", headers={} if self.silent_fills and order.status == "filled" else heads
         )
 
@@ -205,7 +206,7 @@ class SchwabFront(SchwabMarket):
             for name in ("fromEnteredTime", "toEnteredTime")
         )
         if first < time.time() - 60 * 86_400 - 5:
-            raise Refused(400, {"message": "fromEnteredTime must be within 60 days", "errors": []})
+            raise FakeRefusal(400, {"message": "fromEnteredTime must be within 60 days", "errors": []})
         ours = [order for order in reversed(self.core.shown()) if first <= int(order.created) <= last]
         return [*self.others, *(self._order(order) for order in ours)]
 
@@ -214,7 +215,7 @@ class SchwabFront(SchwabMarket):
 
     def cancel(self, request: Request, hashed: str, number: str) -> Any:
         self.core.cancel(self.core.find(id=number))
-        return Answer(body="")
+        return FakeReply(body="")
 
     def _order(self, order: Order) -> dict[str, Any]:
         """Recorded of filled, working and cancelled orders: a cancellation is an activity EXECUTION of price
@@ -275,16 +276,16 @@ class SchwabFront(SchwabMarket):
 
     routes: ClassVar = {
         ("POST", "/v1/oauth/token"): ("sign_in", sign_in),
-        ("GET", "/trader/v1/accounts/accountNumbers"): ("read", SchwabAccount.numbers),
-        ("GET", "/trader/v1/accounts/{hash}"): ("read", SchwabAccount.account),
+        ("GET", "/trader/v1/accounts/accountNumbers"): ("read", SchwabAccountRoutes.numbers),
+        ("GET", "/trader/v1/accounts/{hash}"): ("read", SchwabAccountRoutes.account),
         ("POST", "/trader/v1/accounts/{hash}/orders"): ("create", create),
-        ("GET", "/trader/v1/accounts/{hash}/transactions"): ("read", SchwabAccount.transactions),
+        ("GET", "/trader/v1/accounts/{hash}/transactions"): ("read", SchwabAccountRoutes.transactions),
         ("GET", "/trader/v1/accounts/{hash}/orders"): ("read", listed),
         ("GET", "/trader/v1/accounts/{hash}/orders/{id}"): ("read", order),
         ("DELETE", "/trader/v1/accounts/{hash}/orders/{id}"): ("cancel", cancel),
-        ("GET", "/marketdata/v1/quotes"): ("read", SchwabMarket.quoted),
-        ("GET", "/marketdata/v1/pricehistory"): ("read", SchwabMarket.history),
-        ("GET", "/marketdata/v1/markets"): ("read", SchwabMarket.hours),
+        ("GET", "/marketdata/v1/quotes"): ("read", SchwabMarketRoutes.quoted),
+        ("GET", "/marketdata/v1/pricehistory"): ("read", SchwabMarketRoutes.history),
+        ("GET", "/marketdata/v1/markets"): ("read", SchwabMarketRoutes.hours),
     }
 
 
@@ -314,7 +315,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, required=True)
     front = SchwabFront()
-    with Simulator(front, parser.parse_args().port) as simulator:
+    with ExchangeSimulator(front, parser.parse_args().port) as simulator:
         print(
             f"Schwab at {simulator.url}\n  key: {KEY}\n  secret: {SECRET}\n  token: {front.token()}",
             flush=True,

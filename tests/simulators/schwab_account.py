@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tests.simulators.crypto import Front, Refused, Request
-from tests.simulators.crypto_core import Order
+from tests.simulators.exchange_core import Order
+from tests.simulators.exchanges import ExchangeFront, FakeRefusal, Request
 
 NUMBER, HASH = "12345678", "0123456789ABCDEF"
 
@@ -24,7 +24,7 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
-class SchwabAccount(Front):
+class SchwabAccountRoutes(ExchangeFront):
     """What stands on an account."""
 
     # --- the account ---
@@ -113,7 +113,7 @@ class SchwabAccount(Front):
         self._number(hashed)
         asked = request.params
         if missing := {"startDate", "endDate", "types"} - asked.keys():
-            raise Refused(400, {"message": WRONG, "errors": [f"{sorted(missing)[0]} is required"]})
+            raise FakeRefusal(400, {"message": WRONG, "errors": [f"{sorted(missing)[0]} is required"]})
         wanted = [
             order for order in self.core.orders if asked.get("symbol", order.market.base) == order.market.base
         ]
@@ -173,5 +173,7 @@ class SchwabAccount(Front):
     def _number(self, hashed: str) -> str:
         found = next((number for number, known in self.accounts.items() if known == hashed), None)
         if found is None:
-            raise Refused(404, {"message": "Invalid account number"})  # recorded; the status is documented
+            raise FakeRefusal(
+                404, {"message": "Invalid account number"}
+            )  # recorded; the status is documented
         return found

@@ -6,12 +6,12 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tests.simulators.crypto import Request
-from tests.simulators.crypto_core import Refusal, ms
-from tests.simulators.schwab_account import STOCKS, SchwabAccount
+from tests.simulators.exchange_core import OrderRefusal, ms
+from tests.simulators.exchanges import Request
+from tests.simulators.schwab_account import STOCKS, SchwabAccountRoutes
 
 
-class SchwabMarket(SchwabAccount):
+class SchwabMarketRoutes(SchwabAccountRoutes):
     """What a stock costs, and when it trades."""
 
     # --- market data ---
@@ -44,13 +44,13 @@ class SchwabMarket(SchwabAccount):
             ("year", "weekly"),
             ("year", "monthly"),
         ):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         seconds = (
             int(asked["frequency"])
             * {"minute": 60, "daily": 86_400, "weekly": 604_800, "monthly": 2_592_000}[asked["frequencyType"]]
         )
         if asked["frequencyType"] == "minute" and seconds // 60 not in (1, 5, 10, 15, 30):
-            raise Refusal("value")
+            raise OrderRefusal("value")
         rows = self.core.candles(f"{asked['symbol']}/USD", seconds, int(asked["startDate"]) / 1000, 100_000)
         return {
             "symbol": asked["symbol"],

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.simulators.venue_books import START_CASH, Books, Manner, Refused
+from tests.simulators.venue_books import START_CASH, Books, Manner, VenueRefusal
 
 SETTLE = timedelta(seconds=2)  # what it promises: an order is visible this long after it was placed
 
@@ -29,7 +29,7 @@ GARBAGE = (
 )
 
 
-class Venue:
+class VenueServer:
     """The HTTP door. `begin` opens fresh books for the next run; the address stays."""
 
     def __init__(self, now: Callable[[], datetime], manner: Manner | None = None) -> None:
@@ -66,7 +66,7 @@ class Venue:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    door: Venue
+    door: VenueServer
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -85,10 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             lag = {"late_then_drop": SETTLE * 0.75, "later_than_promised": SETTLE * 3}.get(fault, timedelta())
             try:
                 order = books.place(asked, lag)
-            except Refused as refusal:
+            except VenueRefusal as refusal:
                 return self._say(refusal.code, {"message": refusal.message})
             if fault in ("ok", "rejected"):
-                return self._say(200, books.told(order))
+                return self._say(200, books.order_json(order))
         return self._fail(fault)
 
     def do_GET(self) -> None:
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
                 )
             found = [books.find(client) for client in query["client_order_id"][0].split(",")]
             return self._say(
-                200, [books.told(order, stale=fault == "stale") for order in found if order is not None]
+                200, [books.order_json(order, stale=fault == "stale") for order in found if order is not None]
             )
 
     def do_DELETE(self) -> None:

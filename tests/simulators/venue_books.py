@@ -44,7 +44,7 @@ HONEST: Mapping[str, int] = {"ok": 1}
 
 
 @dataclass(slots=True, kw_only=True)
-class Fill:
+class VenueFill:
     id: str
     quantity: Decimal
     price: Decimal
@@ -52,7 +52,7 @@ class Fill:
     at: datetime
     fee_base: Decimal = Decimal(0)
 
-    def told(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, str]:
         return {
             "id": self.id,
             "quantity": str(self.quantity),
@@ -73,7 +73,7 @@ class VenueOrder:
     visible_at: datetime
     plan: list[tuple[datetime, Decimal]]  # what is still to fill, and when
     status: str = "working"
-    fills: list[Fill] = field(default_factory=list)
+    fills: list[VenueFill] = field(default_factory=list)
     before: dict[str, Any] | None = None  # as it was told last: what a stale answer tells again
 
     @property
@@ -111,7 +111,7 @@ class Manner:
         return replace(self, on_post=HONEST, on_get=HONEST, on_delete=HONEST, muddles=False, revoked=0.0)
 
 
-class Refused(Exception):
+class VenueRefusal(Exception):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code, self.message = code, message
@@ -136,7 +136,7 @@ class Books:
     def place(self, asked: Mapping[str, str], lag: timedelta) -> VenueOrder:
         client = asked["client_order_id"]
         if self.placed[client] and self.manner.refuses_repeats:
-            raise Refused(422, "client_order_id must be unique")
+            raise VenueRefusal(422, "client_order_id must be unique")
         now = self.now()
         order = VenueOrder(
             id=f"v{len(self.orders) + 1}",
@@ -186,7 +186,9 @@ class Books:
         price = self.price(order)
         fee = (quantity * Decimal("0.005")).quantize(Decimal("0.0001"))
         order.fills.append(
-            Fill(id=f"{order.id}-{len(order.fills) + 1}", quantity=quantity, price=price, fee=fee, at=now)
+            VenueFill(
+                id=f"{order.id}-{len(order.fills) + 1}", quantity=quantity, price=price, fee=fee, at=now
+            )
         )
         if order.filled == order.quantity:
             order.status = "filled"
@@ -242,10 +244,10 @@ class Books:
 
     # --- what is told ---
 
-    def told(self, order: VenueOrder, *, stale: bool = False) -> dict[str, Any]:
+    def order_json(self, order: VenueOrder, *, stale: bool = False) -> dict[str, Any]:
         if stale and order.before is not None:
             return order.before
-        fills = [fill.told() for fill in order.fills]
+        fills = [fill.as_json() for fill in order.fills]
         if self.manner.muddles and len(fills) > 1 and self.rng.random() < 0.2:
             fills.pop()  # its executions lag behind its totals
         if self.manner.muddles and self.rng.random() < 0.3:

@@ -9,7 +9,7 @@ from typing import Any
 from dashtrade.domain.ports import Broker, OrderRef, OrderRequest
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, new_id
-from tests.simulators.crypto import Simulator
+from tests.simulators.exchanges import ExchangeSimulator
 
 D = Decimal
 BUY, SELL, MARKET, LIMIT = OrderSide.BUY, OrderSide.SELL, OrderType.MARKET, OrderType.LIMIT
@@ -21,7 +21,7 @@ class AdapterHarness:
 
     defaults: dict[str, Any]
 
-    def __init__(self, simulator: Simulator, **options: Any) -> None:
+    def __init__(self, simulator: ExchangeSimulator, **options: Any) -> None:
         self.simulator, self.front, self.core = simulator, simulator.front, simulator.core
         self.simulator.hold = 1.0
         self.broker = self.another(**options)

@@ -19,4 +19,4 @@ def account(person: Trader, sim: AlpacaSimulator, **more: Any) -> int:
         "label": "Alpaca",
         "credentials": {"key": sim.key, "secret": sim.secret},
     }
-    return person.does("POST", "/accounts", given | more)["id"]
+    return person.request("POST", "/accounts", given | more)["id"]

@@ -9,14 +9,26 @@ import pytest
 
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavailable, Unknown
 from dashtrade.domain.values import OrderType, client_order_id, new_id
-from tests.support.broker_venue import AFTER_PLACING, BUY, WORKING, D, Venue, filled, in_words, near, resting
+from tests.support.broker_venue import (
+    AFTER_PLACING,
+    BUY,
+    WORKING,
+    ContractVenue,
+    D,
+    filled,
+    in_words,
+    near,
+    resting,
+)
 
 
 class FaultContract:
     # --- faults ---
 
     @pytest.mark.parametrize("fault", AFTER_PLACING)
-    def test_28_an_answer_that_says_nothing_is_unknown_and_one_order_is_found(self, venue: Venue, fault: str):
+    def test_28_an_answer_that_says_nothing_is_unknown_and_one_order_is_found(
+        self, venue: ContractVenue, fault: str
+    ):
         venue.has(fault)
         request = venue.request(BUY)
         venue.fault(fault)
@@ -26,7 +38,7 @@ class FaultContract:
         assert near(venue.until(request, filled).average_price, 100)
         assert venue.placed() == 1 and near(venue.held(), venue.quantity)
 
-    def test_29_an_order_that_shows_up_late_is_found_later(self, venue: Venue):
+    def test_29_an_order_that_shows_up_late_is_found_later(self, venue: ContractVenue):
         venue.has("late_visibility")
         request = venue.request(BUY)
         venue.fault("late_visibility", seconds=0.25)
@@ -36,14 +48,14 @@ class FaultContract:
         venue.until(request, filled)
         assert venue.placed() == 1 and venue.can.settle >= timedelta(seconds=1)
 
-    def test_30_a_status_nobody_has_heard_of_is_an_order_that_works(self, venue: Venue):
+    def test_30_an_unknown_status_is_a_working_order(self, venue: ContractVenue):
         venue.has("unknown_status")
         request = venue.request(BUY, OrderType.LIMIT, limit_price="90", time_in_force=resting(venue))
         venue.fault("unknown_status")
         assert venue.broker.submit(request).status is WORKING
         assert venue.broker.find(venue.ref(request)).status is WORKING
 
-    def test_31_a_revoked_key_is_told_as_such_by_every_call(self, venue: Venue):
+    def test_31_a_revoked_key_raises_bad_credentials_in_every_call(self, venue: ContractVenue):
         venue.has("bad_key")
         request = venue.request(BUY)
         venue.fault("bad_key")
@@ -60,7 +72,7 @@ class FaultContract:
             assert in_words(caught.value), caught.value.message
         assert venue.placed() == 0
 
-    def test_32_too_many_requests_mean_later_and_nothing_was_placed(self, venue: Venue):
+    def test_32_too_many_requests_mean_later_and_nothing_was_placed(self, venue: ContractVenue):
         venue.has("rate_limited")
         request = venue.request(BUY)
         venue.fault("rate_limited", seconds=7)
@@ -70,7 +82,7 @@ class FaultContract:
         venue.trade(request)
         assert venue.placed() == 1
 
-    def test_33_a_failed_reading_is_neither_nothing_nor_flat(self, venue: Venue):
+    def test_33_a_failed_reading_is_neither_nothing_nor_flat(self, venue: ContractVenue):
         venue.has("reading_fails")
         request = venue.request(BUY)
         venue.trade(request)
@@ -85,7 +97,7 @@ class FaultContract:
             with pytest.raises((Unavailable, RetryLater)):
                 call()
 
-    def test_34_a_refused_connection_means_later_as_nothing_left(self, venue: Venue):
+    def test_34_a_refused_connection_means_later_as_nothing_left(self, venue: ContractVenue):
         venue.has("unreachable")
         broker = venue.unreachable_broker()
         with pytest.raises(RetryLater) as caught:
@@ -97,7 +109,7 @@ class FaultContract:
 
     # --- once, and only once ---
 
-    def test_35_after_a_restart_a_new_adapter_finds_the_order(self, venue: Venue):
+    def test_35_after_a_restart_a_new_adapter_finds_the_order(self, venue: ContractVenue):
         request = venue.request(BUY)
         if "time_out" in venue.faults:
             venue.fault("time_out")
@@ -111,7 +123,7 @@ class FaultContract:
         fresh.close()
 
     @pytest.mark.parametrize("ended", [False, True])
-    def test_36_the_same_client_id_never_makes_a_second_order(self, venue: Venue, ended: bool):
+    def test_36_the_same_client_id_never_makes_a_second_order(self, venue: ContractVenue, ended: bool):
         if not venue.can.refuses_repeats:
             pytest.skip(
                 f"{venue.can.name} does not claim to refuse repeats, so the engine never sends an id twice"
@@ -125,7 +137,7 @@ class FaultContract:
             again = venue.broker.find(venue.ref(request))  # refusing it is right, too
         assert again.broker_order_id == first.broker_order_id and venue.placed() == 1
 
-    def test_37_orders_from_several_threads_are_each_placed_once(self, venue: Venue):
+    def test_37_orders_from_several_threads_are_each_placed_once(self, venue: ContractVenue):
         requests = [venue.request(BUY, quantity=1) for _ in range(8)]
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(venue.broker.submit, requests))
@@ -133,12 +145,12 @@ class FaultContract:
             venue.until(request, filled)
         assert venue.placed() == 8 and near(venue.held(), 8)
 
-    def test_38_closing_twice_is_no_error(self, venue: Venue):
+    def test_38_closing_twice_is_no_error(self, venue: ContractVenue):
         venue.broker.account()
         venue.broker.close()
         venue.broker.close()
 
-    def test_39_orders_that_were_forgotten_are_listed_by_our_ids(self, venue: Venue):
+    def test_39_orders_that_were_forgotten_are_listed_by_our_ids(self, venue: ContractVenue):
         if not venue.can.lists_orders:
             pytest.skip(f"{venue.can.name} does not list orders by our ids, which its capabilities say")
         started, names = (

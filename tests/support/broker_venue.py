@@ -43,7 +43,7 @@ FAULTS = frozenset(
 _ids = itertools.count(1)
 
 
-class Venue:
+class ContractVenue:
     """How the suite reaches one venue. `symbol` costs 100 at the start and the account has 100,000 in cash,
     no positions.
 
@@ -207,5 +207,5 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def resting(venue: Venue) -> TimeInForce:
+def resting(venue: ContractVenue) -> TimeInForce:
     return TimeInForce.GTC if TimeInForce.GTC in venue.can.times_in_force else TimeInForce.DAY

@@ -47,7 +47,7 @@ ARGUMENTS = [
 PASSWORD = "correct horse battery"
 
 
-class Home:
+class RunningDashTrade:
     """DashTrade on a fresh home."""
 
     def __init__(self, folder: Path) -> None:
@@ -113,13 +113,13 @@ def ready(tab: Any) -> None:
     tab.wait_for_selector("[data-testid=stMain] h1", timeout=20_000)
 
 
-def at_the_form(tab: Any) -> None:
+def wait_for_sign_in_form(tab: Any) -> None:
     """However many of the page's parts sent the tab there: each one's way ends the one before it."""
     tab.wait_for_selector("#email", timeout=25_000)
     assert "/auth/login" in tab.url
 
 
-def sign_in(tab: Any, home: Home, email: str = "ann@example.com") -> None:
+def sign_in(tab: Any, home: RunningDashTrade, email: str = "ann@example.com") -> None:
     tab.goto(f"{home.ui}/auth/login")
     tab.fill("#email", email)
     tab.fill("#password", PASSWORD)
@@ -127,7 +127,7 @@ def sign_in(tab: Any, home: Home, email: str = "ann@example.com") -> None:
     ready(tab)
 
 
-def shown(tab: Any, words: str, seconds: float = 12) -> Any:
+def wait_for_text(tab: Any, words: str, seconds: float = 12) -> Any:
     found = tab.get_by_text(words).first
     found.wait_for(timeout=seconds * 1000)
     return found
@@ -148,22 +148,22 @@ def add_user(app: App, email: str = "ann@example.com", name: str = "Ann", role: 
     return user
 
 
-def owned(door: App, user: User, bot_id: int) -> Decimal:
+def owned_quantity(door: App, user: User, bot_id: int) -> Decimal:
     with door.db.read() as conn:
         bot = bot_table.get(conn, user.id, bot_id)
     assert bot is not None
     return bot.position.quantity
 
 
-def sends(door: App, user: User, body: str) -> None:
+def accept_alert(door: App, user: User, body: str) -> None:
     door.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
 
 
-def person(door: App, role: Role = Role.STANDARD) -> User:
+def add_random_user(door: App, role: Role = Role.STANDARD) -> User:
     return add_user(door, f"{secrets.token_hex(4)}@example.com", "Somebody", role)
 
 
-def knock(tab: Any, home: Home, email: str, password: str = PASSWORD) -> None:
+def submit_sign_in(tab: Any, home: RunningDashTrade, email: str, password: str = PASSWORD) -> None:
     tab.goto(f"{home.ui}/auth/login")
     tab.fill("#email", email)
     tab.fill("#password", password)

@@ -12,7 +12,7 @@ from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.brokers.crypto.venues import EXCHANGES
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import TimeInForce
-from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
+from tests.simulators.exchanges import KEY, PASSPHRASE, SECRET, ExchangeSimulator
 from tests.support.adapter_harness import BUY, MARKET, AdapterHarness
 
 FIVE = tuple(EXCHANGES)
@@ -24,7 +24,7 @@ class CryptoHarness(AdapterHarness):
     broker: CryptoBroker
 
     def __init__(self, exchange: str, **options: Any) -> None:
-        self.exchange, simulator = exchange, Simulator(options.pop("wire", exchange))
+        self.exchange, simulator = exchange, ExchangeSimulator(options.pop("wire", exchange))
         front = simulator.front
         self.keys = getattr(front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
         self.money = front.money

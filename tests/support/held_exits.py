@@ -22,7 +22,7 @@ def legs(sim: AlpacaSimulator) -> list[Order]:
         return [order for order in sim.market.orders.values() if order.parent is not None]
 
 
-def go_on(person: Trader, clock: ManualClock, rounds: int = 4) -> None:
+def run_rounds(person: Trader, clock: ManualClock, rounds: int = 4) -> None:
     """Some seconds go by: the worker works, the watch looks."""
     for _ in range(rounds):
         clock.forward(2)
@@ -43,4 +43,4 @@ def agree(person: Trader, bot: int, sim: AlpacaSimulator) -> D:
 
 AT_ALPACA = [("take_profit", "110", "Alpaca"), ("stop_loss", "95", "Alpaca")]
 
-BY_US = [(kind, price, "DashTrade") for kind, price, _ in AT_ALPACA]
+BY_DASHTRADE = [(kind, price, "DashTrade") for kind, price, _ in AT_ALPACA]

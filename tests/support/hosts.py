@@ -10,7 +10,7 @@ from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.tables.lanes import Lane
 
 
-class Gated(Host):
+class GatedHost(Host):
     """Nothing new is sent while the gate gives a reason."""
 
     def __init__(self, gate: Callable[[int, Symbol], str]) -> None:
@@ -20,7 +20,7 @@ class Gated(Host):
         return self._gate(account_id, symbol)
 
 
-class Storing(Host):
+class StoringHost(Host):
     """Alerts go to another process, which may store them."""
 
     def __init__(self, store: Callable[[Alert], IntakeResult | None]) -> None:
@@ -30,7 +30,7 @@ class Storing(Host):
         return self._store(alert)
 
 
-class Woken(Host):
+class WakeHost(Host):
     """There is somebody to wake."""
 
     def __init__(self, wake: Callable[[Lane], None]) -> None:

@@ -46,7 +46,7 @@ from dashtrade.tables import tokens as token_table
 from encryption import new_key
 from webhook_server import create_server
 
-Told = TypeVar("Told", bound=Notice)
+NoticeKind = TypeVar("NoticeKind", bound=Notice)
 
 KEY = new_key()  # that credentials are sealed with
 MakeApp = Callable[..., App]  # the fixture `make_app`
@@ -144,19 +144,19 @@ class Trader:
         )
 
     def get(self, path: str, **query: Any) -> Any:
-        said = self.call("GET", path, **query)
-        assert said.status_code == 200, said.text
-        return said.json
+        response = self.call("GET", path, **query)
+        assert response.status_code == 200, response.text
+        return response.json
 
-    def does(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    def request(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """The answer of a request that has to work."""
-        said = self.call(method, path, body, **query)
-        assert said.status_code in (200, 201, 202), said.text
-        return said.json
+        response = self.call(method, path, body, **query)
+        assert response.status_code in (200, 201, 202), response.text
+        return response.json
 
     def account(self, broker: str = "paper", **options: Any) -> int:
         body = {"broker": broker, "mode": "paper", "label": broker, "credentials": {}, "options": options}
-        return self.does("POST", "/accounts", body)["id"]
+        return self.request("POST", "/accounts", body)["id"]
 
     def bot(
         self, symbol: str = "AAPL", timeframe: str = "15 Min", account: int | None = None, **fields: Any
@@ -169,7 +169,7 @@ class Trader:
             "timeframe": timeframe,
             "position_size": "5000",
         } | fields
-        return self.does("POST", "/bots", given)["id"]
+        return self.request("POST", "/bots", given)["id"]
 
     def alert(
         self,
@@ -192,17 +192,17 @@ class Trader:
             environ_base={"REMOTE_ADDR": sender},
         )
 
-    def sends(self, body: Any = None, **fields: Any) -> str:
+    def send(self, body: Any = None, **fields: Any) -> str:
         """An alert that has to be accepted; its signal's id."""
         if body is None:
             body = {"symbol": "AAPL", "id": secrets.token_hex(8)} | fields
-        said = self.alert(body)
-        assert said.status_code == 202, said.text
-        return said.json["signal_id"]
+        response = self.alert(body)
+        assert response.status_code == 202, response.text
+        return response.json["signal_id"]
 
     def trades(self, action: str, symbol: str = "AAPL", **fields: Any) -> Any:
         """An alert carried out as far as it goes: its story."""
-        signal_id = self.sends(action=action, symbol=symbol, **fields)
+        signal_id = self.send(action=action, symbol=symbol, **fields)
         self.installation.work()
         return self.story(signal_id)
 
@@ -213,7 +213,7 @@ class Trader:
         position = self.get(f"/bots/{bot_id}")["position"]
         return Decimal(position["quantity"]) * (-1 if position["side"] == "short" else 1)
 
-    def told(self, kind: type[Told]) -> list[Told]:
+    def notices(self, kind: type[NoticeKind]) -> list[NoticeKind]:
         """The notices of one kind, newest first."""
         return [
             notice
@@ -222,10 +222,10 @@ class Trader:
         ]
 
 
-def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     """Waits for what another thread or process does."""
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (found := condition()):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.01)
     return found
@@ -234,7 +234,7 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
 # --- a venue that does as it is told ------------------------------------------------------------------------
 
 
-class Venue:
+class ScriptedBroker:
     """A broker whose answers are laid out beforehand: `plan` holds one for each coming submit, "fill" when it
     runs out.
 
@@ -281,7 +281,7 @@ class Venue:
             )
         }
 
-    def _make(self, account: Any, credentials: Any, around: Surroundings) -> Venue:
+    def _make(self, account: Any, credentials: Any, around: Surroundings) -> ScriptedBroker:
         self.at = around.clock
         return self
 
@@ -303,7 +303,7 @@ class Venue:
         return report
 
     def report(self, name: str, status: VenueStatus, *fills: BrokerFill, reason: str = "") -> OrderReport:
-        made = OrderReport(
+        report = OrderReport(
             client_order_id=name,
             broker_order_id=f"V-{name}",
             status=status,
@@ -315,8 +315,8 @@ class Venue:
             fills=tuple(fills),
             reason=reason,
         )
-        self.reports[name] = made
-        return made
+        self.reports[name] = report
+        return report
 
     def execution(self, name: str, quantity: Any, price: Any = None, number: int = 1) -> BrokerFill:
         price = self.price if price is None else Decimal(price)
@@ -375,9 +375,9 @@ class Venue:
             raise self.away
 
 
-def lost(error: Exception) -> tuple[str, Exception]:
+def placed_without_answer(error: Exception) -> tuple[str, Exception]:
     """The venue has the order, and its answer never comes."""
     return ("fill", error)
 
 
-GONE = Unavailable("the venue does not answer")
+UNREACHABLE = Unavailable("the venue does not answer")

@@ -26,13 +26,13 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType, TimeInForce
-from tests.support.installation import Venue
+from tests.support.installation import ScriptedBroker
 
 AAPL = Symbol.parse("AAPL")
 ZERO = Decimal(0)
 
 
-class Netted(Venue):
+class NettingBroker(ScriptedBroker):
     demo = False
 
     def __init__(self) -> None:

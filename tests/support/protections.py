@@ -32,7 +32,7 @@ def entry(
     )
 
 
-def out(
+def past_exit(
     minutes_ago: float,
     made: str = "-10",
     *,
@@ -51,7 +51,7 @@ def out(
     )
 
 
-def seen(
+def inputs(
     *exits: PastExit, bid: str = "100", ask: str = "100", age: float = 0, demo: bool = False, **more: Any
 ) -> ProtectionInputs:
     quote = Quote(

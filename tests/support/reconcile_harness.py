@@ -9,7 +9,7 @@ from dashtrade.domain.notices.base import Notice
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import account
 from tests.support.fakes import ManualClock
-from tests.support.hosts import Gated
+from tests.support.hosts import GatedHost
 from tests.support.installation import Installation
 
 D = Decimal
@@ -22,7 +22,7 @@ class ReconcileHarness:
         self.installation, self.sim, self.clock, self.trader = installation, sim, clock, installation.join()
         self.account = account(self.trader, sim)
         self.reconciler = installation.app.engine.reconciler
-        installation.app.engine.host = Gated(self.reconciler.wait_reason)
+        installation.app.engine.host = GatedHost(self.reconciler.wait_reason)
 
     def bot(self, symbol: str = "AAPL", timeframe: str = "15 Min", **fields: Any) -> int:
         return self.trader.bot(
@@ -52,7 +52,7 @@ class ReconcileHarness:
         return only
 
     def resolve(self, drift: Any, way: str, **more: Any) -> Any:
-        return self.trader.does("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
+        return self.trader.request("POST", f"/drifts/{drift['id']}/resolve", {"way": way} | more)
 
-    def told(self, kind: type[Notice]) -> int:
-        return len(self.trader.told(kind))
+    def notices(self, kind: type[Notice]) -> int:
+        return len(self.trader.notices(kind))

@@ -19,7 +19,7 @@ from tests.support.fakes import MORNING
 AAPL = Symbol.parse("NYSE:AAPL-EQ")
 
 
-def a_bot(now: datetime = MORNING, **changes: Any) -> Bot:
+def make_bot(now: datetime = MORNING, **changes: Any) -> Bot:
     """Flat, active, without limits."""
     known: dict[str, Any] = {
         "id": 1,
@@ -47,7 +47,7 @@ def a_bot(now: datetime = MORNING, **changes: Any) -> Bot:
     return Bot(**known | changes)
 
 
-def an_order(side: OrderSide, quantity: Decimal, *, number: int = 1, **changes: Any) -> Order:
+def make_order(side: OrderSide, quantity: Decimal, *, number: int = 1, **changes: Any) -> Order:
     """A market order of that bot, working at the broker."""
     known: dict[str, Any] = {
         "id": f"o-{number}",

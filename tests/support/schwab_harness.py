@@ -10,7 +10,7 @@ import pytest
 from dashtrade.brokers.schwab.adapter import SchwabBroker
 from dashtrade.domain.ports import Unknown
 from dashtrade.domain.symbols import Symbol
-from tests.simulators.crypto import Simulator
+from tests.simulators.exchanges import ExchangeSimulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 from tests.support.adapter_harness import AAPL, AdapterHarness, D
 
@@ -25,7 +25,7 @@ class SchwabHarness(AdapterHarness):
     def __init__(self, **options: Any) -> None:
         self.saved: list[Any] = []
         self.defaults = {"symbol": AAPL, "quantity": D(10)}
-        super().__init__(Simulator(SchwabFront()), **options)
+        super().__init__(ExchangeSimulator(SchwabFront()), **options)
 
     def another(self, **options: Any) -> SchwabBroker:
         first = options.pop("token", None) or self.front.token()
@@ -49,5 +49,5 @@ class SchwabHarness(AdapterHarness):
             self.broker.submit(request)
 
 
-def made(**options: Any) -> closing[SchwabHarness]:
+def new_harness(**options: Any) -> closing[SchwabHarness]:
     return closing(SchwabHarness(**options))

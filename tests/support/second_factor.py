@@ -59,6 +59,6 @@ def audit(app: App) -> list[Any]:
         return messages.everything_recorded(conn, before=None, limit=50)
 
 
-def told(person: Trader) -> list[Any]:
+def messages_of(person: Trader) -> list[Any]:
     with person.installation.app.db.read() as conn:
         return messages.list_page(conn, person.user.id, before=None, limit=50)

@@ -6,21 +6,21 @@ from decimal import Decimal
 
 from dashtrade.domain.ports import Broker
 from dashtrade.domain.symbols import Symbol
-from tests.simulators.crypto import Simulator
-from tests.support.broker_contract import Venue
+from tests.simulators.exchanges import ExchangeSimulator
+from tests.support.broker_contract import ContractVenue
 from tests.support.free_port import free_port
 
-WAITS = 0.5  # seconds until an answer that does not come is given up
+GIVE_UP_SECONDS = 0.5  # seconds until an answer that does not come is given up
 
 
-class SimulatedVenue(Venue):
+class SimulatedVenue(ContractVenue):
     """`made(url)` makes the adapter."""
 
     quantity = Decimal(10)
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: ExchangeSimulator) -> None:
         self.simulator = simulator
-        self.simulator.hold = 2 * WAITS
+        self.simulator.hold = 2 * GIVE_UP_SECONDS
         self.broker = self.feed = self.made(simulator.url)
 
     def made(self, url: str) -> Broker:

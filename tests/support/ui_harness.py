@@ -37,7 +37,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass
-class Answer:
+class HttpAnswer:
     status: int
     headers: dict[str, str]
     text: str
@@ -68,7 +68,7 @@ class DashboardHarness:
         origin: str | None = "own",
         host: str = "",
         **headers: str,
-    ) -> Answer:
+    ) -> HttpAnswer:
         sent = {
             "Host": host or self.host,
             **{name.replace("_", "-"): value for name, value in headers.items()},
@@ -86,11 +86,11 @@ class DashboardHarness:
             text = "" if said.status == 101 else said.read().decode("utf-8", "replace")
             answer = {name.lower(): value for name, value in said.getheaders()}
             found = re.search(r"dashtrade_session=([\w-]+)", answer.get("set-cookie", ""))
-            return Answer(said.status, answer, text, found.group(1) if found else "")
+            return HttpAnswer(said.status, answer, text, found.group(1) if found else "")
         finally:
             line.close()
 
-    def sign_in(self, email: str, password: str = PASSWORD, **more: str) -> Answer:
+    def sign_in(self, email: str, password: str = PASSWORD, **more: str) -> HttpAnswer:
         """Each time from another address: of one there are not many in a minute."""
         more.setdefault(
             "X_Forwarded_For",

@@ -7,11 +7,11 @@ from typing import Any
 from tests.support.installation import Trader
 
 
-def told(said: Any, status: int) -> Any:
+def assert_error(response: Any, status: int) -> Any:
     """An error as every client may rely on it."""
-    assert said.status_code == status, said.text
-    assert said.mimetype == "application/json"
-    body = said.json
+    assert response.status_code == status, response.text
+    assert response.mimetype == "application/json"
+    body = response.json
     assert all(isinstance(body[name], str) and body[name] for name in ("error", "message", "hint")), body
     return body
 
@@ -53,5 +53,5 @@ DIALECTS = {
 # --- the same alert again -----------------------------------------------------------------------------------
 
 
-def count(trader: Trader) -> int:
+def count_signals(trader: Trader) -> int:
     return len(trader.get("/signals", limit=500)["items"])

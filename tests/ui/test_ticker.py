@@ -31,7 +31,7 @@ from dashtrade.ui.kit import live_cells, ticker
 from dashtrade.ui.kit.ticker import Ticker
 from tests.support.databases import SqliteFiles
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, Trader, until
+from tests.support.installation import Installation, Trader, wait_until
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ class Browser:
         )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
-        until(lambda: self.server.started)
+        wait_until(lambda: self.server.started)
 
     def tab(self, headers: dict[str, str] | None = None) -> ClientConnection:
         port = self.server.servers[0].sockets[0].getsockname()[1]
@@ -94,23 +94,23 @@ def cookie(app: App, person: Trader) -> dict[str, str]:
     return {"cookie": f"dashtrade_session={token}"}
 
 
-def told(socket: ClientConnection) -> dict[str, Any]:
+def next_message(socket: ClientConnection) -> dict[str, Any]:
     return json.loads(socket.recv(5))
 
 
-def test_a_stranger_is_sent_nothing_and_told_to_sign_in(browser: Browser):
+def test_a_stranger_gets_nothing_and_is_asked_to_sign_in(browser: Browser):
     with browser.tab() as socket, pytest.raises(ConnectionClosed) as ended:
         socket.recv(5)
     assert ended.value.rcvd.code == ticker.ENDED
 
 
-def test_a_tab_gets_its_owners_cells_and_nobody_elses(installation: Installation, app: App, browser: Browser):
-    trader, bob = installation.join(), installation.join("bob@example.com")
-    mine, theirs = trader.bot("AAPL"), bob.bot("AAPL")
+def test_a_tab_gets_only_its_owners_cells(installation: Installation, app: App, browser: Browser):
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
+    mine, theirs = trader.bot("AAPL"), other_trader.bot("AAPL")
     trader.trades("buy")
-    bob.trades("buy")
+    other_trader.trades("buy")
     with browser.tab(cookie(app, trader)) as socket:
-        first = told(socket)
+        first = next_message(socket)
     assert {f"m{mine}", f"u{mine}", "equity:paper:USD", "open:paper:USD"} <= set(first["c"])
     assert not [
         name
@@ -128,9 +128,9 @@ def test_only_what_changed_is_sent_and_what_is_sent_is_what_pages_show(
     bot = trader.bot("AAPL", position_size="10", position_size_type="quantity")
     trader.trades("buy")
     with browser.tab(cookie(app, trader)) as socket:
-        told(socket)
+        next_message(socket)
         feed.set("AAPL", 120)
-        moved = told(socket)
+        moved = next_message(socket)
     assert moved["c"][f"m{bot}"][0] == "120.00"
     shown = live_cells.profit(
         holding(app, bot_service.bot_of(app, trader.user, bot), find_account(app, trader.user, trader.paper))
@@ -146,7 +146,7 @@ def test_a_session_that_is_ended_ends_its_sockets(
     trader = installation.join()
     headers = cookie(app, trader)
     with browser.tab(headers) as socket:
-        told(socket)
+        next_message(socket)
         sessions.end(app, headers["cookie"].partition("=")[2])
         with pytest.raises(ConnectionClosed) as ended:
             while True:
@@ -154,23 +154,23 @@ def test_a_session_that_is_ended_ends_its_sockets(
     assert ended.value.rcvd.code == ticker.ENDED
 
 
-def test_a_tab_that_nobody_sees_is_sent_nothing(
+def test_a_hidden_tab_is_sent_nothing(
     installation: Installation, app: App, feed: ManualFeed, browser: Browser
 ):
     trader = installation.join()
     bot = trader.bot("AAPL")
     trader.trades("buy")
     with browser.tab(cookie(app, trader)) as socket:
-        told(socket)
+        next_message(socket)
         socket.send('{"asleep": true}')
         before = ticker.snapshot(app, trader.user)[0][f"m{bot}"]
         feed.set("AAPL", 150)
         socket.send('{"asleep": false}')
-        assert told(socket)["c"][f"m{bot}"] != before
+        assert next_message(socket)["c"][f"m{bot}"] != before
 
 
 @pytest.mark.parametrize("nonsense", ["", "[]", "{", "null", '{"asleep": 7}'])
-def test_nonsense_from_a_tab_harms_nobody(
+def test_invalid_messages_from_a_tab_harm_no_other_tab(
     nonsense: str, installation: Installation, app: App, browser: Browser
 ):
     trader = installation.join()
@@ -178,7 +178,7 @@ def test_nonsense_from_a_tab_harms_nobody(
     with browser.tab(headers) as socket:
         socket.send(nonsense)
     with browser.tab(headers) as socket:
-        assert told(socket)["rev"]
+        assert next_message(socket)["rev"]
 
 
 @pytest.mark.parametrize("change", ["signal", "pause", "switch", "account"])
@@ -197,13 +197,13 @@ def test_whatever_changes_is_another_revision(
     clock.forward(1)
     match change:
         case "signal":
-            trader.sends(action="buy", symbol="AAPL")
+            trader.send(action="buy", symbol="AAPL")
         case "pause":
             bot_service.set_active(app, trader.user, bot, False)
         case "switch":
-            trader.does("PUT", "/switches", {"scope": "user", "mode": "halt"})
+            trader.request("PUT", "/switches", {"scope": "user", "mode": "halt"})
         case "account":
-            trader.does("POST", f"/accounts/{trader.paper}/test")
+            trader.request("POST", f"/accounts/{trader.paper}/test")
     assert revision() != before
 
 

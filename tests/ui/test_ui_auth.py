@@ -65,8 +65,8 @@ def test_the_set_up_link_makes_the_first_account_and_signs_it_in(harness: Dashbo
 def test_joining_needs_an_invitation_that_works_once(harness: DashboardHarness):
     assert harness.ask("GET", "/join").status == 403
     with harness.app.db.read() as conn:
-        boss = people_table.everyone(conn)[0]
-    code = invitations.invite(harness.app, boss, email="", role=boss.role.STANDARD)
+        superadmin = people_table.everyone(conn)[0]
+    code = invitations.invite(harness.app, superadmin, email="", role=superadmin.role.STANDARD)
     fields = {"invitation": code, "name": "Bea", "email": "bea@example.com", "password": PASSWORD}
     assert harness.ask("POST", "/join", urlencode(fields)).cookie
     again = harness.ask("POST", "/join", urlencode(fields | {"email": "other@example.com"}))

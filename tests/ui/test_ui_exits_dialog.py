@@ -67,7 +67,7 @@ def test_a_price_is_read_as_people_write_it(app: App, trader: Trader, bot: int):
     assert [target.price for target in state.take_profits] == [round(entry * 2, 2)]
 
 
-def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, trader: Trader, bot: int):
+def test_a_stop_on_the_wrong_side_is_refused_and_nothing_changes(app: App, trader: Trader, bot: int):
     tab = opened(bot)
     tab.segmented_control[0].set_value("At a price").run()
     field(tab, "Stop at").set_value("99,999,999")
@@ -75,5 +75,5 @@ def test_a_stop_on_the_wrong_side_is_told_and_nothing_moves(app: App, trader: Tr
     assert "would close at once" in error.value and not exits(app, trader, bot)
 
 
-def test_nothing_changed_is_said(bot: int):
+def test_an_unchanged_form_says_so(bot: int):
     assert "unchanged" in pressed(opened(bot), "Save").error[0].value.lower()

@@ -114,7 +114,7 @@ def test_an_order_that_is_out_is_part_of_it(app: App, trader: Trader):
 
 
 def test_a_stronger_stop_that_is_on_stays(app: App, trader: Trader, two: tuple[int, int]):
-    trader.does("PUT", "/switches", {"scope": "user", "mode": "reduce_only"})
+    trader.request("PUT", "/switches", {"scope": "user", "mode": "reduce_only"})
     flatten.start(app, trader.user, scope="user", scope_id=None, pause=True)
     assert [row["mode"] for row in trader.get("/switches")["items"]] == ["reduce_only"]
     assert owned_accounts.account_of(app, trader.user, two[0]).is_active

@@ -151,7 +151,7 @@ def test_what_is_no_time_of_day_is_refused(said: str):
         (Stake(kind="dollars", size=None), ""),
     ],
 )
-def test_two_percent_is_said_in_money(stake: Stake, meant: str):
+def test_two_percent_is_shown_in_money(stake: Stake, meant: str):
     assert stake.share(D(2), -1) == meant
 
 
@@ -257,7 +257,7 @@ def test_thousands_are_read_as_they_are_written(new_bot: AppTest, trader: Trader
     assert (bot["position_size"], bot["daily_loss_limit"]) == ("5000.5", "1000")
 
 
-def test_a_size_by_risk_without_a_stop_is_said_at_its_field_without_names_of_the_api(new_bot: AppTest):
+def test_a_size_by_risk_without_a_stop_is_explained_at_its_field_without_api_names(new_bot: AppTest):
     next(box for box in new_bot.selectbox if box.label == "Size type").set_value("risk_dollars").run()
     (error,) = pressed(new_bot, "Create bot").error
     assert "needs a stop-loss" in error.value.replace("\\", "") and "Choose a stop below" in error.value
@@ -361,23 +361,23 @@ def test_of_a_short_the_risk_limit_lies_above(app: App, trader: Trader):
 
 def test_a_refusal_of_a_paused_bot_needs_no_attention_once_it_is_resumed(app: App, trader: Trader):
     bot = trader.bot()
-    trader.does("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/pause")
     assert "paused" in trader.trades("buy")["reason"]
     assert [item for item in attention(app, trader.user) if item.reason.code is Code.BOT_PAUSED]
-    trader.does("POST", f"/bots/{bot}/resume")
+    trader.request("POST", f"/bots/{bot}/resume")
     assert not attention(app, trader.user)
 
 
 def test_a_refusal_by_a_switch_needs_no_attention_once_it_is_off(app: App, trader: Trader):
     trader.bot()
-    trader.does("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
+    trader.request("PUT", "/switches", {"scope": "user", "mode": "pause_entries"})
     assert "switched" in trader.trades("buy")["reason"]
     assert [item for item in attention(app, trader.user) if item.reason.code is Code.SWITCHED]
-    trader.does("PUT", "/switches", {"scope": "user", "mode": "none"})
+    trader.request("PUT", "/switches", {"scope": "user", "mode": "none"})
     assert not attention(app, trader.user)
 
 
-def test_a_stopped_bot_is_resumed_where_it_is_told_of(app: App, trader: Trader):
+def test_a_stopped_bot_is_resumed_where_it_is_reported(app: App, trader: Trader):
     bot = trader.bot()
     app.db.write(
         lambda conn: bot_table.change(

@@ -94,7 +94,7 @@ def test_an_upload_is_not_taken(harness: DashboardHarness) -> None:
     assert answer.status == 404
 
 
-def test_scripts_of_our_pages_come_from_here_and_are_asked_for_anew(harness: DashboardHarness) -> None:
+def test_scripts_come_from_this_server_and_are_revalidated(harness: DashboardHarness) -> None:
     """Without a session too: one of them leads a tab whose session has ended to the form."""
     for name in ("sign_in", "table"):
         said = harness.ask(
@@ -183,12 +183,19 @@ def test_when_all_places_are_taken_the_busiest_user_makes_room() -> None:
     async def story() -> None:
         tabs = Tabs(of_one=3, in_all=5)
         trader = [Client(tabs, "ann") for _ in range(2)]
-        bob = [Client(tabs, "bob") for _ in range(3)]
+        other_trader = [Client(tabs, "bob") for _ in range(3)]
         await settle()
         cid = Client(tabs, "cid")
         await settle()
-        assert [one.closed for one in (*trader, *bob, cid)] == [None, None, TOO_MANY_TABS, None, None, None]
-        for one in (*trader, *bob, cid):
+        assert [one.closed for one in (*trader, *other_trader, cid)] == [
+            None,
+            None,
+            TOO_MANY_TABS,
+            None,
+            None,
+            None,
+        ]
+        for one in (*trader, *other_trader, cid):
             await one.leave()
         assert not tabs.full("ann")
 
@@ -199,8 +206,8 @@ def test_a_user_opens_so_many_in_a_while() -> None:
     async def story() -> None:
         tabs = Tabs(opened=Rate(0.001, burst_seconds=2000))
         trader = [Client(tabs, "ann") for _ in range(3)]
-        bob = Client(tabs, "bob")
+        other_trader = Client(tabs, "bob")
         await settle()
-        assert [one.closed for one in (*trader, bob)] == [None, None, TRY_LATER, None]
+        assert [one.closed for one in (*trader, other_trader)] == [None, None, TRY_LATER, None]
 
     asyncio.run(story())

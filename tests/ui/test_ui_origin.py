@@ -58,13 +58,13 @@ def test_the_names_that_were_set_are_answered_to_and_no_siblings(host: str, allo
 
 
 @pytest.mark.parametrize("name", ["mine.trycloudflare.com", "mine.duckdns.org", "shop.co.uk"])
-def test_a_name_beside_ones_own_belongs_to_somebody_else(name: str, tmp_path: Path):
+def test_a_similar_host_name_is_a_foreign_host(name: str, tmp_path: Path):
     hosts = allowed_hosts(Settings.load({"DASHTRADE_PUBLIC_URL": f"https://{name}"}, tmp_path))
     assert host_allowed(name, hosts)
     assert not host_allowed(f"evil.{name.partition('.')[2]}", hosts)
 
 
-def test_who_comes_by_another_name_is_told_which_setting_is_missing(harness: DashboardHarness):
+def test_an_unknown_host_name_names_the_missing_setting(harness: DashboardHarness):
     said = harness.ask("GET", "/auth/login", host="other.example.com:8443")
     assert said.status == 421 and "DASHTRADE_DASHBOARD_URL=https://other.example.com:8443" in said.text
     odd = harness.ask("GET", "/auth/login", host="a b<script>")
@@ -100,7 +100,7 @@ def test_a_start_that_others_reach_unencrypted_warns_of_it(
         )
 
 
-def test_the_doctor_says_what_the_dashboard_is_called_and_when_that_leads_nobody_there(tmp_path: Path):
+def test_the_doctor_reports_the_dashboards_address_and_when_it_is_unreachable(tmp_path: Path):
     def said(**environ: str) -> str:
         return "\n".join(
             f"{found.what} {found.hint}" for found in check_settings(Settings.load(environ, tmp_path))

@@ -24,7 +24,7 @@ from dashtrade.doctor import check_files
 from dashtrade.settings import ROOT, Settings
 from dashtrade.ui.shell import http_port
 from tests.support.free_port import free_port
-from tests.support.installation import until
+from tests.support.installation import wait_until
 
 LONG = 64 * 1024
 PIECES = 1000
@@ -55,7 +55,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[uvicorn.Server]:
     )
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
-    until(lambda: made.started)
+    wait_until(lambda: made.started)
     yield made
     made.should_exit = made.force_exit = True
     thread.join(10)
@@ -109,7 +109,7 @@ BROKEN = b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
 
 @pytest.mark.parametrize("path", [b"/refused", b"/read", b"/long"])
 @pytest.mark.parametrize("pause", [0, 0.2])
-def test_a_body_that_breaks_off_is_no_error_of_ours(
+def test_an_incomplete_body_is_no_server_error(
     server: uvicorn.Server, path: bytes, pause: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The request may be answered already, or be about to be, when its body turns out to be no body."""
@@ -137,7 +137,7 @@ def test_a_request_that_does_not_arrive_is_cut_off_however_busy_it_looks(
 ) -> None:
     with connections(number(server), 1, first) as [one]:
         assert ends(one, drip)
-    until(lambda: not server.server_state.connections)
+    wait_until(lambda: not server.server_state.connections)
 
 
 def test_one_that_waits_between_two_requests_is_kept(server: uvicorn.Server) -> None:
@@ -149,18 +149,18 @@ def test_one_that_waits_between_two_requests_is_kept(server: uvicorn.Server) -> 
     line.close()
 
 
-def test_more_connections_than_there_are_keep_nobody_else_out(server: uvicorn.Server) -> None:
+def test_exhausted_connections_do_not_lock_out_other_clients(server: uvicorn.Server) -> None:
     with connections(number(server), 200, b"G"):
         # one that is closed counts until the loop's next turn
-        until(lambda: len(server.server_state.connections) <= 61)
+        wait_until(lambda: len(server.server_state.connections) <= 61)
         for method in ("GET", "POST") * 5:
             assert status(number(server), method=method) == 200
 
 
-def test_whoever_does_not_read_the_answer_loses_it(server: uvicorn.Server) -> None:
+def test_a_client_that_does_not_read_its_response_is_disconnected(server: uvicorn.Server) -> None:
     with connections(number(server), 3, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
-        until(lambda: len(server.server_state.tasks) == 3)
-        until(lambda: not server.server_state.tasks)
+        wait_until(lambda: len(server.server_state.tasks) == 3)
+        wait_until(lambda: not server.server_state.tasks)
 
 
 def test_one_that_reads_slowly_gets_all_of_it(server: uvicorn.Server) -> None:
@@ -191,7 +191,7 @@ def test_a_thousand_connections_that_drip_keep_no_visitor_out(tmp_path: Path) ->
     )
     process = subprocess.Popen([sys.executable, "-c", few], cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: _up(at), 40)
+        wait_until(lambda: _up(at), 40)
         with connections(at, 1050, b"GET / HTTP/1.1\r\nHost: a\r\nX: ") as lines:
             for _ in range(5):
                 for line in lines:

@@ -46,7 +46,7 @@ def test_what_is_no_page_is_not_found(harness: DashboardHarness):
         ("", "", ""),
     ],
 )
-def test_the_engine_is_asked_where_this_browser_reaches_it_and_nobody_else_is(
+def test_the_engines_health_is_requested_only_where_this_browser_reaches_it(
     tmp_path, public: str, host: str, engine: str
 ):
     settings = Settings.load({"DASHTRADE_PUBLIC_URL": public} if public else {}, tmp_path)

@@ -153,7 +153,7 @@ def test_the_domain_imports_the_standard_library_and_itself(module: str):
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) in ("ground", "small")])
-def test_what_all_may_use_needs_nothing_of_ours(module: str):
+def test_shared_modules_import_only_shared_modules(module: str):
     assert {room(name) for name in imports(module)} <= (
         {"ground", "small"} if room(module) == "small" else {"ground"}
     )

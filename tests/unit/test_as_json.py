@@ -96,7 +96,7 @@ def test_an_alert_arrives_as_it_was_handed_over(alert: Alert):
         Conflict(signal_id="s1", message="the id was used before"),
     ],
 )
-def test_what_the_worker_says_of_it_arrives_as_it_was_said(said: IntakeResult):
+def test_the_workers_outcome_arrives_unchanged(said: IntakeResult):
     assert from_named_json(IntakeResult, json.loads(json.dumps(named_json(said)))) == said
 
 

@@ -315,7 +315,7 @@ def test_the_time_of_the_alert_wins_over_the_time_of_the_bar():
     assert alert(time="2026-11-21T09:45:00Z", timenow="2026-11-21T10:00:03Z").sent_at.minute == 0
 
 
-def test_fields_nobody_knows_are_kept_and_nulls_count_as_not_sent():
+def test_unknown_fields_are_kept_and_nulls_count_as_not_sent():
     reading = read(action="buy", symbol="AAPL", extras={"a": [1, 2]}, message="hi", quantity=None)
     assert (
         reading.body["extras"] == {"a": [1, 2]}

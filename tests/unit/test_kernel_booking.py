@@ -21,7 +21,7 @@ from dashtrade.domain.reasons import NO_REASON, Code
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.values import ZERO, OrderSide
 from tests.support.fakes import MORNING
-from tests.support.records import a_bot, an_order
+from tests.support.records import make_bot, make_order
 
 
 def a_report(order: Order, fills: list[BrokerFill], status: VenueStatus) -> OrderReport:
@@ -101,11 +101,11 @@ def fills_of(number: int, told: list[tuple[D, D, D]]) -> list[BrokerFill]:
 
 
 def run(story: list[tuple[OrderSide, list[tuple[D, D, D]]]], *, at_once: bool) -> Memory:
-    memory = Memory(a_bot())
+    memory = Memory(make_bot())
     for number, (side, told) in enumerate(story, 1):
         fills = fills_of(number, told)
         quantity = sum((fill.quantity for fill in fills), ZERO)
-        order = an_order(side, quantity, number=number)
+        order = make_order(side, quantity, number=number)
         cuts = [len(fills)] if at_once else range(1, len(fills) + 1)
         for cut in cuts:
             status = VenueStatus.FILLED if cut == len(fills) else VenueStatus.WORKING
@@ -141,8 +141,8 @@ def test_position_lots_and_round_trips_tell_the_same_story(story):
 
 
 def test_an_old_report_changes_nothing():
-    memory = Memory(a_bot())
-    order = an_order(OrderSide.BUY, D(10))
+    memory = Memory(make_bot())
+    order = make_order(OrderSide.BUY, D(10))
     fills = fills_of(1, [(D(4), D(100), ZERO), (D(6), D(101), ZERO)])
     done = memory.book(order, a_report(order, fills, VenueStatus.FILLED))
     seen = reported(done, a_report(order, fills[:1], VenueStatus.WORKING), memory.known, MORNING)
@@ -160,7 +160,7 @@ def test_an_old_report_changes_nothing():
 )
 def test_what_an_order_comes_to(status: OrderStatus, filled: str, outcome: str, code: Code):
     order = replace(
-        an_order(OrderSide.BUY, D(10)),
+        make_order(OrderSide.BUY, D(10)),
         status=status,
         filled_quantity=D(filled),
         filled_notional=D(filled) * 100,

@@ -26,7 +26,7 @@ from dashtrade.domain.ports import BrokerFill, OrderReport, Quote, VenueStatus
 from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.values import ZERO, OrderSide, OrderType
 from tests.support.fakes import MORNING
-from tests.support.records import AAPL, a_bot, an_order
+from tests.support.records import AAPL, make_bot, make_order
 
 
 @dataclass
@@ -85,9 +85,9 @@ def report_of(order: Order, quantity: str, price: str = "100", *, number: int = 
 
 
 def test_a_reversal_in_one_transaction_writes_each_row_once():
-    held = replace(a_bot(), position=Position(quantity=D(10), cost=D(900)), status="FILLED")
-    close = replace(an_order(OrderSide.SELL, D(10)), effect=Effect.CLOSE, final=False)
-    opening = replace(an_order(OrderSide.SELL, D(4), number=2), step=close.step + 2)
+    held = replace(make_bot(), position=Position(quantity=D(10), cost=D(900)), status="FILLED")
+    close = replace(make_order(OrderSide.SELL, D(10)), effect=Effect.CLOSE, final=False)
+    opening = replace(make_order(OrderSide.SELL, D(4), number=2), step=close.step + 2)
     shelf = Shelf([held], [close, opening], [Lot(id=7, remaining=D(10), price=D(90), opened_at=MORNING)])
     books = Books(shelf)
     for order in (close, opening):
@@ -106,8 +106,8 @@ def test_a_reversal_in_one_transaction_writes_each_row_once():
 
 
 def test_the_same_report_twice_in_one_transaction_is_booked_once():
-    order = an_order(OrderSide.BUY, D(10))
-    books = Books(Shelf([a_bot()], [order]))
+    order = make_order(OrderSide.BUY, D(10))
+    books = Books(Shelf([make_bot()], [order]))
     part = report_of(order, "4")
     assert apply_report(books, order.id, part, MORNING).changed
     assert not apply_report(books, order.id, part, MORNING).changed
@@ -115,8 +115,8 @@ def test_the_same_report_twice_in_one_transaction_is_booked_once():
 
 
 def test_what_is_taken_back_leaves_no_trace():
-    order = an_order(OrderSide.BUY, D(10))
-    books = Books(Shelf([a_bot()], [order]))
+    order = make_order(OrderSide.BUY, D(10))
+    books = Books(Shelf([make_bot()], [order]))
     before = books.changes.copied()
     apply_report(books, order.id, report_of(order, "10"), MORNING)
     books.changes = before
@@ -161,7 +161,7 @@ def a_task(**changes: object) -> PendingDecision:
 
 
 def with_status(status: OrderStatus, **changes: object) -> Order:
-    return replace(an_order(OrderSide.BUY, D(1)), status=status, created_at=MORNING, **changes)  # type: ignore[arg-type]
+    return replace(make_order(OrderSide.BUY, D(1)), status=status, created_at=MORNING, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,9 @@ def test_a_market_order_that_never_fills_blocks_the_lane_for_a_while_only():
 
 def test_a_later_step_waits_for_the_earlier_one():
     first = with_status(OrderStatus.WORKING, type=OrderType.LIMIT, limit_price=D(9))
-    second = replace(an_order(OrderSide.BUY, D(1), number=2), status=OrderStatus.CREATED, step=first.step + 2)
+    second = replace(
+        make_order(OrderSide.BUY, D(1), number=2), status=OrderStatus.CREATED, step=first.step + 2
+    )
     second = replace(second, decision_id=first.decision_id)
     assert list(lane.actions([first, second], [], MORNING)) == []
     assert list(lane.actions([second], [], MORNING)) == [lane.Send(second)]
@@ -204,7 +206,7 @@ def quote(price: str) -> Quote:
 
 def test_a_breached_limit_comes_before_an_exit():
     exits = ExitState(stop=StopLevel(price=D(95)))
-    bot = replace(a_bot(), position=Position(quantity=D(10), cost=D(1000)), exits=exits)
+    bot = replace(make_bot(), position=Position(quantity=D(10), cost=D(1000)), exits=exits)
     limited = replace(bot, daily_loss_limit=D(50))
     assert watching.examine(bot, quote("100"), MORNING) is None
     hit = watching.examine(bot, quote("94"), MORNING)
@@ -215,7 +217,7 @@ def test_a_breached_limit_comes_before_an_exit():
 
 def test_a_trailing_stop_moves_only_in_the_positions_favour():
     exits = ExitState(stop=StopLevel(price=D(95), trail=D(5), best=D(100)))
-    bot = replace(a_bot(), position=Position(quantity=D(10), cost=D(1000)), exits=exits)
+    bot = replace(make_bot(), position=Position(quantity=D(10), cost=D(1000)), exits=exits)
     moves = watching.examine(bot, quote("110"), MORNING)
     assert isinstance(moves, watching.StopMoves) and moves.exits.stop is not None
     assert moves.exits.stop.price == 105

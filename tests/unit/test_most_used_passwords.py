@@ -55,7 +55,7 @@ def test_a_used_word_among_others_is_no_used_password(password: str):
     assert not refused(password)
 
 
-def test_the_lists_are_loaded_by_whoever_chooses_a_password_and_by_nobody_else():
+def test_the_password_lists_are_loaded_only_when_a_password_is_chosen():
     asked = (
         "import sys, dashtrade.services.people.users, dashtrade.services.people.passwords as p; {}; "
         "print('zxcvbn' in "

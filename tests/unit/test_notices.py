@@ -71,7 +71,7 @@ def test_a_sentence_that_an_older_notice_holds_stays_that_sentence(
     assert notice_of(kind, facts_of(notice)) == notice, "and can be stored as a reason"
 
 
-def test_moments_are_told_in_the_zone_of_the_reader():
+def test_times_are_shown_in_the_readers_time_zone():
     [waits] = [stored for stored in SAMPLES if stored["kind"] == "close_waits_for_market"]
     locked = next(stored for stored in SAMPLES if stored["kind"] == "entries_locked")
     told = [

@@ -40,7 +40,7 @@ def test_names_sort_as_their_signals_came():
     assert client_order_id(first, 99, 1) < client_order_id(second, 1, 0)
 
 
-def test_what_others_call_their_orders_is_not_taken_for_ours():
+def test_foreign_order_ids_are_not_parsed_as_own():
     ours = client_order_id(new_id(NOW), 7, 0)
     changed = ours[:-1] + ("0" if ours[-1] != "0" else "1")
     for other in (

@@ -66,14 +66,14 @@ def test_the_words_are_made_of_the_facts_fresh_or_stored():
     assert words(why) == words(read_stored(stored(why))) == said
 
 
-def test_a_reason_within_a_reason_is_told_within_its_sentence():
+def test_a_nested_reason_appears_within_its_sentence():
     inner = reason(Code.COOLDOWN_RUNS, cooldown=600, left="12")
     why = reason(Code.EXIT_ONLY, because=inner)
     assert sentence(why) == "Exit only (entry blocked: the cooldown of 600 s has 12 s left)."
     assert numbers_of(why) == {"cooldown": "600", "left": "12"}
 
 
-def test_moments_are_stored_in_utc_and_told_in_the_zone_of_the_reader():
+def test_times_are_stored_in_utc_and_shown_in_the_readers_time_zone():
     late = reason(Code.TOO_OLD, good_until=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), late="5")
     why = reason(Code.EXIT_ONLY, because=late)
     for one in (why, read_stored(stored(why))):
@@ -104,7 +104,7 @@ def test_who_paused_a_bot_is_known_of_older_records_too():
     assert read_stored("paused by its user").code is Code.PAUSED_BY_USER
 
 
-def test_a_code_of_a_newer_version_is_told_by_its_name():
+def test_a_code_of_a_newer_version_is_shown_by_its_name():
     assert words(read_stored('{"code":"moon_in_the_way","facts":{}}')) == "moon in the way"
 
 

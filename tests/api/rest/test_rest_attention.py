@@ -14,7 +14,7 @@ from tests.support.installation import Trader
 def test_nothing_needs_attention_while_all_is_well(trader: Trader):
     trader.bot()
     trader.trades("buy")
-    assert trader.does("GET", "/attention") == {"items": [], "next_cursor": None}
+    assert trader.request("GET", "/attention") == {"items": [], "next_cursor": None}
 
 
 def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(trader: Trader, app: App):
@@ -24,7 +24,7 @@ def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(trader: Tra
             conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
-    [item] = trader.does("GET", "/attention")["items"]
+    [item] = trader.request("GET", "/attention")["items"]
     assert (item["kind"], item["severity"], item["page"]) == ("bot_stopped", "warning", "bots")
     assert item["bot_id"] == bot and item["account_id"] == trader.paper
     assert item["facts"] == {"bot": "Turtle"} and "daily loss" in item["reason"]
@@ -42,7 +42,7 @@ def test_an_order_of_unknown_status_names_order_bot_and_signal(trader: Trader, a
             .values(status="attention")
         )
     )
-    [item] = trader.does("GET", "/attention")["items"]
+    [item] = trader.request("GET", "/attention")["items"]
     assert (item["kind"], item["severity"], item["page"]) == ("order_status_unknown", "error", "signals")
     assert (item["bot_id"], item["signal_id"]) == (bot, order["signal_id"])
     assert item["facts"] == {"order_id": order["order_id"], "side": "buy", "symbol": "NYSE:AAPL-EQ"}
@@ -51,27 +51,27 @@ def test_an_order_of_unknown_status_names_order_bot_and_signal(trader: Trader, a
 @sqlite
 def test_errors_stand_before_warnings_and_resumed_refusals_are_gone(trader: Trader, app: App):
     bot = trader.bot()
-    trader.does("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/pause")
     trader.trades("buy")
     app.db.write(
         lambda conn: account_table.change(
             conn, trader.user.id, trader.paper, is_active=False, disabled_reason=told("its key was revoked")
         )
     )
-    items = trader.does("GET", "/attention")["items"]
+    items = trader.request("GET", "/attention")["items"]
     assert [item["kind"] for item in items] == ["account_disabled", "alert_refused"]
     assert items[1]["facts"] == {"action": "buy", "symbol": "NYSE:AAPL-EQ"}
-    trader.does("POST", f"/bots/{bot}/resume")
-    assert [item["kind"] for item in trader.does("GET", "/attention")["items"]] == ["account_disabled"]
+    trader.request("POST", f"/bots/{bot}/resume")
+    assert [item["kind"] for item in trader.request("GET", "/attention")["items"]] == ["account_disabled"]
 
 
 def test_what_is_anothers_needs_no_attention_of_mine(trader: Trader, app: App):
-    bob, bot = trader.installation.join("bob@example.com"), trader.bot()
-    bob.bot()
+    other_trader, bot = trader.installation.join("bob@example.com"), trader.bot()
+    other_trader.bot()
     app.db.write(
         lambda conn: bot_table.change(
             conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
         )
     )
-    assert len(trader.does("GET", "/attention")["items"]) == 1
-    assert bob.does("GET", "/attention")["items"] == []
+    assert len(trader.request("GET", "/attention")["items"]) == 1
+    assert other_trader.request("GET", "/attention")["items"] == []

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualFeed
-from tests.support.installation import Installation, Trader, until
-from tests.support.rest import told
+from tests.support.installation import Installation, Trader, wait_until
+from tests.support.rest import assert_error
 
 # --- bots ---------------------------------------------------------------------------------------------------
 
@@ -64,9 +64,9 @@ def test_every_field_of_a_bot_is_kept_and_can_be_changed(trader: Trader):
         shown["position"].items()
         >= {"side": "flat", "quantity": "0", "average_price": None, "unrealized_pnl": "0"}.items()
     )
-    changed = trader.does("PATCH", f"/bots/{bot}", OTHER_VALUES)
+    changed = trader.request("PATCH", f"/bots/{bot}", OTHER_VALUES)
     assert {name: changed[name] for name in OTHER_VALUES} == OTHER_VALUES
-    one = trader.does("PATCH", f"/bots/{bot}", {"name": "Only this"})
+    one = trader.request("PATCH", f"/bots/{bot}", {"name": "Only this"})
     assert {name: one[name] for name in OTHER_VALUES} == OTHER_VALUES | {"name": "Only this"}
 
 
@@ -75,7 +75,7 @@ def test_a_changed_size_keeps_its_kind(trader: Trader):
     bot = trader.bot(position_size="10%")
     assert trader.get(f"/bots/{bot}")["position_size_type"] == "percent_of_equity"
     assert (
-        trader.does("PATCH", f"/bots/{bot}", {"position_size": 20}).items()
+        trader.request("PATCH", f"/bots/{bot}", {"position_size": 20}).items()
         >= {"position_size": "20", "position_size_type": "percent_of_equity"}.items()
     )
 
@@ -130,12 +130,12 @@ def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
         "timeframe": "15 Min",
         "position_size": "5000",
     } | fields
-    said = told(trader.call("POST", "/bots", body), 400, hint)
+    said = assert_error(trader.call("POST", "/bots", body), 400, hint)
     assert said["field"] == field and trader.get("/bots")["items"] == []
     if field not in ("symbol", "timeframe"):
         bot = trader.bot()
         before = trader.get(f"/bots/{bot}")
-        told(
+        assert_error(
             trader.call(
                 "PATCH",
                 f"/bots/{bot}",
@@ -151,7 +151,7 @@ def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
 def test_what_a_bot_belongs_to_stays(trader: Trader):
     bot = trader.bot()
     for place in ({"symbol": "MSFT"}, {"timeframe": "D"}, {"account_id": trader.paper}):
-        told(trader.call("PATCH", f"/bots/{bot}", place), 409, "history")
+        assert_error(trader.call("PATCH", f"/bots/{bot}", place), 409, "history")
 
 
 SAME_TIMEFRAMES = [
@@ -180,7 +180,7 @@ SAME_SYMBOLS = [
 def test_a_timeframe_is_one_thing_however_it_is_written(trader: Trader, one: Any, other: Any):
     first = trader.get(f"/bots/{trader.bot('AAPL', one)}")
     body = {"account_id": trader.paper, "symbol": "AAPL", "timeframe": other, "position_size": 1}
-    told(trader.call("POST", "/bots", body), 409, "already")
+    assert_error(trader.call("POST", "/bots", body), 409, "already")
     assert trader.get(f"/bots/{trader.bot('MSFT', other)}")["timeframe"] == first["timeframe"]
 
 
@@ -189,7 +189,7 @@ def test_a_timeframe_is_one_thing_however_it_is_written(trader: Trader, one: Any
 def test_a_symbol_is_one_thing_and_is_shown_as_it_was_written(trader: Trader, one: str, other: str):
     first = trader.get(f"/bots/{trader.bot(one)}")
     assert first["written_symbol"] == one and re.fullmatch(r"NYSE:AAPL-EQ|CRYPTO:BTC/USDT?", first["symbol"])
-    told(
+    assert_error(
         trader.call(
             "POST",
             "/bots",
@@ -208,7 +208,7 @@ def test_bots_are_unique_per_account_symbol_and_timeframe_among_those_there_are(
         body = {"account_id": trader.paper, "symbol": "MSFT", "timeframe": "15", "position_size": 1}
         said = list(pool.map(lambda _: trader.call("POST", "/bots", body).status_code, range(4)))
     assert sorted(said) == [201, 409, 409, 409]
-    trader.does("DELETE", f"/bots/{bot}")
+    trader.request("DELETE", f"/bots/{bot}")
     assert trader.bot() != bot and len(trader.get("/bots")["items"]) == 2
 
 
@@ -229,15 +229,16 @@ def test_bots_are_listed_page_by_page(trader: Trader):
 def test_a_bot_is_paused_and_resumed_at_once(trader: Trader):
     bot = trader.bot()
     assert (
-        trader.does("POST", f"/bots/{bot}/pause").items()
+        trader.request("POST", f"/bots/{bot}/pause").items()
         >= {"is_active": False, "paused_reason": "paused by the user"}.items()
     )
     assert trader.trades("buy")["status"] == "refused"
     assert (
-        trader.does("POST", f"/bots/{bot}/resume").items() >= {"is_active": True, "paused_reason": ""}.items()
+        trader.request("POST", f"/bots/{bot}/resume").items()
+        >= {"is_active": True, "paused_reason": ""}.items()
     )
     assert trader.trades("buy")["status"] == "filled"
-    trader.does("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/pause")
     assert trader.trades("close")["status"] == "filled", "what is owned can always be closed"
 
 
@@ -251,7 +252,7 @@ def test_a_position_is_closed_by_hand_and_two_clicks_are_one(
         trader.get(f"/bots/{bot}")["position"].items()
         >= {"side": "long", "quantity": "50", "average_price": "100", "unrealized_pnl": "100"}.items()
     )
-    said = [trader.does("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
+    said = [trader.request("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
     assert said[0]["signal_id"] == said[1]["signal_id"] and [answer["duplicate"] for answer in said] == [
         False,
         True,
@@ -269,16 +270,16 @@ def test_a_bot_that_owns_something_is_not_deleted_unless_it_is_closed_or_handed_
 ):
     bot, heir, other = trader.bot(), trader.bot(timeframe="1H"), trader.bot("MSFT")
     trader.trades("buy", timeframe="15 Min")
-    told(trader.call("DELETE", f"/bots/{bot}"), 409, "owns 50 AAPL", "position=close")
-    told(trader.call("DELETE", f"/bots/{bot}", position="hand_over"), 409)
-    told(
+    assert_error(trader.call("DELETE", f"/bots/{bot}"), 409, "owns 50 AAPL", "position=close")
+    assert_error(trader.call("DELETE", f"/bots/{bot}", position="hand_over"), 409)
+    assert_error(
         trader.call("DELETE", f"/bots/{bot}", position="hand_over", to=other), 409, "same account and symbol"
     )
-    told(trader.call("DELETE", f"/bots/{bot}", position="hand_over", to=bot), 404)
-    told(trader.call("DELETE", f"/bots/{bot}", position="sell"), 400)
+    assert_error(trader.call("DELETE", f"/bots/{bot}", position="hand_over", to=bot), 404)
+    assert_error(trader.call("DELETE", f"/bots/{bot}", position="sell"), 400)
     trades = trader.get("/trades")
-    trader.does("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
-    told(trader.call("GET", f"/bots/{bot}"), 404)
+    trader.request("DELETE", f"/bots/{bot}", position="hand_over", to=heir)
+    assert_error(trader.call("GET", f"/bots/{bot}"), 404)
     assert trader.holds(heir) == 50 and trader.get("/trades") == trades, "its history stays"
     assert [(p["quantity"], p["outside"]) for p in trader.get("/positions")["items"]] == [("50", "0")]
     trader.trades("close", timeframe="1H")
@@ -295,10 +296,10 @@ def test_a_bot_is_deleted_once_its_position_is_closed(trader: Trader, installati
     trader.trades("buy")
     with ThreadPoolExecutor(1) as pool:
         deleting = pool.submit(trader.call, "DELETE", f"/bots/{bot}", position="close")
-        until(lambda: installation.app.engine.open_lanes())
+        wait_until(lambda: installation.app.engine.open_lanes())
         installation.work()
         assert deleting.result(10).status_code == 200
-    told(trader.call("GET", f"/bots/{bot}"), 404)
+    assert_error(trader.call("GET", f"/bots/{bot}"), 404)
     assert [trade["action"] for trade in trader.get("/trades", bot_id=bot)["items"]] == ["sell", "buy"]
 
 
@@ -306,6 +307,6 @@ def test_a_bot_is_deleted_once_its_position_is_closed(trader: Trader, installati
 def test_a_bot_with_an_order_out_is_not_deleted(trader: Trader, installation: Installation):
     bot = trader.bot()
     trader.trades("buy", order_type="limit", limit_price="90")
-    told(trader.call("DELETE", f"/bots/{bot}"), 409, "open order")
+    assert_error(trader.call("DELETE", f"/bots/{bot}"), 409, "open order")
     trader.trades("cancel")
-    trader.does("DELETE", f"/bots/{bot}")
+    trader.request("DELETE", f"/bots/{bot}")

@@ -55,7 +55,7 @@ def test_the_points_add_up_to_the_cent_and_end_with_the_equity_of_now(
     assert points[-1][1] == now
 
 
-def test_only_the_days_that_are_asked_for_are_told(trader: Trader, clock: ManualClock, feed: ManualFeed):
+def test_only_the_requested_days_are_returned(trader: Trader, clock: ManualClock, feed: ManualFeed):
     trader.bot()
     trade(trader, feed, "100", "101")
     clock.forward(20 * DAY)
@@ -70,8 +70,8 @@ def test_a_span_that_is_none_is_refused(trader: Trader, days: str):
 
 
 def test_another_users_account_has_no_line_for_one(trader: Trader):
-    bob = trader.installation.join("bob@example.com")
+    other_trader = trader.installation.join("bob@example.com")
     trader.bot()
     trader.trades("buy")
-    assert bob.call("GET", "/performance/equity", scope=str(trader.paper)).status_code == 400
-    assert equity(bob) == []
+    assert other_trader.call("GET", "/performance/equity", scope=str(trader.paper)).status_code == 400
+    assert equity(other_trader) == []

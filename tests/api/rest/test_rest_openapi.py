@@ -19,7 +19,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as drift_table
 from tests.support.databases import sqlite
 from tests.support.installation import Installation, Trader
-from tests.support.rest import told
+from tests.support.rest import assert_error
 
 # --- habits -------------------------------------------------------------------------------------------------
 
@@ -59,21 +59,21 @@ QUERIES = [
 def test_what_cannot_be_read_is_answered_400_and_what_cannot_be_there_404(trader: Trader):
     client = trader.installation.flask.test_client()
     for raw in BODIES:
-        told(
+        assert_error(
             client.post("/api/v1/accounts", data=raw, headers={"Authorization": f"Bearer {trader.access}"}),
             400,
         )
     for query in QUERIES:
-        told(trader.call("GET", query), 400)
+        assert_error(trader.call("GET", query), 400)
     for path in PATHS:
-        told(trader.call("GET", path), 404)
+        assert_error(trader.call("GET", path), 404)
 
 
 @sqlite
 def test_the_api_answers_503_fast_while_the_database_is_locked(trader: Trader, app: App):
     other = sqlite3.connect(app.db.url.database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert told(trader.call("POST", "/accounts", {"broker": "paper"}), 503)["error"] == "unavailable"
+    assert assert_error(trader.call("POST", "/accounts", {"broker": "paper"}), 503)["error"] == "unavailable"
     assert trader.get("/bots")["items"] == [], "reading goes on"
     other.execute("ROLLBACK")
     other.close()
@@ -140,7 +140,7 @@ def furnished(trader: Trader) -> Iterator[Trader]:
     trader.bot()
     trader.trades("buy")
     trader.trades("buy", order_type="limit", limit_price="90")
-    trader.does("POST", "/flatten", {"scope": "user"})
+    trader.request("POST", "/flatten", {"scope": "user"})
     aapl, now = Symbol.parse("AAPL"), trader.installation.app.clock.now()
     trader.installation.app.db.write(
         lambda conn: drift_table.add(

@@ -16,12 +16,14 @@ from dashtrade.tables import people as people_table
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
-from tests.support.rest import GOOD, post, told
+from tests.support.rest import GOOD_PASSWORD, assert_error, post
 
 # --- people -------------------------------------------------------------------------------------------------
 
 
-def registration(email: str = "ann@example.com", password: str = GOOD, **more: Any) -> dict[str, Any]:
+def registration(
+    email: str = "ann@example.com", password: str = GOOD_PASSWORD, **more: Any
+) -> dict[str, Any]:
     return {"email": email, "password": password, "name": "Ann"} | more
 
 
@@ -33,8 +35,8 @@ def code_of(installation: Installation) -> str:
 
 def test_the_first_user_needs_the_set_up_code_which_works_once(installation: Installation):
     former, code = code_of(installation), code_of(installation)
-    told(post(installation, "/auth/register", registration()), 401, "set-up code")
-    told(post(installation, "/auth/register", registration(setup_code=former)), 401, "set-up code")
+    assert_error(post(installation, "/auth/register", registration()), 401, "set-up code")
+    assert_error(post(installation, "/auth/register", registration(setup_code=former)), 401, "set-up code")
     said = post(installation, "/auth/register", registration(setup_code=code))
     assert (
         said.status_code == 201
@@ -44,7 +46,7 @@ def test_the_first_user_needs_the_set_up_code_which_works_once(installation: Ins
         "/api/v1/users/me", headers={"Authorization": f"Bearer {said.json['access_token']}"}
     )
     assert me.json["id"] == said.json["user"]["id"] and "password" not in me.text
-    told(post(installation, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
+    assert_error(post(installation, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
     assert users.setup_link(installation.app) is None
 
 
@@ -68,19 +70,19 @@ def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(installation
 def test_others_join_by_an_invitation_that_works_once_and_for_a_week(
     installation: Installation, clock: ManualClock
 ):
-    boss = installation.join("boss@example.com", Role.SUPERADMIN)
-    told(post(installation, "/auth/register", registration()), 401, "invitation")
-    code = boss.does("POST", "/invitations", {"role": "admin"})["invitation"]
+    superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN)
+    assert_error(post(installation, "/auth/register", registration()), 401, "invitation")
+    code = superadmin.request("POST", "/invitations", {"role": "admin"})["invitation"]
     said = post(installation, "/auth/register", registration(invitation=code))
     assert said.status_code == 201 and said.json["user"]["role"] == "admin"
-    told(
+    assert_error(
         post(installation, "/auth/register", registration("bob@example.com", invitation=code)),
         401,
         "invitation",
     )
-    late = boss.does("POST", "/invitations", {})["invitation"]
+    late = superadmin.request("POST", "/invitations", {})["invitation"]
     clock.forward(7 * 86400 + 1)
-    told(
+    assert_error(
         post(installation, "/auth/register", registration("bob@example.com", invitation=late)),
         401,
         "invitation",
@@ -88,22 +90,22 @@ def test_others_join_by_an_invitation_that_works_once_and_for_a_week(
 
 
 @sqlite
-def test_an_admin_invites_ordinary_users_and_those_nobody(installation: Installation):
+def test_an_admin_invites_standard_users_who_invite_no_others(installation: Installation):
     assert (
-        installation.join("admin@example.com", Role.ADMIN).does(
+        installation.join("admin@example.com", Role.ADMIN).request(
             "POST", "/invitations", {"role": "superadmin"}
         )["role"]
         == "standard"
     )
-    told(installation.join().call("POST", "/invitations", {}), 403)
+    assert_error(installation.join().call("POST", "/invitations", {}), 403)
 
 
 @sqlite
 def test_an_invitation_of_an_address_is_for_that_address(installation: Installation):
-    code = installation.join("boss@example.com", Role.SUPERADMIN).does(
+    code = installation.join("superadmin@example.com", Role.SUPERADMIN).request(
         "POST", "/invitations", {"email": "ann@example.com"}
     )["invitation"]
-    told(
+    assert_error(
         post(installation, "/auth/register", registration("eve@example.com", invitation=code)),
         401,
         "invitation",
@@ -118,7 +120,7 @@ def test_an_invitation_of_an_address_is_for_that_address(installation: Installat
 @sqlite
 def test_who_may_join_is_a_setting(make_app: MakeApp, signup: str, status: int):
     installation = Installation(make_app(DASHTRADE_SIGNUP=signup))
-    installation.join("boss@example.com", Role.SUPERADMIN)
+    installation.join("superadmin@example.com", Role.SUPERADMIN)
     said = post(installation, "/auth/register", registration())
     assert said.status_code == status
     assert status == 401 or said.json["user"]["role"] == "standard"
@@ -187,7 +189,7 @@ def test_common_short_and_overlong_passwords_are_refused(password: str):
 @pytest.mark.parametrize(
     "password",
     [
-        GOOD,
+        GOOD_PASSWORD,
         "x7" + "Kq-" * 42,
         "Grüße aus dem Süden",
         "mango sofa 41 rivers",
@@ -200,13 +202,15 @@ def test_common_short_and_overlong_passwords_are_refused(password: str):
 @sqlite
 def test_other_passwords_are_taken_whatever_letters_they_have(make_app: MakeApp, password: str):
     installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
-    installation.join("boss@example.com")
+    installation.join("superadmin@example.com")
     assert post(installation, "/auth/register", registration(password=password)).status_code == 201
     assert (
         post(installation, "/auth/login", {"email": "ann@example.com", "password": password}).status_code
         == 200
     )
-    told(post(installation, "/auth/login", {"email": "ann@example.com", "password": password[:-1]}), 401)
+    assert_error(
+        post(installation, "/auth/login", {"email": "ann@example.com", "password": password[:-1]}), 401
+    )
 
 
 def test_every_character_of_a_long_password_counts():
@@ -217,44 +221,51 @@ def test_every_character_of_a_long_password_counts():
 
 def test_passwords_are_hashed_with_many_rounds(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
-    assert passwords.hashed(GOOD).startswith("$2b$12$") and passwords.DUMMY_HASH.startswith("$2b$12$"), (
-        "a stranger costs the same work as a user"
-    )
+    assert passwords.hashed(GOOD_PASSWORD).startswith("$2b$12$") and passwords.DUMMY_HASH.startswith(
+        "$2b$12$"
+    ), "a stranger costs the same work as a user"
 
 
 @sqlite
 def test_signing_in_says_the_same_of_a_wrong_password_and_an_unknown_address(make_app: MakeApp):
     installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
-    installation.join("boss@example.com")
+    installation.join("superadmin@example.com")
     post(installation, "/auth/register", registration())
-    said = post(installation, "/auth/login", {"email": " ANN@example.com ", "password": GOOD})
+    said = post(installation, "/auth/login", {"email": " ANN@example.com ", "password": GOOD_PASSWORD})
     assert (
         said.status_code == 200
         and said.json["user"]["email"] == "ann@example.com"
         and said.json["access_token"].startswith("dt_")
     )
-    wrong = told(
+    wrong = assert_error(
         post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401
     )
     assert (
-        told(
+        assert_error(
             post(installation, "/auth/login", {"email": "nobody@example.com", "password": "wrong horse"}), 401
         )
         == wrong
     )
-    told(post(installation, "/auth/register", registration()), 400, "already")
+    assert_error(post(installation, "/auth/register", registration()), 400, "already")
 
 
 @sqlite
 def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
     installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
-    installation.join("boss@example.com")
+    installation.join("superadmin@example.com")
     post(installation, "/auth/register", registration())
     for _ in range(8):
-        told(post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401)
-    said = post(installation, "/auth/login", {"email": "ann@example.com", "password": GOOD})
-    assert told(said, 429)["error"] == "too_many_attempts" and 0 < int(said.headers["Retry-After"]) <= 301
-    told(post(installation, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401)
+        assert_error(
+            post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401
+        )
+    said = post(installation, "/auth/login", {"email": "ann@example.com", "password": GOOD_PASSWORD})
+    assert (
+        assert_error(said, 429)["error"] == "too_many_attempts"
+        and 0 < int(said.headers["Retry-After"]) <= 301
+    )
+    assert_error(
+        post(installation, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401
+    )
 
 
 @pytest.mark.parametrize(
@@ -272,7 +283,7 @@ def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
 )
 @sqlite
 def test_what_is_no_email_address_is_refused(installation: Installation, email: str):
-    told(post(installation, "/auth/register", registration(email, setup_code="x")), 400)
+    assert_error(post(installation, "/auth/register", registration(email, setup_code="x")), 400)
 
 
 @sqlite
@@ -284,11 +295,11 @@ def test_tokens_are_listed_and_revoked_and_run_out(
     clock.forward(30 * 86400 - 1)
     assert trader.call("GET", "/users/me").status_code == 200
     clock.forward(1)
-    told(trader.call("GET", "/users/me"), 401)
-    bob = installation.join("bob@example.com")
-    [his] = bob.get("/tokens")["items"]
-    assert bob.does("DELETE", f"/tokens/{his['id']}")["status"] == "revoked"
-    told(bob.call("GET", "/users/me"), 401)
+    assert_error(trader.call("GET", "/users/me"), 401)
+    other_trader = installation.join("bob@example.com")
+    [his] = other_trader.get("/tokens")["items"]
+    assert other_trader.request("DELETE", f"/tokens/{his['id']}")["status"] == "revoked"
+    assert_error(other_trader.call("GET", "/users/me"), 401)
 
 
 @sqlite
@@ -302,22 +313,22 @@ def test_tokens_are_kept_as_hashes(trader: Trader, app: App):
 def test_a_user_who_was_stopped_has_no_way_in(trader: Trader, installation: Installation):
     trader.bot()
     installation.app.db.write(lambda conn: people_table.change(conn, trader.user.id, is_active=False))
-    told(trader.call("GET", "/users/me"), 401)
-    told(trader.alert({"action": "buy", "symbol": "AAPL"}), 401)
+    assert_error(trader.call("GET", "/users/me"), 401)
+    assert_error(trader.alert({"action": "buy", "symbol": "AAPL"}), 401)
 
 
 @sqlite
-def test_a_user_changes_what_is_theirs(trader: Trader):
-    changed = trader.does(
+def test_a_user_changes_their_own_settings(trader: Trader):
+    changed = trader.request(
         "PATCH",
         "/users/me",
         {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60, "tradingview_only": False},
     )
     assert changed.items() >= {"name": "Anna", "time_zone": "Europe/Berlin", "max_alert_age": 60}.items()
-    assert trader.does("PATCH", "/users/me", {"max_alert_age": None})["max_alert_age"] is None
-    told(trader.call("PATCH", "/users/me", {"time_zone": "Mars/Olympus"}), 400, "Europe/Berlin")
+    assert trader.request("PATCH", "/users/me", {"max_alert_age": None})["max_alert_age"] is None
+    assert_error(trader.call("PATCH", "/users/me", {"time_zone": "Mars/Olympus"}), 400, "Europe/Berlin")
     for name in ("name", "time_zone", "tradingview_only"):
-        told(trader.call("PATCH", "/users/me", {name: None}), 400, name)
+        assert_error(trader.call("PATCH", "/users/me", {name: None}), 400, name)
 
 
 CLOSED = [(method, path) for (method, path), known in ENDPOINTS.items() if not known.open]
@@ -333,9 +344,10 @@ def test_nothing_but_joining_and_signing_in_is_open(installation: Installation, 
             method=method,
             headers={"Authorization": f"Bearer {access}"} if access else {},
         )
-        assert told(said, 401)["error"] == "unauthorized" and said.headers["WWW-Authenticate"] == "Bearer", (
-            path
-        )
+        assert (
+            assert_error(said, 401)["error"] == "unauthorized"
+            and said.headers["WWW-Authenticate"] == "Bearer"
+        ), path
     assert {path for method, path in ENDPOINTS.keys() - set(CLOSED)} == {
         "/api/v1/auth/register",
         "/api/v1/auth/login",

@@ -14,8 +14,8 @@ from dashtrade.domain.ports import OrderReport
 from dashtrade.tables import trades as trade_table
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
-from tests.support.rest import D, told
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
+from tests.support.rest import D, assert_error
 
 # --- signals and their stories ------------------------------------------------------------------------------
 
@@ -76,7 +76,7 @@ def test_signals_are_listed_newest_first_filtered_and_page_by_page(trader: Trade
         ids[2],
         ids[1],
     ]
-    told(trader.call("GET", "/signals/nonsense"), 404)
+    assert_error(trader.call("GET", "/signals/nonsense"), 404)
 
 
 # --- orders, trades, figures --------------------------------------------------------------------------------
@@ -105,13 +105,13 @@ def test_orders_are_listed_filtered_and_taken_back(
         trader.get(f"/orders/{ids[0]}")["status"] == "canceled"
         and trader.get(f"/bots/{bot}")["status"] == "READY"
     )
-    told(trader.call("POST", f"/orders/{ids[0]}/cancel"), 409, "already canceled")
-    told(
+    assert_error(trader.call("POST", f"/orders/{ids[0]}/cancel"), 409, "already canceled")
+    assert_error(
         trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "not_placed"}), 409, "needs no decision"
     )
-    told(trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "maybe"}), 400, "outcome")
+    assert_error(trader.call("POST", f"/orders/{ids[1]}/resolve", {"outcome": "maybe"}), 400, "outcome")
     for cursor in ("x", "2025-01-01", "~", "nonsense~x"):
-        told(trader.call("GET", "/orders", cursor=cursor), 400, "cursor")
+        assert_error(trader.call("GET", "/orders", cursor=cursor), 400, "cursor")
 
 
 @pytest.fixture
@@ -186,14 +186,14 @@ def test_trades_are_read_page_by_page_while_more_come(traded: Trader):
         {"bot": 1},
         {"action": "hold"},
     ):
-        told(traded.call("GET", "/trades", **wrong), 400)
-    assert "from, to" in told(traded.call("GET", "/trades", bot=1), 400)["hint"]
+        assert_error(traded.call("GET", "/trades", **wrong), 400)
+    assert "from, to" in assert_error(traded.call("GET", "/trades", bot=1), 400)["hint"]
     for wrong in ({"cursor": "x"}, {"status": "done"}):
-        told(traded.call("GET", "/signals", **wrong), 400)
+        assert_error(traded.call("GET", "/signals", **wrong), 400)
 
 
 def test_no_cell_of_the_csv_is_a_formula(make_app: MakeApp, clock: ManualClock, feed: ManualFeed):
-    venue = Venue()
+    venue = ScriptedBroker()
     trader = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     trader.bot(account=trader.account("venue"))
     starts, fill = ("=", "+", "-", "@", "\t", "\r"), venue.fill
@@ -255,5 +255,5 @@ def test_messages_are_listed_and_marked_as_read(trader: Trader):
         and newest["signal_id"]
         and newest["read_at"] is None
     )
-    assert trader.does("POST", "/messages/read", {"up_to": older["id"]}) == {"marked": 1}
+    assert trader.request("POST", "/messages/read", {"up_to": older["id"]}) == {"marked": 1}
     assert [m["id"] for m in trader.get("/messages", unread="true")["items"]] == [newest["id"]]

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.town import BOTH, Town, houses, settle
+from tests.support.two_tenants import BOTH, TwoTenants, create_two_tenants, open_installation
 
 
 @pytest.fixture(scope="module", params=BOTH)
-def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def tenants(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoTenants]:
     """For tests that leave everything as it is."""
-    for installation in houses(request, tmp_path_factory.mktemp("town")):
-        yield settle(installation)
+    for installation in open_installation(request, tmp_path_factory.mktemp("town")):
+        yield create_two_tenants(installation)
 
 
 @pytest.fixture(params=BOTH)
-def fresh_town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    for installation in houses(request, tmp_path):
-        yield settle(installation)
+def fresh_tenants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TwoTenants]:
+    for installation in open_installation(request, tmp_path):
+        yield create_two_tenants(installation)

@@ -56,7 +56,7 @@ from dashtrade.tables import (
     user_orders,
 )
 from tests.support.fakes import ManualClock
-from tests.support.town import AAPL, Town
+from tests.support.two_tenants import AAPL, TwoTenants
 
 SETTINGS = BotSettings(name="A bot", size=Size(kind=SizeKind.DOLLARS, value=Decimal(5000)))
 
@@ -335,13 +335,13 @@ class Undo(Exception):
     """Nothing of this was meant to stay."""
 
 
-def tried(town: Town, work: Callable[[sa.Connection], None]) -> None:
+def tried(tenants: TwoTenants, work: Callable[[sa.Connection], None]) -> None:
     def run(conn: sa.Connection) -> None:
         work(conn)
         raise Undo
 
     with pytest.raises(Undo):
-        town.installation.app.db.write(run)
+        tenants.installation.app.db.write(run)
 
 
 def test_every_query_of_an_owner_has_a_case():
@@ -350,35 +350,35 @@ def test_every_query_of_an_owner_has_a_case():
 
 
 @pytest.mark.parametrize("name", READS_AND_CHANGES)
-def test_with_another_users_id_a_query_finds_and_changes_nothing(town: Town, name: str):
-    query, of = READS_AND_CHANGES[name], SimpleNamespace(**vars(town.of), trader=town.trader.user.id)
+def test_with_another_users_id_a_query_finds_and_changes_nothing(tenants: TwoTenants, name: str):
+    query, of = READS_AND_CHANGES[name], SimpleNamespace(**vars(tenants.of), trader=tenants.trader.user.id)
 
-    def as_bob(conn: sa.Connection) -> None:
-        before = town.rows_of_ann(conn)
-        assert not query(conn, town.bob.user.id, of)
-        assert town.rows_of_ann(conn) == before
+    def as_other(conn: sa.Connection) -> None:
+        before = tenants.rows_of_trader(conn)
+        assert not query(conn, tenants.other_trader.user.id, of)
+        assert tenants.rows_of_trader(conn) == before
 
-    def as_ann(conn: sa.Connection) -> None:
-        before = town.rows_of_ann(conn)
-        assert query(conn, town.trader.user.id, of) or town.rows_of_ann(conn) != before
+    def as_trader(conn: sa.Connection) -> None:
+        before = tenants.rows_of_trader(conn)
+        assert query(conn, tenants.trader.user.id, of) or tenants.rows_of_trader(conn) != before
 
-    tried(town, as_bob)
-    tried(town, as_ann)
+    tried(tenants, as_other)
+    tried(tenants, as_trader)
 
 
 @pytest.mark.parametrize("name", MAKES)
-def test_what_one_user_makes_leaves_the_others_as_they_are(town: Town, name: str):
-    query, of = MAKES[name], SimpleNamespace(**vars(town.of), trader=town.trader.user.id)
+def test_what_one_user_makes_leaves_the_others_as_they_are(tenants: TwoTenants, name: str):
+    query, of = MAKES[name], SimpleNamespace(**vars(tenants.of), trader=tenants.trader.user.id)
 
-    def as_bob(conn: sa.Connection) -> None:
-        before = town.rows_of_ann(conn)
-        query(conn, town.bob.user.id, of)
-        assert town.rows_of_ann(conn) == before
+    def as_other(conn: sa.Connection) -> None:
+        before = tenants.rows_of_trader(conn)
+        query(conn, tenants.other_trader.user.id, of)
+        assert tenants.rows_of_trader(conn) == before
 
-    def as_ann(conn: sa.Connection) -> None:
-        before = town.rows_of_ann(conn)
-        query(conn, town.trader.user.id, of)
-        assert town.rows_of_ann(conn) != before
+    def as_trader(conn: sa.Connection) -> None:
+        before = tenants.rows_of_trader(conn)
+        query(conn, tenants.trader.user.id, of)
+        assert tenants.rows_of_trader(conn) != before
 
-    tried(town, as_bob)
-    tried(town, as_ann)
+    tried(tenants, as_other)
+    tried(tenants, as_trader)

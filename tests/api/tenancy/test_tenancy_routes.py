@@ -13,7 +13,7 @@ import pytest
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.domain.access import Role
 from tests.support.installation import Trader
-from tests.support.town import Town
+from tests.support.two_tenants import TwoTenants
 from webhook_server import create_server
 
 # --- every route --------------------------------------------------------------------------------------------
@@ -52,15 +52,15 @@ BY_WEBHOOK_TOKEN = {("GET", "/user/<int:user_id>/positions"), ("GET", "/user/<in
 ADMIN = "/api/v1/admin/"  # over everybody, by their role: test_admin_api.py tries each of them as each role
 
 
-def ask(town: Town, person: Trader, route: tuple[str, str]) -> Any:
+def ask(tenants: TwoTenants, person: Trader, route: tuple[str, str]) -> Any:
     name, body, query = ROUTES[route]
     method, path = route
     start, _, rest = path.removeprefix("/api/v1").partition("<")
-    return person.call(method, f"{start}{getattr(town.of, name)}{rest.partition('>')[2]}", body, **query)
+    return person.call(method, f"{start}{getattr(tenants.of, name)}{rest.partition('>')[2]}", body, **query)
 
 
-def test_every_route_with_an_id_has_a_case(town: Town):
-    flask = create_server(town.installation.app)
+def test_every_route_with_an_id_has_a_case(tenants: TwoTenants):
+    flask = create_server(tenants.installation.app)
     served = {
         (method, rule.rule)
         for rule in flask.url_map.iter_rules()
@@ -76,25 +76,28 @@ def test_every_route_with_an_id_has_a_case(town: Town):
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_another_users_id_is_answered_404(town: Town, route: tuple[str, str]):
-    before = town.rows_of_ann()
-    said = ask(town, town.bob, route)
+def test_another_users_id_is_answered_404(tenants: TwoTenants, route: tuple[str, str]):
+    before = tenants.rows_of_trader()
+    said = ask(tenants, tenants.other_trader, route)
     assert said.status_code == 404 and said.json["error"] == "not_found"
-    assert town.rows_of_ann() == before
+    assert tenants.rows_of_trader() == before
 
 
 @pytest.mark.parametrize("route", sorted(BY_WEBHOOK_TOKEN), ids=" ".join)
-def test_another_users_positions_and_bots_are_answered_404(town: Town, route: tuple[str, str]):
-    client = town.installation.flask.test_client()
-    path = route[1].replace("<int:user_id>", str(town.trader.user.id))
-    assert client.get(path, query_string={"token": town.bob.token}).status_code == 404
-    assert client.get(path, headers={"Authorization": f"Bearer {town.bob.access}"}).status_code == 404
-    assert client.get(path, query_string={"token": town.trader.token}).status_code == 200
+def test_another_users_positions_and_bots_are_answered_404(tenants: TwoTenants, route: tuple[str, str]):
+    client = tenants.installation.flask.test_client()
+    path = route[1].replace("<int:user_id>", str(tenants.trader.user.id))
+    assert client.get(path, query_string={"token": tenants.other_trader.token}).status_code == 404
+    assert (
+        client.get(path, headers={"Authorization": f"Bearer {tenants.other_trader.access}"}).status_code
+        == 404
+    )
+    assert client.get(path, query_string={"token": tenants.trader.token}).status_code == 200
 
 
 # --- ids that come in a body or a query ---------------------------------------------------------------------
 
-FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
+FIELDS: dict[tuple[str, str, str], Callable[[TwoTenants], Any]] = {
     ("POST", "/api/v1/bots", "account_id"): lambda t: (
         "POST",
         "/bots",
@@ -159,7 +162,7 @@ FIELDS: dict[tuple[str, str, str], Callable[[Town], Any]] = {
     ("GET", "/api/v1/drifts", "account_id"): lambda t: ("GET", "/drifts", None, {"account_id": t.of.account}),
     ("POST", "/api/v1/drifts/<int:drift_id>/resolve", "bot_id"): lambda t: (
         "POST",
-        f"/drifts/{t.of.bobs_drift}/resolve",
+        f"/drifts/{t.of.others_drift}/resolve",
         {"way": "give", "bot_id": t.of.bot},
         {},
     ),
@@ -190,11 +193,13 @@ def test_every_field_that_names_a_thing_has_a_case():
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=" ".join)
-def test_another_users_id_in_a_field_finds_and_changes_nothing(town: Town, field: tuple[str, str, str]):
-    before = town.rows_of_ann()
-    method, path, body, query = FIELDS[field](town)
-    said = town.bob.call(method, path, body, **query)
-    assert town.rows_of_ann() == before
+def test_another_users_id_in_a_field_finds_and_changes_nothing(
+    tenants: TwoTenants, field: tuple[str, str, str]
+):
+    before = tenants.rows_of_trader()
+    method, path, body, query = FIELDS[field](tenants)
+    said = tenants.other_trader.call(method, path, body, **query)
+    assert tenants.rows_of_trader() == before
     if said.mimetype == "text/csv":
         assert len(said.text.splitlines()) == 1, "the names of the columns, and nothing below"
     elif said.status_code == 200:
@@ -204,10 +209,12 @@ def test_another_users_id_in_a_field_finds_and_changes_nothing(town: Town, field
 
 
 @pytest.mark.parametrize("scope", ["bot", "account"])
-def test_another_users_things_cannot_be_switched(town: Town, scope: str):
-    before = town.rows_of_ann()
-    said = town.bob.call("PUT", "/switches", {"scope": scope, "id": getattr(town.of, scope), "mode": "halt"})
-    assert said.status_code == 404 and town.rows_of_ann() == before
+def test_another_users_things_cannot_be_switched(tenants: TwoTenants, scope: str):
+    before = tenants.rows_of_trader()
+    said = tenants.other_trader.call(
+        "PUT", "/switches", {"scope": scope, "id": getattr(tenants.of, scope), "mode": "halt"}
+    )
+    assert said.status_code == 404 and tenants.rows_of_trader() == before
 
 
 @pytest.mark.parametrize(
@@ -220,33 +227,35 @@ def test_another_users_things_cannot_be_switched(town: Town, scope: str):
         }
     ),
 )
-def test_no_list_shows_what_is_another_users(town: Town, path: str):
-    said = town.bob.call("GET", path.removeprefix("/api/v1"))
+def test_no_list_shows_what_is_another_users(tenants: TwoTenants, path: str):
+    said = tenants.other_trader.call("GET", path.removeprefix("/api/v1"))
     assert said.status_code == 200
     assert not [
-        own for own in ("Ann", "ann@", town.of.signal, town.of.waiting, town.of.order) if own in said.text
+        own
+        for own in ("Ann", "ann@", tenants.of.signal, tenants.of.waiting, tenants.of.order)
+        if own in said.text
     ]
 
 
 @pytest.mark.parametrize("named", ["bot", "name"])
-def test_an_alert_cannot_name_another_users_bot(town: Town, named: str):
-    before = town.rows_of_ann()
-    said = town.bob.alert(
-        {"action": "close", "symbol": "AAPL", "bot": town.of.bot if named == "bot" else "Ann's Turtle"}
+def test_an_alert_cannot_name_another_users_bot(tenants: TwoTenants, named: str):
+    before = tenants.rows_of_trader()
+    said = tenants.other_trader.alert(
+        {"action": "close", "symbol": "AAPL", "bot": tenants.of.bot if named == "bot" else "Ann's Turtle"}
     )
     assert said.status_code == 404 and "Ann" not in said.json["hint"]
     assert {bot["symbol"] for bot in said.json["bots"]} == {"MSFT"}
-    assert town.rows_of_ann() == before
+    assert tenants.rows_of_trader() == before
 
 
-def test_an_admin_has_no_way_into_anothers_bots_either(town: Town):
-    boss = town.installation.join("boss@example.com", Role.SUPERADMIN)
-    assert ask(town, boss, ("GET", "/api/v1/bots/<int:bot_id>")).status_code == 404
+def test_an_admin_has_no_way_into_anothers_bots_either(tenants: TwoTenants):
+    superadmin = tenants.installation.join("superadmin@example.com", Role.SUPERADMIN)
+    assert ask(tenants, superadmin, ("GET", "/api/v1/bots/<int:bot_id>")).status_code == 404
 
 
-def test_the_owner_finds_what_the_others_do_not(fresh_town: Town):
+def test_the_owner_finds_what_the_others_do_not(fresh_tenants: TwoTenants):
     """Else every 404 above might be a misspelt address."""
-    said = {route: ask(fresh_town, fresh_town.trader, route).status_code for route in ROUTES}
+    said = {route: ask(fresh_tenants, fresh_tenants.trader, route).status_code for route in ROUTES}
     assert set(said.values()) <= {200, 202, 409}
     assert [
         route for route, status in said.items() if status == 409 and route[1].endswith("/<int:bot_id>")

@@ -9,7 +9,7 @@ import pytest
 from dashtrade.tables import signals as signal_table
 from tests.support.databases import sqlite
 from tests.support.installation import Installation, MakeApp, Trader
-from tests.support.webhook import BUY, DIALECTS, told
+from tests.support.webhook import BUY, DIALECTS, assert_error
 from webhook_server import MAX_WAIT_SECONDS
 
 # --- what is answered ---------------------------------------------------------------------------------------
@@ -42,14 +42,14 @@ def test_with_wait_the_outcome_is_answered(running: Trader):
 
 
 @sqlite
-def test_who_waits_for_a_limit_order_is_told_that_it_works(running: Trader):
+def test_a_sender_waiting_for_a_limit_order_gets_working(running: Trader):
     body = running.alert(BUY | {"order_type": "limit", "limit_price": "90"}, wait="2").json
     assert body["status"] == "working" and body["orders"][0]["status"] == "working"
     assert body["orders"][0]["average_price"] is None
 
 
 @sqlite
-def test_who_waits_in_vain_is_told_that_it_is_being_carried_out(trader: Trader):
+def test_a_sender_whose_wait_ends_gets_in_progress(trader: Trader):
     began = perf_counter()
     body = trader.alert(BUY, wait="0.3").json
     assert 0.25 < perf_counter() - began < 2.5
@@ -69,7 +69,7 @@ def test_who_would_wait_longer_than_tradingview_does_is_answered_sooner_and_the_
 @pytest.mark.parametrize("wait", ["-1", "nan", "inf", "1e400", "two", "0x1", " "])
 @sqlite
 def test_a_wait_that_is_no_number_is_refused(trader: Trader, wait: str):
-    assert str(MAX_WAIT_SECONDS) in told(trader.alert(BUY, wait=wait), 400)["hint"]
+    assert str(MAX_WAIT_SECONDS) in assert_error(trader.alert(BUY, wait=wait), 400)["hint"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -77,7 +77,7 @@ def test_a_wait_that_is_no_number_is_refused(trader: Trader, wait: str):
 def test_every_dialect_ends_in_the_same_order(installation: Installation, dialect: str):
     trader = installation.join()
     trader.bot("AAPL", "15 Min", position_size="700", size_override=True)
-    signal_id = trader.sends(DIALECTS[dialect])
+    signal_id = trader.send(DIALECTS[dialect])
     installation.work()
     story = trader.story(signal_id)
     assert (story["status"], story["dialect"], story["symbol"]) == ("filled", dialect, "NYSE:AAPL-EQ")
@@ -110,7 +110,7 @@ def test_the_content_decides_and_not_the_header(trader: Trader, kind: str):
 
 def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(trader: Trader):
     trader.bot("BTCUSDT", "1H")
-    said = told(trader.alert({"action": "buy", "symbol": "MSFT"}), 404)
+    said = assert_error(trader.alert({"action": "buy", "symbol": "MSFT"}), 404)
     assert (
         said["error"] == "no_bot"
         and "AAPL on 15 Min" in said["hint"]
@@ -121,7 +121,7 @@ def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(trader: Tr
         ("BTC/USDT", "1 Hour"),
     ]
     assert trader.story(said["signal_id"])["status"] == "refused"
-    assert "no bot trades AAPL on 1 Day" in told(
+    assert "no bot trades AAPL on 1 Day" in assert_error(
         trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D"}), 404
     )["message"].lower().replace("aapl", "AAPL").replace("day", "Day")
     trader.bot("MSFT", "D")
@@ -131,8 +131,8 @@ def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(trader: Tr
 
 
 @sqlite
-def test_who_has_no_bots_is_told_to_make_one(installation: Installation):
-    assert "no bots yet" in told(installation.join().alert(BUY), 404)["hint"]
+def test_a_user_without_bots_is_asked_to_create_one(installation: Installation):
+    assert "no bots yet" in assert_error(installation.join().alert(BUY), 404)["hint"]
 
 
 @sqlite
@@ -150,7 +150,7 @@ def test_without_a_timeframe_the_bot_of_the_symbol_is_meant_if_there_is_just_one
     trader.bot("AAPL", "1H")
     assert (
         "several timeframes"
-        in told(trader.alert({"action": "buy", "symbol": "AAPL", "id": 2}), 404)["message"]
+        in assert_error(trader.alert({"action": "buy", "symbol": "AAPL", "id": 2}), 404)["message"]
     )
 
 
@@ -159,22 +159,22 @@ def test_a_bot_may_be_named_by_its_id_or_its_name(trader: Trader, installation: 
     hare = trader.bot("AAPL", "1H", name="Hare")
     for n, name in enumerate((hare, str(hare), "Hare", "hare")):
         for field in ("bot", "bot_id"):
-            signal_id = trader.sends({"action": "cancel", "symbol": "AAPL", field: name, "id": f"{n}{field}"})
+            signal_id = trader.send({"action": "cancel", "symbol": "AAPL", field: name, "id": f"{n}{field}"})
             installation.work()
             assert [b["bot_id"] for b in trader.story(signal_id)["bots"]] == [hare]
     assert (
         "no bot 'Tortoise'"
-        in told(trader.alert({"action": "buy", "symbol": "AAPL", "bot": "Tortoise"}), 404)["message"]
+        in assert_error(trader.alert({"action": "buy", "symbol": "AAPL", "bot": "Tortoise"}), 404)["message"]
     )
     assert (
         "trades AAPL"
-        in told(trader.alert({"action": "buy", "symbol": "MSFT", "bot": "Hare"}), 404)["message"]
+        in assert_error(trader.alert({"action": "buy", "symbol": "MSFT", "bot": "Hare"}), 404)["message"]
     )
     assert (
         "trades on 1 Hour"
-        in told(trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D", "bot": "Hare"}), 404)[
-            "message"
-        ]
+        in assert_error(
+            trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D", "bot": "Hare"}), 404
+        )["message"]
     )
 
 

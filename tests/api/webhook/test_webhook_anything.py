@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from dashtrade.tables import decisions as decision_table
 from tests.support.databases import sqlite
-from tests.support.installation import Installation, Trader, until
-from tests.support.webhook import told
+from tests.support.installation import Installation, Trader, wait_until
+from tests.support.webhook import assert_error
 
 # --- anything at all ----------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ def check_anything(trader: Trader, raw: bytes, with_token: bool) -> None:
     said = trader.alert(raw, token=None if with_token else "")
     assert said.status_code in ANSWERS, said.text
     if said.status_code != 202:
-        told(said, said.status_code)
+        assert_error(said, said.status_code)
 
 
 def test_whatever_is_sent_is_never_answered_with_a_server_error(trader: Trader, installation: Installation):
@@ -173,10 +173,10 @@ def test_parallel_alerts_for_different_bots_are_all_kept(trader: Trader, install
 
     def send(symbol: str) -> str:
         barrier.wait()
-        return trader.sends({"action": "buy", "symbol": symbol})
+        return trader.send({"action": "buy", "symbol": symbol})
 
     with ThreadPoolExecutor(len(symbols)) as pool:
         ids = list(pool.map(send, symbols))
     installation.work()
     assert [trader.story(signal_id)["status"] for signal_id in ids] == ["filled"] * 4
-    assert until(lambda: sum(Decimal(p["quantity"]) for p in trader.get("/positions")["items"])) == 200
+    assert wait_until(lambda: sum(Decimal(p["quantity"]) for p in trader.get("/positions")["items"])) == 200

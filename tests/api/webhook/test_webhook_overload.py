@@ -14,14 +14,14 @@ from dashtrade.context import App
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
-from tests.support.webhook import BUY, DIALECTS, count, told
+from tests.support.webhook import BUY, DIALECTS, assert_error, count_signals
 
 # --- too much, too often, and a database that is away -------------------------------------------------------
 
 
 @sqlite
 def test_more_than_64_kib_is_answered_413(trader: Trader):
-    body = told(trader.alert(b"x" * (64 * 1024 + 1)), 413)
+    body = assert_error(trader.alert(b"x" * (64 * 1024 + 1)), 413)
     assert "64 KiB" in body["hint"]
     assert trader.alert(json.dumps(BUY).ljust(64 * 1024)).status_code == 202
 
@@ -31,12 +31,12 @@ def test_too_many_alerts_are_answered_429_with_the_time_to_wait(
     make_app: MakeApp, clock: ManualClock, feed: Any
 ):
     installation = Installation(make_app(clock=clock, feed=feed, DASHTRADE_WEBHOOK_RATE="1"))
-    trader, bob = installation.join(), installation.join("bob@example.com")
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
     said = [trader.alert("hello") for _ in range(27)]
     assert [answer.status_code for answer in said[:25]] == [400] * 25
-    body = told(said[-1], 429)
+    body = assert_error(said[-1], 429)
     assert body["error"] == "too_many_alerts" and said[-1].headers["Retry-After"] == "1"
-    assert bob.alert("hello").status_code == 400, "one user's storm is not another's"
+    assert other_trader.alert("hello").status_code == 400, "one user's storm is not another's"
 
 
 @sqlite
@@ -46,11 +46,11 @@ def test_a_locked_database_is_answered_503_fast_and_the_alert_can_be_sent_again(
         began = perf_counter()
         said = trader.alert(BUY)
         assert perf_counter() - began < 2.9, "TradingView gives up after 3 s"
-        assert told(said, 503)["error"] == "unavailable" and said.headers["Retry-After"]
+        assert assert_error(said, 503)["error"] == "unavailable" and said.headers["Retry-After"]
         other.execute("ROLLBACK")
     other.close()
     assert trader.alert(BUY).json["duplicate"] is False
-    assert count(trader) == 1
+    assert count_signals(trader) == 1
 
 
 @sqlite
@@ -74,10 +74,10 @@ def test_of_many_who_meet_a_locked_database_none_waits_for_the_others(trader: Tr
 @sqlite
 def test_wrong_methods_and_addresses_are_answered_in_json(trader: Trader):
     client = trader.installation.flask.test_client()
-    told(client.get("/webhook"), 405)
-    told(client.delete("/test-webhook"), 405)
-    told(client.get("/nowhere"), 404)
-    told(client.get("/user/x/positions"), 404)
+    assert_error(client.get("/webhook"), 405)
+    assert_error(client.delete("/test-webhook"), 405)
+    assert_error(client.get("/nowhere"), 404)
+    assert_error(client.get("/user/x/positions"), 404)
 
 
 # --- the siblings -------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_test_webhook_explains_and_changes_nothing(trader: Trader, installation:
 def test_test_webhook_says_what_is_wrong_and_shows_no_secret(installation: Installation):
     client = installation.flask.test_client()
     assert (
-        told(client.post("/test-webhook", data='{"action": "by", "symbol": "AAPL"}'), 400)["field"]
+        assert_error(client.post("/test-webhook", data='{"action": "by", "symbol": "AAPL"}'), 400)["field"]
         == "action"
     )
     secret = json.dumps(BUY | {"secret": "open sesame", "token": "usr_" + "x" * 32})
@@ -153,5 +153,5 @@ def test_positions_and_bots_of_a_user_are_shown_by_the_webhook_token(
     ]
     [bot] = client.get(f"{own}/bots", headers={"Authorization": f"Bearer {trader.token}"}).json["items"]
     assert bot["id"] == story["bots"][0]["bot_id"] and bot["position"]["quantity"] == "50"
-    told(client.get(f"{own}/positions"), 401)
-    told(client.get(f"{own}/bots", query_string={"token": "usr_nonsense"}), 401)
+    assert_error(client.get(f"{own}/positions"), 401)
+    assert_error(client.get(f"{own}/bots", query_string={"token": "usr_nonsense"}), 401)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, Trader
-from tests.support.webhook import BUY, count, told
+from tests.support.webhook import BUY, assert_error, count_signals
 
 
 @pytest.mark.parametrize("name", ["id", "signalId", "alertTimestamp"])
@@ -19,7 +19,7 @@ def test_the_same_id_is_the_same_alert_however_late_it_comes(
     trader: Trader, installation: Installation, clock: ManualClock, name: str
 ):
     body = BUY | {name: "2025-06-04T15:00:00Z"}
-    first = trader.sends(body)
+    first = trader.send(body)
     installation.work()
     clock.forward(86400)
     again = trader.alert(body)
@@ -30,7 +30,7 @@ def test_the_same_id_is_the_same_alert_however_late_it_comes(
     }
     installation.work()
     story = trader.story(first)
-    assert story["duplicate_count"] == 1 and len(story["orders"]) == 1 and count(trader) == 1
+    assert story["duplicate_count"] == 1 and len(story["orders"]) == 1 and count_signals(trader) == 1
     assert any(line["step"] == "repeated" for line in story["timeline"])
 
 
@@ -40,7 +40,7 @@ def test_an_id_counts_per_symbol_and_timeframe(trader: Trader):
     trader.bot("BTCUSDT", "15 Min")
     body = {"action": "buy", "id": "2025-06-04T15:00:00Z"}
     said = [
-        trader.sends(body | {"symbol": symbol, "timeframe": frame})
+        trader.send(body | {"symbol": symbol, "timeframe": frame})
         for symbol, frame in (("AAPL", "15"), ("AAPL", "1H"), ("BTCUSDT", "15"))
     ]
     assert len(set(said)) == 3
@@ -50,8 +50,8 @@ def test_an_id_counts_per_symbol_and_timeframe(trader: Trader):
 
 @sqlite
 def test_the_same_id_with_another_body_is_a_conflict(trader: Trader, installation: Installation):
-    first = trader.sends(BUY | {"id": "one"})
-    body = told(trader.alert(BUY | {"id": "one", "note": "changed"}), 409)
+    first = trader.send(BUY | {"id": "one"})
+    body = assert_error(trader.alert(BUY | {"id": "one", "note": "changed"}), 409)
     assert body["error"] == "conflict" and body["signal_id"] == first and "'one'" in body["message"]
     installation.work()
     assert len(trader.get("/orders")["items"]) == 1
@@ -61,7 +61,7 @@ def test_the_same_id_with_another_body_is_a_conflict(trader: Trader, installatio
 def test_without_an_id_the_same_content_is_a_repeat_for_as_long_as_tradingview_resends(
     trader: Trader, clock: ManualClock
 ):
-    first = trader.sends(BUY)
+    first = trader.send(BUY)
     for late in (5, 10, 15):  # its three more tries, 5 s apart, with up to 3 s for an answer
         clock.forward(5)
         assert trader.alert(dict(reversed(BUY.items()))).json == {
@@ -85,8 +85,8 @@ def test_without_an_id_the_same_content_is_a_repeat_for_as_long_as_tradingview_r
 )
 @sqlite
 def test_every_field_counts_nested_ones_too(trader: Trader, one: dict[str, Any], other: dict[str, Any]):
-    first = trader.sends(BUY | one)
-    assert trader.sends(BUY | other) != first
+    first = trader.send(BUY | one)
+    assert trader.send(BUY | other) != first
     assert trader.alert(BUY | one).json["duplicate"] is True
 
 
@@ -108,9 +108,9 @@ def test_fifty_at_once_are_one_decision_and_one_order(
 
 @sqlite
 def test_two_users_may_send_the_same(installation: Installation, trader: Trader):
-    bob = installation.join("bob@example.com")
-    bob.bot("AAPL", "15 Min")
-    assert trader.sends(BUY | {"id": "1"}) != bob.sends(BUY | {"id": "1"})
+    other_trader = installation.join("bob@example.com")
+    other_trader.bot("AAPL", "15 Min")
+    assert trader.send(BUY | {"id": "1"}) != other_trader.send(BUY | {"id": "1"})
 
 
 # --- never a guess ------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_two_users_may_send_the_same(installation: Installation, trader: Trader)
 def test_what_cannot_be_read_is_answered_400_with_what_and_where(
     trader: Trader, body: Any, field: str | None
 ):
-    said = told(trader.alert(body), 400)
+    said = assert_error(trader.alert(body), 400)
     assert said["error"] == "bad_alert"
     assert field is None or said["field"] == field
     story = trader.story(said["signal_id"])  # and its user, who sent nothing by hand, sees it too
@@ -165,5 +165,5 @@ def test_what_cannot_be_read_is_answered_400_with_what_and_where(
 @sqlite
 def test_what_was_sent_is_kept_without_what_proves_the_sender(trader: Trader):
     for name in ("secret", "passphrase", "token", "key"):
-        said = told(trader.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
+        said = assert_error(trader.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
         assert "s3cr3t-word" not in trader.call("GET", f"/signals/{said['signal_id']}").text

@@ -15,7 +15,7 @@ from dashtrade.logs import Redacting
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
-from tests.support.webhook import BUY, DIALECTS, told
+from tests.support.webhook import BUY, DIALECTS, assert_error
 from webhook_server import TRADINGVIEW_ADDRESSES
 
 # --- who sent it --------------------------------------------------------------------------------------------
@@ -45,22 +45,24 @@ def test_the_token_may_come_in_the_address_the_header_or_the_body(trader: Trader
 
 def test_unknown_revoked_and_missing_tokens_are_answered_in_the_same_words(trader: Trader):
     old = trader.token
-    new = trader.does("POST", "/webhook-token/rotate")["token"]
-    said = [told(trader.alert(BUY, token=token), 401) for token in (old, "usr_" + "x" * 32, "nonsense")]
+    new = trader.request("POST", "/webhook-token/rotate")["token"]
+    said = [
+        assert_error(trader.alert(BUY, token=token), 401) for token in (old, "usr_" + "x" * 32, "nonsense")
+    ]
     said += [
-        told(trader.alert(body, token=""), 401)
+        assert_error(trader.alert(body, token=""), 401)
         for body in (BUY, b"\xff\xfe", "", '{"a":', BUY | {"token": "usr_" + "y" * 32})
     ]
     assert all(body == said[0] for body in said)
     assert trader.alert(BUY, token=new).status_code == 202
-    trader.does("DELETE", "/webhook-token")
-    assert told(trader.alert(BUY, token=new), 401) == said[0]
+    trader.request("DELETE", "/webhook-token")
+    assert assert_error(trader.alert(BUY, token=new), 401) == said[0]
 
 
 @sqlite
 def test_a_revoked_token_takes_as_long_as_an_unknown_one(trader: Trader):
     revoked = trader.token
-    trader.does("DELETE", "/webhook-token")
+    trader.request("DELETE", "/webhook-token")
     taken: dict[str, list[float]] = {revoked: [], "usr_" + "x" * 32: []}
     for _ in range(60):
         for token, times in taken.items():
@@ -74,16 +76,16 @@ def test_a_revoked_token_takes_as_long_as_an_unknown_one(trader: Trader):
 @sqlite
 def test_an_old_token_stays_good_for_the_chosen_overlap(trader: Trader, clock: ManualClock):
     old = trader.token
-    trader.does("POST", "/webhook-token/rotate", {"overlap_seconds": 60})
+    trader.request("POST", "/webhook-token/rotate", {"overlap_seconds": 60})
     clock.forward(59)
     assert trader.alert(BUY, token=old).status_code == 202
     clock.forward(2)
-    told(trader.alert(BUY, token=old), 401)
+    assert_error(trader.alert(BUY, token=old), 401)
 
 
 @sqlite
 def test_a_token_has_192_bits_a_prefix_and_is_kept_as_a_hash(trader: Trader, app: App):
-    first, second = (trader.does("POST", "/webhook-token/rotate") for _ in range(2))
+    first, second = (trader.request("POST", "/webhook-token/rotate") for _ in range(2))
     assert (
         first["token"] != second["token"]
         and first["token"].startswith("usr_")
@@ -117,7 +119,7 @@ def test_no_token_ever_reaches_a_log(
         "webhook_server.read",
         lambda opened: (_ for _ in ()).throw(RuntimeError(f"with {trader.token} and {trader.access}")),
     )
-    told(trader.alert(BUY), 500)  # even an unforeseen error passes the last gate
+    assert_error(trader.alert(BUY), 500)  # even an unforeseen error passes the last gate
     lines = "\n".join(map(Redacting("%(name)s %(message)s").format, caplog.records))
     assert "unexpected error" in lines
     assert trader.token not in lines and trader.access not in lines
@@ -130,8 +132,8 @@ def test_no_token_ever_reaches_a_log(
 
 @sqlite
 def test_who_takes_tradingviews_addresses_only_takes_no_others(trader: Trader):
-    trader.does("PATCH", "/users/me", {"tradingview_only": True})
-    assert "TradingView" in told(trader.alert(BUY), 401)["message"]
+    trader.request("PATCH", "/users/me", {"tradingview_only": True})
+    assert "TradingView" in assert_error(trader.alert(BUY), 401)["message"]
     forged = trader.alert(BUY, headers={"X-Forwarded-For": min(TRADINGVIEW_ADDRESSES)})
     assert forged.status_code == 401, "without a proxy the header is the sender's own invention"
     assert all(
@@ -144,7 +146,7 @@ def test_who_takes_tradingviews_addresses_only_takes_no_others(trader: Trader):
 def test_one_proxy_is_believed_and_no_more(make_app: MakeApp, clock: ManualClock, feed: Any):
     trader = Installation(make_app(clock=clock, feed=feed, DASHTRADE_PROXY_HOPS="1")).join()
     trader.bot()
-    trader.does("PATCH", "/users/me", {"tradingview_only": True})
+    trader.request("PATCH", "/users/me", {"tradingview_only": True})
     real = min(TRADINGVIEW_ADDRESSES)
     assert trader.alert(BUY, headers={"X-Forwarded-For": real}, sender="127.0.0.1").status_code == 202
     assert (
@@ -156,19 +158,19 @@ def test_one_proxy_is_believed_and_no_more(make_app: MakeApp, clock: ManualClock
 
 @sqlite
 def test_who_requires_a_secret_in_the_body_gets_it_or_refuses(trader: Trader):
-    trader.does("PATCH", "/users/me", {"body_secret": "open sesame"})
+    trader.request("PATCH", "/users/me", {"body_secret": "open sesame"})
     assert trader.get("/users/me")["has_body_secret"] is True
-    assert "secret" in told(trader.alert(BUY), 401)["message"]
-    told(trader.alert(BUY | {"secret": "open sesam"}), 401)
-    told(trader.alert("BUY AAPL"), 401)
+    assert "secret" in assert_error(trader.alert(BUY), 401)["message"]
+    assert_error(trader.alert(BUY | {"secret": "open sesam"}), 401)
+    assert_error(trader.alert("BUY AAPL"), 401)
     for name in ("secret", "passphrase", "key"):
         assert trader.alert(BUY | {name: "open sesame", "id": name}).status_code == 202
     assert trader.alert(BUY | {"Secret": "open sesame", "id": "written large"}).status_code == 202
-    trader.does("PATCH", "/users/me", {"body_secret": "sesame"})
-    told(trader.alert("BUY AAPL 15 Min secret=sesam"), 401)
-    told(trader.alert("BUY AAPL 15 Min token=sesame"), 401)
+    trader.request("PATCH", "/users/me", {"body_secret": "sesame"})
+    assert_error(trader.alert("BUY AAPL 15 Min secret=sesam"), 401)
+    assert_error(trader.alert("BUY AAPL 15 Min token=sesame"), 401)
     assert trader.alert("BUY AAPL 15 Min secret=sesame").status_code == 202
-    trader.does("PATCH", "/users/me", {"body_secret": None})
+    trader.request("PATCH", "/users/me", {"body_secret": None})
     assert trader.alert(BUY).status_code == 202
 
 
@@ -177,9 +179,9 @@ def test_who_requires_a_secret_in_the_body_gets_it_or_refuses(trader: Trader):
 def test_an_alert_older_than_its_user_allows_is_refused_and_recorded(
     trader: Trader, installation: Installation, clock: ManualClock, field: str
 ):
-    trader.does("PATCH", "/users/me", {"max_alert_age": 60})
-    old = trader.sends(BUY | {field: (clock.now() - timedelta(seconds=61)).isoformat()})
-    new = trader.sends(BUY | {field: (clock.now() - timedelta(seconds=59)).isoformat()})
+    trader.request("PATCH", "/users/me", {"max_alert_age": 60})
+    old = trader.send(BUY | {field: (clock.now() - timedelta(seconds=61)).isoformat()})
+    new = trader.send(BUY | {field: (clock.now() - timedelta(seconds=59)).isoformat()})
     installation.work()
     assert trader.story(old)["status"] == "refused" and "too old" in trader.story(old)["reason"]
     assert trader.story(new)["status"] == "filled"
@@ -188,10 +190,10 @@ def test_an_alert_older_than_its_user_allows_is_refused_and_recorded(
 @sqlite
 def test_the_maximum_lag_of_3commas_is_kept(trader: Trader, installation: Installation, clock: ManualClock):
     lag = DIALECTS["3commas"] | {"max_lag": "30"}
-    old = trader.sends(lag | {"timestamp": (clock.now() - timedelta(seconds=31)).isoformat()})
+    old = trader.send(lag | {"timestamp": (clock.now() - timedelta(seconds=31)).isoformat()})
     installation.work()
     assert trader.story(old)["status"] == "refused" and "too old" in trader.story(old)["reason"]
-    late = trader.sends(lag | {"timestamp": clock.now().isoformat()})
+    late = trader.send(lag | {"timestamp": clock.now().isoformat()})
     clock.forward(31)  # a worker that was away comes back after the alert has gone stale
     installation.work()
     assert trader.story(late)["status"] == "refused" and trader.get("/orders")["items"] == []

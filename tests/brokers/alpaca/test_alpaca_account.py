@@ -93,7 +93,7 @@ def test_a_price_that_is_not_there_is_unavailable(harness: AlpacaHarness):
         harness.broker.quote(Symbol.parse("NOPE"))
 
 
-def test_the_clock_is_asked_once_in_a_while_and_its_skew_told(harness: AlpacaHarness):
+def test_the_clock_is_read_now_and_then_and_its_skew_reported(harness: AlpacaHarness):
     assert [harness.broker.market_open(AAPL) for _ in range(5)] == [True] * 5
     assert len(harness.sim.requests("GET", "/v2/clock")) == 1
     harness.sim.clock_ahead = timedelta(seconds=42)
@@ -124,46 +124,46 @@ def test_options_among_the_positions_are_left_out(harness: AlpacaHarness):
 
 
 @pytest.fixture
-def told(harness: AlpacaHarness) -> list:
+def reports(harness: AlpacaHarness) -> list:
     reports: list = []
     harness.broker.listen(reports.append)
     eventually(lambda: harness.sim._stream.listeners)
     return reports
 
 
-def test_the_stream_tells_of_a_fill_as_it_happens(harness: AlpacaHarness, told: list):
+def test_the_stream_tells_of_a_fill_as_it_happens(harness: AlpacaHarness, reports: list):
     report = harness.order(BUY, 10)
-    eventually(lambda: told and told[-1].status is VenueStatus.FILLED)
-    assert {each.client_order_id for each in told} == {report.client_order_id}
-    assert told[-1] == harness.find(report.client_order_id), (
+    eventually(lambda: reports and reports[-1].status is VenueStatus.FILLED)
+    assert {each.client_order_id for each in reports} == {report.client_order_id}
+    assert reports[-1] == harness.find(report.client_order_id), (
         "the same totals as by polling, so nothing is counted twice"
     )
 
 
-def test_a_dropped_stream_comes_back_and_loses_nothing(harness: AlpacaHarness, told: list):
+def test_a_dropped_stream_comes_back_and_loses_nothing(harness: AlpacaHarness, reports: list):
     harness.sim.drop_stream()
     eventually(lambda: not harness.sim._stream.listeners)
     missed = harness.order(BUY, 10)
     assert harness.find(missed.client_order_id).filled_quantity == 10
     eventually(lambda: harness.sim._stream.listeners)
     later = harness.order(BUY, 5)
-    eventually(lambda: any(each.client_order_id == later.client_order_id for each in told))
+    eventually(lambda: any(each.client_order_id == later.client_order_id for each in reports))
 
 
 def test_a_listener_that_fails_does_not_end_the_stream(harness: AlpacaHarness):
-    told: list = []
+    reports: list = []
 
     def listener(report) -> None:
-        told.append(report)
+        reports.append(report)
         raise RuntimeError("the listener's own trouble")
 
     harness.broker.listen(listener)
     eventually(lambda: harness.sim._stream.listeners)
     harness.order(BUY, 1)
-    eventually(lambda: len(told) >= 2)
+    eventually(lambda: len(reports) >= 2)
 
 
-def test_closing_ends_the_stream_and_its_thread(harness: AlpacaHarness, told: list):
+def test_closing_ends_the_stream_and_its_thread(harness: AlpacaHarness, reports: list):
     began = time.monotonic()
     harness.broker.close()
     assert time.monotonic() - began < 2 and not any(

@@ -173,7 +173,7 @@ def test_our_own_id_used_before_is_our_own_order_and_adopted(harness: AlpacaHarn
         Fault("bad_key", method="GET", path="/v2/orders:"),
     ],
 )
-def test_an_adopted_order_that_cannot_be_seen_is_in_doubt(harness: AlpacaHarness, fault: Fault):
+def test_an_existing_order_that_is_not_shown_is_unconfirmed(harness: AlpacaHarness, fault: Fault):
     request = harness.request(BUY, 10)
     harness.sim.inject(fault)
     harness.broker.submit(request)
@@ -195,14 +195,14 @@ def test_a_second_try_is_not_refused_for_what_the_first_one_took(harness: Alpaca
     assert len(harness.sim.orders) == 2 and harness.held() == 0
 
 
-def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_in_doubt(harness: AlpacaHarness):
+def test_a_refusal_whose_earlier_try_cannot_be_looked_up_is_unconfirmed(harness: AlpacaHarness):
     harness.broker.rules(AAPL)
     harness.sim.inject(Fault("server_error", method="GET", path="/v2/orders:"))
     with pytest.raises(Unknown):
         harness.order(BUY, 1_000_000)
 
 
-def test_a_404_of_somebody_else_is_not_a_missing_order(sim: AlpacaSimulator):
+def test_a_404_of_another_server_is_not_a_missing_order(sim: AlpacaSimulator):
     harness = AlpacaHarness(sim, api_url=sim.url + "/not/alpaca")
     with pytest.raises(Unavailable):
         harness.find("a" * 32)

@@ -185,7 +185,7 @@ def test_a_market_order_for_a_coin_has_no_day(harness: AlpacaHarness):
     assert harness.last["time_in_force"] == "ioc" and harness.broker.market_open(BTC)
 
 
-def test_what_coins_cannot_do_is_said_before_sending(harness: AlpacaHarness):
+def test_orders_impossible_for_coins_are_refused_before_sending(harness: AlpacaHarness):
     for kind, rest in (
         (LIMIT, {"limit_price": "100"}),
         (OrderType.STOP, {"stop_price": "100"}),
@@ -238,7 +238,7 @@ def test_cancelling_an_edited_order_cancels_what_took_its_place(harness: AlpacaH
     )
 
 
-def test_fills_of_both_halves_of_an_edited_order_are_told():
+def test_fills_of_both_halves_of_an_edited_order_are_reported():
     before = wire.report_of(
         {
             "id": "1",

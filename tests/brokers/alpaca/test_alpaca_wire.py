@@ -94,7 +94,7 @@ def test_a_429_while_reading_is_later_too(harness: AlpacaHarness):
         ({"X-RateLimit-Reset": "9" * 30}, 3),
     ],
 )
-def test_the_wait_of_a_429_is_the_one_told_within_reason(headers: dict, seconds: float):
+def test_the_wait_of_a_429_is_the_servers_within_bounds(headers: dict, seconds: float):
     error = read_error(AlpacaErrorResponse(status=429, text="{}", headers=headers), NOW)
     assert isinstance(error, RetryLater) and error.after == timedelta(seconds=seconds)
 
@@ -109,7 +109,7 @@ def test_an_answer_that_never_comes_is_given_up(harness: AlpacaHarness):
     assert time.monotonic() - began < 20
 
 
-def test_a_connection_that_breaks_off_leaves_the_order_in_doubt(harness: AlpacaHarness):
+def test_a_broken_connection_leaves_the_order_unconfirmed(harness: AlpacaHarness):
     harness.sim.inject(Fault("drop"))
     request = harness.request(BUY, 10)
     with pytest.raises(Unknown):
@@ -216,7 +216,7 @@ def test_a_limit_has_two_decimals_from_a_dollar_up_and_four_below_on_the_users_s
 
 
 @given(st.decimals("0.0001", "100000", places=9), st.sampled_from(OrderSide))
-def test_no_limit_price_is_ever_sub_penny_or_worse_than_said(price: Decimal, side: OrderSide):
+def test_no_limit_price_is_sub_penny_or_worse_than_requested(price: Decimal, side: OrderSide):
     request = OrderRequest(
         client_order_id="a", symbol=AAPL, side=side, type=LIMIT, quantity=D(1), limit_price=price
     )

@@ -11,7 +11,7 @@ from dashtrade.brokers.alpaca.adapter import AlpacaBroker, Timeouts
 from dashtrade.domain.ports import Broker
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca import AlpacaSimulator, Fault
-from tests.support.broker_contract import FAULTS, BrokerContract, Venue
+from tests.support.broker_contract import FAULTS, BrokerContract, ContractVenue
 from tests.support.free_port import free_port
 
 QUICK = Timeouts(connect=1, read=0.6, second_look=0.01)
@@ -22,7 +22,7 @@ FOR_EVER = {
 }
 
 
-class AlpacaVenue(Venue):
+class AlpacaVenue(ContractVenue):
     symbol = Symbol.parse("AAPL")
     faults = FAULTS
 

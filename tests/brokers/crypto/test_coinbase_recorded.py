@@ -97,7 +97,7 @@ def test_a_failure_with_one_reason_in_any_field_is_a_refusal_in_those_words(
         {"success": False},
     ],
 )
-def test_a_failure_without_any_reason_leaves_the_order_in_doubt(
+def test_a_failure_without_a_reason_leaves_the_order_unconfirmed(
     coinbase: CryptoHarness, body: dict[str, Any]
 ):
     coinbase.broker.quote(coinbase.sol)
@@ -114,7 +114,7 @@ def test_a_stop_on_the_wrong_side_of_the_price_is_refused_as_the_exchange_says(c
         )
 
 
-def test_why_an_order_was_refused_after_it_was_taken_is_told(coinbase: CryptoHarness):
+def test_the_reason_of_a_late_refusal_is_reported(coinbase: CryptoHarness):
     request = coinbase.request(BUY, LIMIT, "1", limit_price="90")
     placed = coinbase.broker.submit(request)
     told = coinbase.front._order(coinbase.core.orders[-1])
@@ -124,7 +124,7 @@ def test_why_an_order_was_refused_after_it_was_taken_is_told(coinbase: CryptoHar
     assert (report.status, report.reason) == (VenueStatus.REJECTED, "The market is in cancel-only mode")
 
 
-def test_why_an_order_was_cancelled_is_told(coinbase: CryptoHarness):
+def test_the_reason_of_a_cancellation_is_reported(coinbase: CryptoHarness):
     request = coinbase.request(BUY, LIMIT, "1", limit_price="90")
     placed = coinbase.broker.submit(request)
     coinbase.broker.cancel(coinbase.ref(request, placed.broker_order_id))
@@ -200,7 +200,7 @@ def test_a_market_buy_beyond_the_cash_is_refused_in_the_exchanges_words(coinbase
         coinbase.buy("10")
 
 
-def test_where_the_cash_is_not_told_the_limit_is_the_usual_one(coinbase: CryptoHarness):
+def test_where_the_cash_is_unknown_the_usual_limit_applies(coinbase: CryptoHarness):
     coinbase.broker.quote(coinbase.sol)
     coinbase.answers(503, "<html>", on="read")
     assert coinbase.buy("2").status is VenueStatus.FILLED and limit_sent(coinbase) == D("102.01")

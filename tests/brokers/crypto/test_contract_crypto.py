@@ -10,14 +10,14 @@ import pytest
 
 from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.domain.symbols import Symbol
-from tests.simulators.crypto import KEY, PASSPHRASE, SECRET, Simulator
+from tests.simulators.exchanges import KEY, PASSPHRASE, SECRET, ExchangeSimulator
 from tests.support.broker_contract import FAULTS, BrokerContract
-from tests.support.simulated_venue import WAITS, SimulatedVenue
+from tests.support.simulated_venue import GIVE_UP_SECONDS, SimulatedVenue
 
 
 class CryptoVenue(SimulatedVenue):
     def __init__(self, exchange: str) -> None:
-        self.exchange, simulator = exchange, Simulator(exchange)
+        self.exchange, simulator = exchange, ExchangeSimulator(exchange)
         front = simulator.front
         self.keys = getattr(front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
         self.symbol, self.unknown_symbol = (
@@ -27,7 +27,7 @@ class CryptoVenue(SimulatedVenue):
         super().__init__(simulator)
 
     def made(self, url: str, **more) -> CryptoBroker:
-        options = {"timeout": WAITS, "settle": timedelta(seconds=1), "paced": False, **more}
+        options = {"timeout": GIVE_UP_SECONDS, "settle": timedelta(seconds=1), "paced": False, **more}
         return CryptoBroker(self.exchange, **self.keys, url=url, **options)
 
 

@@ -18,7 +18,7 @@ from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, VenueSt
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
-from tests.simulators.crypto import KEY, SECRET
+from tests.simulators.exchanges import KEY, SECRET
 from tests.support.adapter_harness import BUY, LIMIT, MARKET, SELL, D
 from tests.support.crypto_harness import FIVE, harness
 
@@ -42,7 +42,7 @@ def test_what_is_below_the_minimum_is_refused_by_name_before_it_is_sent(each):
     assert not each.creates()
 
 
-def test_dust_on_closing_is_told_and_never_sent(binance):
+def test_dust_on_closing_is_reported_and_never_sent(binance):
     with pytest.raises(Rejected, match="remainder"):
         binance.broker.submit(binance.request(SELL, quantity="0.000009", reduces=True))
     assert not binance.creates()
@@ -98,7 +98,7 @@ def test_kraken_does_not_sleep_three_seconds_a_call():
         assert time.monotonic() - began < 1
 
 
-def test_an_exhausted_limit_is_told_instead_of_slept():
+def test_an_exhausted_rate_limit_raises_instead_of_sleeping():
     pace = wire.RequestBudget(burst=1.0, patience=0.05, venue="Kraken")
     pace.take(1000)
     with pytest.raises(RetryLater) as caught:
@@ -154,7 +154,7 @@ def test_a_fee_in_a_third_coin_is_valued_at_its_price(binance):
     assert fill.fee_base == 0 and abs(fill.fee - D("0.2")) < D("0.001")
 
 
-def test_a_fee_in_a_coin_without_a_price_is_left_out_and_said(binance):
+def test_a_fee_in_a_coin_without_a_price_is_left_out_with_a_note(binance):
     binance.core.fee_in = "XYZ"
     report = binance.buy("2")
     assert report.fills[0].fee == 0 and "XYZ" in report.reason
@@ -241,7 +241,7 @@ def test_coinbase_tells_its_coins_by_pages():
 
 
 @pytest.mark.parametrize("may", [False, True])
-def test_a_key_that_can_withdraw_is_told(each, may):
+def test_a_key_that_can_withdraw_is_reported(each, may):
     each.front.can_withdraw = may
     account = each.broker.account()
     assert account.can_withdraw is may and account.number and account.permissions
@@ -285,7 +285,7 @@ def test_more_candles_than_a_page_are_fetched_by_pages(binance):
     assert len(candles) == len({candle.at for candle in candles}) == 2500
 
 
-def test_candles_go_on_after_a_time_in_which_nobody_traded(binance):
+def test_candles_continue_after_a_time_without_trades(binance):
     whole = binance.core.candles
     middle = time.time() - 2000 * 60
     binance.core.candles = lambda name, seconds, since, count: [
@@ -356,7 +356,7 @@ def test_a_misspelt_exchange_gets_a_suggestion(written, hint):
         (GOOD, {"exchange": "binance", "quote": "U$"}, "options.quote"),
     ],
 )
-def test_what_cannot_work_is_said_before_it_is_stored(credentials, options, where):
+def test_unusable_credentials_are_refused_before_they_are_stored(credentials, options, where):
     with pytest.raises(Malformed) as caught:
         check(credentials, options)
     assert caught.value.where == where and caught.value.hint

@@ -19,7 +19,7 @@ from dashtrade.brokers.crypto.adapter import CryptoBroker
 from dashtrade.brokers.crypto.venues import capabilities_of
 from dashtrade.domain.ports import Rejected, Unavailable, Unknown, VenueStatus
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
-from tests.simulators.crypto import KEY, SECRET
+from tests.simulators.exchanges import KEY, SECRET
 from tests.support.adapter_harness import BUY, LIMIT, SELL
 from tests.support.crypto_harness import FIVE, harness
 
@@ -60,7 +60,7 @@ def test_markets_are_kept_on_disk_and_read_once_a_day(each, tmp_path):
 @pytest.mark.parametrize(
     "spoiled", ["", "{", "[]", '{"exchange": "okx"}', '{"exchange": "binance", "sandbox": false, "url": "x"}']
 )
-def test_a_spoiled_list_on_disk_is_read_anew(binance, tmp_path, spoiled):
+def test_a_spoiled_market_list_on_disk_is_read_again(binance, tmp_path, spoiled):
     kept = tmp_path / "list.json"
     kept.write_text(spoiled)
     assert binance.another(markets_cache=kept).rules(binance.sol).tradable
@@ -93,7 +93,7 @@ def test_an_answer_that_lists_nothing_is_no_list_of_markets(each, tmp_path, body
     assert not kept.exists() and broker.rules(each.sol).tradable
 
 
-def test_a_kept_list_without_markets_is_read_anew(binance, tmp_path):
+def test_a_cached_list_without_markets_is_read_again(binance, tmp_path):
     kept = tmp_path / "list.json"
     binance.another(markets_cache=kept).rules(binance.sol)
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"markets": {}}))

@@ -155,7 +155,7 @@ def test_a_market_that_opens_again_is_noticed_within_the_hour():
 # --- orders -------------------------------------------------------------------------------------------------
 
 
-def test_why_an_order_was_cancelled_is_told(gemini):
+def test_the_reason_of_a_cancellation_is_reported(gemini):
     request = gemini.request()
     gemini.broker.quote(gemini.sol)
     gemini.core.set_price("SOL/USD", D(110))
@@ -163,7 +163,7 @@ def test_why_an_order_was_cancelled_is_told(gemini):
     assert report.status is VenueStatus.CANCELED and "ImmediateOrCancelWouldPost" in report.reason
 
 
-def test_a_recorded_order_that_nobody_took_has_ended_unfilled(gemini):
+def test_a_recorded_order_without_takers_has_ended_unfilled(gemini):
     request = gemini.request(quantity="0.0001", symbol=Symbol.parse("BTC/USD"))
     gemini.broker.rules(request.symbol)
     gemini.answers(200, NOT_TAKEN, on="read")
@@ -208,7 +208,7 @@ def test_a_market_buy_of_more_than_the_money_is_refused_by_gemini_itself(gemini)
         gemini.buy("10")
 
 
-def test_a_market_buy_goes_with_its_whole_collar_where_the_money_is_not_told(gemini):
+def test_a_market_buy_uses_its_whole_collar_where_the_balance_is_unknown(gemini):
     gemini.broker.quote(gemini.sol)
     gemini.answers(503, "<html>", on="read")
     assert gemini.buy("1").status is VenueStatus.FILLED

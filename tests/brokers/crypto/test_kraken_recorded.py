@@ -91,7 +91,7 @@ def test_a_repeat_while_the_first_still_rests_is_our_own_order(kraken):
     assert len(kraken.core.orders) == 1
 
 
-def test_an_order_of_somebody_else_without_a_name_is_nobodys_of_ours(kraken):
+def test_a_foreign_order_without_an_id_is_not_matched(kraken):
     """`userref` comes as 0, and ccxt takes it for the client id where there is none."""
     kraken.broker.rules(kraken.sol)
     since = datetime.now(UTC) - timedelta(days=1)
@@ -126,7 +126,7 @@ def test_a_page_that_is_just_full_and_the_last_ends_the_reading(kraken):
     assert kraken.paths().count("/0/private/ClosedOrders") == 1
 
 
-def test_more_orders_than_can_be_looked_through_are_said_not_left_out(kraken):
+def test_too_many_orders_to_search_raise_an_error(kraken):
     kraken.front.page = 2
     _ended(kraken, 60)
     with pytest.raises(Unavailable, match="more orders"):
@@ -191,7 +191,7 @@ def test_what_kraken_did_not_look_at_goes_again(kraken, words):
 
 
 @pytest.mark.parametrize("words", DOUBT)
-def test_what_leaves_room_for_an_order_stays_in_doubt(kraken, words):
+def test_an_ambiguous_answer_leaves_the_order_unconfirmed(kraken, words):
     kraken.broker.quote(kraken.sol)
     kraken.answers(200, {"error": [words]}, placed=True)
     with pytest.raises(Unknown):

@@ -85,13 +85,13 @@ def test_more_executions_than_a_page_holds_are_all_read(okx: CryptoHarness):
     assert report.filled_quantity == 5 and len(report.fills) == 5 and len(asked(okx, QUICK)) == 3
 
 
-def test_a_key_of_another_site_is_told_where_it_works(okx: CryptoHarness):
+def test_a_key_of_another_site_is_explained(okx: CryptoHarness):
     okx.front.elsewhere = True
     with pytest.raises(BadCredentials, match=r"eea\.okx\.com or https://us\.okx\.com only: set CCXT_URL_OKX"):
         okx.broker.account()
 
 
-def test_the_sites_stand_among_what_is_said_of_okx(okx: CryptoHarness):
+def test_the_notes_on_okx_name_its_sites(okx: CryptoHarness):
     assert any("eea.okx.com" in note for note in okx.broker.capabilities.notes)
 
 

@@ -11,7 +11,7 @@ from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.paper_account import MemoryPaperStore, PaperSettings
 from dashtrade.domain.ports import Broker, Quote, SystemClock, Unavailable
 from dashtrade.domain.symbols import Symbol
-from tests.support.broker_contract import BrokerContract, Venue
+from tests.support.broker_contract import BrokerContract, ContractVenue
 
 CENT = Decimal("0.01")
 
@@ -50,7 +50,7 @@ class CountingStore(MemoryPaperStore):
         return result
 
 
-class PaperVenue(Venue):
+class PaperVenue(ContractVenue):
     candles = False
 
     def __init__(self) -> None:

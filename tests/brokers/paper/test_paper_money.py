@@ -52,7 +52,7 @@ def test_an_amount_of_money_buys_what_it_pays_for_and_not_more():
     assert 100_000 - harness.cash <= 1000
 
 
-def test_the_average_price_nets_and_starts_anew_through_zero():
+def test_the_average_price_nets_and_restarts_through_zero():
     harness = PaperHarness()
     harness.order(BUY, 10)
     harness.feed.mids[AAPL] = D(110)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.schwab_harness import made
+from tests.support.schwab_harness import new_harness
 
 
 @pytest.fixture
 def harness():
-    with made() as one:
+    with new_harness() as one:
         yield one

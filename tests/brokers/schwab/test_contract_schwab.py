@@ -9,10 +9,10 @@ from decimal import Decimal
 import pytest
 
 from dashtrade.brokers.schwab.adapter import SchwabBroker
-from tests.simulators.crypto import Simulator
+from tests.simulators.exchanges import ExchangeSimulator
 from tests.simulators.schwab import KEY, SECRET, SchwabFront
 from tests.support.broker_contract import FAULTS, BrokerContract
-from tests.support.simulated_venue import WAITS, SimulatedVenue
+from tests.support.simulated_venue import GIVE_UP_SECONDS, SimulatedVenue
 
 
 class SchwabVenue(SimulatedVenue):
@@ -21,7 +21,7 @@ class SchwabVenue(SimulatedVenue):
     def __init__(self) -> None:
         self.front = SchwabFront()
         self.saved: list[str] = []
-        super().__init__(Simulator(self.front))
+        super().__init__(ExchangeSimulator(self.front))
 
     def made(self, url: str) -> SchwabBroker:
         return SchwabBroker(
@@ -30,7 +30,7 @@ class SchwabVenue(SimulatedVenue):
             self.front.token,
             self.saved.append,
             url=url,
-            timeout=WAITS,
+            timeout=GIVE_UP_SECONDS,
             settle=timedelta(seconds=1),
         )
 

@@ -118,7 +118,7 @@ def test_a_code_becomes_a_token_however_it_is_pasted(harness, written):
     )
 
 
-def test_a_wrong_code_is_told_and_an_address_without_one_too(harness):
+def test_a_wrong_or_missing_code_is_explained(harness):
     with pytest.raises(BadCredentials):
         exchange_code(KEY, SECRET, CALLBACK, "C0.wrong@", verifier=VERIFIER, url=harness.simulator.url)
     with pytest.raises(Malformed, match="no code"):
@@ -152,7 +152,7 @@ GOOD = {"key": KEY, "secret": SECRET, "token": '{"creation_timestamp": 1, "token
         ({}, {"mode": "paper"}, "mode"),
     ],
 )
-def test_what_cannot_work_is_said_before_it_is_stored(change, options, where):
+def test_unusable_credentials_are_refused_before_they_are_stored(change, options, where):
     check(GOOD, {})
     with pytest.raises(Malformed) as caught:
         check({**GOOD, **change}, options)
@@ -222,7 +222,7 @@ def test_candles_that_schwab_lacks_are_put_together(harness, frame):
     }
 
 
-def test_a_timeframe_that_cannot_be_had_is_said(harness):
+def test_an_unavailable_timeframe_is_refused(harness):
     with pytest.raises(Unavailable, match="Use 1, 5"):
         harness.broker.candles(AAPL, Timeframe.parse("7s"), end=datetime.now(UTC), count=5)
 

@@ -14,7 +14,7 @@ from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unavail
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.schwab import HASH
 from tests.support.adapter_harness import AAPL, BUY, LIMIT, D
-from tests.support.schwab_harness import MSFT, made
+from tests.support.schwab_harness import MSFT, new_harness
 
 
 def test_the_http_library_is_loaded_by_the_first_account_and_not_before():
@@ -56,7 +56,7 @@ def test_a_number_is_enough_although_its_state_cannot_be_read(harness):
     assert report.status is VenueStatus.WORKING and report.broker_order_id
 
 
-def test_after_a_time_out_the_one_order_that_fits_is_ours(harness):
+def test_after_a_time_out_a_single_matching_order_is_taken(harness):
     request = harness.request()
     harness.times_out(request)
     found = harness.broker.find(harness.ref(request))
@@ -66,14 +66,14 @@ def test_after_a_time_out_the_one_order_that_fits_is_ours(harness):
     assert harness.broker.find(harness.ref(request)).broker_order_id == found.broker_order_id
 
 
-def test_of_two_orders_that_fit_none_is_ours(harness):
+def test_of_two_matching_orders_none_is_taken(harness):
     request = harness.request()
     harness.times_out(request)
     harness.by_hand()
     assert harness.broker.find(harness.ref(request)) is None
 
 
-def test_a_twin_that_belongs_to_another_order_of_ours_is_left_out(harness):
+def test_a_twin_already_assigned_to_another_order_is_left_out(harness):
     other = harness.request()
     number = harness.broker.submit(other).broker_order_id
     request = harness.request()
@@ -99,13 +99,13 @@ def test_an_order_that_never_arrived_is_not_mistaken_for_an_earlier_twin(harness
 @pytest.mark.parametrize(
     "other", [{"side": "sell"}, {"quantity": 9}, {"name": "MSFT/USD"}, {"limit": D(120)}]
 )
-def test_an_order_of_another_kind_is_not_ours(harness, other):
+def test_an_order_of_another_kind_does_not_match(harness, other):
     harness.core.balances["AAPL"] = D(100)
     harness.by_hand(**other)
     assert harness.broker.find(harness.ref(harness.request())) is None
 
 
-def test_a_part_of_a_bracket_is_not_ours(harness):
+def test_a_part_of_a_bracket_does_not_match(harness):
     whole = harness.front._order
     harness.front._order = lambda order: {**whole(order), "orderStrategyType": "TRIGGER"}
     harness.by_hand()
@@ -137,7 +137,7 @@ def test_a_clock_that_is_off_is_allowed_for_when_searching(minutes):
         def now(self):
             return datetime.now(UTC) + timedelta(minutes=minutes)
 
-    with made(clock=Off()) as harness:
+    with new_harness(clock=Off()) as harness:
         request = harness.request()
         harness.times_out(request)
         assert harness.broker.find(harness.ref(request, created=Off().now())).status is VenueStatus.FILLED
@@ -215,7 +215,7 @@ def test_only_schwabs_own_words_are_a_refusal(harness, status, body, meaning):
         harness.broker.submit(harness.request())
 
 
-def test_an_order_that_ended_works_until_its_executions_are_told(harness):
+def test_an_ended_order_works_until_its_executions_are_listed(harness):
     harness.simulator.fault("late_trades", seconds=0.5)
     request = harness.request()
     early = harness.broker.submit(request)
@@ -224,7 +224,7 @@ def test_an_order_that_ended_works_until_its_executions_are_told(harness):
     assert harness.broker.find(harness.ref(request)).status is VenueStatus.FILLED
 
 
-def test_cancelling_what_schwab_does_not_let_go_of_is_said(harness):
+def test_a_cancellation_that_schwab_refuses_is_reported(harness):
     report = harness.broker.submit(request := harness.request(BUY, LIMIT, limit_price=D(90)))
     harness.simulator.fault("answer", on="cancel", status=400, body='{"message": "too late"}')
     with pytest.raises(Unavailable):

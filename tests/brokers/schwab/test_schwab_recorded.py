@@ -15,7 +15,7 @@ from dashtrade.brokers.schwab.reports import order_report
 from dashtrade.domain.ports import BadCredentials, Rejected, VenueStatus
 from tests.support.adapter_harness import AAPL, BUY, LIMIT, SELL, D
 from tests.support.fakes import ManualClock
-from tests.support.schwab_harness import SchwabHarness, made
+from tests.support.schwab_harness import SchwabHarness, new_harness
 
 NOW = "2026-03-04T01:26:35+0000"
 
@@ -66,7 +66,7 @@ def test_a_refusal_tells_the_message_and_the_errors_beside_it(
     assert words in refused.value.message
 
 
-def test_an_app_without_market_data_is_told_of_that_and_not_to_sign_in(harness: SchwabHarness):
+def test_an_app_without_market_data_is_told_to_add_it_not_to_sign_in(harness: SchwabHarness):
     harness.front.market_data = False
     with pytest.raises(BadCredentials, match=r"Market Data Production.*signing in again does not help"):
         harness.broker.quote(AAPL)
@@ -137,7 +137,7 @@ def bracket(entered: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_brackets_among_the_orders_are_not_taken_for_ours(harness: SchwabHarness):
+def test_brackets_among_the_orders_do_not_match(harness: SchwabHarness):
     harness.front.others = bracket(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000"))
     harness.times_out(request := harness.request())
     found = harness.broker.find(harness.ref(request, created=datetime.now(UTC) - timedelta(seconds=2)))
@@ -192,7 +192,7 @@ def test_a_purchase_asks_for_no_transactions(harness: SchwabHarness):
 
 def test_fees_that_come_late_hold_the_sale_up_and_then_no_longer():
     clock = ManualClock(datetime.now(UTC))
-    with made(clock=clock) as one:
+    with new_harness(clock=clock) as one:
         one.front.fees_late = 1000
         one.broker.submit(one.request(BUY))
         early = one.broker.submit(request := one.request(SELL))
@@ -204,7 +204,7 @@ def test_fees_that_come_late_hold_the_sale_up_and_then_no_longer():
 
 def test_transactions_that_cannot_be_had_hold_no_sale_up_for_long():
     clock = ManualClock(datetime.now(UTC))
-    with made(clock=clock) as one:
+    with new_harness(clock=clock) as one:
         one.front.routes = {
             key: value for key, value in one.front.routes.items() if not key[1].endswith("transactions")
         }
@@ -214,7 +214,7 @@ def test_transactions_that_cannot_be_had_hold_no_sale_up_for_long():
         assert one.broker.find(one.ref(request, number=early.broker_order_id)).status is VenueStatus.FILLED
 
 
-def test_fees_told_a_moment_later_are_booked(harness: SchwabHarness):
+def test_fees_listed_a_moment_later_are_booked(harness: SchwabHarness):
     harness.front.fees_late = 0.3
     harness.broker.submit(harness.request(BUY))
     early = harness.broker.submit(request := harness.request(SELL))

@@ -18,7 +18,7 @@ from dashtrade.services.accounts import sign_in
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.tables import installation_settings
 from tests.simulators import schwab as schwab_sim
-from tests.simulators.crypto import Simulator
+from tests.simulators.exchanges import ExchangeSimulator
 from tests.support.fakes import ManualClock
 from tests.support.installation import MakeApp, Trader
 
@@ -26,8 +26,8 @@ KEYS = {"broker": "schwab", "key": schwab_sim.KEY, "callback": schwab_sim.CALLBA
 
 
 @pytest.fixture
-def schwab() -> Iterator[Simulator]:
-    with Simulator(schwab_sim.SchwabFront()) as simulator:
+def schwab() -> Iterator[ExchangeSimulator]:
+    with ExchangeSimulator(schwab_sim.SchwabFront()) as simulator:
         yield simulator
 
 
@@ -37,7 +37,7 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def app(make_app: MakeApp, schwab: Simulator, clock: ManualClock) -> App:
+def app(make_app: MakeApp, schwab: ExchangeSimulator, clock: ManualClock) -> App:
     return make_app(clock=clock, SCHWAB_URL=schwab.url)
 
 
@@ -54,7 +54,7 @@ def refused(app: App, person: Trader, pasted: str, account_id: int | None = None
     return caught.value
 
 
-def test_what_comes_back_is_taken_once(app: App, trader: Trader, schwab: Simulator):
+def test_what_comes_back_is_taken_once(app: App, trader: Trader, schwab: ExchangeSimulator):
     link = sign_in.begin(app, trader.user, **KEYS)
     pasted = schwab.front.sent_back(link)
     assert sign_in.is_pending(app, trader.user, "schwab", link)
@@ -63,7 +63,7 @@ def test_what_comes_back_is_taken_once(app: App, trader: Trader, schwab: Simulat
     assert "was used before" in refused(app, trader, pasted).message
 
 
-def test_of_many_at_once_one_is_taken(app: App, trader: Trader, schwab: Simulator):
+def test_of_many_at_once_one_is_taken(app: App, trader: Trader, schwab: ExchangeSimulator):
     pasted = schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
 
     def attempt(_: int) -> bool:
@@ -77,19 +77,19 @@ def test_of_many_at_once_one_is_taken(app: App, trader: Trader, schwab: Simulato
 
 
 def test_it_is_taken_neither_from_another_user_nor_for_another_account(
-    app: App, trader: Trader, schwab: Simulator
+    app: App, trader: Trader, schwab: ExchangeSimulator
 ):
-    bob = trader.installation.join("bob@example.com")
+    other_trader = trader.installation.join("bob@example.com")
     pasted = schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
-    refused(app, bob, pasted)
-    sign_in.begin(app, bob.user, **KEYS)
-    refused(app, bob, pasted)
+    refused(app, other_trader, pasted)
+    sign_in.begin(app, other_trader.user, **KEYS)
+    refused(app, other_trader, pasted)
     refused(app, trader, pasted, account_id=7)
     assert exchanged(app, trader, pasted), "those tries have not used it up"
 
 
 def test_it_is_taken_for_a_quarter_of_an_hour(
-    app: App, trader: Trader, schwab: Simulator, clock: ManualClock
+    app: App, trader: Trader, schwab: ExchangeSimulator, clock: ManualClock
 ):
     link = sign_in.begin(app, trader.user, **KEYS)
     clock.forward(14 * 60)
@@ -99,7 +99,9 @@ def test_it_is_taken_for_a_quarter_of_an_hour(
     assert "older than 15 minutes" in refused(app, trader, schwab.front.sent_back(link)).message
 
 
-def test_a_new_beginning_takes_the_place_of_the_one_before(app: App, trader: Trader, schwab: Simulator):
+def test_a_new_beginning_takes_the_place_of_the_one_before(
+    app: App, trader: Trader, schwab: ExchangeSimulator
+):
     first, second = (sign_in.begin(app, trader.user, **KEYS) for _ in range(2))
     refused(app, trader, schwab.front.sent_back(first))
     assert exchanged(app, trader, schwab.front.sent_back(second))
@@ -123,7 +125,7 @@ def test_what_does_not_name_the_sign_in_that_was_begun_is_refused(app: App, trad
     refused(app, trader, pasted)
 
 
-def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader, schwab: Simulator):
+def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader, schwab: ExchangeSimulator):
     link = sign_in.begin(app, trader.user, **KEYS)
     with pytest.raises(Refusal, match="Schwab refused this sign-in"):
         exchanged(app, trader, schwab.front.sent_back(link, "C0.wrong@"))
@@ -131,7 +133,7 @@ def test_a_refused_code_uses_it_up_and_says_what_to_do(app: App, trader: Trader,
 
 
 def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(
-    app: App, trader: Trader, schwab: Simulator
+    app: App, trader: Trader, schwab: ExchangeSimulator
 ):
     """The simulator checks the verifier as RFC 7636 has it."""
     schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS))
@@ -153,7 +155,7 @@ def test_a_code_alone_is_worth_nothing_without_what_was_kept_here(
 
 
 def test_a_sign_in_lasts_seven_days_from_the_exchange(
-    app: App, trader: Trader, schwab: Simulator, clock: ManualClock
+    app: App, trader: Trader, schwab: ExchangeSimulator, clock: ManualClock
 ):
     text = exchanged(app, trader, schwab.front.sent_back(sign_in.begin(app, trader.user, **KEYS)))
     assert timedelta(days=6, hours=23) < Token.read(text).ends - clock.now() <= timedelta(days=7)

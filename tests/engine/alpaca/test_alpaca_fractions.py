@@ -18,7 +18,7 @@ def last(sim: AlpacaSimulator) -> tuple[str, str, str]:
     return sent["type"], sent["time_in_force"], sent["qty"]
 
 
-def told(story: Any) -> str:
+def details_text(story: Any) -> str:
     return " ".join(line["detail"] for line in story["timeline"])
 
 
@@ -46,7 +46,7 @@ def test_an_exit_of_a_fraction_that_was_to_wait_goes_as_a_day_order_and_says_so(
     trader.bot(position_size="1.5", position_size_type="quantity")
     trader.trades("buy")
     story = trader.trades("close", orderType="limit", limitPrice="120", timeInForce="gtc")
-    assert last(sim) == ("limit", "day", "1.5") and "as a day order" in told(story)
+    assert last(sim) == ("limit", "day", "1.5") and "as a day order" in details_text(story)
 
 
 def test_a_stop_limit_protects_a_fraction_from_within_dashtrade(trader: Trader, sim: AlpacaSimulator):

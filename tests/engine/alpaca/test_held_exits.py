@@ -13,7 +13,7 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.held_exits import AT_ALPACA, BOTH, BY_US, agree, go_on, held_by, legs
+from tests.support.held_exits import AT_ALPACA, BOTH, BY_DASHTRADE, agree, held_by, legs, run_rounds
 from tests.support.installation import Trader
 
 
@@ -34,11 +34,11 @@ def test_one_exit_fills_at_alpaca_is_booked_once_and_the_other_is_gone(
         {"stop_price": "95"},
     )
     sim.set_price("AAPL", price)
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and held_by(trader, bot) == []
     assert [order["status"] for order in trader.story(story["id"])["orders"]].count("filled") == 2
     assert not [leg for leg in legs(sim) if leg.is_open] and len(trader.get("/trades")["items"]) == 2
-    assert made in trader.get("/risk-events")["items"][0]["detail"] and not trader.told(ExitsTakenOver)
+    assert made in trader.get("/risk-events")["items"][0]["detail"] and not trader.notices(ExitsTakenOver)
     assert trader.story(story["id"])["status"] == "filled", (
         "what became of its exits does not change what the alert came to"
     )
@@ -113,7 +113,7 @@ def test_a_limit_entry_good_till_cancelled_takes_its_exits_along(
     assert [leg.status for leg in legs(sim)] == ["held", "held"] and held_by(trader, bot) == []
     assert "still open" in trader.trades("buy")["reason"], "the entry is"
     sim.set_price("AAPL", "97")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     assert "already long 50" in trader.trades("buy")["reason"]
 
@@ -124,7 +124,7 @@ def test_an_entry_taken_back_takes_its_exits_along(
 ):
     trader.trades("buy", orderType="limit", limitPrice="98", timeInForce="gtc", **BOTH)
     story = trader.trades("cancel")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert trader.story(story["id"])["status"] == "filled" and {leg.status for leg in legs(sim)} == {
         "canceled"
     }
@@ -137,12 +137,12 @@ def test_a_part_of_an_entry_is_watched_by_dashtrade_until_all_of_it_is_filled(
 ):
     sim.market.next_in_parts = True
     trader.trades("buy", **BOTH)
-    assert (agree(trader, bot, sim), held_by(trader, bot)) == (25, BY_US), (
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (25, BY_DASHTRADE), (
         "Alpaca's exits work from the whole entry on"
     )
     with sim.market.lock:
         sim.market.finish_parts()
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
 
 
@@ -155,7 +155,7 @@ def test_a_stop_during_a_part_filled_entry_takes_the_rest_back_and_closes_the_pa
     with sim.market.lock:
         sim.market.assets["AAPL"].price = D("94")
     clock.forward(20)
-    go_on(trader, clock, rounds=8)
+    run_rounds(trader, clock, rounds=8)
     assert agree(trader, bot, sim) == 0 and not [
         order for order in sim.market.orders.values() if order.is_open
     ]
@@ -176,12 +176,12 @@ def test_what_changes_the_position_takes_the_exits_back_first(
 ):
     trader.trades("buy", **BOTH)
     story = trader.trades(**alert)
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     left = {"close": 0, "sell": -50, "reverse": -50, "reduce": 30, "add": 100}[alert["action"]]
     assert agree(trader, bot, sim) == left and trader.story(story["id"])["status"] == "filled"
     assert not [leg for leg in legs(sim) if leg.is_open]
-    assert held_by(trader, bot) == (BY_US if left > 0 else []), "what is left DashTrade keeps"
-    assert not trader.told(ExitsTakenOver), "nobody need be told what they asked for"
+    assert held_by(trader, bot) == (BY_DASHTRADE if left > 0 else []), "what is left DashTrade keeps"
+    assert not trader.notices(ExitsTakenOver), "nobody need be told what they asked for"
 
 
 @sqlite
@@ -189,28 +189,28 @@ def test_an_exit_that_fills_while_it_is_taken_back_leaves_exactly_nothing(
     trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
     trader.trades("buy", **BOTH)
-    signal = trader.sends(action="close")
+    signal = trader.send(action="close")
     sim.set_price("AAPL", "111")  # before the worker looks
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0
     assert "nothing is left to close" in trader.story(signal)["reason"]
 
 
 @sqlite
-def test_an_exit_cancelled_by_hand_at_alpaca_is_kept_by_dashtrade_and_its_user_told_once(
+def test_an_exit_cancelled_manually_at_alpaca_is_managed_by_dashtrade_and_notified_once(
     trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
     trader.trades("buy", **BOTH)
     with sim.market.lock:
         sim.market.cancel(legs(sim)[0])
-    go_on(trader, clock)
-    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, BY_US)
-    told = trader.told(ExitsTakenOver)
+    run_rounds(trader, clock)
+    assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, BY_DASHTRADE)
+    told = trader.notices(ExitsTakenOver)
     assert (
         len(told) == 1 and told[0].broker == "Alpaca" and [line.price for line in told[0].exits] == [110, 95]
     )
     sim.set_price("AAPL", "94")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0
 
 
@@ -222,9 +222,9 @@ def test_one_exit_lost_alone_takes_the_other_back_so_that_one_keeps_both(
     stop = legs(sim)[1]
     with sim.market.lock:
         sim.market._turn(stop, "rejected", "rejected")
-    go_on(trader, clock)
-    assert held_by(trader, bot) == BY_US and not [leg for leg in legs(sim) if leg.is_open]
-    assert len(trader.told(ExitsTakenOver)) == 1
+    run_rounds(trader, clock)
+    assert held_by(trader, bot) == BY_DASHTRADE and not [leg for leg in legs(sim) if leg.is_open]
+    assert len(trader.notices(ExitsTakenOver)) == 1
 
 
 @pytest.mark.parametrize("fault", ["time_out", "gateway_error", "garbage", "empty"])
@@ -233,8 +233,8 @@ def test_exits_of_an_entry_whose_answer_was_lost_are_known_by_looking_it_up(
 ):
     sim.inject(Fault(fault, "POST", "/v2/orders", seconds=0.01))
     trader.trades("buy", **BOTH)
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert len(sim.orders) == 1 and (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0

@@ -16,7 +16,7 @@ from dashtrade.engine.workflow import run_sync
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.held_exits import AT_ALPACA, BOTH, BY_US, agree, go_on, held, held_by, legs
+from tests.support.held_exits import AT_ALPACA, BOTH, BY_DASHTRADE, agree, held, held_by, legs, run_rounds
 from tests.support.installation import Installation, MakeApp, Trader
 
 
@@ -61,26 +61,26 @@ def test_killed_anywhere_the_next_worker_finds_entry_and_exits(
 
     for module in (bot_engine, booking, sending):
         monkeypatch.setattr(module, "failpoint", failpoint)
-    trader.sends(action="buy", **BOTH)
+    trader.send(action="buy", **BOTH)
     with contextlib.suppress(Killed, DatabaseUnavailable):
-        go_on(trader, clock)
+        run_rounds(trader, clock)
     if moment == "exit":
         sim.set_price("AAPL", "94")
     elif moment == "close":
-        trader.sends(action="close")
+        trader.send(action="close")
     armed[0] = moment != "entry"
     with contextlib.suppress(Killed, DatabaseUnavailable):
-        go_on(trader, clock)
+        run_rounds(trader, clock)
     armed[0] = False
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
     trader.installation.app.engine.leases.release()
     trader.installation = Installation(make_app(clock=clock, **urls))
-    go_on(trader, clock, rounds=8)
+    run_rounds(trader, clock, rounds=8)
     assert len([order for order in sim.orders if order.side == "buy"]) == 1
     if moment == "entry":
         assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
         sim.set_price("AAPL", "94")
-        go_on(trader, clock)
+        run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
 
 
@@ -92,7 +92,7 @@ def test_the_exits_are_known_after_a_restart(
     urls = {"ALPACA_API_URL": sim.url, "ALPACA_DATA_URL": sim.url, "ALPACA_STREAM_URL": sim.stream_url}
     trader.installation.app.engine.leases.release()
     trader.installation = Installation(make_app(clock=clock, **urls))
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and len(trader.get("/trades")["items"]) == 2
 
 
@@ -100,12 +100,12 @@ def test_moving_the_stop_hands_both_exits_to_dashtrade(
     trader: Trader, bot: int, sim: AlpacaSimulator, clock: ManualClock
 ):
     trader.trades("buy", **BOTH)
-    trader.does("PATCH", f"/bots/{bot}/exits", {"stop_loss": "97"})
+    trader.request("PATCH", f"/bots/{bot}/exits", {"stop_loss": "97"})
     assert held_by(trader, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "97", "DashTrade")]
-    go_on(trader, clock)
-    assert not [leg for leg in legs(sim) if leg.is_open] and not trader.told(ExitsTakenOver)
+    run_rounds(trader, clock)
+    assert not [leg for leg in legs(sim) if leg.is_open] and not trader.notices(ExitsTakenOver)
     sim.set_price("AAPL", "96.5")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0
 
 
@@ -116,11 +116,11 @@ def test_break_even_of_exits_at_alpaca_is_kept_by_dashtrade(
     trader.trades("buy", **BOTH)
     sim.set_price("AAPL", "105")
     story = trader.trades("breakeven")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert trader.story(story["id"])["reason"] == "the stop moves to the entry price, 100.01"
     assert held_by(trader, bot) == [("take_profit", "110", "DashTrade"), ("stop_loss", "100.01", "DashTrade")]
     sim.set_price("AAPL", "100")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0
 
 
@@ -137,7 +137,7 @@ def test_a_time_limit_takes_the_exits_back_and_closes(
 ):
     trader.trades("buy", closeAfterMinutes=10, **BOTH)
     clock.forward(601)
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]
 
 
@@ -148,14 +148,16 @@ def test_exits_of_another_bot_are_taken_back_before_an_entry_that_alpaca_would_r
     trader.trades("buy", **BOTH)
     other = trader.bot(timeframe="1 Hour", position_size="10", position_size_type="quantity")
     story = trader.trades("buy", timeframe="1 Hour", stopLoss=90)
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert trader.story(story["id"])["status"] == "filled" and (trader.holds(bot), trader.holds(other)) == (
         50,
         10,
     )
-    assert held_by(trader, bot) == BY_US and held_by(trader, other) == [("stop_loss", "90", "DashTrade")]
+    assert held_by(trader, bot) == BY_DASHTRADE and held_by(trader, other) == [
+        ("stop_loss", "90", "DashTrade")
+    ]
     sim.set_price("AAPL", "94")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert (trader.holds(bot), trader.holds(other), held(sim)) == (0, 10, 10)
 
 
@@ -181,7 +183,7 @@ def test_news_of_an_exits_fill_wait_for_those_of_its_entry(
         is None
         and trader.holds(bot) == 0
     )
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0
     assert [(t["action"], t["quantity"]) for t in reversed(trader.get("/trades")["items"])] == [
         ("buy", "50"),
@@ -202,7 +204,7 @@ def test_an_entry_found_at_alpaca_after_a_restored_backup_brings_its_exits(
     trader.installation.app.engine.reconciler.reconcile(trader.paper)
     assert (agree(trader, bot, sim), held_by(trader, bot)) == (50, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and held_by(trader, bot) == []
 
 
@@ -213,8 +215,8 @@ def test_a_take_profit_that_fills_in_part_leaves_the_rest_to_the_stop(
     trader.trades("buy", **BOTH)
     legs(sim)[0].parts = True
     sim.set_price("AAPL", "110.5")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert (agree(trader, bot, sim), held_by(trader, bot)) == (25, AT_ALPACA)
     sim.set_price("AAPL", "94")
-    go_on(trader, clock)
+    run_rounds(trader, clock)
     assert agree(trader, bot, sim) == 0 and not [leg for leg in legs(sim) if leg.is_open]

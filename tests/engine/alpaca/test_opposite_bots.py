@@ -96,7 +96,7 @@ def test_two_bots_told_to_close_at_once_cross_in_the_books_without_an_order(
 ):
     long, short = opposite
     before = len(sent(sim))
-    first, second = trader.sends(action="close", bot=str(long)), trader.sends(action="close", bot=str(short))
+    first, second = trader.send(action="close", bot=str(long)), trader.send(action="close", bot=str(short))
     trader.installation.work()
     one, other = trader.story(first), trader.story(second)
     assert (one["status"], other["status"]) == ("filled", "filled")
@@ -122,7 +122,7 @@ def test_two_bots_told_to_close_at_once_cross_in_the_books_without_an_order(
     assert any("crossed inside the account" in line["detail"] for line in one["timeline"])
 
 
-def test_a_resting_order_of_another_bot_makes_room_for_an_exit_and_its_user_is_told(
+def test_another_bots_resting_order_is_cancelled_for_an_exit_and_its_user_notified(
     trader: Trader, sim: AlpacaSimulator
 ):
     long, other = bot_of(trader, "15 Min", 5), bot_of(trader, "60 Min", 3)
@@ -131,7 +131,7 @@ def test_a_resting_order_of_another_bot_makes_room_for_an_exit_and_its_user_is_t
     assert resting["status"] == "working"
     assert tells(trader, long, "close")["status"] == "filled" and trader.holds(long) == 0
     assert trader.story(resting["id"])["status"] == "failed"
-    assert trader.told(OrderCancelledForExit)
+    assert trader.notices(OrderCancelledForExit)
 
 
 def test_exits_held_at_the_broker_for_one_bot_do_not_block_another_bots_exit(
@@ -199,7 +199,7 @@ def test_an_exit_waits_for_another_bots_exit_that_is_queued_for_the_open(
         sim.market.session = "closed"
     clock.forward(120)
     queued = tells(trader, short, "close")
-    waiting = trader.sends(action="close", bot=str(long))
+    waiting = trader.send(action="close", bot=str(long))
     for _ in range(3):
         clock.forward(20)
         trader.installation.work()
@@ -233,7 +233,7 @@ def test_what_crossed_and_what_was_sent_are_one_round_trip(
     trader: Trader, sim: AlpacaSimulator, opposite: tuple[int, int]
 ):
     for bot in opposite:
-        trader.sends(action="close", bot=str(bot))
+        trader.send(action="close", bot=str(bot))
     trader.installation.work()
     for bot, quantity in zip(opposite, ("14", "10"), strict=True):
         [trip] = trips_of(trader, bot)

@@ -20,7 +20,7 @@ from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_harness import raw
 from tests.support.at_alpaca import account, addresses
 from tests.support.fakes import ManualClock
-from tests.support.hosts import Gated
+from tests.support.hosts import GatedHost
 from tests.support.installation import KEY, Installation, Trader
 
 D = Decimal
@@ -47,7 +47,7 @@ class Shop:
         app: App = build_app(Settings.load(given, self.folder), clock=self.clock)
         self.apps.append(app)
         self.installation = Installation(app)
-        app.engine.host = Gated(app.engine.reconciler.wait_reason)
+        app.engine.host = GatedHost(app.engine.reconciler.wait_reason)
 
     def look(self, times: int = 1) -> None:
         for _ in range(times):
@@ -131,11 +131,11 @@ def test_an_order_that_still_rests_is_taken_over_and_its_fill_is_booked(shop: Sh
 
 
 def test_a_signal_that_waited_in_the_backup_gets_the_order_it_has_already_led_to(shop: Shop):
-    shop.installation.app.engine.host = Gated(lambda account, symbol: "not yet")
-    signal = shop.trader.sends(action="buy")
+    shop.installation.app.engine.host = GatedHost(lambda account, symbol: "not yet")
+    signal = shop.trader.send(action="buy")
     shop.installation.work()
     shop.back_up()
-    shop.installation.app.engine.host = Gated(shop.installation.app.engine.reconciler.wait_reason)
+    shop.installation.app.engine.host = GatedHost(shop.installation.app.engine.reconciler.wait_reason)
     shop.clock.forward(2)
     shop.installation.work()
     assert shop.trader.story(signal)["status"] == "filled"
@@ -164,7 +164,7 @@ def place(shop: Shop, name: str, quantity: str = "3") -> None:
     assert raw(shop.sim, "POST", "/v2/orders", body)[0] == 200
 
 
-def test_an_order_of_a_bot_that_is_gone_is_told_once_and_shows_as_a_drift(shop: Shop):
+def test_an_order_of_a_deleted_bot_is_notified_once_and_shows_as_a_mismatch(shop: Shop):
     name = client_order_id(new_id(shop.clock.now()), 77, 0)
     assert bot_of_order(name) == 77
     shop.trader.trades("buy")
@@ -172,12 +172,12 @@ def test_an_order_of_a_bot_that_is_gone_is_told_once_and_shows_as_a_drift(shop: 
     shop.look(4)
     (drift,) = shop.trader.get("/drifts", status="unresolved")["items"]
     assert drift["difference"] == "3" and shop.trader.holds(1) == 10
-    assert [one.bot_id for one in shop.trader.told(OrderWithoutBot)] == [77]
+    assert [one.bot_id for one in shop.trader.notices(OrderWithoutBot)] == [77]
     (signal,) = [s for s in shop.trader.get("/signals")["items"] if s["origin"] == "adopted"]
     assert signal["status"] == "refused" and "bot 77" in signal["reason"]
 
 
-def test_what_others_place_on_the_account_is_nobodys_order_of_ours(shop: Shop):
+def test_foreign_orders_on_the_account_are_not_recovered(shop: Shop):
     shop.trader.trades("buy")
     place(shop, "bought-by-hand")
     shop.look(4)
@@ -188,7 +188,7 @@ def test_what_others_place_on_the_account_is_nobodys_order_of_ours(shop: Shop):
 def test_a_fill_later_than_a_minute_is_found_by_the_comparison(shop: Shop):
     signal = shop.trader.trades("buy", order_type="limit", limit_price="90")
     name = signal["orders"][0]["order_id"]
-    shop.trader.does("POST", f"/orders/{name}/cancel")
+    shop.trader.request("POST", f"/orders/{name}/cancel")
     shop.installation.work()
     assert shop.trader.get(f"/orders/{name}")["status"] == "canceled"
     shop.clock.forward(120)

@@ -36,7 +36,7 @@ def test_an_order_under_way_is_no_drift_and_neither_is_one_that_fills_in_parts(h
 
 
 def test_a_resting_order_that_fills_unnoticed_is_asked_after_first(holding: ReconcileHarness):
-    holding.trader.sends(action="add", order_type="limit", limit_price="90")
+    holding.trader.send(action="add", order_type="limit", limit_price="90")
     holding.installation.work()
     holding.look(2)
     holding.sim.set_price("AAPL", 89)
@@ -61,7 +61,7 @@ def test_a_position_closed_by_hand_raises_one_drift(holding: ReconcileHarness):
         "-10",
     )
     assert drift["bots"] == [{"bot_id": 1, "name": "AAPL 15 Min", "quantity": "10"}]
-    assert holding.told(PositionMismatch) == 1
+    assert holding.notices(PositionMismatch) == 1
 
 
 def test_given_to_its_bot_a_hand_closed_position_is_a_sale_of_the_bots_with_its_profit(
@@ -119,7 +119,7 @@ def test_a_split_is_recognised_and_scales_what_the_bots_own_at_the_same_cost(hol
     assert [D(p["quantity"]) for p in after] == [20, 20]
     assert [D(p["average_price"]) * 2 for p in after] == [D(p["average_price"]) for p in before]
     holding.look(3)
-    assert not holding.drifts() and holding.told(PositionSplit) == 2
+    assert not holding.drifts() and holding.notices(PositionSplit) == 2
     holding.sim.set_price("AAPL", 60)
     holding.trader.trades("close", timeframe="15 Min")
     trade = holding.trader.get("/trades")["items"][0]
@@ -179,24 +179,24 @@ def test_a_frozen_symbol_takes_no_entries_and_lets_exits_pass(holding: Reconcile
     holding.by_hand("AAPL", 0)
     holding.look(4)
     assert holding.drift()["status"] == "frozen", "it stays frozen until its user says otherwise"
-    assert holding.trader.does("POST", f"/drifts/{frozen['id']}/unfreeze")["status"] == "gone"
+    assert holding.trader.request("POST", f"/drifts/{frozen['id']}/unfreeze")["status"] == "gone"
     assert holding.trader.trades("buy")["status"] == "filled"
 
 
-def test_a_difference_that_goes_away_by_itself_is_told_and_closed(holding: ReconcileHarness):
+def test_a_mismatch_that_disappears_is_notified_and_closed(holding: ReconcileHarness):
     holding.by_hand("AAPL", 4)
     holding.look(2)
     holding.by_hand("AAPL", 10)
     holding.look(3)
     assert not holding.drifts() and [drift["status"] for drift in holding.drifts("gone")] == ["gone"]
-    assert holding.told(MismatchGone) == 1
+    assert holding.notices(MismatchGone) == 1
 
 
 def test_a_figure_that_moves_is_the_same_drift(holding: ReconcileHarness):
     for quantity in (8, 5, 2):
         holding.by_hand("AAPL", quantity)
         holding.look(3)
-    assert holding.drift()["difference"] == "-8" and holding.told(PositionMismatch) == 1
+    assert holding.drift()["difference"] == "-8" and holding.notices(PositionMismatch) == 1
 
 
 def test_a_drift_is_resolved_once_and_only_as_it_was_seen(holding: ReconcileHarness):

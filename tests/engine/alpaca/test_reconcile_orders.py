@@ -9,7 +9,7 @@ from dashtrade.domain.notices.trading import PositionMismatch
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
-from tests.support.hosts import Gated
+from tests.support.hosts import GatedHost
 from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.reconcile_harness import ReconcileHarness
 
@@ -28,7 +28,7 @@ def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: ReconcileHar
 
 
 def test_a_stop_does_not_ask_again_and_again_for_what_is_not_there(holding: ReconcileHarness):
-    holding.trader.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+    holding.trader.request("PATCH", "/bots/1", {"risk_limit_percent": "5"})
     holding.sim.set_price("AAPL", 50)
     holding.by_hand("AAPL", 0)
     holding.look(2)
@@ -39,12 +39,12 @@ def test_a_stop_does_not_ask_again_and_again_for_what_is_not_there(holding: Reco
 
 
 def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: ReconcileHarness):
-    holding.trader.does("PATCH", "/bots/1", {"risk_limit_percent": "5"})
+    holding.trader.request("PATCH", "/bots/1", {"risk_limit_percent": "5"})
     holding.by_hand("AAPL", 20, "50.005")
     holding.look(2)
     holding.sim.set_price("AAPL", 50)
     assert holding.installation.look() == 0 and [
-        one.ratio for one in holding.trader.told(PositionMismatch)
+        one.ratio for one in holding.trader.notices(PositionMismatch)
     ] == [2]
     holding.resolve(holding.drift(), "give")
     assert holding.installation.look() == 0 and holding.trader.holds(1) == 20
@@ -88,22 +88,20 @@ def test_nothing_is_sent_before_the_account_was_compared_once(harness: Reconcile
     assert harness.trader.story(story["id"])["status"] == "filled"
 
 
-def test_a_venue_that_stays_silent_at_the_start_is_told_once_and_the_entry_given_up(
-    harness: ReconcileHarness,
-):
+def test_a_broker_silent_at_the_start_is_notified_once_and_the_entry_given_up(harness: ReconcileHarness):
     harness.bot()
     harness.sim.inject(Fault("server_error", method="GET", path="/v2", times=0))
-    signal = harness.trader.sends(action="buy")
+    signal = harness.trader.send(action="buy")
     for _ in range(30):
         harness.look()
         harness.installation.work()
     story = harness.trader.story(signal)
     assert story["status"] == "refused" and story["reason_code"] == "broker_unreachable"
-    assert harness.told(BrokerUnreachable) == 1 and not harness.sim.orders
+    assert harness.notices(BrokerUnreachable) == 1 and not harness.sim.orders
     assert harness.trader.get("/drifts")["problems"][0]["account_id"] == harness.account
     harness.sim.clear_faults()
     harness.look(2)
-    assert harness.told(BrokerAnswers) == 1 and not harness.trader.get("/drifts")["problems"]
+    assert harness.notices(BrokerAnswers) == 1 and not harness.trader.get("/drifts")["problems"]
     after = harness.trader.trades("buy")
     assert after["status"] == "filled", after["reason"]
 
@@ -115,7 +113,7 @@ def test_a_way_out_waits_for_the_comparison_and_then_sells_only_what_is_there(
     holding.by_hand("AAPL", 0)
     holding.installation.app.engine.leases.release()
     later = Installation(make_app(clock=holding.clock, **addresses(holding.sim)))
-    later.app.engine.host = Gated(later.app.engine.reconciler.wait_reason)
+    later.app.engine.host = GatedHost(later.app.engine.reconciler.wait_reason)
     trader = Trader(
         installation=later, user=holding.trader.user, access=holding.trader.access, token=holding.trader.token
     )
@@ -167,7 +165,7 @@ def test_two_workers_that_find_the_same_difference_tell_of_it_once(
     for _ in range(3):
         second.reconcile(holding.account)
         holding.look()
-    assert len(holding.drifts()) == 1 and holding.told(PositionMismatch) == 1
+    assert len(holding.drifts()) == 1 and holding.notices(PositionMismatch) == 1
 
 
 def test_an_account_that_begins_to_trade_is_compared_soon(harness: ReconcileHarness):
@@ -192,5 +190,5 @@ def test_an_account_that_begins_to_trade_is_compared_soon(harness: ReconcileHarn
 def test_a_key_that_is_refused_stops_the_account_as_everywhere(holding: ReconcileHarness):
     holding.sim.inject(Fault("bad_key", method="GET", path="/v2/positions", times=0))
     holding.look(3)
-    assert holding.told(KeyRefused) == 1 and not holding.drifts()
+    assert holding.notices(KeyRefused) == 1 and not holding.drifts()
     assert holding.installation.app.engine.reconciler.due() == []

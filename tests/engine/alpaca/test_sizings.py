@@ -20,7 +20,7 @@ def wire(sim: AlpacaSimulator) -> dict[str, Any]:
     return sim.requests("POST", "/v2/orders")[-1].json
 
 
-def told(story: Any) -> str:
+def details_text(story: Any) -> str:
     return " ".join(line["detail"] for line in story["timeline"])
 
 
@@ -72,7 +72,7 @@ def test_an_alerts_size_reaches_the_wire_and_its_rounding_the_story(
 ):
     trader.bot(size_override=True)
     story = trader.trades("buy", **alert)
-    assert wire(sim)["qty"] == quantity and said in told(story)
+    assert wire(sim)["qty"] == quantity and said in details_text(story)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_a_share_of_the_position_reaches_the_wire(
     assert (wire(sim)["side"], wire(sim)["qty"]) == (side, quantity)
 
 
-def test_a_part_that_has_no_last_digit_is_rounded_down_and_told(trader: Trader, sim: AlpacaSimulator):
+def test_a_part_without_a_last_digit_is_rounded_down_and_reported(trader: Trader, sim: AlpacaSimulator):
     trader.bot(symbol="WHOLE", position_size="10", position_size_type="quantity")
     trader.trades("buy", symbol="WHOLE")
     story = trader.trades("close", symbol="WHOLE", quantity="33%")
-    assert wire(sim)["qty"] == "3" and "3.3, rounded down to 3 of 10" in told(story)
+    assert wire(sim)["qty"] == "3" and "3.3, rounded down to 3 of 10" in details_text(story)
 
 
 # --- how it is placed ---------------------------------------------------------------------------------------
@@ -143,10 +143,10 @@ def test_a_limit_is_offset_from_the_market_and_rounded_to_the_venues_step(
     )
 
 
-def test_a_limit_finer_than_the_step_is_told_with_what_became_of_it(trader: Trader, sim: AlpacaSimulator):
+def test_a_limit_finer_than_the_step_is_reported_with_its_rounding(trader: Trader, sim: AlpacaSimulator):
     trader.bot()
     story = trader.trades("buy", orderType="limit", limitPrice="98.7654")
-    assert wire(sim)["limit_price"] == "98.77" and "limit 98.7654 rounded to 98.77" in told(story)
+    assert wire(sim)["limit_price"] == "98.77" and "limit 98.7654 rounded to 98.77" in details_text(story)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_the_time_in_force_is_the_alerts_else_the_bots(trader: Trader, sim: Alpa
     trader.trades("cancel")
     trader.trades("buy", orderType="limit", limitPrice="90", timeInForce=when)
     assert wire(sim)["time_in_force"] == when
-    trader.does("PATCH", f"/bots/{bot}", {"time_in_force": None})
+    trader.request("PATCH", f"/bots/{bot}", {"time_in_force": None})
     assert trader.get(f"/bots/{bot}")["time_in_force"] is None
 
 
@@ -210,7 +210,7 @@ def test_a_bot_of_extended_hours_gets_out_there_too(trader: Trader, sim: AlpacaS
     sim.set_session("extended")
     bot = trader.bot(position_size="10", position_size_type="quantity", extended_hours=True)
     trader.trades("buy", orderType="limit", limitPrice="101", stopLoss=95)
-    assert trader.holds(bot) == 10 and "no exits in extended hours" in told(
+    assert trader.holds(bot) == 10 and "no exits in extended hours" in details_text(
         trader.story(trader.get("/signals")["items"][0]["id"])
     )
     sim.set_price("AAPL", 94)
@@ -224,7 +224,7 @@ def test_a_bot_of_extended_hours_gets_out_there_too(trader: Trader, sim: AlpacaS
     ) and trader.holds(bot) == 0
 
 
-def test_what_a_venue_cannot_do_is_said_when_the_bot_is_saved(trader: Trader):
+def test_what_a_broker_cannot_do_is_reported_when_the_bot_is_saved(trader: Trader):
     paper = trader.account()
     said = trader.call(
         "POST",

@@ -22,14 +22,14 @@ from dashtrade.domain.protections import ActiveLock, Guard, PastExit, Protection
 from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
-from tests.support.protections import AAPL, MSFT, holding, judge, out, seen
-from tests.support.records import a_bot
+from tests.support.protections import AAPL, MSFT, holding, inputs, judge, past_exit
+from tests.support.records import make_bot
 
 numbers = st.integers(-500, 500).map(Decimal)
 
 some_exits = st.lists(
     st.builds(
-        lambda ago, made, bot, apple, stopped: out(
+        lambda ago, made, bot, apple, stopped: past_exit(
             ago, str(made), bot=bot, symbol=AAPL if apple else MSFT, stopped=stopped
         ),
         st.integers(0, 200),
@@ -58,7 +58,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
     exits: list[PastExit], rule: tuple[str, dict[str, Any]]
 ):
     kind, settings = rule
-    view = seen(*exits)
+    view = inputs(*exits)
     lock = judge(kind, view, **settings)
     if lock is None:
         return
@@ -68,7 +68,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
             **{name: getattr(view, name) for name in ProtectionInputs.__slots__} | {"now": lock.until}
         )
         assert judge(kind, later, **settings) is None, "at its end the same exits lock no more"
-    assert judge(kind, seen(*(one for one in exits if one.at > MORNING)), **settings) is None
+    assert judge(kind, inputs(*(one for one in exits if one.at > MORNING)), **settings) is None
 
 
 # --- what no protection may do ------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
 
 def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed) -> View:
     """A bot that is long, with every protection watching over it as strictly as it can."""
-    bot = a_bot(
+    bot = make_bot(
         when_closed=when_closed,
         status="FILLED",
         position=Position(quantity=Decimal(10), cost=Decimal(1000)),

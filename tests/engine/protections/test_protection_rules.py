@@ -14,112 +14,120 @@ from dashtrade.domain.protections import KINDS, LockTarget, PastExit, Scope, Sen
 from dashtrade.domain.values import Malformed, OrderType, TimeInForce
 from dashtrade.domain.wording import words
 from tests.support.fakes import MORNING
-from tests.support.protections import MSFT, ends_in, entry, holding, judge, out, seen
+from tests.support.protections import MSFT, ends_in, entry, holding, inputs, judge, past_exit
 
 
 def test_a_cooldown_lasts_from_the_stop_on_and_no_longer():
-    lock = judge("cooldown", seen(out(10)), minutes=30)
+    lock = judge("cooldown", inputs(past_exit(10)), minutes=30)
     assert ends_in(lock) == 20 and lock.target is LockTarget.BOT
-    assert judge("cooldown", seen(out(30)), minutes=30) is None
-    assert ends_in(judge("cooldown", seen(out(25), out(10), out(20)), minutes=30)) == 20, (
-        "the last one counts"
-    )
+    assert judge("cooldown", inputs(past_exit(30)), minutes=30) is None
+    assert (
+        ends_in(judge("cooldown", inputs(past_exit(25), past_exit(10), past_exit(20)), minutes=30)) == 20
+    ), "the last one counts"
 
 
 @pytest.mark.parametrize(
     ("after", "exit_", "locks"),
     [
-        ("stops", out(1, "5", stopped=True), True),
-        ("stops", out(1, "-5", stopped=False), False),
-        ("losses", out(1, "-5", stopped=False), True),
-        ("losses", out(1, "5", stopped=True), False),
-        ("exits", out(1, "5", stopped=False), True),
+        ("stops", past_exit(1, "5", stopped=True), True),
+        ("stops", past_exit(1, "-5", stopped=False), False),
+        ("losses", past_exit(1, "-5", stopped=False), True),
+        ("losses", past_exit(1, "5", stopped=True), False),
+        ("exits", past_exit(1, "5", stopped=False), True),
     ],
 )
-def test_a_cooldown_begins_with_what_it_is_told_to(after: str, exit_: PastExit, locks: bool):
-    assert (judge("cooldown", seen(exit_), after=after) is not None) is locks
+def test_a_cooldown_begins_with_its_configured_event(after: str, exit_: PastExit, locks: bool):
+    assert (judge("cooldown", inputs(exit_), after=after) is not None) is locks
 
 
 @pytest.mark.parametrize(
     ("per", "exit_", "locks"),
     [
-        ("bot", out(1, bot=2), False),
-        ("symbol", out(1, bot=2), True),
-        ("symbol", out(1, bot=1, symbol=MSFT), False),
-        ("scope", out(1, bot=2, symbol=MSFT), True),
+        ("bot", past_exit(1, bot=2), False),
+        ("symbol", past_exit(1, bot=2), True),
+        ("symbol", past_exit(1, bot=1, symbol=MSFT), False),
+        ("scope", past_exit(1, bot=2, symbol=MSFT), True),
     ],
 )
 def test_a_cooldown_holds_for_the_bot_the_symbol_or_all(per: str, exit_: PastExit, locks: bool):
-    lock = judge("cooldown", seen(exit_), per=per)
+    lock = judge("cooldown", inputs(exit_), per=per)
     assert (lock is not None) is locks and (lock is None or lock.target == per)
 
 
 def test_so_many_stops_within_the_look_back_lock_from_the_last_of_them():
-    stops = [out(50), out(40), out(5)]
-    lock = judge("stop_streak", seen(*stops), stops=3, look_back_minutes=60, lock_minutes=30)
+    stops = [past_exit(50), past_exit(40), past_exit(5)]
+    lock = judge("stop_streak", inputs(*stops), stops=3, look_back_minutes=60, lock_minutes=30)
     assert ends_in(lock) == 25 and (lock.actual, lock.limit) == (3, 3)
-    assert judge("stop_streak", seen(*stops), stops=4, look_back_minutes=60) is None
-    assert judge("stop_streak", seen(*stops), stops=3, look_back_minutes=45) is None
-    assert judge("stop_streak", seen(*stops), stops=3, look_back_minutes=60, lock_minutes=5) is None, (
+    assert judge("stop_streak", inputs(*stops), stops=4, look_back_minutes=60) is None
+    assert judge("stop_streak", inputs(*stops), stops=3, look_back_minutes=45) is None
+    assert judge("stop_streak", inputs(*stops), stops=3, look_back_minutes=60, lock_minutes=5) is None, (
         "it has ended by now"
     )
-    assert judge("stop_streak", seen(*stops), stops=3, look_back_minutes=60, lock_minutes=None).until is None
+    assert (
+        judge("stop_streak", inputs(*stops), stops=3, look_back_minutes=60, lock_minutes=None).until is None
+    )
 
 
 def test_a_stop_that_made_money_is_none_of_a_streak():
-    assert judge("stop_streak", seen(out(3), out(2, "7"), out(1)), stops=3) is None
-    losses = [out(3), out(2, "-1", stopped=False), out(1)]
-    assert judge("stop_streak", seen(*losses), stops=3) is None
-    assert judge("stop_streak", seen(*losses), stops=3, counts="losses") is not None
+    assert judge("stop_streak", inputs(past_exit(3), past_exit(2, "7"), past_exit(1)), stops=3) is None
+    losses = [past_exit(3), past_exit(2, "-1", stopped=False), past_exit(1)]
+    assert judge("stop_streak", inputs(*losses), stops=3) is None
+    assert judge("stop_streak", inputs(*losses), stops=3, counts="losses") is not None
 
 
 def test_a_drawdown_is_the_fall_from_the_best_point():
     # 300 200 400 150 200
-    curve = [out(60, "300"), out(50, "-100"), out(40, "200"), out(30, "-250"), out(20, "50")]
-    assert judge("drawdown", seen(*curve), amount=200, lock_minutes=60).actual == 200
-    assert judge("drawdown", seen(*curve), amount="200.01") is None
-    assert ends_in(judge("drawdown", seen(*curve), amount=200, lock_minutes=60)) == 40, (
+    curve = [
+        past_exit(60, "300"),
+        past_exit(50, "-100"),
+        past_exit(40, "200"),
+        past_exit(30, "-250"),
+        past_exit(20, "50"),
+    ]
+    assert judge("drawdown", inputs(*curve), amount=200, lock_minutes=60).actual == 200
+    assert judge("drawdown", inputs(*curve), amount="200.01") is None
+    assert ends_in(judge("drawdown", inputs(*curve), amount=200, lock_minutes=60)) == 40, (
         "from the last exit on"
     )
-    assert judge("drawdown", seen(*curve), amount=200, look_back_minutes=35).actual == 250 - 50
+    assert judge("drawdown", inputs(*curve), amount=200, look_back_minutes=35).actual == 250 - 50
 
 
 def test_a_drawdown_in_percent_is_one_of_the_equity_at_the_best_point():
-    view = seen(out(1, "-1000"), equity=Decimal(9_000))
+    view = inputs(past_exit(1, "-1000"), equity=Decimal(9_000))
     assert judge("drawdown", view, percent=10).limit == 1000
     assert judge("drawdown", view, percent="10.01") is None
     assert judge("drawdown", view, percent=50, amount=500).limit == 500, "the lower of the two holds"
 
 
 def test_a_symbol_that_lost_is_locked_and_the_others_are_not():
-    mine = [out(3, "-30"), out(2, "20")]
-    lock = judge("losing_symbol", seen(*mine, out(1, "-500", symbol=MSFT)), exits=2, lock_minutes=10)
+    mine = [past_exit(3, "-30"), past_exit(2, "20")]
+    lock = judge("losing_symbol", inputs(*mine, past_exit(1, "-500", symbol=MSFT)), exits=2, lock_minutes=10)
     assert lock.target is LockTarget.SYMBOL and lock.actual == 10 and ends_in(lock) == 8
-    assert judge("losing_symbol", seen(*mine), exits=3) is None
-    assert judge("losing_symbol", seen(*mine), loss=10) is None
-    assert judge("losing_symbol", seen(out(3, "-30"), out(2, "30"))) is None
+    assert judge("losing_symbol", inputs(*mine), exits=3) is None
+    assert judge("losing_symbol", inputs(*mine), loss=10) is None
+    assert judge("losing_symbol", inputs(past_exit(3, "-30"), past_exit(2, "30"))) is None
 
 
 def test_positions_at_once_are_counted_without_the_entrys_own():
     others = (holding(2), holding(3, MSFT))
-    refused = judge("max_positions", seen(others=others), positions=2)
+    refused = judge("max_positions", inputs(others=others), positions=2)
     assert refused.actual == 2 and not refused.lasts(MORNING)
-    assert judge("max_positions", seen(others=others), positions=3) is None
+    assert judge("max_positions", inputs(others=others), positions=3) is None
     assert (
-        judge("max_positions", seen(others=others, owned=Decimal(5)), entry(effect=Effect.ADD), positions=2)
+        judge("max_positions", inputs(others=others, owned=Decimal(5)), entry(effect=Effect.ADD), positions=2)
         is None
     )
-    assert ends_in(judge("max_positions", seen(others=others), positions=2, lock_minutes=15)) == 15
+    assert ends_in(judge("max_positions", inputs(others=others), positions=2, lock_minutes=15)) == 15
 
 
 def test_exposure_adds_up_all_bots_on_the_symbol():
     others = (holding(2), holding(3, MSFT, "1000"), holding(4))
-    assert judge("max_exposure", seen(others=others), amount=3000) is None
-    assert judge("max_exposure", seen(others=others), amount=2999).actual == 3000
-    assert judge("max_exposure", seen(others=others), percent=3) is None
-    assert judge("max_exposure", seen(others=others, equity=Decimal(99_999)), percent=3) is not None
+    assert judge("max_exposure", inputs(others=others), amount=3000) is None
+    assert judge("max_exposure", inputs(others=others), amount=2999).actual == 3000
+    assert judge("max_exposure", inputs(others=others), percent=3) is None
+    assert judge("max_exposure", inputs(others=others, equity=Decimal(99_999)), percent=3) is not None
     assert (
-        judge("max_exposure", seen(owned=Decimal(15)), entry(effect=Effect.ADD), amount=2499).actual == 2500
+        judge("max_exposure", inputs(owned=Decimal(15)), entry(effect=Effect.ADD), amount=2499).actual == 2500
     )
 
 
@@ -127,37 +135,37 @@ def test_a_runaway_alert_is_stopped_by_its_rate():
     sent = tuple(
         SentEntry(bot_id=1, account_id=1, at=MORNING - timedelta(seconds=ago)) for ago in (0, 20, 59, 60, 61)
     )
-    assert judge("orders_per_minute", seen(sent=sent), orders=4) is None
-    assert ends_in(judge("orders_per_minute", seen(sent=sent), orders=3, lock_minutes=15)) == 15
+    assert judge("orders_per_minute", inputs(sent=sent), orders=4) is None
+    assert ends_in(judge("orders_per_minute", inputs(sent=sent), orders=3, lock_minutes=15)) == 15
 
 
 def test_an_old_price_refuses_what_would_be_paid_at_market():
-    assert judge("stale_price", seen(age=60)) is None
-    old = judge("stale_price", seen(age=61))
+    assert judge("stale_price", inputs(age=60)) is None
+    old = judge("stale_price", inputs(age=61))
     assert (old.actual, old.limit) == (61, 60) and "61 s old" in words(old.reason) and not old.lasts(MORNING)
-    assert judge("stale_price", seen(age=61), entry(OrderType.LIMIT, limit_price=Decimal(99))) is None
-    assert judge("stale_price", seen(age=9999, demo=True)) is None
-    assert judge("stale_price", seen(age=9999), seconds=86400) is None
+    assert judge("stale_price", inputs(age=61), entry(OrderType.LIMIT, limit_price=Decimal(99))) is None
+    assert judge("stale_price", inputs(age=9999, demo=True)) is None
+    assert judge("stale_price", inputs(age=9999), seconds=86400) is None
 
 
 def test_a_wide_spread_refuses_what_would_be_paid_at_market():
-    assert judge("wide_spread", seen(bid="99.5", ask="100.5")) is None
-    wide = judge("wide_spread", seen(bid="99", ask="101"))
+    assert judge("wide_spread", inputs(bid="99.5", ask="100.5")) is None
+    wide = judge("wide_spread", inputs(bid="99", ask="101"))
     assert (wide.actual, wide.limit) == (2, 1) and wide.reason.facts["bid"] == 99
     assert (
-        judge("wide_spread", seen(bid="99", ask="101"), entry(OrderType.LIMIT, limit_price=Decimal(99)))
+        judge("wide_spread", inputs(bid="99", ask="101"), entry(OrderType.LIMIT, limit_price=Decimal(99)))
         is None
     )
 
 
 def test_at_a_closed_market_only_orders_meant_for_it_pass():
     rule, opens = KINDS["market_closed"](), MORNING + timedelta(hours=20)
-    closed = seen(market_open=False, opens_at=opens)
+    closed = inputs(market_open=False, opens_at=opens)
     assert "opens at 5 Jun 2025 11:00 UTC" in words(rule.judge(entry(), closed).reason)
-    assert rule.judge(entry(), seen()) is None
+    assert rule.judge(entry(), inputs()) is None
     assert rule.judge(entry(extended_hours=True), closed) is None
     assert rule.judge(entry(time_in_force=TimeInForce.OPG), closed) is None
-    assert "unknown" in words(rule.judge(entry(), seen(market_open=False)).reason)
+    assert "unknown" in words(rule.judge(entry(), inputs(market_open=False)).reason)
 
 
 # --- settings -----------------------------------------------------------------------------------------------
@@ -180,7 +188,7 @@ def test_at_a_closed_market_only_orders_meant_for_it_pass():
         ("max_exposure", {"amount": True}, "settings.amount", "Send a number"),
     ],
 )
-def test_what_cannot_be_set_is_said_with_the_place_and_what_would_be_right(
+def test_an_invalid_setting_names_the_field_and_the_valid_values(
     kind: str, settings: Any, field: str, hint: str
 ):
     with pytest.raises(Malformed) as refused:

@@ -22,7 +22,7 @@ from tests.support.protections import AAPL
 def protect(
     trader: Trader, kind: str, scope: str = "user", scope_id: int | None = None, **settings: Any
 ) -> int:
-    return trader.does(
+    return trader.request(
         "POST", "/protections", {"kind": kind, "scope": scope, "scope_id": scope_id, "settings": settings}
     )["id"]
 
@@ -39,7 +39,7 @@ def stopped(
     feed.set(symbol, 80)
     assert installation.look() == 1
     feed.set(symbol, 100)
-    trader.does("POST", f"/bots/{bot}/resume")
+    trader.request("POST", f"/bots/{bot}/resume")
     assert trader.holds(bot) == 0
 
 
@@ -79,14 +79,14 @@ def test_a_streak_of_stops_locks_the_account_until_its_time(
         event["action"] == "entries of this account are locked until 4 Jun 2025 16:10 UTC"
         and event["signal_id"] == refused["id"]
     )
-    told = trader.told(EntriesLocked)
+    told = trader.notices(EntriesLocked)
     assert [(one.protection, one.scope, one.until) for one in told] == [
         ("stop_streak", "account", datetime(2025, 6, 4, 16, 10, tzinfo=UTC))
     ]
 
     again = trader.trades("buy", "AAPL")
     assert again["facts"]["until"] == "2025-06-04T16:10:00.000Z" and check(again, "locks")["ok"] is False
-    assert len(locks(trader)) == 1 and len(trader.told(EntriesLocked)) == 1
+    assert len(locks(trader)) == 1 and len(trader.notices(EntriesLocked)) == 1
 
     clock.forward(3600)
     assert locks(trader, standing=True) == [] and len(locks(trader)) == 1
@@ -105,7 +105,7 @@ def test_unlocking_lets_entries_pass_at_once_and_forgets_what_led_to_the_lock(
     [lock] = locks(trader, standing=True)
     assert lock["until"] is None
 
-    after = trader.does("POST", f"/protection-locks/{lock['id']}/unlock")
+    after = trader.request("POST", f"/protection-locks/{lock['id']}/unlock")
     assert after["standing"] is False and after["unlocked_by"] == trader.user.id and after["unlocked_at"]
     assert trader.call("POST", f"/protection-locks/{lock['id']}/unlock").status_code == 409
     with installation.app.db.read() as conn:
@@ -185,13 +185,13 @@ def test_positions_and_exposure_are_counted_over_the_bots_of_the_scope(trader: T
     assert trader.trades("buy", timeframe="15 Min")["status"] == "filled"
     refused = trader.trades("buy", timeframe="1H")
     assert refused["reason"] == "10,000.00 in AAPL with this entry exceeds the limit of 9,000.00"
-    trader.does("PATCH", f"/protections/{exposure}", {"settings": {"amount": "10000"}})
+    trader.request("PATCH", f"/protections/{exposure}", {"settings": {"amount": "10000"}})
     assert trader.trades("buy", timeframe="1H")["status"] == "filled"
     assert trader.trades("buy", "MSFT")["reason"] == "2 open positions, and the limit is 2"
-    assert locks(trader) == [] and trader.told(EntriesLocked) == [], (
+    assert locks(trader) == [] and trader.notices(EntriesLocked) == [], (
         "what is judged anew each time leaves no lock"
     )
-    trader.does("PATCH", f"/protections/{most}", {"is_active": False})
+    trader.request("PATCH", f"/protections/{most}", {"is_active": False})
     assert trader.trades("buy", "MSFT")["status"] == "filled"
 
 
@@ -210,7 +210,7 @@ def test_a_runaway_alert_is_locked_and_can_still_close(trader: Trader, clock: Ma
         clock.forward(1)
     assert trader.trades("buy")["reason"] == "4 orders within a minute reached the limit of 4"
     [lock] = locks(trader)
-    trader.does("POST", f"/protection-locks/{lock['id']}/unlock")
+    trader.request("POST", f"/protection-locks/{lock['id']}/unlock")
     clock.forward(1)
     assert trader.trades("buy")["status"] == "filled"
     assert trader.trades("close")["status"] == "filled"
@@ -245,7 +245,7 @@ def test_a_lock_its_event_its_message_and_the_refusal_are_one_step(
         raise PowerCut
 
     monkeypatch.setattr(risk_event_table, "add_risk_event", power_cut)
-    signal = trader.sends(action="buy")
+    signal = trader.send(action="buy")
     with pytest.raises(PowerCut):
         installation.work()
     assert locks(trader) == [] and trader.story(signal)["status"] == "working"
@@ -263,7 +263,7 @@ def test_a_removed_protection_lets_go_of_what_it_had_locked(trader: Trader):
     trader.trades("close")
     made = protect(trader, "orders_per_minute", "bot", bot, orders=1, lock_minutes=None)
     assert trader.trades("buy")["status"] == "refused"
-    trader.does("DELETE", f"/protections/{made}")
+    trader.request("DELETE", f"/protections/{made}")
     assert (
         trader.get("/protections")["items"] == []
         and locks(trader, standing=True) == []

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader
 
 # --- a venue that does as it is told ------------------------------------------------------------------------
 
 
 @pytest.fixture
-def venue() -> Venue:
-    return Venue()
+def venue() -> ScriptedBroker:
+    return ScriptedBroker()
 
 
 @pytest.fixture
-def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: Venue) -> Trader:
+def away(make_app: MakeApp, clock: ManualClock, feed: ManualFeed, venue: ScriptedBroker) -> Trader:
     """Her bot trades at the venue."""
     person = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind())).join()
     person.paper = person.account("venue")

@@ -13,14 +13,16 @@ from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown
 from dashtrade.domain.reasons import told
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import GONE, Trader, Venue, lost
+from tests.support.installation import UNREACHABLE, ScriptedBroker, Trader, placed_without_answer
 from tests.support.orders import first_order
 
 # --- and its faults -----------------------------------------------------------------------------------------
 
 
 @sqlite
-def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Trader, bot: int, venue: Venue):
+def test_a_refusal_ends_the_order_frees_the_bot_and_is_notified(
+    away: Trader, bot: int, venue: ScriptedBroker
+):
     venue.plan.append(Rejected("AAPL is halted"))
     story = away.trades("buy")
     assert (story["status"], first_order(story)["status"], first_order(story)["reason"]) == (
@@ -29,13 +31,13 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_told(away: Trader, bot: i
         "AAPL is halted",
     )
     assert away.get(f"/bots/{bot}")["status"] == "READY"
-    assert [one.reason for one in away.told(OrderRefused)] == [told("AAPL is halted")]
+    assert [one.reason for one in away.notices(OrderRefused)] == [told("AAPL is halted")]
     assert away.trades("buy")["status"] == "filled"
 
 
 @sqlite
-def test_when_told_to_wait_the_same_order_goes_again_when_it_may(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+def test_a_delayed_order_is_sent_again_when_allowed(
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     venue.plan.append(RetryLater("too many requests", after=timedelta(seconds=30)))
     story = away.trades("buy")
@@ -51,7 +53,7 @@ def test_when_told_to_wait_the_same_order_goes_again_when_it_may(
 
 @sqlite
 def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     venue.plan += [RetryLater("too many requests")] * 30
     story = away.trades("buy")
@@ -69,7 +71,9 @@ def test_an_entry_that_is_never_taken_is_given_up_and_an_exit_is_not(
     assert away.story(story["id"])["status"] == "filled" and away.holds(bot) == 0
 
 
-def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Trader, bot: int, venue: Venue):
+def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(
+    away: Trader, bot: int, venue: ScriptedBroker
+):
     other = away.bot("MSFT")
     venue.plan += [BadCredentials("the key was revoked"), BadCredentials("the key was revoked")]
     assert away.trades("buy")["status"] == "failed"
@@ -78,15 +82,17 @@ def test_a_refused_key_stops_the_account_once_and_for_all_its_bots(away: Trader,
     assert [away.get(f"/bots/{b}")["is_active"] for b in (bot, other)] == [False, False]
     assert "disabled" in away.trades("buy", "MSFT")["reason"] and "disabled" in away.trades("buy")["reason"]
     assert len(venue.sent) == 1, "no storm"
-    assert len(away.told(KeyRefused)) == 1
-    away.does("PATCH", f"/accounts/{away.paper}", {"credentials": {"key": "new"}})
-    away.does("POST", f"/bots/{bot}/resume")
+    assert len(away.notices(KeyRefused)) == 1
+    away.request("PATCH", f"/accounts/{away.paper}", {"credentials": {"key": "new"}})
+    away.request("POST", f"/bots/{bot}/resume")
     venue.plan.clear()
     assert away.trades("buy")["status"] == "filled"
 
 
 @sqlite
-def test_a_key_that_is_refused_while_reading_stops_the_account_too(away: Trader, bot: int, venue: Venue):
+def test_a_key_that_is_refused_while_reading_stops_the_account_too(
+    away: Trader, bot: int, venue: ScriptedBroker
+):
     venue.away = BadCredentials("the key was revoked")
     assert away.trades("buy")["status"] == "refused"
     assert away.get(f"/accounts/{away.paper}")["is_active"] is False and venue.sent == []
@@ -95,8 +101,8 @@ def test_a_key_that_is_refused_while_reading_stops_the_account_too(away: Trader,
 TIME_OUT = Unknown("no answer in time")
 
 
-def test_an_order_in_doubt_that_was_placed_is_adopted(away: Trader, bot: int, venue: Venue):
-    venue.plan.append(lost(TIME_OUT))
+def test_an_unconfirmed_order_that_was_placed_is_recovered(away: Trader, bot: int, venue: ScriptedBroker):
+    venue.plan.append(placed_without_answer(TIME_OUT))
     story = away.trades("buy")
     assert story["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
     steps = [line["step"] for line in story["timeline"]]
@@ -105,11 +111,11 @@ def test_an_order_in_doubt_that_was_placed_is_adopted(away: Trader, bot: int, ve
 
 @sqlite
 def test_not_found_is_not_believed_before_the_venue_has_settled(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
-    venue.plan.append(lost(TIME_OUT))
+    venue.plan.append(placed_without_answer(TIME_OUT))
     venue.hidden.add("all of it")
-    story_id = away.sends(action="buy", symbol="AAPL")
+    story_id = away.send(action="buy", symbol="AAPL")
     venue.hidden = set()
     venue.find = lambda order, find=venue.find: None if clock.now() < shown else find(order)  # type: ignore[method-assign]
     shown = clock.now() + timedelta(seconds=1.5)
@@ -121,7 +127,7 @@ def test_not_found_is_not_believed_before_the_venue_has_settled(
 
 
 def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     venue.plan.append(TIME_OUT)
     story = away.trades("buy")
@@ -134,10 +140,10 @@ def test_what_was_surely_not_placed_is_sent_again_under_the_same_id(
 
 @sqlite
 def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
-    venue.plan.append(lost(TIME_OUT))
-    story_id = away.sends(action="buy", symbol="AAPL")
+    venue.plan.append(placed_without_answer(TIME_OUT))
+    story_id = away.send(action="buy", symbol="AAPL")
     find, late = venue.find, clock.now() + timedelta(seconds=2)
     venue.find = lambda order: None if clock.now() <= late and len(venue.sent) < 2 else find(order)  # type: ignore[method-assign]
     away.installation.work()
@@ -149,10 +155,12 @@ def test_a_second_try_that_is_refused_as_a_repeat_is_the_first_one_and_adopted(
 
 
 @pytest.mark.parametrize(
-    "venue", [Venue(refuses_repeats=False), Venue(client_ids=False)], ids=["takes repeats", "knows no ids"]
+    "venue",
+    [ScriptedBroker(refuses_repeats=False), ScriptedBroker(client_ids=False)],
+    ids=["takes repeats", "knows no ids"],
 )
 def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     away.bot("MSFT")
     venue.sent.clear()
@@ -166,16 +174,18 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
         and first_order(story)["status"] == "attention"
         and len(venue.sent) == 1
     )
-    assert away.told(OrderUnconfirmed)
+    assert away.notices(OrderUnconfirmed)
     behind = away.trades("close")
     assert behind["status"] == "working" and behind["orders"] == [], "nothing more is sent for this symbol"
     assert away.trades("buy", "MSFT")["status"] == "filled", "other symbols go on"
     order_id = first_order(story)["order_id"]
-    again = away.does("POST", f"/orders/{order_id}/resolve", {"outcome": "look_again"})
+    again = away.request("POST", f"/orders/{order_id}/resolve", {"outcome": "look_again"})
     assert again["status"] == "unknown"
     away.installation.work()
     assert first_order(away.story(story["id"]))["status"] == "attention"
-    assert away.does("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"})["status"] == "canceled"
+    assert (
+        away.request("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"})["status"] == "canceled"
+    )
     away.installation.work()
     assert (
         away.story(story["id"])["status"] == "failed"
@@ -185,10 +195,10 @@ def test_where_it_cannot_be_known_a_person_decides_and_the_symbol_waits(
     assert away.call("POST", f"/orders/{order_id}/resolve", {"outcome": "not_placed"}).status_code == 409
 
 
-@pytest.mark.parametrize("venue", [Venue(refuses_repeats=False)], ids=["takes repeats"])
+@pytest.mark.parametrize("venue", [ScriptedBroker(refuses_repeats=False)], ids=["takes repeats"])
 @sqlite
 def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     venue.sent.clear()
     venue.plan.append(TIME_OUT)
@@ -202,14 +212,16 @@ def test_an_order_that_turns_up_by_itself_needs_no_attention_any_more(
 
 
 @sqlite
-def test_a_look_up_that_fails_proves_nothing(away: Trader, bot: int, venue: Venue, clock: ManualClock):
-    venue.plan.append(lost(TIME_OUT))
-    story_id = away.sends(action="buy", symbol="AAPL")
+def test_a_look_up_that_fails_proves_nothing(
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
+):
+    venue.plan.append(placed_without_answer(TIME_OUT))
+    story_id = away.send(action="buy", symbol="AAPL")
     find, calls = venue.find, []
 
     def garbage(order: Any) -> Any:
         calls.append(order)
-        raise [GONE, ValueError("half a JSON"), RetryLater("429", after=timedelta(seconds=3))][
+        raise [UNREACHABLE, ValueError("half a JSON"), RetryLater("429", after=timedelta(seconds=3))][
             min(len(calls), 3) - 1
         ]
 
@@ -226,7 +238,7 @@ def test_a_look_up_that_fails_proves_nothing(away: Trader, bot: int, venue: Venu
 
 
 @sqlite
-def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Trader, bot: int, venue: Venue):
+def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Trader, bot: int, venue: ScriptedBroker):
     venue.plan.append(("fill", ValueError("an unknown status")))
     story = away.trades("buy")
     assert story["status"] == "filled" and away.holds(bot) == 50 and len(venue.sent) == 1
@@ -234,9 +246,9 @@ def test_an_adapters_own_fault_is_a_doubt_and_no_refusal(away: Trader, bot: int,
 
 @sqlite
 def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
-    venue.away = GONE
+    venue.away = UNREACHABLE
     story = away.trades("buy")
     assert story["status"] == "working" and venue.sent == []
     venue.away = None
@@ -244,7 +256,7 @@ def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
     away.installation.work()
     assert away.story(story["id"])["status"] == "filled"
     away.trades("close")
-    venue.away = GONE
+    venue.away = UNREACHABLE
     story = away.trades("buy")
     clock.forward(61)
     away.installation.work()
@@ -253,17 +265,17 @@ def test_a_venue_that_cannot_be_asked_holds_the_decision_for_a_minute(
     )
 
 
-def test_a_way_out_waits_for_a_venue_that_cannot_be_asked_and_its_user_is_told_once(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+def test_an_exit_waits_for_an_unreachable_broker_and_is_notified_once(
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     away.trades("buy")
-    venue.away = GONE
+    venue.away = UNREACHABLE
     story = away.trades("close")
     for _ in range(30):
         clock.forward(10)
         away.installation.work()
     assert away.story(story["id"])["status"] == "working" and away.holds(bot) > 0
-    assert len(away.told(ExitWaitsForBroker)) == 1
+    assert len(away.notices(ExitWaitsForBroker)) == 1
     venue.away = None
     clock.forward(10)
     away.installation.work()

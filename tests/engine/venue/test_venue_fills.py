@@ -11,7 +11,7 @@ from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import orders as order_table
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
-from tests.support.installation import Trader, Venue
+from tests.support.installation import ScriptedBroker, Trader
 from tests.support.orders import CLOSED, COVER, RESTING, SHORT, first_order, orders_of
 
 AAPL = Symbol.parse("AAPL")
@@ -19,7 +19,9 @@ AAPL = Symbol.parse("AAPL")
 D = Decimal
 
 
-def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Trader, bot: int, venue: Venue):
+def test_parts_late_repeated_and_out_of_order_are_each_booked_once(
+    away: Trader, bot: int, venue: ScriptedBroker
+):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
@@ -44,7 +46,9 @@ def test_parts_late_repeated_and_out_of_order_are_each_booked_once(away: Trader,
 
 
 @sqlite
-def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Trader, bot: int, venue: Venue):
+def test_where_a_venue_tells_totals_alone_the_difference_is_booked(
+    away: Trader, bot: int, venue: ScriptedBroker
+):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
@@ -58,7 +62,7 @@ def test_where_a_venue_tells_totals_alone_the_difference_is_booked(away: Trader,
     assert (trade["quantity"], trade["price"], trade["status"]) == ("50", "100.6", "filled")
 
 
-def test_a_fill_after_the_cancel_counts(away: Trader, bot: int, venue: Venue, clock: ManualClock):
+def test_a_fill_after_the_cancel_counts(away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock):
     venue.plan.append("work")
     story = away.trades("buy")
     name = first_order(story)["client_order_id"]
@@ -76,7 +80,7 @@ def test_a_fill_after_the_cancel_counts(away: Trader, bot: int, venue: Venue, cl
 
 
 def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(
-    away: Trader, bot: int, venue: Venue
+    away: Trader, bot: int, venue: ScriptedBroker
 ):
     away.trades("buy")
     venue.plan += ["work", "fill", "fill"]
@@ -92,7 +96,7 @@ def test_a_flip_waits_for_its_closing_fill_and_the_next_alert_waits_behind_it(
 
 
 @sqlite
-def test_a_flip_whose_close_is_refused_opens_nothing(away: Trader, bot: int, venue: Venue):
+def test_a_flip_whose_close_is_refused_opens_nothing(away: Trader, bot: int, venue: ScriptedBroker):
     away.trades("buy")
     venue.plan.append(Rejected("the market is closed"))
     flip = away.trades("sell")
@@ -104,11 +108,11 @@ def test_a_flip_whose_close_is_refused_opens_nothing(away: Trader, bot: int, ven
 
 
 @sqlite
-def test_what_is_paused_meanwhile_stops_at_once(away: Trader, bot: int, venue: Venue):
+def test_what_is_paused_meanwhile_stops_at_once(away: Trader, bot: int, venue: ScriptedBroker):
     away.trades("buy")
     venue.plan.append("work")
     flip = away.trades("sell")
-    away.does("POST", f"/bots/{bot}/pause")
+    away.request("POST", f"/bots/{bot}/pause")
     venue.fill(flip["orders"][0]["client_order_id"], 50)
     away.installation.work()
     after = away.story(flip["id"])["orders"][1]
@@ -118,7 +122,7 @@ def test_what_is_paused_meanwhile_stops_at_once(away: Trader, bot: int, venue: V
 
 @sqlite
 def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(
-    away: Trader, bot: int, venue: Venue
+    away: Trader, bot: int, venue: ScriptedBroker
 ):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)
@@ -131,7 +135,7 @@ def test_a_close_takes_the_working_order_back_and_then_closes_what_was_filled(
 
 @sqlite
 def test_a_venue_that_does_not_cancel_is_asked_again_and_nothing_passes(
-    away: Trader, bot: int, venue: Venue, clock: ManualClock
+    away: Trader, bot: int, venue: ScriptedBroker, clock: ManualClock
 ):
     venue.plan.append("work")
     entry = away.trades("buy", **RESTING)

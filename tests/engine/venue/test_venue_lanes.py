@@ -16,7 +16,7 @@ from dashtrade.worker.lanes import Lanes
 from tests.engine.venue.test_venue_fills import AAPL
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
-from tests.support.installation import Installation, MakeApp, Trader, Venue, until
+from tests.support.installation import Installation, MakeApp, ScriptedBroker, Trader, wait_until
 
 # --- turns --------------------------------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def test_a_lane_is_worked_by_one_worker_and_the_writes_of_another_are_refused(
     one, two = Installation(make_app(clock=clock, feed=feed)), Installation(make_app(clock=clock, feed=feed))
     trader = one.join()
     bot = trader.bot()
-    trader.sends(action="buy", symbol="AAPL")
+    trader.send(action="buy", symbol="AAPL")
     lane = Lane(trader.paper, AAPL)
     assert run_sync(one.app.db, one.app.engine.leases.acquire(lane)) is not None
     two.app.engine.run_lane(lane)
@@ -49,35 +49,35 @@ def lanes(away: Trader) -> Iterator[Lanes]:
     made.stop()
 
 
-def test_a_slow_venue_holds_up_no_other_lane(away: Trader, venue: Venue, lanes: Lanes):
+def test_a_slow_venue_holds_up_no_other_lane(away: Trader, venue: ScriptedBroker, lanes: Lanes):
     paper = away.account()
     quick = [away.bot(symbol, account=paper) for symbol in ("KO", "TSLA", "NVDA")]
     venue.slow = 0.6
-    slow = away.sends(action="buy", symbol="AAPL")
+    slow = away.send(action="buy", symbol="AAPL")
     lanes.wake(Lane(away.paper, AAPL))
-    until(lambda: any(t.name.startswith("call") for t in threading.enumerate()))
+    wait_until(lambda: any(t.name.startswith("call") for t in threading.enumerate()))
     began = time.monotonic()
     for symbol in ("KO", "TSLA", "NVDA"):
-        away.sends(action="buy", symbol=symbol)
+        away.send(action="buy", symbol=symbol)
         lanes.wake(Lane(paper, Symbol.parse(symbol)))
-    until(lambda: all(away.holds(bot) == 50 for bot in quick))
+    wait_until(lambda: all(away.holds(bot) == 50 for bot in quick))
     took = time.monotonic() - began
     assert away.story(slow)["status"] == "working" and took < 1.2
-    until(lambda: away.story(slow)["status"] == "filled")
+    wait_until(lambda: away.story(slow)["status"] == "filled")
 
 
-def test_alerts_of_one_lane_are_carried_out_in_turn(away: Trader, venue: Venue, lanes: Lanes):
+def test_alerts_of_one_lane_are_carried_out_in_turn(away: Trader, venue: ScriptedBroker, lanes: Lanes):
     venue.slow = 0.02
-    ids = [away.sends(action=action, symbol="AAPL") for action in ("buy", "close", "sell", "buy", "close")]
+    ids = [away.send(action=action, symbol="AAPL") for action in ("buy", "close", "sell", "buy", "close")]
     for _ in ids:
         lanes.wake(Lane(away.paper, AAPL))
-    until(lambda: all(away.story(signal_id)["status"] == "filled" for signal_id in ids))
+    wait_until(lambda: all(away.story(signal_id)["status"] == "filled" for signal_id in ids))
     assert [request.side for request in venue.sent] == ["buy", "sell", "sell", "buy", "buy", "sell"]
 
 
 @sqlite
 def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(
-    away: Trader, venue: Venue, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+    away: Trader, venue: ScriptedBroker, lanes: Lanes, monkeypatch: pytest.MonkeyPatch
 ):
     other = away.bot("MSFT")
     real = away.installation.app.engine.lane_steps
@@ -91,11 +91,11 @@ def test_a_lane_that_fails_is_tried_again_and_the_others_go_on(
         yield from real(lane)
 
     monkeypatch.setattr(away.installation.app.engine, "lane_steps", steps)
-    first = away.sends(action="buy", symbol="AAPL")
+    first = away.send(action="buy", symbol="AAPL")
     lanes.wake(Lane(away.paper, AAPL))
-    away.sends(action="buy", symbol="MSFT")
+    away.send(action="buy", symbol="MSFT")
     lanes.wake(Lane(away.paper, Symbol.parse("MSFT")))
-    until(lambda: away.holds(other) == 50)
+    wait_until(lambda: away.holds(other) == 50)
     assert away.story(first)["status"] == "working"
     lanes.wake(Lane(away.paper, AAPL))
-    until(lambda: away.story(first)["status"] == "filled")
+    wait_until(lambda: away.story(first)["status"] == "filled")

@@ -10,5 +10,5 @@ from tests.support.installation import Installation
 
 
 @pytest.fixture
-def boss(installation: Installation) -> User:
-    return installation.join("boss@example.com", Role.SUPERADMIN).user
+def superadmin(installation: Installation) -> User:
+    return installation.join("superadmin@example.com", Role.SUPERADMIN).user

@@ -28,7 +28,7 @@ from dashtrade.tables import fills as fill_table
 from dashtrade.tables import trades as trade_table
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation
-from tests.support.people import PASSWORD, reread, rows_of
+from tests.support.user_rows import PASSWORD, reread, row_counts
 
 
 @pytest.fixture
@@ -93,22 +93,22 @@ def test_a_demo_goes_on_from_where_it_is(demo_app: App):
 
 def test_two_demos_share_nothing(demo_app: App):
     one, two = (demo.start(demo_app, address="") for _ in range(2))
-    assert rows_of(demo_app, one) == rows_of(demo_app, two)
+    assert row_counts(demo_app, one) == row_counts(demo_app, two)
     removal.remove(demo_app, one, actor=None, action="demo ended")
-    assert rows_of(demo_app, one) == {} and rows_of(demo_app, two)
+    assert row_counts(demo_app, one) == {} and row_counts(demo_app, two)
 
 
-def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, boss: User):
+def test_a_demo_becomes_an_account_with_everything_in_it(demo_app: App, superadmin: User):
     user = reread(demo_app, demo.start(demo_app, address=""))
-    before = rows_of(demo_app, user.id)
+    before = row_counts(demo_app, user.id)
     given = {"email": "dora@example.com", "name": "Dora", "password": PASSWORD, "address": ""}
     with pytest.raises(Denied, match="invitation"):
         demo.claim(demo_app, user, code=None, **given)
-    code = invitation_service.invite(demo_app, boss, email="", role=Role.STANDARD)
+    code = invitation_service.invite(demo_app, superadmin, email="", role=Role.STANDARD)
     demo.claim(demo_app, user, code=code, **given)
     kept = people.check_password(demo_app, "dora@example.com", PASSWORD, "")
     assert (kept.id, kept.demo_until, kept.name) == (user.id, None, "Dora")
-    assert rows_of(demo_app, user.id) == before
+    assert row_counts(demo_app, user.id) == before
     with pytest.raises(Denied):
         demo.claim(
             demo_app,
@@ -125,11 +125,11 @@ def test_a_demo_in_use_is_renewed_and_a_forgotten_one_goes(demo_app: App, clock:
     assert sessions.find(demo_app, token) is not None
     clock.forward(11 * 86400)
     assert demo.end_expired(demo_app) == 1
-    assert rows_of(demo_app, forgotten) == {} and rows_of(demo_app, used)
+    assert row_counts(demo_app, forgotten) == {} and row_counts(demo_app, used)
 
 
 def test_strangers_cannot_fill_the_disk_with_demos(
-    demo_app: App, clock: ManualClock, boss: User, monkeypatch: pytest.MonkeyPatch
+    demo_app: App, clock: ManualClock, superadmin: User, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(demo, "MAX_PER_HOUR", 2)
     users = [demo.start(demo_app, address="203.0.113.7") for _ in range(2)]
@@ -162,7 +162,7 @@ def test_strangers_cannot_fill_the_disk_with_demos(
     )
     with pytest.raises(Refusal, match="can have 4 bots"):
         bots.add_bot(demo_app, user, wanted | {"symbol": "KO"})
-    admin.put_setting(demo_app, boss, invitation_service.DEMO, "off")
+    admin.put_setting(demo_app, superadmin, invitation_service.DEMO, "off")
     with pytest.raises(Denied, match="no demo"):
         demo.start(demo_app, address="198.51.100.2")
 
@@ -185,13 +185,13 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
     assert said == [202, 409]
 
 
-def test_nobody_signs_in_to_a_demo_with_a_password(demo_app: App):
+def test_a_demo_has_no_password_sign_in(demo_app: App):
     user = reread(demo_app, demo.start(demo_app, address=""))
     with pytest.raises(Denied):
         people.check_password(demo_app, user.email, "", "")
 
 
-def test_the_pace_is_measured_on_alerts_that_somebody_waited_for(demo_app: App):
+def test_latency_is_measured_on_alerts_with_a_waiting_sender(demo_app: App):
     demo.start(demo_app, address="")
     with demo_app.db.read() as conn:
         assert admin_queries.latencies(conn, 100) == []

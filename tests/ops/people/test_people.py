@@ -25,7 +25,7 @@ from dashtrade.tables import messages
 from dashtrade.tables import people as people_table
 from dashtrade.tables.base import metadata
 from tests.support.installation import Installation
-from tests.support.people import PASSWORD, deeds, reread, rows_of
+from tests.support.user_rows import PASSWORD, audit_actions, reread, row_counts
 
 # --- roles --------------------------------------------------------------------------------------------------
 
@@ -52,43 +52,43 @@ def test_each_role_may_what_the_one_below_it_may():
     assert ladder[0] < ladder[1] < ladder[2] == set(Permission)
 
 
-def test_only_a_superadmin_gives_roles(app: App, installation: Installation, boss: User):
+def test_only_a_superadmin_gives_roles(app: App, installation: Installation, superadmin: User):
     trader, ada = installation.join().user, installation.join("ada@example.com", Role.ADMIN).user
-    admin.set_role(app, boss, trader.id, Role.ADMIN)
+    admin.set_role(app, superadmin, trader.id, Role.ADMIN)
     assert reread(app, trader.id).role is Role.ADMIN
     with pytest.raises(Forbidden):
         admin.set_role(app, ada, trader.id, Role.SUPERADMIN)
-    assert "role given" in deeds(app)
+    assert "role given" in audit_actions(app)
 
 
-def test_the_last_superadmin_cannot_be_locked_out(app: App, installation: Installation, boss: User):
+def test_the_last_superadmin_cannot_be_locked_out(app: App, installation: Installation, superadmin: User):
     other = installation.join("other@example.com", Role.SUPERADMIN).user
-    admin.set_role(app, boss, other.id, Role.ADMIN)
+    admin.set_role(app, superadmin, other.id, Role.ADMIN)
     for take_away in (
-        lambda: admin.set_role(app, boss, boss.id, Role.STANDARD),
-        lambda: admin.set_active(app, boss, boss.id, False),
-        lambda: removal.remove(app, boss.id, actor=boss.id, action="deleted their own account"),
+        lambda: admin.set_role(app, superadmin, superadmin.id, Role.STANDARD),
+        lambda: admin.set_active(app, superadmin, superadmin.id, False),
+        lambda: removal.remove(app, superadmin.id, actor=superadmin.id, action="deleted their own account"),
     ):
         with pytest.raises(Refusal, match="last superadmin"):
             take_away()
-    admin.set_role(app, boss, other.id, Role.SUPERADMIN)
-    admin.set_role(app, other, boss.id, Role.STANDARD)
-    assert reread(app, boss.id).role is Role.STANDARD
+    admin.set_role(app, superadmin, other.id, Role.SUPERADMIN)
+    admin.set_role(app, other, superadmin.id, Role.STANDARD)
+    assert reread(app, superadmin.id).role is Role.STANDARD
 
 
 def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_nothing(
-    app: App, installation: Installation, boss: User
+    app: App, installation: Installation, superadmin: User
 ):
     trader = installation.join()
     bot = trader.bot()
     trader.trades("buy")
     session = sessions.begin(app, trader.user.id, device="", address="", remember=True)
-    admin.set_active(app, boss, trader.user.id, False)
+    admin.set_active(app, superadmin, trader.user.id, False)
     assert sessions.find(app, session) is None
     assert trader.call("GET", "/users/me").status_code == 401
     assert trader.alert({"action": "buy", "symbol": "AAPL", "id": "x"}).status_code == 401
     assert not bots.bot_of(app, trader.user, bot).is_active
-    admin.set_active(app, boss, trader.user.id, True)
+    admin.set_active(app, superadmin, trader.user.id, True)
     assert trader.call("GET", "/users/me").status_code == 401, "the tokens from before stay dead"
     assert trader.alert({"action": "close", "symbol": "AAPL", "id": "y"}).status_code == 401, (
         "the webhook token as well"
@@ -102,15 +102,15 @@ def test_a_deactivated_user_is_out_their_alerts_are_refused_and_their_bots_open_
     assert not bots.bot_of(app, trader.user, bot).position.quantity, "until its owner resumes the bot"
 
 
-def test_a_superadmin_chooses_who_may_sign_up(app: App, installation: Installation, boss: User):
+def test_a_superadmin_chooses_who_may_sign_up(app: App, installation: Installation, superadmin: User):
     assert invitations.signup(app) == "invite"
-    admin.put_setting(app, boss, invitations.SIGNUP, "open")
+    admin.put_setting(app, superadmin, invitations.SIGNUP, "open")
     users.register(app, email="new@example.com", password=PASSWORD, name="", code=None, address="")
-    admin.put_setting(app, boss, invitations.SIGNUP, "closed")
+    admin.put_setting(app, superadmin, invitations.SIGNUP, "closed")
     with pytest.raises(Denied):
         users.register(app, email="newer@example.com", password=PASSWORD, name="", code=None, address="")
     with pytest.raises(Malformed):
-        admin.put_setting(app, boss, invitations.SIGNUP, "perhaps")
+        admin.put_setting(app, superadmin, invitations.SIGNUP, "perhaps")
     with pytest.raises(Forbidden):
         admin.put_setting(
             app, installation.join("ada@example.com", Role.ADMIN).user, invitations.SIGNUP, "open"
@@ -120,25 +120,27 @@ def test_a_superadmin_chooses_who_may_sign_up(app: App, installation: Installati
 # --- going --------------------------------------------------------------------------------------------------
 
 
-def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, installation: Installation, boss: User):
-    trader, bob = installation.join(), installation.join("bob@example.com")
-    for person in (trader, bob):
+def test_a_deleted_user_leaves_only_the_audit_log(app: App, installation: Installation, superadmin: User):
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
+    for person in (trader, other_trader):
         person.bot()
         person.trades("buy")
-    before = rows_of(app, bob.user.id)
-    admin.set_role(app, boss, trader.user.id, Role.STANDARD)
-    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= rows_of(app, trader.user.id).keys()
+    before = row_counts(app, other_trader.user.id)
+    admin.set_role(app, superadmin, trader.user.id, Role.STANDARD)
+    assert {"orders", "fills", "bot_trades", "user_api_keys", "outbox"} <= row_counts(
+        app, trader.user.id
+    ).keys()
     with pytest.raises(Malformed):
-        admin.delete(app, boss, trader.user.id, confirm="bob@example.com")
-    admin.delete(app, boss, trader.user.id, confirm="Ann@example.com ")
-    assert rows_of(app, trader.user.id) == {} and rows_of(app, bob.user.id) == before
+        admin.delete(app, superadmin, trader.user.id, confirm="bob@example.com")
+    admin.delete(app, superadmin, trader.user.id, confirm="Ann@example.com ")
+    assert row_counts(app, trader.user.id) == {} and row_counts(app, other_trader.user.id) == before
     with app.db.read() as conn:
         assert people_table.by_id(conn, trader.user.id) is None
         left = (
             conn.execute(sa.select(metadata.tables["paper_orders"].c.account_id).distinct()).scalars().all()
         )
-    assert left == [bob.paper]
-    assert "user deleted" in deeds(app)
+    assert left == [other_trader.paper]
+    assert "user deleted" in audit_actions(app)
     with app.db.read() as conn:
         assert "ann@example.com" not in str(
             [row.detail for row in messages.everything_recorded(conn, before=None, limit=200)]
@@ -147,7 +149,7 @@ def test_who_is_deleted_leaves_nothing_but_the_log_of_deeds(app: App, installati
 
 
 def test_a_deletion_cut_off_is_finished_later(
-    app: App, installation: Installation, boss: User, monkeypatch: pytest.MonkeyPatch
+    app: App, installation: Installation, superadmin: User, monkeypatch: pytest.MonkeyPatch
 ):
     trader = installation.join()
     trader.bot()
@@ -158,20 +160,20 @@ def test_a_deletion_cut_off_is_finished_later(
 
     monkeypatch.setattr(removal, "_remove_rows", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        admin.delete(app, boss, trader.user.id, confirm=trader.user.email)
-    assert trader.call("GET", "/users/me").status_code == 401 and "orders" in rows_of(app, trader.user.id)
+        admin.delete(app, superadmin, trader.user.id, confirm=trader.user.email)
+    assert trader.call("GET", "/users/me").status_code == 401 and "orders" in row_counts(app, trader.user.id)
     with app.db.read() as conn:
-        assert [user.email for user in people_table.everyone(conn)] == [boss.email]
+        assert [user.email for user in people_table.everyone(conn)] == [superadmin.email]
     monkeypatch.undo()
     assert removal.finish(app) == 1
-    assert rows_of(app, trader.user.id) == {} and removal.finish(app) == 0
+    assert row_counts(app, trader.user.id) == {} and removal.finish(app) == 0
 
 
 # --- looking over a shoulder --------------------------------------------------------------------------------
 
 
 def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(
-    app: App, installation: Installation, boss: User
+    app: App, installation: Installation, superadmin: User
 ):
     ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
     token = sessions.begin(app, ada.id, device="", address="", remember=False)
@@ -182,19 +184,19 @@ def test_an_admin_looks_at_anothers_pages_and_it_is_recorded(
     assert found is not None and found.text == "hidden-in-this-view"
     with pytest.raises(Refusal):
         export.own_data(app, seen, "")
-    assert "looked at a user's pages" in deeds(app)
-    for other in (boss.id, ada.id, 999):
+    assert "looked at a user's pages" in audit_actions(app)
+    for other in (superadmin.id, ada.id, 999):
         with pytest.raises((Forbidden, NotFound)):
             sessions.view(app, ada, token, other)
     sessions.leave_view(app, token)
     assert sessions.find(app, token) == reread(app, ada.id)
 
 
-def test_a_view_ends_with_the_right_to_it(app: App, installation: Installation, boss: User):
+def test_a_view_ends_with_the_right_to_it(app: App, installation: Installation, superadmin: User):
     ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
     token = sessions.begin(app, ada.id, device="", address="", remember=False)
     sessions.view(app, ada, token, trader.id)
-    admin.set_role(app, boss, ada.id, Role.STANDARD)
+    admin.set_role(app, superadmin, ada.id, Role.STANDARD)
     found = sessions.find(app, token)
     assert found is not None and (found.id, found.viewer) == (ada.id, "")
 
@@ -205,9 +207,9 @@ def test_a_view_ends_with_the_right_to_it(app: App, installation: Installation, 
 def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything(
     app: App, installation: Installation
 ):
-    trader, bob = installation.join(), installation.join("bob@example.com")
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
     trader.bot(name="=cmd()|'A'!B1")
-    bob.bot(name="Bobs bot")
+    other_trader.bot(name="Bobs bot")
     trader.trades("buy")
     whole = b"".join(export.own_data(app, trader.user, "203.0.113.7"))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
@@ -223,7 +225,7 @@ def test_the_export_holds_everything_of_ones_own_and_nothing_that_opens_anything
     named = next(csv.DictReader(io.StringIO(texts["bots.csv"])))
     assert named["name"].startswith("'=cmd")
     assert len(list(csv.DictReader(io.StringIO(texts["trades.csv"])))) == 1
-    assert "data exported" in deeds(app)
+    assert "data exported" in audit_actions(app)
 
 
 def test_every_table_of_users_is_exported_or_left_out_on_purpose():

@@ -18,9 +18,9 @@ from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.people import admin, removal
 from dashtrade.services.people.permission import Forbidden
 from tests.support.fakes import ManualClock
-from tests.support.hosts import Gated
-from tests.support.installation import Installation, Trader, Venue
-from tests.support.people import rows_of
+from tests.support.hosts import GatedHost
+from tests.support.installation import Installation, ScriptedBroker, Trader
+from tests.support.user_rows import row_counts
 
 
 def live_account(person: Trader) -> int:
@@ -37,13 +37,13 @@ def live_account(person: Trader) -> int:
     )
 
 
-def live_kind(venue: Venue):
+def live_kind(venue: ScriptedBroker):
     from dataclasses import replace
 
     return {"venue": replace(venue.kind()["venue"], modes=("paper", "live"))}
 
 
-class PricedVenue(Venue):
+class PricedVenue(ScriptedBroker):
     """It has prices of its own, as every real one has."""
 
     demo = False
@@ -57,38 +57,38 @@ class PricedVenue(Venue):
         return Quote(symbol=symbol, bid=self.price, ask=self.price, at=self.at.now(), demo=False)
 
 
-@pytest.fixture(params=[Venue, PricedVenue])
-def venue(request: pytest.FixtureRequest) -> Venue:
+@pytest.fixture(params=[ScriptedBroker, PricedVenue])
+def venue(request: pytest.FixtureRequest) -> ScriptedBroker:
     return request.param()
 
 
 @pytest.fixture
-def real(make_app, clock: ManualClock, feed, venue: Venue) -> Installation:
+def real(make_app, clock: ManualClock, feed, venue: ScriptedBroker) -> Installation:
     return Installation(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
 
 
-def test_nobody_goes_while_a_bot_of_theirs_holds_something_for_real(real: Installation):
-    app, boss, trader = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+def test_a_user_with_a_live_position_cannot_be_deleted(real: Installation):
+    app, superadmin, trader = real.app, real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     bot = trader.bot(account=live_account(trader))
     trader.trades("buy")
     assert trader.holds(bot)
     with pytest.raises(Refusal, match="live account"):
-        admin.delete(app, boss, trader.user.id, confirm=trader.user.email)
+        admin.delete(app, superadmin, trader.user.id, confirm=trader.user.email)
     with pytest.raises(Refusal):
         removal.remove(app, trader.user.id, actor=trader.user.id, action="deleted their own account")
     trader.trades("close")
-    admin.delete(app, boss, trader.user.id, confirm=trader.user.email)
-    assert rows_of(app, trader.user.id) == {}
+    admin.delete(app, superadmin, trader.user.id, confirm=trader.user.email)
+    assert row_counts(app, trader.user.id) == {}
 
 
 # --- simulation ---------------------------------------------------------------------------------------------
 
 
-def test_in_simulation_a_live_account_is_traded_on_paper(real: Installation, venue: Venue):
-    app, boss, trader = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+def test_in_simulation_a_live_account_is_traded_on_paper(real: Installation, venue: ScriptedBroker):
+    app, superadmin, trader = real.app, real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     bot = trader.bot(account=live_account(trader))
-    app.engine.host = Gated(lambda account_id, symbol: "waits until the venue's books were compared")
-    simulation.switch(app, boss, True)
+    app.engine.host = GatedHost(lambda account_id, symbol: "waits until the venue's books were compared")
+    simulation.switch(app, superadmin, True)
     assert simulation.is_on(app)
     story = trader.trades("buy")
     assert story["status"] == "filled" and not venue.sent, "no real order went out"
@@ -96,9 +96,9 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: Installation, ven
     account = owned_accounts.account_of(app, trader.user, bots.bot_of(app, trader.user, bot).account_id)
     assert account.simulated and app.brokers.of(account).positions()[0].quantity == Decimal("50")
     with pytest.raises(Refusal, match=r"ann@example\.com"):
-        simulation.switch(app, boss, False)
+        simulation.switch(app, superadmin, False)
     trader.trades("close")
-    simulation.switch(app, boss, False)
+    simulation.switch(app, superadmin, False)
     app.engine.host = Host()
     trader.trades("buy")
     assert len(venue.sent) == 1
@@ -112,14 +112,14 @@ def test_in_simulation_a_live_account_is_traded_on_paper(real: Installation, ven
 
 
 def test_what_crosses_in_simulation_is_made_up_too(real: Installation):
-    app, boss, trader = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    app, superadmin, trader = real.app, real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     account = live_account(trader)
     long, short = trader.bot("AAPL", "15 Min", account=account), trader.bot("AAPL", "60 Min", account=account)
-    simulation.switch(app, boss, True)
+    simulation.switch(app, superadmin, True)
     trader.trades("buy", bot=str(long))
     trader.trades("sell", bot=str(short))
     for bot in (long, short):
-        trader.sends(action="close", bot=str(bot))
+        trader.send(action="close", bot=str(bot))
     real.work()
     trades = trader.get("/trades")["items"]
     assert [trade["crossed"] for trade in trades] == [True, True, False, False]
@@ -127,13 +127,13 @@ def test_what_crosses_in_simulation_is_made_up_too(real: Installation):
 
 
 def test_simulation_is_refused_while_real_money_is_at_work(real: Installation):
-    app, boss, trader = real.app, real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    app, superadmin, trader = real.app, real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     trader.bot(account=live_account(trader), name="Turtle")
     trader.bot("MSFT")
     trader.trades("buy")
     trader.trades("buy", symbol="MSFT")
     with pytest.raises(Refusal, match="Turtle"):
-        simulation.switch(app, boss, True)
+        simulation.switch(app, superadmin, True)
     assert [bot.name for bot in simulation.blocking_bots(app)] == ["Turtle"], (
         "what is held on paper is in nobody's way"
     )
@@ -141,15 +141,15 @@ def test_simulation_is_refused_while_real_money_is_at_work(real: Installation):
 
 
 def test_a_switch_of_simulation_acts_at_once_in_another_process(
-    real: Installation, make_app, venue: Venue, clock: ManualClock, feed
+    real: Installation, make_app, venue: ScriptedBroker, clock: ManualClock, feed
 ) -> None:
     other = Installation(make_app(clock=clock, feed=feed, brokers=live_kind(venue)))
-    boss, trader = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    superadmin, trader = real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     trader.bot(account=live_account(trader))
     trader.trades("buy")
     trader.trades("close")
     sent = len(venue.sent)
-    simulation.switch(other.app, boss, True)
+    simulation.switch(other.app, superadmin, True)
     trader.trades("buy")
     assert len(venue.sent) == sent
 
@@ -159,9 +159,9 @@ def test_a_decision_made_for_the_other_broker_is_refused(real: Installation):
     anywhere."""
     from dashtrade.tables import accounts as account_table
 
-    boss, trader = real.join("boss@example.com", Role.SUPERADMIN).user, real.join()
+    superadmin, trader = real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
     account = live_account(trader)
-    simulation.switch(real.app, boss, True)
+    simulation.switch(real.app, superadmin, True)
     with real.app.db.read() as conn:
         assert not account_table.problem(conn, account, simulated=True)
         why = account_table.problem(conn, account, simulated=False)

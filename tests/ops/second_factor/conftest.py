@@ -11,20 +11,20 @@ from dashtrade.context import App
 from dashtrade.domain.access import Role
 from dashtrade.services.people import tokens, users
 from tests.support.fakes import ManualClock
-from tests.support.installation import Installation, Trader, Venue
+from tests.support.installation import Installation, ScriptedBroker, Trader
 from tests.support.second_factor import PASSWORD
 
 
 @pytest.fixture
 def app(make_app: Any, clock: ManualClock, feed: Any) -> App:
     """With a broker that has live accounts."""
-    kinds = {name: replace(kind, modes=("paper", "live")) for name, kind in Venue().kind().items()}
+    kinds = {name: replace(kind, modes=("paper", "live")) for name, kind in ScriptedBroker().kind().items()}
     return make_app(clock=clock, feed=feed, brokers=kinds)
 
 
 @pytest.fixture
-def boss(installation: Installation) -> Trader:
-    return installation.join("boss@example.com", Role.SUPERADMIN)
+def superadmin(installation: Installation) -> Trader:
+    return installation.join("superadmin@example.com", Role.SUPERADMIN)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_real_money_asks_for_a_second_factor_and_names_the_field(trader: Trader)
         and said.json["field"] == "decline_second_factor"
         and "anyone" in said.json["hint"]
     )
-    quiet = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
+    quiet = trader.request("POST", "/accounts", LIVE | {"acknowledge": ""})
     assert quiet["problem"] and quiet["second_factor_declined_at"] is None
     said = trader.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
     assert said.status_code == 400 and said.json["field"] == "decline_second_factor"
@@ -44,17 +44,19 @@ def test_real_money_asks_for_a_second_factor_and_names_the_field(trader: Trader)
 def test_one_who_has_a_second_factor_is_not_asked(trader: Trader, clock: ManualClock):
     script = named_token(trader, TokenScope.ADMIN, TokenScope.READ)
     set_up(trader)
-    made = script.does("POST", "/accounts", LIVE | DECLINE)
+    made = script.request("POST", "/accounts", LIVE | DECLINE)
     assert made["problem"] == "" and made["second_factor_declined_at"] is None, "there was nothing to decline"
 
 
 @pytest.mark.parametrize("how", ["at once", "later"])
-def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, boss: Trader, how: str):
+def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, superadmin: Trader, how: str):
     if how == "at once":
-        account = trader.does("POST", "/accounts", LIVE | DECLINE)
+        account = trader.request("POST", "/accounts", LIVE | DECLINE)
     else:
-        account = trader.does("POST", "/accounts", LIVE | {"acknowledge": ""})
-        account = trader.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE})
+        account = trader.request("POST", "/accounts", LIVE | {"acknowledge": ""})
+        account = trader.request(
+            "PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY", **DECLINE}
+        )
     assert account["problem"] == "" and account["second_factor_declined_at"]
     [row] = [
         row for row in audit(trader.installation.app) if "without two-factor authentication" in row.action
@@ -64,13 +66,13 @@ def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, b
         account["id"],
         {"label": "Real", "broker": "venue"},
     )
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
+    [shown] = [one for one in superadmin.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] == {
         "accounts": 1,
         "declined": 1,
         "since": account["second_factor_declined_at"],
     }
-    again = trader.does("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
+    again = trader.request("PATCH", f"/accounts/{account['id']}", {"acknowledge": "REAL MONEY"})
     assert again["second_factor_declined_at"] == account["second_factor_declined_at"], "it was said already"
 
 
@@ -81,22 +83,22 @@ def test_a_decline_without_the_acknowledgement_says_what_is_missing(trader: Trad
     assert trader.call("PATCH", f"/accounts/{paper}", DECLINE).json["field"] == "acknowledge"
 
 
-def test_a_decline_ends_when_a_second_factor_is_set_up(trader: Trader, boss: Trader):
-    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
+def test_a_decline_ends_when_a_second_factor_is_set_up(trader: Trader, superadmin: Trader):
+    account = trader.request("POST", "/accounts", LIVE | DECLINE)["id"]
     set_up(trader)
     assert stored(trader, account).second_factor_declined_at is None and not stored(trader, account).problem
     [row] = [
         row for row in audit(trader.installation.app) if row.action == "two-factor authentication switched on"
     ]
     assert row.detail == {"declines_ended": 1}
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
+    [shown] = [one for one in superadmin.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] is None
 
 
-def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Trader, trader: Trader):
+def test_a_required_second_factor_cannot_be_declined(app: App, superadmin: Trader, trader: Trader):
     script = named_token(trader, TokenScope.ADMIN)
-    quiet = script.does("POST", "/accounts", LIVE | {"acknowledge": ""})["id"]
-    second_factor_policy.put(app, boss.user, True)
+    quiet = script.request("POST", "/accounts", LIVE | {"acknowledge": ""})["id"]
+    second_factor_policy.put(app, superadmin.user, True)
     for method, path, body in (
         ("POST", "/accounts", LIVE | DECLINE),
         ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
@@ -109,7 +111,7 @@ def test_nobody_declines_what_is_required_of_everybody(app: App, boss: Trader, t
 def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, trader: Trader):
     script = named_token(trader, TokenScope.ADMIN)
     user = set_up(trader)
-    account, paper = script.does("POST", "/accounts", LIVE)["id"], script.account()
+    account, paper = script.request("POST", "/accounts", LIVE)["id"], script.account()
     with pytest.raises(Malformed) as said:
         second_factor.disable(app, user, password=PASSWORD, address="")
     assert said.value.where == "decline_second_factor" and reread(trader).second_factor
@@ -132,7 +134,7 @@ def test_without_real_money_it_is_switched_off_as_before(app: App, trader: Trade
 
 def test_an_account_that_trades_already_goes_on(installation: Installation, trader: Trader):
     """Confirmed before there was this question, or whose owner's second factor an admin took off."""
-    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
+    account = trader.request("POST", "/accounts", LIVE | DECLINE)["id"]
     installation.app.db.write(
         lambda conn: account_table.change(conn, trader.user.id, account, second_factor_declined_at=None)
     )
@@ -142,7 +144,7 @@ def test_an_account_that_trades_already_goes_on(installation: Installation, trad
     assert [one.id for one in second_factor_policy.undecided(installation.app, trader.user)] == [account]
 
 
-def test_those_who_traded_real_money_before_are_told_once(empty_database_url: str, clock: ManualClock):
+def test_earlier_real_money_traders_are_notified_once(empty_database_url: str, clock: ManualClock):
     """By the change of the schema, which is made once."""
     db = Database(empty_database_url)
     db._upgrade("0014_stored_bytes")
@@ -201,15 +203,15 @@ def test_those_who_traded_real_money_before_are_told_once(empty_database_url: st
     assert "trade on as before" in message.written.text, "a message of then keeps its words"
 
 
-def test_live_accounts_of_a_removed_account_are_not_counted(trader: Trader, boss: Trader):
-    account = trader.does("POST", "/accounts", LIVE | DECLINE)["id"]
-    trader.does("DELETE", f"/accounts/{account}")
-    [shown] = [one for one in boss.get("/admin/users")["items"] if one["id"] == trader.user.id]
+def test_live_accounts_of_a_removed_account_are_not_counted(trader: Trader, superadmin: Trader):
+    account = trader.request("POST", "/accounts", LIVE | DECLINE)["id"]
+    trader.request("DELETE", f"/accounts/{account}")
+    [shown] = [one for one in superadmin.get("/admin/users")["items"] if one["id"] == trader.user.id]
     assert shown["live_without_second_factor"] is None
     second_factor.disable(trader.installation.app, set_up(trader), password=PASSWORD, address="")
 
 
 def test_the_recorded_time_is_the_clocks(trader: Trader, clock: ManualClock):
     clock.time += timedelta(days=2)
-    made = trader.does("POST", "/accounts", LIVE | DECLINE)
+    made = trader.request("POST", "/accounts", LIVE | DECLINE)
     assert stored(trader, made["id"]).second_factor_declined_at == clock.now()

@@ -26,57 +26,61 @@ from dashtrade.tables import people as people_table
 from tests.api.test_flatten import carry_on
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, Trader
-from tests.support.second_factor import PASSWORD, audit, named_token, reread, set_up, told
+from tests.support.second_factor import PASSWORD, audit, messages_of, named_token, reread, set_up
 
 # --- required of everybody ----------------------------------------------------------------------------------
 
 
-def test_a_superadmin_alone_requires_it_and_that_is_recorded_and_told(
-    installation: Installation, boss: Trader, trader: Trader
+def test_only_a_superadmin_requires_it_and_that_is_recorded_and_notified(
+    installation: Installation, superadmin: Trader, trader: Trader
 ):
     ada = installation.join("ada@example.com", Role.ADMIN)
-    assert boss.get("/admin/settings")["require_second_factor"] is False
+    assert superadmin.get("/admin/settings")["require_second_factor"] is False
     for other in (ada, trader):
         assert other.call("PATCH", "/admin/settings", {"require_second_factor": True}).status_code == 403
         with pytest.raises(Forbidden):
             second_factor_policy.put(installation.app, other.user, True)
     assert not second_factor_policy.is_required(installation.app)
     assert (
-        boss.does("PATCH", "/admin/settings", {"require_second_factor": True})["require_second_factor"]
+        superadmin.request("PATCH", "/admin/settings", {"require_second_factor": True})[
+            "require_second_factor"
+        ]
         is True
     )
-    boss.does("PATCH", "/admin/settings", {"require_second_factor": True})  # a second time is no change
+    superadmin.request(
+        "PATCH", "/admin/settings", {"require_second_factor": True}
+    )  # a second time is no change
     done = [
         row
         for row in audit(installation.app)
         if row.action == "two-factor authentication required of all users"
     ]
-    assert [row.user_id for row in done] == [boss.user.id]
-    assert [row.kind for row in told(trader)] == [SecondFactorRequired.kind]
-    boss.does("PATCH", "/admin/settings", {"require_second_factor": False})
+    assert [row.user_id for row in done] == [superadmin.user.id]
+    assert [row.kind for row in messages_of(trader)] == [SecondFactorRequired.kind]
+    superadmin.request("PATCH", "/admin/settings", {"require_second_factor": False})
     assert not reread(trader).second_factor_due
-    assert told(trader)[0].kind == SecondFactorVoluntary.kind
+    assert messages_of(trader)[0].kind == SecondFactorVoluntary.kind
 
 
-def test_who_has_one_is_told_that_it_stays_on(boss: Trader, trader: Trader):
+def test_users_with_a_second_factor_learn_that_it_stays_on(superadmin: Trader, trader: Trader):
     set_up(trader)
-    second_factor_policy.put(boss.installation.app, boss.user, True)
-    assert told(trader)[0].kind == SecondFactorStays.kind
+    second_factor_policy.put(superadmin.installation.app, superadmin.user, True)
+    assert messages_of(trader)[0].kind == SecondFactorStays.kind
     assert not reread(trader).second_factor_due
 
 
-def test_it_is_due_for_whoever_has_none_until_they_set_it_up(app: App, boss: Trader, trader: Trader):
+def test_it_is_due_for_users_without_one_until_they_set_it_up(app: App, superadmin: Trader, trader: Trader):
     token = sessions.begin(app, trader.user.id, device="", address="", remember=True)
     assert not sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     assert sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
     assert users.check_password(app, trader.user.email, PASSWORD, "").second_factor_due
     set_up(trader, token=token)
     assert not sessions.find(app, token).second_factor_due  # type: ignore[union-attr]
 
 
-def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Trader):
-    second_factor_policy.put(app, boss.user, True)
+def test_a_demo_has_no_second_factor_to_set_up(app: App, superadmin: Trader):
+    second_factor_policy.put(app, superadmin.user, True)
     with app.db.read() as conn:
         visitor = people_table.by_id(conn, demo.start(app, address=""))
     assert visitor is not None and not visitor.second_factor_due
@@ -86,7 +90,7 @@ def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Trader):
         email="v@example.com",
         name="V",
         password=PASSWORD,
-        code=invitations.invite(app, boss.user, email="", role=Role.STANDARD),
+        code=invitations.invite(app, superadmin.user, email="", role=Role.STANDARD),
         address="",
     )
     with app.db.read() as conn:
@@ -95,11 +99,11 @@ def test_a_demo_has_no_second_factor_to_set_up(app: App, boss: Trader):
 
 
 def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
-    installation: Installation, boss: Trader, trader: Trader
+    installation: Installation, superadmin: Trader, trader: Trader
 ):
     bot = trader.bot()
     trader.trades("buy")
-    second_factor_policy.put(installation.app, boss.user, True)
+    second_factor_policy.put(installation.app, superadmin.user, True)
     login = (
         installation.flask.test_client()
         .post("/api/v1/auth/login", json={"email": trader.user.email, "password": PASSWORD})
@@ -117,33 +121,35 @@ def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
             said = program.call(method, path, body)
             assert said.status_code == 403 and said.json["error"] == "second_factor_required", path
             assert "only close positions" in said.json["message"] and "code" in said.json["hint"]
-        program.does("PUT", "/switches", {"mode": "pause_entries"})
+        program.request("PUT", "/switches", {"mode": "pause_entries"})
         again = program.call("PUT", "/switches", {"mode": "none"})
         assert again.status_code == 403 and again.json["error"] == "second_factor_required", (
             "letting entries pass again is no way out"
         )
-        program.does("POST", f"/bots/{bot}/pause")
-    trader.does("POST", f"/bots/{bot}/close", {})
+        program.request("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/close", {})
     installation.work()
     with installation.app.db.read() as conn:
         assert bots.table.get(conn, trader.user.id, bot).position.quantity == 0  # type: ignore[union-attr]
 
 
 def test_everything_is_closed_over_rest_by_one_who_has_not_set_it_up(
-    installation: Installation, boss: Trader, trader: Trader, clock: ManualClock
+    installation: Installation, superadmin: Trader, trader: Trader, clock: ManualClock
 ):
     bot = trader.bot()
     trader.trades("buy")
-    second_factor_policy.put(installation.app, boss.user, True)
-    begun = trader.does("POST", "/flatten", {"scope": "user"})
+    second_factor_policy.put(installation.app, superadmin.user, True)
+    begun = trader.request("POST", "/flatten", {"scope": "user"})
     assert carry_on(installation, clock, trader, begun["id"])["done"] == 1
     assert bots.bot_of(installation.app, trader.user, bot).position.quantity == 0
 
 
-def test_alerts_and_tokens_made_for_programs_go_on(installation: Installation, boss: Trader, trader: Trader):
+def test_alerts_and_tokens_made_for_programs_go_on(
+    installation: Installation, superadmin: Trader, trader: Trader
+):
     bot, script = trader.bot(), named_token(trader, TokenScope.READ, TokenScope.TRADE)
     stop = named_token(trader, TokenScope.STOP)
-    second_factor_policy.put(installation.app, boss.user, True)
+    second_factor_policy.put(installation.app, superadmin.user, True)
     for action, owns in (("buy", True), ("close", False)):
         assert trader.alert({"action": action, "symbol": "AAPL"}).status_code == 202
         installation.work()
@@ -161,17 +167,17 @@ def test_a_sign_in_by_the_password_alone_ends_when_the_second_factor_is_switched
     assert tokens.by_access_token(app, script.access) is not None
 
 
-def test_under_the_policy_it_cannot_be_switched_off(app: App, boss: Trader, trader: Trader):
+def test_under_the_policy_it_cannot_be_switched_off(app: App, superadmin: Trader, trader: Trader):
     user = set_up(trader)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     with pytest.raises(Refusal, match="requires two-factor authentication"):
         second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
     assert reread(trader).second_factor
 
 
-def test_what_an_admin_takes_off_is_due_at_once(app: App, boss: Trader, trader: Trader):
+def test_what_an_admin_takes_off_is_due_at_once(app: App, superadmin: Trader, trader: Trader):
     set_up(trader)
     token = sessions.begin(app, trader.user.id, device="", address="", remember=True)
-    second_factor_policy.put(app, boss.user, True)
-    boss.does("DELETE", f"/admin/users/{trader.user.id}/second-factor")
+    second_factor_policy.put(app, superadmin.user, True)
+    superadmin.request("DELETE", f"/admin/users/{trader.user.id}/second-factor")
     assert sessions.find(app, token).second_factor_due  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts
 from dashtrade.settings import ROOT, Settings
 from tests.simulators.alpaca import AlpacaSimulator
-from tests.support.browser import ARGUMENTS, CHROMIUM, Home, add_user, sign_in
+from tests.support.browser import ARGUMENTS, CHROMIUM, RunningDashTrade, add_user, sign_in
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -49,8 +49,8 @@ def environ() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]) -> Iterator[Home]:
-    made = Home(tmp_path_factory.mktemp("home"))
+def home(tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]) -> Iterator[RunningDashTrade]:
+    made = RunningDashTrade(tmp_path_factory.mktemp("home"))
     made.environ |= environ
     try:
         made.start()
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, environ: dict[str, str]) -> I
 
 
 @pytest.fixture(scope="module")
-def door(home: Home) -> Iterator[App]:
+def door(home: RunningDashTrade) -> Iterator[App]:
     """A second door to the same database, for what a test prepares."""
     app = build_app(Settings.load(home.environ, ROOT))
     yield app
@@ -78,7 +78,7 @@ def trader(door: App) -> User:
 
 
 @pytest.fixture
-def tab(home: Home, trader: User, browser: Any) -> Iterator[Any]:
+def tab(home: RunningDashTrade, trader: User, browser: Any) -> Iterator[Any]:
     """Ann's, signed in."""
     context = browser.new_context(
         viewport={"width": 1400, "height": 900}, permissions=["clipboard-read", "clipboard-write"]

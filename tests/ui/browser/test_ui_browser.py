@@ -15,10 +15,18 @@ from dashtrade.app import build_app
 from dashtrade.services.people import users as people_service
 from dashtrade.settings import Settings
 from dashtrade.tables import sessions as session_table
-from tests.support.browser import PASSWORD, Home, at_the_form, press, ready, shown, sign_in
+from tests.support.browser import (
+    PASSWORD,
+    RunningDashTrade,
+    press,
+    ready,
+    sign_in,
+    wait_for_sign_in_form,
+    wait_for_text,
+)
 
 
-def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, browser: Any):
+def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: RunningDashTrade, browser: Any):
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     troubles: list[str] = []
     tab.on("pageerror", lambda error: troubles.append(str(error)))
@@ -31,28 +39,28 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
     tab.fill("#password", PASSWORD)
     tab.click("button")
     ready(tab)
-    shown(tab, "Get started")
+    wait_for_text(tab, "Get started")
     press(tab, "Open a paper account")
-    shown(tab, "$100,000.00")
+    wait_for_text(tab, "$100,000.00")
     press(tab, "Create bot")
     tab.get_by_label("Symbol").fill("not a symbol")
     press(tab.get_by_role("dialog"), "Create bot")
-    shown(tab, "cannot be read")
+    wait_for_text(tab, "cannot be read")
     tab.get_by_label("Symbol").fill("BTCUSD")
     press(tab.get_by_role("dialog"), "Create bot")
-    shown(tab, "BTC/USD 15 Min")
+    wait_for_text(tab, "BTC/USD 15 Min")
     tab.goto(f"{home.ui}/connect?part=Webhook")
     press(tab, "Create webhook URL")
     tab.get_by_text("Show").click()
-    shown(tab, "token=usr_")
+    wait_for_text(tab, "token=usr_")
     address = next(text for text in tab.locator("code").all_inner_texts() if "token=usr_" in text).strip()
     tab.goto(f"{home.ui}/")
-    shown(tab, "No open positions")
+    wait_for_text(tab, "No open positions")
     tab.evaluate("window.notReloaded = true")
     alert = json.dumps({"action": "buy", "symbol": "BTCUSD", "timeframe": "15 Min"}).encode()
     with urllib.request.urlopen(urllib.request.Request(address, data=alert), timeout=10) as answer:
         assert answer.status == 202
-    shown(tab, "Filled")
+    wait_for_text(tab, "Filled")
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
     price = tab.locator("td[data-live^=m]").first
     before = price.inner_text()
@@ -73,7 +81,9 @@ def test_from_the_set_up_link_to_a_fill_that_shows_without_a_reload(home: Home, 
     assert not troubles
 
 
-def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home: Home, browser: Any):
+def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(
+    home: RunningDashTrade, browser: Any
+):
     tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/positions")
@@ -85,22 +95,22 @@ def test_a_part_is_closed_and_the_stop_is_moved_from_the_page_of_positions(home:
     tab.get_by_label("Stop at").fill("1000")
     tab.get_by_label("Stop at").press("Enter")
     press(tab, "Save")
-    shown(tab, "stop at 1,000.00")
-    shown(tab, "managed by DashTrade")
+    wait_for_text(tab, "stop at 1,000.00")
+    wait_for_text(tab, "managed by DashTrade")
     tab.goto(f"{home.ui}/history?view=Fills")
-    shown(tab, "Sell BTC/USD")
+    wait_for_text(tab, "Sell BTC/USD")
     assert tab.get_by_role("button", name="Sell BTC/USD").count() == 1
 
 
-def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
+def test_two_users_side_by_side_see_their_own(home: RunningDashTrade, browser: Any):
     app = build_app(Settings.load(home.environ))
     try:
         people_service.add_user(app, email="bob@example.com", name="Bob", password=PASSWORD)
     finally:
         app.close()
-    trader, bob = browser.new_context().new_page(), browser.new_context().new_page()
+    trader, other_trader = browser.new_context().new_page(), browser.new_context().new_page()
     sign_in(trader, home)
-    sign_in(bob, home, "bob@example.com")
+    sign_in(other_trader, home, "bob@example.com")
     for path in (
         "/",
         "/positions",
@@ -112,19 +122,19 @@ def test_two_users_side_by_side_see_their_own(home: Home, browser: Any):
         "/connect",
     ):
         trader.goto(home.ui + path)
-        bob.goto(home.ui + path)
-        ready(bob)
-        bob.wait_for_timeout(600)
-        assert "BTC/USD" not in bob.locator("[data-testid=stMain]").inner_text(), path
-    shown(trader, "Paper")
-    bob.goto(f"{home.ui}/admin")
-    ready(bob)
-    bob.wait_for_timeout(600)
-    assert "ann@example.com" not in bob.locator("body").inner_text()
-    assert bob.get_by_role("heading", name="Admin").count() == 0
+        other_trader.goto(home.ui + path)
+        ready(other_trader)
+        other_trader.wait_for_timeout(600)
+        assert "BTC/USD" not in other_trader.locator("[data-testid=stMain]").inner_text(), path
+    wait_for_text(trader, "Paper")
+    other_trader.goto(f"{home.ui}/admin")
+    ready(other_trader)
+    other_trader.wait_for_timeout(600)
+    assert "ann@example.com" not in other_trader.locator("body").inner_text()
+    assert other_trader.get_by_role("heading", name="Admin").count() == 0
 
 
-def test_real_money_is_asked_for_by_its_name(home: Home, browser: Any):
+def test_real_money_is_asked_for_by_its_name(home: RunningDashTrade, browser: Any):
     tab = browser.new_context().new_page()
     sign_in(tab, home, "bob@example.com")
     tab.goto(f"{home.ui}/connect")
@@ -134,64 +144,64 @@ def test_real_money_is_asked_for_by_its_name(home: Home, browser: Any):
     tab.get_by_label("API key").fill("key")
     tab.get_by_role("textbox", name="API secret").fill("c2VjcmV0")
     press(tab, "Add live account")
-    shown(tab, "This account trades with real money")
+    wait_for_text(tab, "This account trades with real money")
 
 
-def test_stop_all_closes_everything_and_tells_how_far_it_is(home: Home, browser: Any):
+def test_stop_all_closes_everything_and_tells_how_far_it_is(home: RunningDashTrade, browser: Any):
     tab = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
     sign_in(tab, home)
-    shown(tab, "1 open position")
+    wait_for_text(tab, "1 open position")
     press(tab, "Stop all")
     tab.get_by_text("Close everything", exact=True).click()
     press(tab, "Choose what to close")
-    shown(tab, "Close everything at market?")
+    wait_for_text(tab, "Close everything at market?")
     press(tab, "Close 1 position")
-    shown(tab, "1 of 1 closed", 25)
-    shown(tab, "No open positions")
+    wait_for_text(tab, "1 of 1 closed", 25)
+    wait_for_text(tab, "No open positions")
     again = tab.get_by_role("button", name="Resume trading")
     if not again.is_visible():
         press(tab, "Entries paused")
     again.click()
-    shown(tab, "Automatic trading on")
+    wait_for_text(tab, "Automatic trading on")
 
 
-def test_closing_with_a_double_click_is_one_order(home: Home, browser: Any):
+def test_closing_with_a_double_click_is_one_order(home: RunningDashTrade, browser: Any):
     tab = browser.new_context().new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect?part=Alerts")
     press(tab, "Send a test alert")
-    shown(tab, "Filled")
+    wait_for_text(tab, "Filled")
     tab.goto(f"{home.ui}/")
     tab.locator("button.act", has_text="Close").click()
     tab.get_by_role("button", name="Close at market").dblclick()
-    shown(tab, "No open positions")
+    wait_for_text(tab, "No open positions")
     tab.goto(f"{home.ui}/history?view=Fills")
-    shown(tab, "Sell BTC/USD")
+    wait_for_text(tab, "Sell BTC/USD")
     assert tab.get_by_role("button", name="Sell BTC/USD").count() == 3, "a part, by flattening, and now"
 
 
-def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: Home, browser: Any):
+def test_the_session_outlives_a_restart_and_ends_in_every_tab(home: RunningDashTrade, browser: Any):
     context = browser.new_context()
     one, two = context.new_page(), context.new_page()
     sign_in(one, home)
     home.restart_dashboard()
     two.goto(f"{home.ui}/bots")
     ready(two)
-    shown(two, "BTC/USD 15 Min")
+    wait_for_text(two, "BTC/USD 15 Min")
     assert two.get_by_role("link", name="Overview").count(), (
         "the menu is there after a restart, on a page opened first"
     )
     one.goto(f"{home.ui}/")
     ready(one)
     one.get_by_role("button", name="Sign out").click()
-    at_the_form(one)
-    at_the_form(two)
+    wait_for_sign_in_form(one)
+    wait_for_sign_in_form(two)
     other = browser.new_context().new_page()
     other.goto(f"{home.ui}/bots")
     assert other.url.endswith("/auth/login?next=%2Fbots"), "and back to it from there"
 
 
-def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home, browser: Any):
+def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: RunningDashTrade, browser: Any):
     tab = browser.new_context().new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/account")  # nothing on this page renews itself
@@ -203,7 +213,7 @@ def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home,
     finally:
         app.close()
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    at_the_form(tab)
+    wait_for_sign_in_form(tab)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +233,7 @@ def test_a_tab_left_open_goes_to_the_form_when_it_is_looked_at_again(home: Home,
         "/admin",
     ],
 )
-def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phone: Any):
+def test_nothing_is_wider_than_a_phone(home: RunningDashTrade, browser: Any, path: str, phone: Any):
     phone.goto(home.ui + path)
     ready(phone)
     phone.wait_for_timeout(700)
@@ -231,7 +241,7 @@ def test_nothing_is_wider_than_a_phone(home: Home, browser: Any, path: str, phon
 
 
 @pytest.fixture(scope="module")
-def phone(home: Home, browser: Any) -> Any:
+def phone(home: RunningDashTrade, browser: Any) -> Any:
     tab = browser.new_context(
         viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True
     ).new_page()

@@ -17,8 +17,8 @@ from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.alpaca_harness import raw
 from tests.support.at_alpaca import addresses
-from tests.support.browser import Home, add_user, press, shown, sign_in
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, add_user, press, sign_in, wait_for_text
+from tests.support.installation import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def owned(door: App, user: User, bot_id: int) -> Any:
     return bot.position.quantity
 
 
-def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
-    home: Home, sim: AlpacaSimulator, door: App, trader: User, browser: Any
+def test_manually_sold_shares_are_reported_and_booked_to_the_bot(
+    home: RunningDashTrade, sim: AlpacaSimulator, door: App, trader: User, browser: Any
 ):
     account = accounts.add_account(
         door,
@@ -60,11 +60,11 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
     bot_id = bots.add_bot(door, trader, bot)
     body = '{"action": "buy", "symbol": "AAPL", "timeframe": "15", "id": "first"}'
     door.engine.accept(trader.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
-    until(lambda: owned(door, trader, bot_id) == 10, 20)
+    wait_until(lambda: owned(door, trader, bot_id) == 10, 20)
     tab = browser.new_context(viewport={"width": 1400, "height": 900}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/positions")
-    shown(tab, "My Alpaca")
+    wait_for_text(tab, "My Alpaca")
     status, _ = raw(
         sim,
         "POST",
@@ -72,15 +72,15 @@ def test_shares_sold_by_hand_are_told_and_booked_to_the_bot(
         {"symbol": "AAPL", "qty": "4", "side": "sell", "type": "market", "time_in_force": "day"},
     )
     assert status == 200
-    shown(tab, "position mismatch:", 45)  # without a reload
-    shown(tab, "The broker has 6, your bots own 10")
-    shown(tab, "Missing")
+    wait_for_text(tab, "position mismatch:", 45)  # without a reload
+    wait_for_text(tab, "The broker has 6, your bots own 10")
+    wait_for_text(tab, "Missing")
     press(tab, "Resolve")
-    shown(tab, "Resolve position mismatch")
-    shown(tab, "Assign to a bot: it sold 4")
+    wait_for_text(tab, "Resolve position mismatch")
+    wait_for_text(tab, "Assign to a bot: it sold 4")
     press(tab, "Apply")
-    until(lambda: owned(door, trader, bot_id) == 6, 20)
+    wait_until(lambda: owned(door, trader, bot_id) == 6, 20)
     tab.get_by_role("dialog").wait_for(state="hidden")
     tab.get_by_text("position mismatch:").wait_for(state="hidden")
-    shown(tab, "$600.00")
+    wait_for_text(tab, "$600.00")
     assert tab.get_by_text("Missing").count() == 0

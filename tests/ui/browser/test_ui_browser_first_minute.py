@@ -9,7 +9,7 @@ import pytest
 from dashtrade.context import App
 from dashtrade.services.people import users
 from dashtrade.tables import people as people_table
-from tests.support.browser import PASSWORD, Home, alert, press, shown, sign_in
+from tests.support.browser import PASSWORD, RunningDashTrade, alert, press, sign_in, wait_for_text
 
 # --- the first minute ---------------------------------------------------------------------------------------
 
@@ -28,7 +28,7 @@ STATES_AT_SENDING = """
 
 
 @pytest.fixture
-def newcomer(home: Home, door: App, browser: Any) -> Any:
+def newcomer(home: RunningDashTrade, door: App, browser: Any) -> Any:
     """The tab of somebody who has just made an account, what goes over its wire, and how to send them an
     alert."""
     user_id = users.add_user(door, email="new@example.com", name="New", password=PASSWORD)
@@ -60,24 +60,24 @@ def _record(socket: Any, wire: list[str]) -> None:
 
 
 def test_from_the_first_steps_to_the_form_and_to_the_first_fill_without_a_reload(
-    home: Home, door: App, newcomer: Any
+    home: RunningDashTrade, door: App, newcomer: Any
 ):
     """Each step shows as it is taken. And no part is renewed while its page is run: Streamlit's browser side
     took the ends of the two for one, and closed the form that "Create bot" had opened, or broke."""
     tab, wire, user = newcomer
     press(tab, "Open a paper account")
-    shown(tab, "$100,000.00")
+    wait_for_text(tab, "$100,000.00")
     press(tab, "Create bot")
     tab.get_by_label("Symbol").fill("BTCUSD")
     tab.wait_for_timeout(2500)  # as long as the next renewal may take
     assert tab.get_by_label("Symbol").input_value() == "BTCUSD"
     press(tab.get_by_role("dialog"), "Create bot")
-    shown(tab, "BTC/USD 15 Min")
+    wait_for_text(tab, "BTC/USD 15 Min")
     tab.get_by_role("link", name="Overview").click()
-    shown(tab, "Get started")
+    wait_for_text(tab, "Get started")
     alert(door, user, "buy", "BTCUSD")
-    shown(tab, "Your first trade is complete")
-    shown(tab, "ms after the alert came in")
+    wait_for_text(tab, "Your first trade is complete")
+    wait_for_text(tab, "ms after the alert came in")
     press(tab, "See each step")
     tab.get_by_role("heading", name="Signals", level=1).wait_for()
     # of one page: had it been loaded again, they would be fewer

@@ -16,8 +16,8 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import addresses
-from tests.support.browser import Home, owned, press, sends, shown
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, accept_alert, owned_quantity, press, wait_for_text
+from tests.support.installation import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,39 +56,43 @@ def two(door: App, trader: User, sim: AlpacaSimulator) -> tuple[int, int]:
             "position_size_type": "quantity",
         } | more
         found.append(bots.add_bot(door, trader, given))
-        sends(door, trader, f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}')
-    until(lambda: all(owned(door, trader, bot) == 10 for bot in found), 30)
+        accept_alert(
+            door, trader, f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}'
+        )
+    wait_until(lambda: all(owned_quantity(door, trader, bot) == 10 for bot in found), 30)
     return found[0], found[1]
 
 
-def test_the_risk_limit_is_named_and_drawn(home: Home, tab: Any, two: tuple[int, int]):
+def test_the_risk_limit_is_named_and_drawn(home: RunningDashTrade, tab: Any, two: tuple[int, int]):
     tab.goto(f"{home.ui}/bots?bot={two[0]}")
-    shown(tab, "max loss at 95.0")
-    shown(tab, "Max loss per position")
-    shown(tab, "5% (closes and pauses)")
+    wait_for_text(tab, "max loss at 95.0")
+    wait_for_text(tab, "Max loss per position")
+    wait_for_text(tab, "5% (closes and pauses)")
     tab.locator("svg text.tag", has_text="max loss").first.wait_for()
     assert "no stop" not in tab.locator("[data-testid=stMain]").inner_text()
     tab.goto(f"{home.ui}/")
-    shown(tab, "max loss at 95.0")
+    wait_for_text(tab, "max loss at 95.0")
 
 
-def test_a_pasted_message_shows_the_order_that_would_go_out(home: Home, tab: Any, two: tuple[int, int]):
+def test_a_pasted_message_shows_the_order_that_would_go_out(
+    home: RunningDashTrade, tab: Any, two: tuple[int, int]
+):
     tab.goto(f"{home.ui}/connect?part=Alerts")
     box = tab.get_by_role("textbox", name="Message", exact=True)
     box.fill('{"action": "sell", "symbol": "TSLA", "quantity": 3, "stopLoss": {"percent": 1}}')
     box.press("Control+Enter")
-    shown(tab, "If it came now: TSLA 15 Min")
-    shown(tab, "Sell 10 TSLA market, about")
-    shown(tab, "is ignored, as this bot takes no sizes from alerts")
-    shown(tab, "from the alert")
+    wait_for_text(tab, "If it came now: TSLA 15 Min")
+    wait_for_text(tab, "Sell 10 TSLA market, about")
+    wait_for_text(tab, "is ignored, as this bot takes no sizes from alerts")
+    wait_for_text(tab, "from the alert")
     box.fill("hello world")
     box.press("Control+Enter")
-    shown(tab, "is unknown")
+    wait_for_text(tab, "is unknown")
     assert "Did you mean" not in tab.locator("[data-testid=stMain]").inner_text()
 
 
 def test_a_stopped_bot_is_resumed_from_attention(
-    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
+    home: RunningDashTrade, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     door.db.write(
         lambda conn: bot_table.change(
@@ -96,54 +100,54 @@ def test_a_stopped_bot_is_resumed_from_attention(
         )
     )
     tab.goto(f"{home.ui}/")
-    shown(tab, "TSLA 15 Min is stopped")
+    wait_for_text(tab, "TSLA 15 Min is stopped")
     tab.get_by_role("button", name="Resume TSLA 15 Min is stopped").click()
     tab.get_by_text("TSLA 15 Min is stopped").wait_for(state="hidden")
     assert bots.bot_of(door, trader, two[1]).is_active
 
 
 def test_only_the_ticked_account_is_closed_and_real_money_wants_a_word(
-    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
+    home: RunningDashTrade, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     tab.goto(f"{home.ui}/")
     press(tab, "Stop all")
     tab.get_by_text("Close everything", exact=True).click()
     press(tab, "Choose what to close")
     dialog = tab.get_by_role("dialog", name="Close everything at market?")
-    shown(dialog, "LIVE")
+    wait_for_text(dialog, "LIVE")
     assert "My Alpaca" in dialog.get_by_test_id("stCheckbox").first.inner_text(), "real money comes first"
     dialog.get_by_test_id("stCheckbox").filter(has_text="Sandbox").locator("label").click()
     press(dialog, "Close 1 position")
-    shown(dialog, "This closes positions with real money")
-    assert owned(door, trader, two[0]) == 10
+    wait_for_text(dialog, "This closes positions with real money")
+    assert owned_quantity(door, trader, two[0]) == 10
     dialog.get_by_role("textbox").fill("FLATTEN")
     dialog.get_by_role("textbox").press("Enter")
     dialog.wait_for(state="hidden")
-    shown(tab, "1 of 1 closed", 30)
-    assert owned(door, trader, two[0]) == 0 and owned(door, trader, two[1]) == 10
+    wait_for_text(tab, "1 of 1 closed", 30)
+    assert owned_quantity(door, trader, two[0]) == 0 and owned_quantity(door, trader, two[1]) == 10
 
     press(tab, "Entries paused")
     press(tab, "Also close everything")
     again = tab.get_by_role("dialog", name="Close everything at market?")
-    shown(again, "Entries stay paused")
+    wait_for_text(again, "Entries stay paused")
     assert again.get_by_role("textbox").count() == 0, "no word for play money"
     press(again, "Cancel")
     again.wait_for(state="hidden")
-    assert owned(door, trader, two[1]) == 10
+    assert owned_quantity(door, trader, two[1]) == 10
 
 
 def test_deleting_a_bot_that_owns_something_says_that_it_closes(
-    home: Home, tab: Any, door: App, trader: User, two: tuple[int, int]
+    home: RunningDashTrade, tab: Any, door: App, trader: User, two: tuple[int, int]
 ):
     tab.goto(f"{home.ui}/bots?bot={two[1]}")
     press(tab, "Delete")
     dialog = tab.get_by_role("dialog", name="Delete the bot")
-    shown(dialog, "Close at market and delete")
+    wait_for_text(dialog, "Close at market and delete")
     press(dialog, "Cancel")
     dialog.wait_for(state="hidden")
     press(tab, "Delete")
     press(dialog, "Close at market and delete")
-    until(lambda: owned_or_gone(door, trader, two[1]), 20)
+    wait_until(lambda: owned_or_gone(door, trader, two[1]), 20)
 
 
 def owned_or_gone(door: App, user: User, bot_id: int) -> bool:

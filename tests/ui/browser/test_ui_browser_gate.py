@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.browser import Home, at_the_form, ready, shown, sign_in
+from tests.support.browser import RunningDashTrade, ready, sign_in, wait_for_sign_in_form, wait_for_text
 
 PASSWORD = "correct horse battery"
 PAGES = (
@@ -28,7 +28,7 @@ PARTS = (
 )
 
 
-def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> None:
+def test_nothing_that_a_page_asks_for_is_refused(home: RunningDashTrade, browser: Any) -> None:
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     asked: Counter[str] = Counter()
     refused: list[str] = []
@@ -79,7 +79,9 @@ def test_nothing_that_a_page_asks_for_is_refused(home: Home, browser: Any) -> No
     print(dict(asked))
 
 
-def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(home: Home, browser: Any) -> None:
+def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(
+    home: RunningDashTrade, browser: Any
+) -> None:
     context = browser.new_context()
     first = context.new_page()
     first.goto(f"{home.ui}/auth/login")
@@ -92,24 +94,26 @@ def test_a_tab_that_gives_way_to_newer_ones_says_so_and_comes_back(home: Home, b
         other.goto(f"{home.ui}/account")
         ready(other)
     first.bring_to_front()
-    shown(first, "Newer tabs of yours have taken its place", 30)
+    wait_for_text(first, "Newer tabs of yours have taken its place", 30)
     for other in others[:3]:
         other.close()
     first.get_by_text("Newer tabs of yours").wait_for(state="hidden", timeout=40_000)
 
 
-def test_signing_out_leaves_no_page_behind_and_keeps_how_it_looks(home: Home, browser: Any) -> None:
+def test_signing_out_leaves_no_page_behind_and_keeps_how_it_looks(
+    home: RunningDashTrade, browser: Any
+) -> None:
     context = browser.new_context(color_scheme="dark")
     tab = context.new_page()
     sign_in(tab, home)
     tab.evaluate("window.dashtrade.chooseTheme('Light')")
     ready(tab)
-    shown(tab, "Sign out")
+    wait_for_text(tab, "Sign out")
     began = time.monotonic()
     tab.get_by_role("button", name="Sign out", exact=True).click()
-    at_the_form(tab)
+    wait_for_sign_in_form(tab)
     print(f"signed out within {time.monotonic() - began:.2f} s")
     assert {cookie["name"] for cookie in context.cookies()} - {"_streamlit_xsrf"} == {"dashtrade_device"}
     tab.go_back()
-    at_the_form(tab)
+    wait_for_sign_in_form(tab)
     assert tab.evaluate("window.dashtrade?.theme() ?? localStorage.getItem('dashtrade-theme')") == "Light"

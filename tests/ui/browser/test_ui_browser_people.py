@@ -21,7 +21,16 @@ from dashtrade.domain.access import Role
 from dashtrade.services.people import invitations, tokens
 from dashtrade.tables import people as people_table
 from dashtrade.tables import sessions as session_table
-from tests.support.browser import PASSWORD, Home, at_the_form, knock, person, press, ready, shown
+from tests.support.browser import (
+    PASSWORD,
+    RunningDashTrade,
+    add_random_user,
+    press,
+    ready,
+    submit_sign_in,
+    wait_for_sign_in_form,
+    wait_for_text,
+)
 
 
 @pytest.fixture
@@ -38,9 +47,11 @@ def other_tab(browser: Any) -> Iterator[Any]:
     context.close()
 
 
-def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, home: Home, door: App):
-    user = person(door)
-    knock(tab, home, user.email)
+def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(
+    tab: Any, home: RunningDashTrade, door: App
+):
+    user = add_random_user(door)
+    submit_sign_in(tab, home, user.email)
     ready(tab)
     tab.goto(f"{home.ui}/account")
     ready(tab)
@@ -56,44 +67,44 @@ def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(tab: Any, 
     dialog.get_by_label("Enter the 6-digit code").fill(totp.code_at(secret, step))
     dialog.get_by_label("Your password").fill(PASSWORD)
     dialog.get_by_role("button", name="Switch on").click()
-    shown(tab, "Save these recovery codes")
+    wait_for_text(tab, "Save these recovery codes")
     recovery = dialog.locator("code").first.inner_text().split()
     assert len(recovery) == 10
     dialog.get_by_role("button", name="I've saved these codes").click()
-    shown(tab, "10 recovery codes left")
+    wait_for_text(tab, "10 recovery codes left")
 
     def second_step(code: str) -> None:
         tab.context.clear_cookies()
-        knock(tab, home, user.email)
+        submit_sign_in(tab, home, user.email)
         tab.get_by_label("Code").fill(code)
         tab.get_by_role("button", name="Sign in").click()
 
     second_step(totp.code_at(secret, step))
-    shown(tab, "This code is wrong or was used")
+    wait_for_text(tab, "This code is wrong or was used")
     fresh = totp.code_at(secret, max(totp.step_at(door.clock.now()), step + 1))
     second_step(fresh)
     ready(tab)
     second_step(fresh)
-    shown(tab, "This code is wrong or was used")
+    wait_for_text(tab, "This code is wrong or was used")
     second_step(recovery[0])
     ready(tab)
     second_step(recovery[0])
-    shown(tab, "This code is wrong or was used")
+    wait_for_text(tab, "This code is wrong or was used")
 
 
-def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door: App):
-    boss = person(door, Role.SUPERADMIN)
+def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: RunningDashTrade, door: App):
+    superadmin = add_random_user(door, Role.SUPERADMIN)
     tab.goto(f"{home.ui}/auth/login")
     tab.get_by_role("button", name="Try the demo").click()
     ready(tab)
-    shown(tab, "This is a demo")
+    wait_for_text(tab, "This is a demo")
     tab.goto(f"{home.ui}/bots")
     for name in ("Bitcoin trend", "Ether swing", "Apple reversal"):
-        shown(tab, name)
+        wait_for_text(tab, name)
     tab.goto(f"{home.ui}/history")
-    shown(tab, "BTC/USD")
+    wait_for_text(tab, "BTC/USD")
     assert tab.locator("tbody tr").count() >= 10
-    code = invitations.invite(door, boss, email="", role=Role.STANDARD)
+    code = invitations.invite(door, superadmin, email="", role=Role.STANDARD)
     email = f"{secrets.token_hex(4)}@example.com"
     tab.get_by_role("link", name="Create an account").click()
     ready(tab)
@@ -110,19 +121,19 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: Home, door:
     form.get_by_role("button", name="Create account").click()
     tab.get_by_text("This is a demo").wait_for(state="detached", timeout=15_000)
     tab.context.clear_cookies()
-    knock(tab, home, email)
+    submit_sign_in(tab, home, email)
     ready(tab)
     tab.goto(f"{home.ui}/bots")
-    shown(tab, "Bitcoin trend")
+    wait_for_text(tab, "Bitcoin trend")
 
 
-def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Home, door: App):
-    admin, user = person(door, Role.ADMIN), person(door)
-    knock(tab, home, admin.email)
+def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: RunningDashTrade, door: App):
+    admin, user = add_random_user(door, Role.ADMIN), add_random_user(door)
+    submit_sign_in(tab, home, admin.email)
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
     ready(tab)
-    shown(tab, user.email)
+    wait_for_text(tab, user.email)
     tab.locator("button.open").first.click()
     dialog = tab.get_by_role("dialog")
     dialog.get_by_role("button", name="Password link").click()
@@ -132,32 +143,32 @@ def test_an_admins_link_makes_a_new_password(tab: Any, other_tab: Any, home: Hom
     other_tab.goto(address)
     other_tab.fill("#password", "12345678")
     other_tab.get_by_role("button", name="Set password").click()
-    shown(other_tab, "too common")
+    wait_for_text(other_tab, "too common")
     other_tab.fill("#password", "four other long words")
     other_tab.get_by_role("button", name="Set password").click()
-    shown(other_tab, "Password changed")
+    wait_for_text(other_tab, "Password changed")
     other_tab.fill("#password", "four other long words")
     other_tab.get_by_role("button", name="Sign in").click()
     ready(other_tab)
     other_tab.goto(address)
-    shown(other_tab, "This link does not work")
+    wait_for_text(other_tab, "This link does not work")
 
 
-def test_roles_by_address_after_a_restart(tab: Any, home: Home, door: App):
+def test_roles_by_address_after_a_restart(tab: Any, home: RunningDashTrade, door: App):
     home.restart_dashboard()
-    knock(tab, home, person(door).email)
+    submit_sign_in(tab, home, add_random_user(door).email)
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=System")
     ready(tab)  # a page that their menu does not have: they are on the overview
-    shown(tab, "Get started")
+    wait_for_text(tab, "Get started")
     assert tab.get_by_text("Waiting signals").count() == 0
     assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == 403
     tab.context.clear_cookies()
-    knock(tab, home, person(door, Role.ADMIN).email)
+    submit_sign_in(tab, home, add_random_user(door, Role.ADMIN).email)
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=System")
-    shown(tab, "Waiting signals")
-    shown(tab, "Versions")
+    wait_for_text(tab, "Waiting signals")
+    wait_for_text(tab, "Versions")
     for text in ("Simulation mode", "Trading for all users", "Back up now"):
         assert tab.get_by_text(text).count() == 0
     answer = tab.context.request.get(f"{home.ui}/files/all-trades.csv")
@@ -187,11 +198,11 @@ ALONE = {  # parts of the admin page and what a superadmin alone finds there
 
 @pytest.mark.parametrize("role", list(Role))
 def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(
-    tab: Any, home: Home, door: App, role: Role
+    tab: Any, home: RunningDashTrade, door: App, role: Role
 ):
     """The first request after a restart is for a page, not for Home.py; and nobody is let in further than
     their role."""
-    knock(tab, home, person(door, role).email)
+    submit_sign_in(tab, home, add_random_user(door, role).email)
     ready(tab)
     home.restart_dashboard()
     for path, title in TITLES.items():
@@ -217,11 +228,11 @@ def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(
 
 
 def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactivated_user_is_out(
-    tab: Any, other_tab: Any, home: Home, door: App
+    tab: Any, other_tab: Any, home: RunningDashTrade, door: App
 ):
-    user, admin = person(door), person(door, Role.ADMIN)
+    user, admin = add_random_user(door), add_random_user(door, Role.ADMIN)
     token = tokens.rotate_webhook_token(door, user)
-    knock(tab, home, user.email)
+    submit_sign_in(tab, home, user.email)
     ready(tab)
     other_tab.goto(f"{home.ui}/auth/login")
     other_tab.fill("#email", user.email)
@@ -237,18 +248,18 @@ def test_a_session_that_is_ended_from_elsewhere_ends_on_the_screen_and_a_deactiv
     tab.get_by_role("button", name="Sign out Chrome on Linux").click()
     other_tab.wait_for_url("**/auth/login**", timeout=25_000)
     assert _alert(home, token) == 404  # no bot listens yet, but the address is known
-    knock(other_tab, home, admin.email)
+    submit_sign_in(other_tab, home, admin.email)
     ready(other_tab)
     other_tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
     other_tab.locator("button.open").first.click()
     other_tab.get_by_role("dialog").get_by_role("button", name="Deactivate").click()
     tab.wait_for_url("**/auth/login**", timeout=25_000)
     assert _alert(home, token) == 401
-    knock(tab, home, user.email)
-    shown(tab, "Email or password is wrong")
+    submit_sign_in(tab, home, user.email)
+    wait_for_text(tab, "Email or password is wrong")
 
 
-def _alert(home: Home, token: str) -> int:
+def _alert(home: RunningDashTrade, token: str) -> int:
     asked = urllib.request.Request(
         f"{home.hooks}/webhook?token={token}", data=b'{"action": "buy", "symbol": "AAPL"}'
     )
@@ -259,9 +270,9 @@ def _alert(home: Home, token: str) -> int:
         return refused.code
 
 
-def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door: App):
-    user = person(door)
-    knock(tab, home, user.email)
+def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: RunningDashTrade, door: App):
+    user = add_random_user(door)
+    submit_sign_in(tab, home, user.email)
     ready(tab)
     tab.wait_for_timeout(1500)  # until the page's own parts are there
     past = door.clock.now() - timedelta(hours=13)
@@ -270,38 +281,38 @@ def test_a_page_left_open_overnight_goes_to_the_form(tab: Any, home: Home, door:
         lambda conn: conn.execute(sa.update(session_table.sessions).where(mine).values(seen_at=past))
     )
     tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # somebody looks at it again
-    at_the_form(tab)
+    wait_for_sign_in_form(tab)
 
 
 def test_an_admin_looks_at_pages_on_which_nothing_can_be_done(
-    tab: Any, home: Home, door: App, tmp_path: Path
+    tab: Any, home: RunningDashTrade, door: App, tmp_path: Path
 ):
-    admin, user = person(door, Role.ADMIN), person(door)
-    knock(tab, home, admin.email)
+    admin, user = add_random_user(door, Role.ADMIN), add_random_user(door)
+    submit_sign_in(tab, home, admin.email)
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=Users&find={user.email}")
-    shown(tab, user.email)
+    wait_for_text(tab, user.email)
     tab.locator("button.open").first.click()
     tab.get_by_role("dialog").get_by_role("button", name="View as user").click()
-    shown(tab, f"Viewing as {user.email}")
+    wait_for_text(tab, f"Viewing as {user.email}")
     assert tab.get_by_role("link", name="Admin").count() == 0
     tab.goto(f"{home.ui}/")
     press(tab, "Open a paper account")
-    shown(tab, "which are read-only")
+    wait_for_text(tab, "which are read-only")
     with door.db.read() as conn:
         assert conn.scalar(sa.text(f"SELECT count(*) FROM user_api_keys WHERE user_id = {user.id}")) == 0
     assert tab.context.request.get(f"{home.ui}/files/my-data.zip").status == 409
     tab.get_by_role("link", name="Exit").click()
-    shown(tab, "Invite user")
+    wait_for_text(tab, "Invite user")
 
 
-def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):
-    user = person(door)
+def test_ones_data_comes_as_a_file(tab: Any, home: RunningDashTrade, door: App):
+    user = add_random_user(door)
     assert (
         tab.context.request.get(f"{home.ui}/files/my-data.zip").status in (401, 403)
         or "login" in tab.context.request.get(f"{home.ui}/files/my-data.zip").url
     )
-    knock(tab, home, user.email)
+    submit_sign_in(tab, home, user.email)
     ready(tab)
     answer = tab.context.request.get(f"{home.ui}/files/my-data.zip")
     assert (
@@ -311,10 +322,10 @@ def test_ones_data_comes_as_a_file(tab: Any, home: Home, door: App):
     )
 
 
-def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App):
-    person(door, Role.SUPERADMIN)
-    user = person(door)
-    knock(tab, home, user.email)
+def test_an_account_goes_with_password_and_word(tab: Any, home: RunningDashTrade, door: App):
+    add_random_user(door, Role.SUPERADMIN)
+    user = add_random_user(door)
+    submit_sign_in(tab, home, user.email)
     ready(tab)
     tab.goto(f"{home.ui}/account")
     press(tab, "Delete account")
@@ -322,9 +333,9 @@ def test_an_account_goes_with_password_and_word(tab: Any, home: Home, door: App)
     dialog.get_by_label("Your password").fill(PASSWORD)
     dialog.get_by_label("Type DELETE").fill("delete")
     dialog.get_by_role("button", name="Delete permanently").click()
-    shown(tab, "DELETE is missing")
+    wait_for_text(tab, "DELETE is missing")
     dialog.get_by_label("Type DELETE").fill("DELETE")
     dialog.get_by_role("button", name="Delete permanently").click()
-    at_the_form(tab)
+    wait_for_sign_in_form(tab)
     with door.db.read() as conn:
         assert people_table.by_id(conn, user.id) is None

@@ -26,8 +26,8 @@ from dashtrade.tables import user_orders
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
-from tests.support.browser import Home, add_user, press, shown, sign_in
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, add_user, press, sign_in, wait_for_text
+from tests.support.installation import wait_until
 from tests.support.silent import SilentBroker
 
 SHOTS = os.environ.get("PICTURES_IN", "")  # a folder for pictures of the pages
@@ -98,11 +98,11 @@ def live(door: App, trader: User, sim: AlpacaSimulator) -> int:
     )
     bot = bot_on(door, trader, account, "AAPL")
     bot_on(door, trader, account, "MSFT", order_type="limit", limit_offset_percent="5")
-    until(lambda: reading(door, trader, account), 20)
+    wait_until(lambda: reading(door, trader, account), 20)
     says(door, trader, action="buy", symbol="AAPL")
-    until(lambda: owned(door, trader, bot) == 10, 20)
+    wait_until(lambda: owned(door, trader, bot) == 10, 20)
     says(door, trader, action="buy", symbol="MSFT")
-    until(lambda: [order for order in opened(door, trader) if order.broker_order_id], 20)
+    wait_until(lambda: [order for order in opened(door, trader) if order.broker_order_id], 20)
     return account
 
 
@@ -117,7 +117,7 @@ def papers(door: App, trader: User) -> int:
     ]
     bot = bot_on(door, trader, accounts[0], "ETHUSD")
     says(door, trader, action="buy", symbol="ETHUSD")
-    until(lambda: owned(door, trader, bot) == 10, 20)
+    wait_until(lambda: owned(door, trader, bot) == 10, 20)
     return bot
 
 
@@ -162,7 +162,7 @@ def picture(tab: Any, name: str) -> None:
         tab.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
-def timed(tab: Any, home: Home, rounds: int = ROUNDS) -> dict[str, float]:
+def timed(tab: Any, home: RunningDashTrade, rounds: int = ROUNDS) -> dict[str, float]:
     """Seconds until the page of positions is all there, until Close asks on a healthy account, and until the
     accounts are listed."""
     found: dict[str, list[float]] = {"positions": [], "close": [], "stop": [], "accounts": []}
@@ -189,7 +189,7 @@ def timed(tab: Any, home: Home, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
-    home: Home, door: App, trader: User, live: int, papers: int, browser: Any
+    home: RunningDashTrade, door: App, trader: User, live: int, papers: int, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
@@ -211,28 +211,34 @@ def test_orders_that_wait_are_listed_with_their_price_and_cancelled(
     with door.db.read() as conn:
         bot = next(order.bot_id for order in user_orders.list_open(conn, trader.id))
     tab.goto(f"{home.ui}/bots?bot={bot}")
-    shown(tab, "Open orders (1)", 20)
+    wait_for_text(tab, "Open orders (1)", 20)
     tab.locator(".candles text.tag", has_text="buy").first.wait_for(timeout=20_000)
     picture(tab, "bot")
     tab.goto(f"{home.ui}/positions")
     tab.get_by_role("button", name="Cancel MSFT").click()
-    shown(tab, "Cancel this order")
-    shown(tab, "with real money")
+    wait_for_text(tab, "Cancel this order")
+    wait_for_text(tab, "with real money")
     picture(tab, "cancel")
     press(tab, "Cancel the order")
-    until(lambda: not opened(door, trader), 20)
+    wait_until(lambda: not opened(door, trader), 20)
     tab.get_by_role("table", name="Open orders").wait_for(state="hidden", timeout=20_000)
 
 
 def test_three_brokers_that_hang_hold_up_neither_pages_nor_dialogs(
-    home: Home, door: App, trader: User, live: int, papers: int, silent: SilentBroker, browser: Any
+    home: RunningDashTrade,
+    door: App,
+    trader: User,
+    live: int,
+    papers: int,
+    silent: SilentBroker,
+    browser: Any,
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
     timed(tab, home, 1)  # whatever is loaded for the first time
     without = timed(tab, home)
     accounts = hung_accounts(door, trader)
-    until(
+    wait_until(
         lambda: all((found := reading(door, trader, account)) and found.error_code for account in accounts),
         40,
     )
@@ -246,12 +252,12 @@ def test_three_brokers_that_hang_hold_up_neither_pages_nor_dialogs(
 
 
 def test_what_is_not_known_is_not_called_empty_and_no_dot_of_it_is_green(
-    home: Home, trader: User, live: int, browser: Any
+    home: RunningDashTrade, trader: User, live: int, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/positions")
-    shown(tab, "Silent 0 cannot be reached since", 20)
+    wait_for_text(tab, "Silent 0 cannot be reached since", 20)
     part = tab.locator("[class*=st-key-positions_]").filter(has=tab.get_by_role("heading", name="Silent 0"))
     part.get_by_text("Positions at the broker unknown").wait_for()
     assert part.get_by_text("No positions.").count() == 0
@@ -270,18 +276,18 @@ def test_what_is_not_known_is_not_called_empty_and_no_dot_of_it_is_green(
     assert "Live prices" not in words
     picture(tab, "silent")
     tab.goto(f"{home.ui}/connect?part=Accounts")
-    shown(tab, "No connection since", 20)
+    wait_for_text(tab, "No connection since", 20)
     picture(tab, "accounts")
     narrow = browser.new_context(
         viewport={"width": 390, "height": 844}, storage_state=tab.context.storage_state()
     ).new_page()
     narrow.goto(f"{home.ui}/positions")
-    shown(narrow, "Silent 0 cannot be reached since", 20)
+    wait_for_text(narrow, "Silent 0 cannot be reached since", 20)
     picture(narrow, "silent_phone")
 
 
 def test_a_broker_that_goes_away_leaves_its_last_known_with_a_time(
-    home: Home, sim: AlpacaSimulator, live: int, browser: Any
+    home: RunningDashTrade, sim: AlpacaSimulator, live: int, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
@@ -290,7 +296,7 @@ def test_a_broker_that_goes_away_leaves_its_last_known_with_a_time(
     dot.wait_for()
     sim.inject(Fault("server_error", method="*", path="/v2", times=0))
     try:
-        shown(tab, "Real Alpaca cannot be reached since", 40)
+        wait_for_text(tab, "Real Alpaca cannot be reached since", 40)
         tab.wait_for_function(
             (
                 "() => [...document.querySelectorAll('.dt-badge.down')].some(e => e.innerText.includes('Real "
@@ -298,7 +304,7 @@ def test_a_broker_that_goes_away_leaves_its_last_known_with_a_time(
             ),
             timeout=30_000,
         )
-        shown(tab, "as of")
+        wait_for_text(tab, "as of")
         picture(tab, "gone")
     finally:
         sim.clear_faults()

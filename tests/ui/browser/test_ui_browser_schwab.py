@@ -21,19 +21,19 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.ui.account.second_factor import DECLINE
 from tests.simulators import schwab
-from tests.simulators.crypto import Simulator
-from tests.support.browser import Home, add_user, press, shown, sign_in
-from tests.support.installation import until
+from tests.simulators.exchanges import ExchangeSimulator
+from tests.support.browser import RunningDashTrade, add_user, press, sign_in, wait_for_text
+from tests.support.installation import wait_until
 
 
 @pytest.fixture(scope="module")
-def sim() -> Iterator[Simulator]:
-    with Simulator(schwab.SchwabFront()) as simulator:
+def sim() -> Iterator[ExchangeSimulator]:
+    with ExchangeSimulator(schwab.SchwabFront()) as simulator:
         yield simulator
 
 
 @pytest.fixture(scope="module")
-def environ(sim: Simulator) -> dict[str, str]:
+def environ(sim: ExchangeSimulator) -> dict[str, str]:
     return {"SCHWAB_URL": sim.url}
 
 
@@ -42,7 +42,7 @@ def trader(door: App) -> User:
     return add_user(door)
 
 
-def sent_back(tab: Any, sim: Simulator, code: str = schwab.CODE) -> str:
+def sent_back(tab: Any, sim: ExchangeSimulator, code: str = schwab.CODE) -> str:
     """Follows the link as far as it can be read, and is sent back as Schwab does."""
     link = tab.get_by_role("dialog").get_by_role("link", name="Sign in at Schwab").get_attribute("href")
     return sim.front.sent_back(link, code)
@@ -54,7 +54,7 @@ def paste(tab: Any, address: str) -> None:
     field.press("Enter")
 
 
-def add_by_link(tab: Any, sim: Simulator) -> None:
+def add_by_link(tab: Any, sim: ExchangeSimulator) -> None:
     press(tab, "Add account")
     tab.get_by_role("combobox", name="Broker").click()
     tab.get_by_role("option", name="Schwab").click()
@@ -68,8 +68,10 @@ def add_by_link(tab: Any, sim: Simulator) -> None:
     tab.locator(f"[role=dialog] a[href*='{schwab.CALLBACK.rpartition('/')[2]}']").wait_for()
     first = sent_back(tab, sim, "C0.wrong@")
     paste(tab, first)
-    shown(tab, "Schwab refused this sign-in")
-    until(lambda: sent_back(tab, sim, "C0.wrong@") != first, 10)  # that link is used; there is another one
+    wait_for_text(tab, "Schwab refused this sign-in")
+    wait_until(
+        lambda: sent_back(tab, sim, "C0.wrong@") != first, 10
+    )  # that link is used; there is another one
     paste(tab, sent_back(tab, sim))
     tab.get_by_role("dialog").wait_for(state="hidden")
 
@@ -98,22 +100,22 @@ def bought(door: App, trader: User, account: Account) -> bool:
             found = bot_table.get(conn, trader.id, bot_id)
         return found is not None and found.position.quantity == 10
 
-    return until(owns, 20)
+    return wait_until(owns, 20)
 
 
-def signed_in_days_ago(door: App, sim: Simulator, account: Account, days: float) -> None:
+def signed_in_days_ago(door: App, sim: ExchangeSimulator, account: Account, days: float) -> None:
     token = door.vault.encrypt(sim.front.token(created=datetime.now(UTC) - timedelta(days=days)))
     door.db.write(lambda conn: account_table.put_session(conn, account.id, None, token))
 
 
 def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
-    home: Home, sim: Simulator, door: App, trader: User, browser: Any
+    home: RunningDashTrade, sim: ExchangeSimulator, door: App, trader: User, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect")
     add_by_link(tab, sim)
-    shown(tab, "connected: equity 100,000.00 USD")
+    wait_for_text(tab, "connected: equity 100,000.00 USD")
     assert tab.get_by_role("button", name="Sign in at Schwab").count() == 0, "nothing to do for days"
     account = the_account(door, trader)
     assert account.is_active and bought(door, trader, account)
@@ -121,19 +123,19 @@ def test_an_account_is_added_by_schwabs_link_trades_and_is_renewed_in_time(
 
     signed_in_days_ago(door, sim, account, 5.5)
     tab.goto(f"{home.ui}/connect")
-    shown(tab, "The sign-in at Schwab expires in 35 hours")
+    wait_for_text(tab, "The sign-in at Schwab expires in 35 hours")
     press(tab, "Sign in at Schwab")
     press(tab, "Save")
-    shown(tab, "There is no code in this address")
+    wait_for_text(tab, "There is no code in this address")
     paste(tab, sent_back(tab, sim))
-    shown(tab, "signed in for seven days")
+    wait_for_text(tab, "signed in for seven days")
     tab.get_by_text("The sign-in at Schwab expires in").wait_for(state="hidden")
     kept = Token.read(door.vault.decrypt(the_account(door, trader).session or ""))
     assert kept.ends > datetime.now(UTC) + timedelta(days=6, hours=23)
 
 
-def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_its_button(
-    home: Home, sim: Simulator, door: App, trader: User, browser: Any
+def test_an_account_without_a_renewed_sign_in_stops_and_its_button_resumes_it(
+    home: RunningDashTrade, sim: ExchangeSimulator, door: App, trader: User, browser: Any
 ):
     account = owned.account_of(
         door,
@@ -153,12 +155,12 @@ def test_an_account_that_nobody_signed_in_at_again_is_stopped_and_comes_back_by_
     tab = browser.new_context(viewport={"width": 1300, "height": 1000}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/connect")
-    shown(tab, "This account is not signed in at Schwab yet")
+    wait_for_text(tab, "This account is not signed in at Schwab yet")
     card = tab.locator(f".st-key-account_live_{account.id}")
     assert card.get_by_text("Replace the key").count() == 0, "a key is not what is missing"
     card.get_by_role("button", name="Sign in at Schwab").click()
     tab.get_by_role("dialog").get_by_role("link").wait_for()
     paste(tab, sent_back(tab, sim))
-    shown(tab, "Left alone: signed in for seven days")
+    wait_for_text(tab, "Left alone: signed in for seven days")
     card.get_by_text("Disabled").wait_for(state="hidden")
     assert owned.account_of(door, trader, account.id).is_active

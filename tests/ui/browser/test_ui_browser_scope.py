@@ -18,8 +18,8 @@ from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import addresses
-from tests.support.browser import Home, add_user, ready, shown, sign_in
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, add_user, ready, sign_in, wait_for_text
+from tests.support.installation import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def trader(door: App, sim: AlpacaSimulator) -> User:
         bot_id = bots.add_bot(door, user, given)
         body = f'{{"action": "buy", "symbol": "{symbol}", "timeframe": "15", "id": "{symbol}"}}'
         door.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.USER)
-        until(lambda bot_id=bot_id: _owned(door, user, bot_id), 40)
+        wait_until(lambda bot_id=bot_id: _owned(door, user, bot_id), 40)
     return user
 
 
@@ -80,43 +80,45 @@ def photo(tab: Any, name: str) -> None:
 
 
 def test_live_and_paper_are_seen_apart_and_the_choice_stays(
-    home: Home, door: App, trader: User, browser: Any
+    home: RunningDashTrade, door: App, trader: User, browser: Any
 ):
     tab = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(tab, home)
-    shown(tab, "live money", 30)
-    shown(tab, "LIVE · Alpaca")
+    wait_for_text(tab, "live money", 30)
+    wait_for_text(tab, "LIVE · Alpaca")
     tab.wait_for_url("**scope=live**")
     assert tab.get_by_text("Paper · Practice").count() == 0
     photo(tab, "overview-live")
     choose(tab, "Paper")
-    shown(tab, "paper money", 30)
-    shown(tab, "Paper · Practice")
+    wait_for_text(tab, "paper money", 30)
+    wait_for_text(tab, "Paper · Practice")
     tab.wait_for_url("**scope=paper**")
     tab.get_by_text("LIVE · Alpaca").wait_for(state="hidden")
     photo(tab, "overview-paper")
     tab.reload()
     ready(tab)
-    shown(tab, "Paper · Practice", 30)
+    wait_for_text(tab, "Paper · Practice", 30)
     tab.get_by_role("link", name="Live positions").click()
-    shown(tab, "Practice", 30)
+    wait_for_text(tab, "Practice", 30)
     tab.wait_for_url("**/positions?scope=paper**")
     assert tab.get_by_role("heading", name="Alpaca").count() == 0
     # another machine: the user's choice is known there
     other = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     sign_in(other, home)
-    shown(other, "Paper · Practice", 30)
+    wait_for_text(other, "Paper · Practice", 30)
     other.goto(f"{home.ui}/positions?scope=live")
-    shown(other, "Live money", 30)
+    wait_for_text(other, "Live money", 30)
     assert other.get_by_role("heading", name="Practice").count() == 0
     photo(other, "positions-live")
 
 
-def test_closing_with_real_money_says_so_in_the_dialog(home: Home, door: App, trader: User, browser: Any):
+def test_closing_with_real_money_says_so_in_the_dialog(
+    home: RunningDashTrade, door: App, trader: User, browser: Any
+):
     tab = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     sign_in(tab, home)
     tab.goto(f"{home.ui}/bots?scope=live")
-    shown(tab, "LIVE · Alpaca", 30)
+    wait_for_text(tab, "LIVE · Alpaca", 30)
     photo(tab, "bots-live-390")
     tab.get_by_role("button", name="Close AAPL").first.click()
     dialog = tab.get_by_role("dialog")

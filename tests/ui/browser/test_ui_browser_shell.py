@@ -15,8 +15,8 @@ from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import bots as bot_table
-from tests.support.browser import Home, add_user, alert, ready, sign_in
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, add_user, alert, ready, sign_in
+from tests.support.installation import wait_until
 
 LONG = (
     "The second swing of Ether, with a name that goes on for longer than anybody wants to read on a telephone"
@@ -84,7 +84,7 @@ def trader(door: App) -> User:
             },
         )
         alert(door, user, action, symbol)
-    until(lambda: len(owning(door, user)) == 2, 20)
+    wait_until(lambda: len(owning(door, user)) == 2, 20)
     return user
 
 
@@ -93,21 +93,21 @@ def owning(door: App, user: User) -> list[Any]:
         return bot_table.owning(conn, user.id)
 
 
-def desk_tab(browser: Any, home: Home, **more: Any) -> Any:
+def desk_tab(browser: Any, home: RunningDashTrade, **more: Any) -> Any:
     tab = browser.new_context(**({"viewport": {"width": 1440, "height": 900}} | more)).new_page()
     sign_in(tab, home)
     return tab
 
 
-def phone_tab(browser: Any, home: Home) -> Any:
+def phone_tab(browser: Any, home: RunningDashTrade) -> Any:
     return desk_tab(browser, home, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
 
 
 # --- the server goes away -----------------------------------------------------------------------------------
 
 
-def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_back_by_itself(
-    home: Home, trader: User, browser: Any
+def test_a_lost_server_is_shown_with_the_figures_time_and_reconnects_by_itself(
+    home: RunningDashTrade, trader: User, browser: Any
 ):
     tab = desk_tab(browser, home)
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
@@ -144,7 +144,7 @@ def test_a_server_that_goes_away_is_told_with_the_time_of_the_figures_and_comes_
 
 
 def test_a_server_that_takes_the_question_and_gives_no_answer_is_away_too(
-    home: Home, trader: User, browser: Any
+    home: RunningDashTrade, trader: User, browser: Any
 ):
     tab = desk_tab(browser, home)
     held = []
@@ -155,7 +155,7 @@ def test_a_server_that_takes_the_question_and_gives_no_answer_is_away_too(
     tab.locator(".dt-lost").wait_for(state="detached", timeout=15_000)
 
 
-def test_a_page_that_stays_empty_is_opened_again_once(home: Home, trader: User, browser: Any):
+def test_a_page_that_stays_empty_is_opened_again_once(home: RunningDashTrade, trader: User, browser: Any):
     tab = desk_tab(browser, home)
     loads: list[str] = []
     tab.on("load", lambda _: loads.append(tab.url))
@@ -170,7 +170,7 @@ def test_a_page_that_stays_empty_is_opened_again_once(home: Home, trader: User, 
 
 
 def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_it(
-    home: Home, trader: User, browser: Any
+    home: RunningDashTrade, trader: User, browser: Any
 ):
     tab = phone_tab(browser, home)
     menu, curtain = tab.locator("[data-testid=stSidebar]"), tab.locator(".dt-curtain")
@@ -183,7 +183,7 @@ def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_
         if number == 1:
             tab.reload()
             ready(tab)
-        until(lambda: menu.bounding_box()["x"] + menu.bounding_box()["width"] <= 0)
+        wait_until(lambda: menu.bounding_box()["x"] + menu.bounding_box()["width"] <= 0)
     close = tab.get_by_role("button", name="Close BTC/USD")
     close.scroll_into_view_if_needed()
     tab.locator("[data-testid=stExpandSidebarButton]").tap()
@@ -195,7 +195,9 @@ def test_a_phones_menu_closes_when_a_page_is_chosen_and_swallows_the_tap_beside_
     assert tab.get_by_role("dialog").count() == 0
 
 
-def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(home: Home, trader: User, browser: Any):
+def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(
+    home: RunningDashTrade, trader: User, browser: Any
+):
     tab = phone_tab(browser, home)
     row = tab.locator("tbody tr", has=tab.get_by_role("button", name="Close BTC/USD"))
     row.get_by_text("Short").wait_for()
@@ -215,7 +217,7 @@ def test_on_a_phone_a_position_says_side_entry_price_stop_and_profit(home: Home,
     assert all(right["x"] - (left["x"] + left["width"]) >= 8 for left, right in itertools.pairwise(boxes))
 
 
-def test_a_long_name_ends_after_two_lines(home: Home, trader: User, browser: Any):
+def test_a_long_name_ends_after_two_lines(home: RunningDashTrade, trader: User, browser: Any):
     tab = phone_tab(browser, home)
     tab.goto(f"{home.ui}/bots")
     name = tab.locator(".clamp", has_text="The second swing").first
@@ -225,7 +227,7 @@ def test_a_long_name_ends_after_two_lines(home: Home, trader: User, browser: Any
 
 
 @pytest.fixture(scope="module")
-def wide_phone(home: Home, trader: User, browser: Any) -> Any:
+def wide_phone(home: RunningDashTrade, trader: User, browser: Any) -> Any:
     tab = phone_tab(browser, home)
     tab.add_init_script(WIDEN)
     return tab
@@ -233,7 +235,7 @@ def wide_phone(home: Home, trader: User, browser: Any) -> Any:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_whatever_the_fonts_nothing_is_wider_than_a_phone_and_no_figure_is_cut_off(
-    home: Home, wide_phone: Any, path: str
+    home: RunningDashTrade, wide_phone: Any, path: str
 ):
     wide_phone.goto(home.ui + path)
     ready(wide_phone)
@@ -244,7 +246,7 @@ def test_whatever_the_fonts_nothing_is_wider_than_a_phone_and_no_figure_is_cut_o
 
 @pytest.mark.parametrize("path", ["/", "/connect?part=Alerts", "/connect", "/account"])
 def test_nothing_is_wider_than_a_phone_while_its_parts_are_still_on_the_way(
-    home: Home, trader: User, browser: Any, path: str
+    home: RunningDashTrade, trader: User, browser: Any, path: str
 ):
     """Where a machine is slow, this is what is seen; a placeholder was 405 wide."""
     tab = phone_tab(browser, home)
@@ -261,7 +263,9 @@ def test_nothing_is_wider_than_a_phone_while_its_parts_are_still_on_the_way(
 
 
 @pytest.mark.parametrize("fonts", ["this machine's", "very wide ones"])
-def test_a_figure_is_never_cut_off_however_long_it_is(home: Home, trader: User, browser: Any, fonts: str):
+def test_a_figure_is_never_cut_off_however_long_it_is(
+    home: RunningDashTrade, trader: User, browser: Any, fonts: str
+):
     tab = desk_tab(browser, home)
     if fonts == "very wide ones":
         tab.add_init_script(WIDEN)
@@ -284,7 +288,7 @@ def light(tab: Any) -> bool:
 
 
 def test_colours_follow_the_system_until_they_are_chosen_and_then_stay_on_every_page(
-    home: Home, trader: User, browser: Any
+    home: RunningDashTrade, trader: User, browser: Any
 ):
     tab = desk_tab(browser, home, color_scheme="light")
     assert light(tab)
@@ -305,7 +309,7 @@ def test_colours_follow_the_system_until_they_are_chosen_and_then_stay_on_every_
     assert light(tab)
 
 
-def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, trader: User, browser: Any):
+def test_what_is_chosen_in_a_dialog_can_be_read(home: RunningDashTrade, trader: User, browser: Any):
     """A dialog stands outside the page's own element, and has to know its colours all the same."""
     tab = desk_tab(browser, home, color_scheme="dark")
     tab.get_by_role("button", name="Close BTC/USD").wait_for()
@@ -316,7 +320,9 @@ def test_what_is_chosen_in_a_dialog_can_be_read(home: Home, trader: User, browse
     assert chosen.evaluate("e => getComputedStyle(e).color") == "rgb(123, 166, 255)"
 
 
-def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(home: Home, trader: User, browser: Any):
+def test_nothing_jumps_and_nothing_is_missing_when_a_page_is_opened(
+    home: RunningDashTrade, trader: User, browser: Any
+):
     tab = desk_tab(browser, home)
     missing: list[str] = []
     tab.on("response", lambda answer: missing.append(answer.url) if answer.status >= 400 else None)

@@ -22,14 +22,14 @@ from dashtrade.services.bots import bots
 from dashtrade.services.people import users
 from dashtrade.settings import ROOT, Settings
 from dashtrade.tables import round_trips as trip_table
-from tests.support.browser import Home, add_user, shown, sign_in
-from tests.support.installation import until
+from tests.support.browser import RunningDashTrade, add_user, sign_in, wait_for_text
+from tests.support.installation import wait_until
 
 MANY = 120
 
 
 @pytest.fixture(scope="module")
-def app(home: Home) -> Iterator[App]:
+def app(home: RunningDashTrade) -> Iterator[App]:
     made = build_app(Settings.load(home.environ, ROOT))
     yield made
     made.close()
@@ -88,13 +88,13 @@ def trader(app: App) -> None:
 
 
 @pytest.fixture
-def tab(home: Home, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def tab(home: RunningDashTrade, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     size = getattr(request, "param", (1440, 900))
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, timezone_id="Europe/Berlin")
     made = context.new_page()
     sign_in(made, home)
     made.goto(f"{home.ui}/history")
-    shown(made, f"1–50 of {MANY}")
+    wait_for_text(made, f"1–50 of {MANY}")
     made.locator("tbody tr").first.wait_for()
     yield made
     context.close()
@@ -126,22 +126,22 @@ def test_the_next_page_begins_at_its_top_and_says_where_one_is(tab: Any):
     tab.get_by_role("button", name="Next page").scroll_into_view_if_needed()
     assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") > 200
     tab.get_by_role("button", name="Next page").click()
-    shown(tab, f"51–100 of {MANY}")
-    until(lambda: tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0)
+    wait_for_text(tab, f"51–100 of {MANY}")
+    wait_until(lambda: tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") == 0)
     tab.get_by_role("button", name="Next page").click()
-    shown(tab, f"101–{MANY} of {MANY}")
+    wait_for_text(tab, f"101–{MANY} of {MANY}")
     assert tab.get_by_role("button", name="Next page").count() == 0
     tab.get_by_role("button", name="First page").click()
-    shown(tab, f"1–50 of {MANY}")
+    wait_for_text(tab, f"1–50 of {MANY}")
 
 
-def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, home: Home):
+def test_btc_finds_the_pair_and_sums_and_file_are_of_what_is_filtered(tab: Any, home: RunningDashTrade):
     box = tab.get_by_role("combobox", name=re.compile("Symbols"))
     box.click()
     box.type("BTC")
     tab.get_by_role("option", name="BTC/USD").click()
     tab.keyboard.press("Escape")
-    shown(tab, "1–40 of 40")
+    wait_for_text(tab, "1–40 of 40")
     assert (
         "won" in tab.locator(".cards").first.inner_text() and "40" in tab.locator(".card").nth(1).inner_text()
     )
@@ -169,7 +169,7 @@ def test_a_row_opens_its_round_trip_with_both_signals_and_a_size_tells_all_its_d
     photographed(tab, "round_trip")
 
 
-def test_the_zone_of_all_times_is_said_once(tab: Any):
+def test_the_time_zone_is_shown_once(tab: Any):
     assert tab.get_by_text("Times: Europe/Berlin").count() == 1
 
 
@@ -183,7 +183,7 @@ def test_on_a_phone_nothing_is_wider_than_it_and_each_row_says_its_side(tab: Any
 
 
 @pytest.mark.parametrize("words", ["New_York", "New York"])
-def test_a_time_zone_is_found_by_either_of_its_names(tab: Any, home: Home, words: str):
+def test_a_time_zone_is_found_by_either_of_its_names(tab: Any, home: RunningDashTrade, words: str):
     tab.goto(f"{home.ui}/account")
     box = tab.get_by_role("combobox", name="Time zone")
     box.click()

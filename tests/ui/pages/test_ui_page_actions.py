@@ -86,7 +86,7 @@ def test_closing_twice_from_one_question_is_one_order(trader: Trader, installati
     assert len(trader.get("/orders")["items"]) == before + 1
 
 
-def test_what_the_service_refuses_is_said_on_the_page(installation: Installation, app: App, seen_as: Any):
+def test_a_services_refusal_is_shown_on_the_page(installation: Installation, app: App, seen_as: Any):
     user_id = people_service.add_user(
         app, email="cy@example.com", name="Cy", password="correct horse battery"
     )
@@ -131,7 +131,7 @@ def test_a_field_is_named_in_words(trader: Trader):
     assert said.startswith("**Daily loss limit is not a number")
 
 
-def test_bots_of_one_name_are_told_apart(trader: Trader, app: App):
+def test_bots_of_one_name_are_distinguished(trader: Trader, app: App):
     first, second, third = (
         trader.bot("AAPL", name="Trend"),
         trader.bot("MSFT", name="Trend"),
@@ -176,9 +176,9 @@ def test_a_test_message_names_its_bot(trader: Trader, app: App):
 
 
 def test_the_file_of_trades_holds_all_of_one_users_and_no_formula(installation: Installation, app: App):
-    trader, bob = installation.join(), installation.join("bob@example.com")
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
     with_data(trader)
-    with_data(bob)
+    with_data(other_trader)
     lines = "".join(trade_files.fills(app, trader.user, {})).splitlines()
     assert lines[0].startswith("Number,Time (UTC),Bot,")
     assert len(lines) == 4

@@ -87,7 +87,7 @@ def test_names_that_look_like_markup_stay_names(
 ):
     trader = installation.join("ann@example.com", Role.SUPERADMIN)
     with_data(trader, name=HOSTILE)
-    trader.does("PATCH", "/accounts/1", {"label": HOSTILE})
+    trader.request("PATCH", "/accounts/1", {"label": HOSTILE})
     seen_as(trader.user)
     tab = opened(page, **query)
     assert not tab.exception
@@ -219,9 +219,9 @@ def test_a_skip_that_did_no_harm_needs_no_attention(trader: Trader, app: App):
     assert "An alert could not be read" in [attention_list.words(trader.user, item)[0] for item in items]
 
 
-def test_changes_of_a_bot_are_told_with_what_was_before(trader: Trader, app: App, seen_as: Any):
+def test_changes_of_a_bot_are_shown_with_the_old_values(trader: Trader, app: App, seen_as: Any):
     bot = with_data(trader)
-    trader.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "250", "name": "Trend"})
+    trader.request("PATCH", f"/bots/{bot}", {"daily_loss_limit": "250", "name": "Trend"})
     (newest, *_) = history.history(app, trader.user, bot)
     assert (newest.what, newest.changes) == ("bot changed", (("daily_loss_limit", "500", "250"),))
     seen_as(trader.user)
@@ -229,11 +229,11 @@ def test_changes_of_a_bot_are_told_with_what_was_before(trader: Trader, app: App
     assert not tab.exception and not tab.error
 
 
-def test_nobody_sees_anything_of_another(installation: Installation, seen_as: Any):
-    trader, bob = installation.join(), installation.join("bob@example.com")
+def test_no_user_sees_anothers_data(installation: Installation, seen_as: Any):
+    trader, other_trader = installation.join(), installation.join("bob@example.com")
     bot = with_data(trader, name="Anns secret bot")
     signal = trader.get("/signals")["items"][0]["id"]
-    seen_as(bob.user)
+    seen_as(other_trader.user)
     for tab in (opened("bots", bot=str(bot)), opened("signals", signal=signal)):
         assert not tab.exception
         assert "no such" in words(tab).lower() and "secret" not in words(tab)

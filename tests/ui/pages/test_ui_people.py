@@ -28,10 +28,10 @@ from dashtrade.tables.base import metadata
 from dashtrade.ui.admin.admin import _detail
 from dashtrade.ui.shell import runtime
 from dashtrade.ui.shell.runtime import WriteBudget
-from tests.support.hosts import Storing
+from tests.support.hosts import StoringHost
 from tests.support.installation import Installation, Trader
 from tests.support.pages import HOSTILE, PAGES, opened, with_data
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PARTS = ["Overview", "Users", "Trades", "System", "Audit log"]
 PASSWORD = "correct horse battery"
@@ -148,24 +148,24 @@ def test_older_messages_are_a_click_away_and_problems_are_found_among_them(
     assert titles(tab) == ["Message 00"]
 
 
-def test_the_log_of_deeds_reads_as_sentences(app: App, installation: Installation, seen_as: Any):
-    boss = installation.join("boss@example.com", Role.SUPERADMIN)
-    bot = boss.bot("AAPL", daily_loss_limit="400")
-    boss.does("PATCH", f"/bots/{bot}", {"daily_loss_limit": "500"})
-    seen_as(boss.user)
+def test_the_audit_log_reads_as_sentences(app: App, installation: Installation, seen_as: Any):
+    superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN)
+    bot = superadmin.bot("AAPL", daily_loss_limit="400")
+    superadmin.request("PATCH", f"/bots/{bot}", {"daily_loss_limit": "500"})
+    seen_as(superadmin.user)
     with app.db.read() as conn:
         newest = messages.everything_recorded(conn, before=None, limit=1)[0]
-    assert newest.subject_id == bot == boss.user.id, (
+    assert newest.subject_id == bot == superadmin.user.id, (
         "the bot has the number its owner has: it is named all the same"
     )
     assert _detail(newest) == "#1, daily loss limit: 400 → 500"
 
 
 def test_a_demo_is_kept_on_the_account_page(app: App, installation: Installation, seen_as: Any):
-    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
+    superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN).user
     user = reread(app, demo.start(app, address=""))
     seen_as(user)
-    code = invitations.invite(app, boss, email="", role=Role.STANDARD)
+    code = invitations.invite(app, superadmin, email="", role=Role.STANDARD)
     tab = opened("account")
     for label, value in {
         "Your name": "Dora",
@@ -185,8 +185,8 @@ def test_a_demo_is_kept_on_the_account_page(app: App, installation: Installation
 def test_simulation_is_switched_on_the_page_and_shown_on_every_page(
     app: App, installation: Installation, seen_as: Any
 ):
-    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
-    seen_as(boss)
+    superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN).user
+    seen_as(superadmin)
     tab = opened("admin", part="System")
     tab.button(key="simulate").click().run()
     assert simulation.is_on(app)
@@ -195,7 +195,7 @@ def test_simulation_is_switched_on_the_page_and_shown_on_every_page(
 
 
 def test_a_backup_is_made_and_listed(app: App, installation: Installation, seen_as: Any):
-    seen_as(installation.join("boss@example.com", Role.SUPERADMIN).user)
+    seen_as(installation.join("superadmin@example.com", Role.SUPERADMIN).user)
     tab = opened("admin", part="System")
     tab.button(key="make_backup").click().run()
     assert not tab.exception and not tab.error
@@ -206,7 +206,7 @@ def test_a_backup_is_made_and_listed(app: App, installation: Installation, seen_
 def test_the_log_is_filtered_and_holds_no_secret(app: App, installation: Installation, seen_as: Any):
     from dashtrade.services.people import admin
 
-    boss = installation.join("boss@example.com", Role.SUPERADMIN).user
+    superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN).user
     app.settings.logs.mkdir(parents=True)
     (app.settings.logs / "webhook.log").write_text(
         "2026-01-01T00:00:01.000 INFO dashtrade.a fine token=abcdefgh12345\n"
@@ -214,16 +214,16 @@ def test_the_log_is_filtered_and_holds_no_secret(app: App, installation: Install
         "2026-01-01T00:00:02.000 WARNING dashtrade.c usr_abcdefghijk looks odd\n",
         encoding="utf-8",
     )
-    every = admin.log_lines(app, boss, level="INFO", text="", most=9)
+    every = admin.log_lines(app, superadmin, level="INFO", text="", most=9)
     assert [line.split()[1] for line in every] == ["INFO", "WARNING", "ERROR"]
     assert "abcdefgh" not in "".join(every) and "Traceback" in every[-1]
-    assert len(admin.log_lines(app, boss, level="ERROR", text="", most=9)) == 1
-    assert len(admin.log_lines(app, boss, level="DEBUG", text="ODD", most=9)) == 1
+    assert len(admin.log_lines(app, superadmin, level="ERROR", text="", most=9)) == 1
+    assert len(admin.log_lines(app, superadmin, level="DEBUG", text="ODD", most=9)) == 1
     with pytest.raises(Refusal):
         admin.log_lines(
             app, installation.join("ada@example.com", Role.ADMIN).user, level="INFO", text="", most=9
         )
-    seen_as(boss)
+    seen_as(superadmin)
     assert "went wrong" in "".join(
         str(part.proto.body) for part in opened("admin", part="System").get("html")
     )
@@ -260,7 +260,7 @@ def test_no_button_acts_for_one_who_looks_at_anothers_pages(
     assert everything(app) == before
 
 
-def test_what_is_refused_in_the_view_is_said(trader: Trader, app: App, seen_as: Any):
+def test_a_refusal_in_the_read_only_view_is_explained(trader: Trader, app: App, seen_as: Any):
     with_data(trader)
     seen_as(replace(trader.user, viewer="ada@example.com"))
     tab = opened("account")
@@ -273,7 +273,7 @@ def test_an_onlookers_alert_is_not_handed_to_the_worker_either(trader: Trader, a
     with_data(trader)
     seen_as(replace(trader.user, viewer="ada@example.com"))
     handed: list[Any] = []
-    app.engine.host = Storing(handed.append)
+    app.engine.host = StoringHost(handed.append)
     tab = opened("setup", part="Alerts")
     tab.button(key="send_test").click().run()
     assert not tab.exception and "another user" in tab.error[0].value

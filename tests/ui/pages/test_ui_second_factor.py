@@ -23,7 +23,7 @@ from dashtrade.tables import people as people_table
 from dashtrade.ui.account.second_factor import DECLINE
 from dashtrade.ui.overview import attention_list
 from dashtrade.ui.shell import runtime
-from tests.support.hosts import Woken
+from tests.support.hosts import WakeHost
 from tests.support.installation import Installation, Trader
 from tests.support.pages import PAGES, opened, with_data, words
 from tests.ui.pages.test_ui_people import PASSWORD, button, cy, labels, reread
@@ -38,8 +38,8 @@ def from_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def boss(installation: Installation) -> Trader:
-    return installation.join("boss@example.com", Role.SUPERADMIN)
+def superadmin(installation: Installation) -> Trader:
+    return installation.join("superadmin@example.com", Role.SUPERADMIN)
 
 
 def live_account(app: App, user: User, **more: Any) -> int:
@@ -83,9 +83,9 @@ def at_home() -> AppTest:
     return AppTest.from_file(str(ROOT / "Home.py"), default_timeout=120).run()
 
 
-def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Trader, seen_as: Any):
+def test_the_only_page_is_where_it_is_set_up(app: App, superadmin: Trader, trader: Trader, seen_as: Any):
     with_data(trader)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = at_home()
     assert not tab.exception and not tab.error
@@ -96,10 +96,10 @@ def test_the_only_page_is_where_it_is_set_up(app: App, boss: Trader, trader: Tra
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(
-    page: str, app: App, boss: Trader, trader: Trader, seen_as: Any
+    page: str, app: App, superadmin: Trader, trader: Trader, seen_as: Any
 ):
     """As the first request after a restart may do, which comes before the menu is there."""
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(replace(reread(app, trader.user.id), role=Role.SUPERADMIN))
     tab = opened(page)
     assert not tab.exception and [one.value for one in tab.title] == ["Two-factor authentication first"]
@@ -107,10 +107,10 @@ def test_a_page_that_is_run_all_the_same_shows_nothing_of_its_own(
 
 
 def test_bots_are_stopped_from_there_and_not_let_go_again(
-    app: App, boss: Trader, trader: Trader, seen_as: Any
+    app: App, superadmin: Trader, trader: Trader, seen_as: Any
 ):
     with_data(trader)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(reread(app, trader.user.id))
     tab = at_home()
     tab.button(key="stop_now").click().run()
@@ -118,11 +118,11 @@ def test_bots_are_stopped_from_there_and_not_let_go_again(
     assert "Resume trading" not in labels(tab) and "Also close everything" in labels(tab)
 
 
-def test_everything_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
+def test_everything_is_closed_from_there(app: App, superadmin: Trader, trader: Trader, seen_as: Any):
     from dashtrade.services.trading import flatten
 
     with_data(trader)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(reread(app, trader.user.id))
 
     def script() -> None:
@@ -135,9 +135,9 @@ def test_everything_is_closed_from_there(app: App, boss: Trader, trader: Trader,
     assert not tab.exception and len(flatten.latest(app, trader.user, limit=1)[0].items) == 1
 
 
-def test_one_position_is_closed_from_there(app: App, boss: Trader, trader: Trader, seen_as: Any):
+def test_one_position_is_closed_from_there(app: App, superadmin: Trader, trader: Trader, seen_as: Any):
     bot = with_data(trader)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(reread(app, trader.user.id))
 
     def script(bot: int) -> None:
@@ -148,14 +148,14 @@ def test_one_position_is_closed_from_there(app: App, boss: Trader, trader: Trade
         if not st.session_state.get("toast"):
             close_dialog._close(bot, "Trend", "by-hand-1", None)
 
-    app.engine.host = Woken(app.engine.run_lane)  # as a worker does at once
+    app.engine.host = WakeHost(app.engine.run_lane)  # as a worker does at once
     assert not dialog(script, bot=bot).exception
     assert trader.holds(bot) == 0
 
 
-def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Trader, seen_as: Any):
+def test_one_who_has_it_sees_every_page_as_before(app: App, superadmin: Trader, seen_as: Any):
     user = set_up(app, cy(app))
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen_as(reread(app, user.id))
     assert opened("overview").title[0].value == "Overview"
     tab = opened("account")
@@ -163,10 +163,10 @@ def test_one_who_has_it_sees_every_page_as_before(app: App, boss: Trader, seen_a
 
 
 def test_a_superadmin_requires_it_under_system(
-    app: App, installation: Installation, boss: Trader, seen_as: Any
+    app: App, installation: Installation, superadmin: Trader, seen_as: Any
 ):
     set_up(app, cy(app))
-    seen_as(boss.user)
+    seen_as(superadmin.user)
     tab = opened("admin", part="System")
     assert "1 of 2 users" in words(tab) and "Require for all users" in labels(tab)
 
@@ -179,7 +179,7 @@ def test_a_superadmin_requires_it_under_system(
     assert "1 user without" in words(asked) and asked.info
     asked.button(key="require_factor_yes").click().run()
     assert second_factor_policy.is_required(app)
-    seen_as(replace(reread(app, boss.user.id), second_factor_due=False, second_factor=True))
+    seen_as(replace(reread(app, superadmin.user.id), second_factor_due=False, second_factor=True))
     button(opened("admin", part="System"), "Make optional").click().run()
     assert not second_factor_policy.is_required(app)
     seen_as(installation.join("ada@example.com", Role.ADMIN).user)
@@ -297,13 +297,13 @@ def test_switching_it_off_names_the_real_money_and_wants_the_tick(app: App, seen
 
 
 def test_admins_see_who_trades_real_money_behind_a_password(
-    app: App, boss: Trader, trader: Trader, seen_as: Any
+    app: App, superadmin: Trader, trader: Trader, seen_as: Any
 ):
     from dashtrade.ui.admin.people import _row
 
     def cell(user: User) -> Any:
         alone = second_factor_policy.without(app, [user.id])
-        return _row(app, boss.user, user, alone.get(user.id)).cells[2]
+        return _row(app, superadmin.user, user, alone.get(user.id)).cells[2]
 
     assert cell(trader.user).text == "–"
     undecided(app, trader.user)
@@ -316,11 +316,11 @@ def test_admins_see_who_trades_real_money_behind_a_password(
         app, trader.user, account.id, {"acknowledge": "REAL MONEY", "decline_second_factor": True}
     )
     assert cell(trader.user).text == "Declined" and "since" in cell(trader.user).sub
-    seen_as(boss.user)
+    seen_as(superadmin.user)
     assert not opened("admin", part="Users").exception
 
 
-def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Trader, trader: Trader):
+def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, superadmin: Trader, trader: Trader):
     """Whose pages they are has nothing to do with it: the admin's password opened them."""
     from dashtrade.services.people import sessions
 
@@ -328,6 +328,6 @@ def test_a_view_of_anothers_pages_asks_for_the_admins_own(app: App, boss: Trader
     app.db.write(lambda conn: people_table.change(conn, admin.id, role=Role.ADMIN))
     token = sessions.begin(app, admin.id, device="", address="", remember=True)
     sessions.view(app, reread(app, admin.id), token, trader.user.id)
-    second_factor_policy.put(app, boss.user, True)
+    second_factor_policy.put(app, superadmin.user, True)
     seen = sessions.find(app, token)
     assert seen is not None and seen.id == trader.user.id and not seen.second_factor_due

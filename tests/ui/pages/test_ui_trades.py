@@ -199,7 +199,7 @@ def test_every_reason_has_its_words():
         ("Asia/Kolkata", "UTC day, turns at 05:30 your time"),
     ],
 )
-def test_the_days_turn_is_said_in_the_users_own_time(zone: str, said: str):
+def test_the_start_of_the_day_is_shown_in_the_users_time_zone(zone: str, said: str):
     user: Any = SimpleNamespace(time_zone=zone)
     assert format.day_turn(user, datetime(2026, 1, 5, 10, tzinfo=UTC)) == said
 

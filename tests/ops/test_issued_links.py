@@ -21,12 +21,12 @@ PASSWORD, OTHER = "correct horse battery", "four other long words"
 
 
 @pytest.fixture
-def boss(installation: Installation) -> User:
-    return installation.join("boss@example.com", Role.SUPERADMIN).user
+def superadmin(installation: Installation) -> User:
+    return installation.join("superadmin@example.com", Role.SUPERADMIN).user
 
 
 @pytest.fixture
-def eve(installation: Installation) -> User:
+def invited(installation: Installation) -> User:
     return installation.join("eve@example.com", Role.SUPERADMIN).user
 
 
@@ -46,27 +46,32 @@ def put_role(app: App, user: User, role: Role) -> None:
 
 
 LOSSES: dict[str, Callable[[App, User, User], None]] = {
-    "demoted": lambda app, boss, eve: admin.set_role(app, boss, eve.id, Role.STANDARD),
-    "to admin": lambda app, boss, eve: admin.set_role(app, boss, eve.id, Role.ADMIN),
-    "deactivated": lambda app, boss, eve: admin.set_active(app, boss, eve.id, False),
-    "deleted": lambda app, boss, eve: admin.delete(app, boss, eve.id, confirm=eve.email),
-    "and made one again": lambda app, boss, eve: next(
-        admin.set_role(app, boss, eve.id, role) for role in (Role.STANDARD, Role.SUPERADMIN)
+    "demoted": lambda app, superadmin, invited: admin.set_role(app, superadmin, invited.id, Role.STANDARD),
+    "to admin": lambda app, superadmin, invited: admin.set_role(app, superadmin, invited.id, Role.ADMIN),
+    "deactivated": lambda app, superadmin, invited: admin.set_active(app, superadmin, invited.id, False),
+    "deleted": lambda app, superadmin, invited: admin.delete(
+        app, superadmin, invited.id, confirm=invited.email
     ),
-    "and back": lambda app, boss, eve: next(
-        admin.set_active(app, boss, eve.id, active) for active in (False, True)
+    "and made one again": lambda app, superadmin, invited: next(
+        admin.set_role(app, superadmin, invited.id, role) for role in (Role.STANDARD, Role.SUPERADMIN)
     ),
-    "only in the table": lambda app, boss, eve: put_role(app, eve, Role.ADMIN),
+    "and back": lambda app, superadmin, invited: next(
+        admin.set_active(app, superadmin, invited.id, active) for active in (False, True)
+    ),
+    "only in the table": lambda app, superadmin, invited: put_role(app, invited, Role.ADMIN),
 }
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
-    app: App, boss: User, eve: User, installation: Installation, loss: str
+    app: App, superadmin: User, invited: User, installation: Installation, loss: str
 ):
     trader = installation.join("ada@example.com", Role.ADMIN).user
-    invitation, code = invitations.invite(app, eve, email="", role=Role.SUPERADMIN), link(app, eve, trader)
-    LOSSES[loss](app, boss, eve)
+    invitation, code = (
+        invitations.invite(app, invited, email="", role=Role.SUPERADMIN),
+        link(app, invited, trader),
+    )
+    LOSSES[loss](app, superadmin, invited)
     with pytest.raises(Denied):
         join(app, invitation)
     with pytest.raises(Denied):
@@ -74,7 +79,7 @@ def test_what_a_superadmin_handed_out_is_worth_nothing_when_they_are_none(
 
 
 def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(
-    app: App, boss: User, installation: Installation
+    app: App, superadmin: User, installation: Installation
 ):
     ada, trader = installation.join("ada@example.com", Role.ADMIN).user, installation.join().user
     code = link(app, ada, trader)
@@ -82,23 +87,23 @@ def test_a_link_for_a_user_who_was_promoted_since_is_worth_nothing(
     with pytest.raises(Denied):
         credentials.user_of_link(app, code)
     put_role(app, trader, Role.STANDARD)
-    admin.set_role(app, boss, trader.id, Role.ADMIN)
-    admin.set_role(app, boss, trader.id, Role.STANDARD)
+    admin.set_role(app, superadmin, trader.id, Role.ADMIN)
+    admin.set_role(app, superadmin, trader.id, Role.STANDARD)
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=OTHER, address="")
 
 
-def test_a_link_from_before_a_deactivation_stays_dead(app: App, boss: User, installation: Installation):
+def test_a_link_from_before_a_deactivation_stays_dead(app: App, superadmin: User, installation: Installation):
     trader = installation.join().user
-    code = link(app, boss, trader)
-    admin.set_active(app, boss, trader.id, False)
-    admin.set_active(app, boss, trader.id, True)
+    code = link(app, superadmin, trader)
+    admin.set_active(app, superadmin, trader.id, False)
+    admin.set_active(app, superadmin, trader.id, True)
     with pytest.raises(Denied):
         credentials.use_link(app, code, new=OTHER, address="")
 
 
 def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_one(
-    app: App, boss: User, installation: Installation
+    app: App, superadmin: User, installation: Installation
 ):
     ada_id = users.add_user(app, email="ada@example.com", name="Ada", password=PASSWORD, role=Role.ADMIN)
     with app.db.read() as conn:
@@ -106,7 +111,7 @@ def test_a_changed_password_ends_the_link_and_what_was_handed_out_under_the_old_
     assert ada is not None
     trader = installation.join().user
     of_ada, invitation, code = (
-        link(app, boss, ada),
+        link(app, superadmin, ada),
         invitations.invite(app, ada, email="", role=Role.STANDARD),
         link(app, ada, trader),
     )
@@ -127,38 +132,38 @@ def test_an_invitation_gives_no_role_its_maker_cannot_give(app: App, installatio
 
 
 def test_invitations_are_listed_and_revoked(installation: Installation):
-    boss, ada = (
-        installation.join("boss@example.com", Role.SUPERADMIN),
+    superadmin, ada = (
+        installation.join("superadmin@example.com", Role.SUPERADMIN),
         installation.join("ada@example.com", Role.ADMIN),
     )
-    code = ada.does("POST", "/invitations", {"email": "new@example.com"})["invitation"]
-    of_boss = boss.does("POST", "/invitations", {"role": "admin"})
+    code = ada.request("POST", "/invitations", {"email": "new@example.com"})["invitation"]
+    of_boss = superadmin.request("POST", "/invitations", {"role": "admin"})
     said = ada.get("/admin/invitations")
     assert [(one["email"], one["role"], one["made_by"]) for one in said["items"]] == [
-        ("", "admin", boss.user.email),
+        ("", "admin", superadmin.user.email),
         ("new@example.com", "standard", ada.user.email),
     ]
     assert code not in str(said) and of_boss["invitation"] not in str(said)
     theirs, own = (one["id"] for one in said["items"])
     assert ada.call("DELETE", f"/admin/invitations/{theirs}").status_code == 403
-    boss.does("DELETE", f"/admin/invitations/{own}")
-    assert boss.call("DELETE", f"/admin/invitations/{own}").status_code == 404
+    superadmin.request("DELETE", f"/admin/invitations/{own}")
+    assert superadmin.call("DELETE", f"/admin/invitations/{own}").status_code == 404
     with pytest.raises(Denied):
         join(installation.app, code)
-    assert [one["id"] for one in boss.get("/admin/invitations")["items"]] == [theirs]
+    assert [one["id"] for one in superadmin.get("/admin/invitations")["items"]] == [theirs]
 
 
 def test_password_links_are_listed_and_revoked(app: App, installation: Installation):
-    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN), installation.join()
-    code = link(app, boss.user, trader.user)
-    said = boss.get("/admin/reset-links")
+    superadmin, trader = installation.join("superadmin@example.com", Role.SUPERADMIN), installation.join()
+    code = link(app, superadmin.user, trader.user)
+    said = superadmin.get("/admin/reset-links")
     assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [
-        (trader.user.id, trader.user.email, boss.user.email)
+        (trader.user.id, trader.user.email, superadmin.user.email)
     ] and code not in str(said)
-    boss.does("DELETE", f"/admin/users/{trader.user.id}/reset-link")
+    superadmin.request("DELETE", f"/admin/users/{trader.user.id}/reset-link")
     with pytest.raises(Denied):
         credentials.user_of_link(app, code)
     with pytest.raises(NotFound):
-        credentials.revoke_link(app, boss.user, trader.user.id)
+        credentials.revoke_link(app, superadmin.user, trader.user.id)
     credentials.rescue(app, trader.user.email)
-    assert boss.get("/admin/reset-links")["items"][0]["made_by"] is None
+    assert superadmin.get("/admin/reset-links")["items"][0]["made_by"] is None

@@ -70,9 +70,12 @@ def test_a_new_password_ends_the_tokens_that_are_ticked(app: App, seen_as: Any, 
 def test_an_open_invitation_or_link_is_listed_and_revoked(
     app: App, installation: Installation, seen_as: Any, monkeypatch: pytest.MonkeyPatch, what: str
 ):
-    boss, trader = installation.join("boss@example.com", Role.SUPERADMIN).user, installation.join().user
-    invitations.invite(app, boss, email="new@example.com", role=Role.ADMIN)
-    credentials.make_link(app, boss, trader.id)
+    superadmin, trader = (
+        installation.join("superadmin@example.com", Role.SUPERADMIN).user,
+        installation.join().user,
+    )
+    invitations.invite(app, superadmin, email="new@example.com", role=Role.ADMIN)
+    credentials.make_link(app, superadmin, trader.id)
     shown: list[str] = []
     click = [what]
 
@@ -86,9 +89,9 @@ def test_an_open_invitation_or_link_is_listed_and_revoked(
         return (row.id, "revoke") if row else None
 
     monkeypatch.setattr(admin_people, "table", table)
-    seen_as(boss)
+    seen_as(superadmin)
     tab = opened("admin", part="Users")
     assert not tab.exception and not tab.error
     assert shown[:2] == ["Invitation: new@example.com", "Password link: ann@example.com"]
-    left = (len(invitations.open_invitations(app, boss)), len(credentials.open_links(app, boss)))
+    left = (len(invitations.open_invitations(app, superadmin)), len(credentials.open_links(app, superadmin)))
     assert left == ((0, 1) if what == "invitation" else (1, 0))

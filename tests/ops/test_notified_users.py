@@ -28,7 +28,7 @@ from dashtrade.services.operations import export
 from dashtrade.services.people import admin, credentials, sessions, tokens, users
 from dashtrade.tables import messages, second_factors
 from tests.support.installation import Installation, Trader
-from tests.support.people import reread
+from tests.support.user_rows import reread
 
 PASSWORD, OTHER = "correct horse battery", "four other long words"
 
@@ -38,41 +38,43 @@ def trader(app: App) -> User:
     return reread(app, users.add_user(app, email="ann@example.com", name="Ann", password=PASSWORD))
 
 
-def told(app: App, user: User) -> list[Notice]:
+def notices_of(app: App, user: User) -> list[Notice]:
     with app.db.read() as conn:
         found = messages.list_page(conn, user.id, before=None, limit=20)
     return [notice_of(message.kind or "", message.facts) for message in found]
 
 
-BOSS = "boss@example.com"
+BOSS = "superadmin@example.com"
 HELP: dict[Notice, Callable[[App, User, User], object]] = {
-    PasswordLinkCreated(by=BOSS): lambda app, boss, trader: credentials.make_link(app, boss, trader.id),
-    SecondFactorRemoved(by=BOSS): lambda app, boss, trader: admin.reset_second_factor(app, boss, trader.id),
-    RoleChanged(before="standard", after="admin", by=BOSS): lambda app, boss, trader: admin.set_role(
-        app, boss, trader.id, Role.ADMIN
+    PasswordLinkCreated(by=BOSS): lambda app, superadmin, trader: credentials.make_link(
+        app, superadmin, trader.id
+    ),
+    SecondFactorRemoved(by=BOSS): lambda app, superadmin, trader: admin.reset_second_factor(
+        app, superadmin, trader.id
+    ),
+    RoleChanged(before="standard", after="admin", by=BOSS): lambda app, superadmin, trader: admin.set_role(
+        app, superadmin, trader.id, Role.ADMIN
     ),
 }
 
 
 @pytest.mark.parametrize("notice", HELP, ids=lambda notice: notice.kind)
-def test_what_an_admin_does_for_a_user_is_told_to_that_user(
+def test_a_user_is_notified_of_an_admins_actions(
     app: App, installation: Installation, trader: User, notice: Notice
 ):
-    boss = installation.join(BOSS, Role.SUPERADMIN).user
+    superadmin = installation.join(BOSS, Role.SUPERADMIN).user
     app.db.write(lambda conn: second_factors.put_factor(conn, trader.id, "sealed", 1))
-    HELP[notice](app, boss, trader)
-    assert told(app, trader) == [notice] and told(app, boss) == []
+    HELP[notice](app, superadmin, trader)
+    assert notices_of(app, trader) == [notice] and notices_of(app, superadmin) == []
 
 
-def test_what_the_machines_owner_does_is_told_as_well(app: App, trader: User):
+def test_a_user_is_notified_of_the_machine_owners_actions(app: App, trader: User):
     credentials.rescue(app, trader.email)
-    assert told(app, trader) == [PasswordLinkCreated(by=None), SecondFactorRemoved(by=None)]
+    assert notices_of(app, trader) == [PasswordLinkCreated(by=None), SecondFactorRemoved(by=None)]
 
 
-def test_who_is_active_again_reads_what_has_to_be_made_anew(
-    app: App, installation: Installation, trader: User
-):
-    boss = installation.join(BOSS, Role.SUPERADMIN).user
+def test_a_reactivated_user_reads_what_to_create_again(app: App, installation: Installation, trader: User):
+    superadmin = installation.join(BOSS, Role.SUPERADMIN).user
     token, named = (
         tokens.rotate_webhook_token(app, trader),
         sessions.add_api_token(
@@ -80,16 +82,16 @@ def test_who_is_active_again_reads_what_has_to_be_made_anew(
         ),
     )
     for active in (False, True):
-        admin.set_active(app, boss, trader.id, active)
+        admin.set_active(app, superadmin, trader.id, active)
     assert tokens.by_webhook_token(app, token) is None and tokens.by_access_token(app, named) is None
-    assert told(app, trader) == [AccountReactivated()]
+    assert notices_of(app, trader) == [AccountReactivated()]
 
 
 def test_a_new_password_says_what_still_works(app: App, trader: User):
     tokens.rotate_webhook_token(app, trader)
     sessions.add_api_token(app, trader, name="report", days=9, scopes=["read"], password=PASSWORD, address="")
     credentials.change_password(app, trader, old=PASSWORD, new=OTHER, address="", token=None)
-    assert told(app, trader) == [PasswordChangedTokensValid(api_tokens=("report",), webhook_token=True)]
+    assert notices_of(app, trader) == [PasswordChangedTokensValid(api_tokens=("report",), webhook_token=True)]
 
 
 @pytest.mark.parametrize("end", [False, True])
@@ -110,7 +112,7 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
     )
     body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
-    said = person.does("POST", "/users/me/password", body)
+    said = person.request("POST", "/users/me/password", body)
     assert person.call("GET", "/users/me").status_code == 401, "signed in by the old password"
     assert (tokens.by_access_token(app, named) is None, tokens.by_webhook_token(app, webhook) is None) == (
         end,

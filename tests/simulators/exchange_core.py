@@ -15,7 +15,7 @@ from decimal import Decimal as D
 ZERO = D(0)
 
 
-class Refusal(Exception):
+class OrderRefusal(Exception):
     """`kind` is one of: funds, min_quantity, min_notional, step, tick, symbol, duplicate, not_found, ended,
     value, type."""
 
@@ -85,7 +85,7 @@ class Order:
         return sum((trade.fee for trade in self.trades), ZERO)
 
 
-class Core:
+class ExchangeCore:
     """The exchange's books. Every public method holds one lock."""
 
     def __init__(
@@ -166,7 +166,7 @@ class Core:
             if (self.repeats == "ever" and known) or (
                 self.repeats == "open" and any(order.status == "open" for order in known)
             ):
-                raise Refusal("duplicate", client_id)
+                raise OrderRefusal("duplicate", client_id)
             order = self._checked(client_id, name, side, type, quantity, cost, limit, stop, tif)
             order.share, self.next_share = (
                 (self.next_share, D(1)) if type == "market" or tif == "IOC" else (D(1), self.next_share)
@@ -189,7 +189,7 @@ class Core:
     ) -> Order:
         market = self.markets.get(name)
         if market is None:
-            raise Refusal("symbol", name)
+            raise OrderRefusal("symbol", name)
         price = limit or stop or (self.ask(name) if side == "buy" else self.bid(name))
         for value, step, what in (
             (quantity, market.step, "step"),
@@ -197,17 +197,17 @@ class Core:
             (stop, market.tick, "tick"),
         ):
             if value is not None and (value <= 0 or value % step):
-                raise Refusal(what, str(value))
+                raise OrderRefusal(what, str(value))
         if quantity is not None and quantity < market.least:
-            raise Refusal("min_quantity", str(quantity))
+            raise OrderRefusal("min_quantity", str(quantity))
         worth = cost if quantity is None else quantity * price
         if worth < market.least_cost:
-            raise Refusal("min_notional", str(worth))
+            raise OrderRefusal("min_notional", str(worth))
         reserved = worth * (1 + self.reserved_fee) if limit is not None else worth
         if (side == "buy" and reserved > self.free(market.quote)) or (
             side == "sell" and quantity > self.free(market.base)
         ):
-            raise Refusal("funds", market.quote if side == "buy" else market.base)
+            raise OrderRefusal("funds", market.quote if side == "buy" else market.base)
         now = self.now()
         self._ids += 1
         return Order(
@@ -286,7 +286,7 @@ class Core:
     def cancel(self, order: Order) -> Order:
         with self.lock:
             if order.status != "open":
-                raise Refusal("ended", str(order.id))
+                raise OrderRefusal("ended", str(order.id))
             self._end(order, "canceled")
             return order
 
@@ -303,7 +303,7 @@ class Core:
                 )
                 if wanted and order.visible_at <= self.now():
                     return order
-        raise Refusal("not_found", str(id or client_id))
+        raise OrderRefusal("not_found", str(id or client_id))
 
     def shown(self) -> list[Order]:
         with self.lock:

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.services.demo import demo
 from dashtrade.services.people.users import Denied
-from tests.support.installation import until
+from tests.support.installation import wait_until
 from tests.support.ui_harness import DashboardHarness
 
 GUESSER = "203.0.113.66"
 
 
-def test_sixty_who_guess_keep_nobody_from_the_form(harness: DashboardHarness) -> None:
+def test_sixty_password_guessers_do_not_block_the_sign_in_form(harness: DashboardHarness) -> None:
     over, statuses, words = threading.Event(), [], set()
 
     def guess(place: int) -> None:
@@ -43,7 +43,7 @@ def test_sixty_who_guess_keep_nobody_from_the_form(harness: DashboardHarness) ->
                 assert harness.ask("GET", "/auth/login").status == 200
                 took.append(time.monotonic() - began)
             person = harness.person()
-            until(lambda: harness.sign_in(person).status == 303, 60)
+            wait_until(lambda: harness.sign_in(person).status == 303, 60)
         finally:
             over.set()
     assert words == {True} and statuses.count(401) <= 30

@@ -40,18 +40,18 @@ AAPL = Symbol.parse("AAPL")
 
 
 @dataclass
-class Town:
+class TwoTenants:
     """Ann has one of everything; Bob has an account and a bot of his own."""
 
     installation: Installation
     trader: Trader
-    bob: Trader
+    other_trader: Trader
     of: SimpleNamespace  # Ann's ids
 
-    def rows_of_ann(self, conn: sa.Connection | None = None) -> dict[str, list[Any]]:
+    def rows_of_trader(self, conn: sa.Connection | None = None) -> dict[str, list[Any]]:
         if conn is None:
             with self.installation.app.db.read() as reading:
-                return self.rows_of_ann(reading)
+                return self.rows_of_trader(reading)
         owned = [table for table in metadata.sorted_tables if "user_id" in table.c]
         found = {
             t.name: sorted(
@@ -65,22 +65,22 @@ class Town:
         }
 
 
-def settle(installation: Installation) -> Town:
-    trader, bob = installation.join("ann@example.com"), installation.join("bob@example.com")
+def create_two_tenants(installation: Installation) -> TwoTenants:
+    trader, other_trader = installation.join("ann@example.com"), installation.join("bob@example.com")
     bot, other = trader.bot(name="Ann's Turtle"), trader.bot(timeframe="1H", name="Ann's Hare")
-    bob.bot("MSFT")
+    other_trader.bot("MSFT")
     trader.account()
     story = trader.trades("buy", timeframe="15 Min")
-    waiting = trader.sends(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
-    trader.does("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
+    waiting = trader.send(action="buy", symbol="AAPL", timeframe="1H", delay=3600)
+    trader.request("PUT", "/switches", {"scope": "bot", "id": other, "mode": "pause_entries"})
     now, app = installation.app.clock.now(), installation.app
 
     def more(conn: sa.Connection) -> int:
-        of.drift, of.bobs_drift = (
+        of.drift, of.others_drift = (
             drifts.add(
                 conn,
-                person.user.id,
-                account_id=person.paper,
+                owner.user.id,
+                account_id=owner.paper,
                 asset=AAPL.text,
                 symbol=AAPL,
                 kind="closed",
@@ -94,7 +94,7 @@ def settle(installation: Installation) -> Town:
                 opened_at=now,
                 updated_at=now,
             )
-            for person in (trader, bob)
+            for owner in (trader, other_trader)
         )
         drifts.put_outside(conn, trader.user.id, trader.paper, "KO", Decimal(3), now)
         drifts.put_reconciliation_state(
@@ -202,10 +202,10 @@ def settle(installation: Installation) -> Town:
         now=now,
     )
     of.token = app.db.write(more)
-    return Town(installation=installation, trader=trader, bob=bob, of=of)
+    return TwoTenants(installation=installation, trader=trader, other_trader=other_trader, of=of)
 
 
-def houses(request: pytest.FixtureRequest, folder: Path) -> Iterator[Installation]:
+def open_installation(request: pytest.FixtureRequest, folder: Path) -> Iterator[Installation]:
     if request.param == "sqlite":
         url, server = request.getfixturevalue("sqlite_files").fresh(), None
     else:

@@ -1,6 +1,6 @@
 """A crypto exchange on 127.0.0.1 that speaks one real exchange's protocol, and fails on demand.
 
-    python -m tests.simulators.crypto --exchange binance --port 9002
+    python -m tests.simulators.exchanges --exchange binance --port 9002
 
 Point an account at it with CCXT_URL_BINANCE=http://127.0.0.1:9002. Faults, for the next request they fit
 unless said otherwise:
@@ -31,7 +31,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.simulators.crypto_core import Core, Market, Order, Refusal
+from tests.simulators.exchange_core import ExchangeCore, Market, Order, OrderRefusal
 
 KEY, SECRET, PASSPHRASE = "account-simulated-key", "c2ltdWxhdGVkLXNlY3JldA==", "open sesame"
 EXCHANGES = ("binance", "okx", "kraken", "coinbase", "gemini")
@@ -59,7 +59,7 @@ class Request:
 
 
 @dataclass(slots=True, kw_only=True)
-class Answer:
+class FakeReply:
     status: int = 200
     body: Any = ""  # text, or something for JSON
     headers: dict[str, str] = field(default_factory=dict)
@@ -69,15 +69,15 @@ class Answer:
         return self.body if isinstance(self.body, str) else json.dumps(self.body)
 
 
-class Refused(Exception):
+class FakeRefusal(Exception):
     """The exchange says no, in its own words."""
 
     def __init__(self, status: int, body: Any) -> None:
         super().__init__(status)
-        self.answer = Answer(status=status, body=body)
+        self.answer = FakeReply(status=status, body=body)
 
 
-class Front:
+class ExchangeFront:
     """What one exchange's front must give. `routes` maps (method, path) to (kind, function); kind is create,
     cancel, read or public, and a path may hold one {name}."""
 
@@ -89,7 +89,7 @@ class Front:
     def __init__(self) -> None:
         coins = ("BTC", "SOL", "ETH", "BNB")
         markets = [Market(base=coin, quote=quote) for quote in self.quotes for coin in coins]
-        self.core = Core(markets, cash={self.money: Decimal(100_000)}, fee_in=self.fee_in)
+        self.core = ExchangeCore(markets, cash={self.money: Decimal(100_000)}, fee_in=self.fee_in)
         self.core.repeats = self.repeats
         self.strange_status = False
         self.clock_ahead = 0.0  # seconds that the exchange's clock is ahead of ours
@@ -101,10 +101,10 @@ class Front:
         """Raises Refused unless key, signature and time are right."""
         raise NotImplementedError
 
-    def refusal(self, request: Request, refusal: Refusal) -> Refused:
+    def refusal(self, request: Request, refusal: OrderRefusal) -> FakeRefusal:
         raise NotImplementedError
 
-    def bad_key(self) -> Answer:
+    def bad_key(self) -> FakeReply:
         raise NotImplementedError
 
     def limited(self) -> Any:
@@ -118,17 +118,17 @@ class Front:
 
     def market_named(self, name: str) -> Market:
         if name not in self.core.markets:
-            raise Refusal("symbol", name)
+            raise OrderRefusal("symbol", name)
         return self.core.markets[name]
 
 
-class Simulator:
+class ExchangeSimulator:
     """One front behind HTTP. Use as a context manager, or call `close`."""
 
-    def __init__(self, exchange: str | Front, port: int = 0) -> None:
+    def __init__(self, exchange: str | ExchangeFront, port: int = 0) -> None:
         if isinstance(exchange, str):
             exchange = importlib.import_module(f"tests.simulators.crypto_{exchange}").FRONT()
-        self.front: Front = exchange
+        self.front: ExchangeFront = exchange
         self.core = self.front.core
         self.faults: list[dict[str, Any]] = []
         self.lasting: set[str] = set()
@@ -143,7 +143,7 @@ class Simulator:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True
         ).start()
 
-    def __enter__(self) -> Simulator:
+    def __enter__(self) -> ExchangeSimulator:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,7 +178,7 @@ class Simulator:
 
     # --- answering ---
 
-    def answer(self, request: Request) -> Answer | None:
+    def answer(self, request: Request) -> FakeReply | None:
         """None: the connection is held, then dropped."""
         if request.path.startswith("/_"):
             return self._steered(request)
@@ -195,9 +195,9 @@ class Simulator:
             return None
         if fault and fault["name"] == "rate_limited":
             seconds = str(fault.get("seconds", 1))
-            return Answer(status=429, body=self.front.limited(), headers={"Retry-After": seconds})
+            return FakeReply(status=429, body=self.front.limited(), headers={"Retry-After": seconds})
         if fault and fault["name"] == "answer" and not fault.get("placed"):
-            return Answer(
+            return FakeReply(
                 status=fault.get("status", 200), body=fault.get("body", ""), headers=fault.get("headers", {})
             )
         given = self._worked(request, kind, work)
@@ -210,11 +210,11 @@ class Simulator:
                 return kind, lambda asked, function=function, named=named: function(self.front, asked, *named)
         return "public", _no_such_path
 
-    def _before(self, kind: str) -> Answer | None:
+    def _before(self, kind: str) -> FakeReply | None:
         if "bad_key" in self.lasting and kind != "public":
             return self.front.bad_key()
         if "reading_fails" in self.lasting and kind in ("read", "public"):
-            return Answer(status=503, body="<html><body>503 Service Unavailable</body></html>")
+            return FakeReply(status=503, body="<html><body>503 Service Unavailable</body></html>")
         return None
 
     def _take(self, kind: str) -> dict[str, Any] | None:
@@ -224,18 +224,18 @@ class Simulator:
                 return fault
         return None
 
-    def _worked(self, request: Request, kind: str, work: Callable[[Request], Any]) -> Answer:
+    def _worked(self, request: Request, kind: str, work: Callable[[Request], Any]) -> FakeReply:
         try:
             if kind != "public":
                 self.front.verify(request)
             body = work(request)
-        except Refused as refused:
+        except FakeRefusal as refused:
             return refused.answer
-        except Refusal as refusal:
+        except OrderRefusal as refusal:
             return self.front.refusal(request, refusal).answer
-        return body if isinstance(body, Answer) else Answer(body=body)
+        return body if isinstance(body, FakeReply) else FakeReply(body=body)
 
-    def _spoiled(self, given: Answer, fault: dict[str, Any]) -> Answer | None:
+    def _spoiled(self, given: FakeReply, fault: dict[str, Any]) -> FakeReply | None:
         match fault["name"]:
             case "time_out":
                 self._closing.wait(self.hold)
@@ -243,38 +243,38 @@ class Simulator:
             case "drop":
                 return None
             case "gateway_error":
-                return Answer(
+                return FakeReply(
                     status=fault.get("status", 504),
                     body="<html><body><h1>504 Gateway Time-out</h1></body></html>",
                 )
             case "garbage":
-                return Answer(body="<html><body>We will be back soon</body></html>")
+                return FakeReply(body="<html><body>We will be back soon</body></html>")
             case "empty":
-                return Answer(body="")
+                return FakeReply(body="")
             case "cut_off":
-                return Answer(body=given.text[: len(given.text) // 2])
+                return FakeReply(body=given.text[: len(given.text) // 2])
             case "redirect":
-                return Answer(status=302, body="", headers={"Location": "/elsewhere"})
-        return Answer(
+                return FakeReply(status=302, body="", headers={"Location": "/elsewhere"})
+        return FakeReply(
             status=fault.get("status", 200),
             body=fault.get("body", given.body),
             headers=fault.get("headers", {}),
         )
 
-    def _steered(self, request: Request) -> Answer:
+    def _steered(self, request: Request) -> FakeReply:
         match request.method, request.path:
             case "POST", "/_faults":
                 try:
                     self.fault(**request.json)
                 except (TypeError, ValueError) as error:
-                    return Answer(status=400, body={"error": str(error)})
+                    return FakeReply(status=400, body={"error": str(error)})
             case "DELETE", "/_faults":
                 self.heal()
             case "POST", "/_price":
                 self.core.set_price(request.json["symbol"], Decimal(str(request.json["price"])))
             case _:
-                return Answer(status=404, body={"error": "POST or DELETE /_faults, POST /_price"})
-        return Answer(body={"ok": True})
+                return FakeReply(status=404, body={"error": "POST or DELETE /_faults, POST /_price"})
+        return FakeReply(body={"ok": True})
 
 
 def _fits(pattern: str, path: str) -> list[str] | None:
@@ -287,7 +287,7 @@ def _fits(pattern: str, path: str) -> list[str] | None:
 
 
 def _no_such_path(request: Request) -> Any:
-    raise Refused(404, "<html><body>404 Not Found</body></html>")
+    raise FakeRefusal(404, "<html><body>404 Not Found</body></html>")
 
 
 class _Server(ThreadingHTTPServer):
@@ -297,7 +297,7 @@ class _Server(ThreadingHTTPServer):
         """A client that gave up is what some tests are about."""
 
 
-def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
+def _handler(simulator: ExchangeSimulator) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
@@ -340,7 +340,7 @@ def main() -> None:
     parser.add_argument("--exchange", choices=EXCHANGES, required=True)
     parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()
-    with Simulator(given.exchange, given.port) as simulator:
+    with ExchangeSimulator(given.exchange, given.port) as simulator:
         keys = getattr(simulator.front, "keys", {"key": KEY, "secret": SECRET, "passphrase": PASSPHRASE})
         print(
             f"{given.exchange} at {simulator.url}; its keys:\n"
@@ -352,4 +352,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     # not this module a second time, under another name
-    importlib.import_module("tests.simulators.crypto").main()
+    importlib.import_module("tests.simulators.exchanges").main()

@@ -16,8 +16,8 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from tests.simulators.alpaca import AlpacaSimulator
 from tests.support.at_alpaca import addresses
-from tests.support.browser import PASSWORD, Home, press, shown, sign_in
-from tests.support.installation import until
+from tests.support.browser import PASSWORD, RunningDashTrade, press, sign_in, wait_for_text
+from tests.support.installation import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def environ(sim: AlpacaSimulator) -> dict[str, str]:
 
 
 def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
-    home: Home, tab: Any, door: App, trader: User
+    home: RunningDashTrade, tab: Any, door: App, trader: User
 ):
     tab.set_viewport_size({"width": 1300, "height": 600})
     tab.goto(f"{home.ui}/bots?new=yes")
@@ -38,9 +38,9 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     dialog.get_by_label("Order size").fill("1e4")
     dialog.get_by_text("Limits", exact=True).click()
     press(dialog, "Create bot")
-    words = shown(dialog, "Order size: 1e4 may be meant in two ways")
+    words = wait_for_text(dialog, "Order size: 1e4 may be meant in two ways")
     field = dialog.get_by_label("Order size")
-    until(lambda: field.evaluate("e => e === document.activeElement"), 5)
+    wait_until(lambda: field.evaluate("e => e === document.activeElement"), 5)
     assert field.get_attribute("aria-invalid") == "true"
     assert "1e4" in tab.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
     inside = (
@@ -55,7 +55,7 @@ def test_what_is_wrong_is_brought_into_view_marked_and_has_the_keyboard(
     assert bot.size.value == 10_000
 
 
-def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
+def test_a_complaint_opens_what_hides_its_field(home: RunningDashTrade, tab: Any):
     tab.goto(f"{home.ui}/bots?new=yes")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Symbol").fill("KO")
@@ -63,8 +63,8 @@ def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
     dialog.get_by_role("textbox", name="Max loss per position, %").fill("150")
     dialog.get_by_text("Limits", exact=True).click()
     press(dialog, "Create bot")
-    shown(dialog, "Max loss per position, % is 150")
-    until(
+    wait_for_text(dialog, "Max loss per position, % is 150")
+    wait_until(
         lambda: dialog.get_by_role("textbox", name="Max loss per position, %").evaluate(
             "e => e === document.activeElement"
         ),
@@ -72,24 +72,26 @@ def test_a_complaint_opens_what_hides_its_field(home: Home, tab: Any):
     )
 
 
-def test_a_stop_is_said_in_money_while_it_is_typed_and_kept(home: Home, tab: Any, door: App, trader: User):
+def test_a_stop_is_shown_in_money_while_typed_and_saved(
+    home: RunningDashTrade, tab: Any, door: App, trader: User
+):
     tab.goto(f"{home.ui}/bots?new=yes")
     dialog = tab.get_by_role("dialog")
     dialog.get_by_label("Symbol").fill("SPY")
     dialog.get_by_text("Stop and target").click()
-    shown(dialog, "No stop: a loss runs")
+    wait_for_text(dialog, "No stop: a loss runs")
     assert dialog.get_by_label("Trailing distance, %").count() == 0
     dialog.get_by_role("combobox", name="Stop").click()
     tab.get_by_role("option", name="Trailing stop").click()
-    shown(dialog, "Trailing stop 2% = about −$100.00 per trade")
+    wait_for_text(dialog, "Trailing stop 2% = about −$100.00 per trade")
     away = dialog.get_by_label("Trailing distance, %")
     away.fill("")
     press(dialog, "Create bot")
-    shown(dialog, "Trailing distance, % is empty")
+    wait_for_text(dialog, "Trailing distance, % is empty")
     away.fill("3")
-    shown(dialog, "Trailing stop 3% = about −$150.00 per trade")
+    wait_for_text(dialog, "Trailing stop 3% = about −$150.00 per trade")
     dialog.get_by_label("Order size").fill("2,000")
-    shown(dialog, "about −$60.00 per trade")
+    wait_for_text(dialog, "about −$60.00 per trade")
     press(dialog, "Create bot")
     dialog.wait_for(state="hidden")
     (bot,) = [bot for bot in _bots(door, trader) if bot.symbol.short == "SPY"]
@@ -119,7 +121,7 @@ def tab_to(tab: Any, name: str, role: str = "textbox", most: int = 40) -> None:
 
 
 @pytest.mark.parametrize("broker", BROKERS)
-def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: str):
+def test_a_secret_typed_and_left_by_tab_is_kept(home: RunningDashTrade, tab: Any, broker: str):
     tab.goto(f"{home.ui}/connect")
     press(tab, "Add account")
     dialog = tab.get_by_role("dialog")
@@ -127,7 +129,7 @@ def test_a_secret_typed_and_left_by_tab_is_kept(home: Home, tab: Any, broker: st
     tab.get_by_role("option", name=broker, exact=True).click()
     dialog.get_by_text("Live: real money").click()
     dialog.get_by_role("textbox", name="REAL MONEY").wait_for()
-    shown(dialog, "App key" if broker == "Schwab" else "API key")
+    wait_for_text(dialog, "App key" if broker == "Schwab" else "API key")
     names = ("App key", "App secret") if broker == "Schwab" else ("API key", "API secret")
     for name in (*names, *(("Passphrase",) if broker == "OKX" else ())):
         tab_to(tab, name)
@@ -146,7 +148,7 @@ def test_every_brokers_form_is_tried_by_keyboard():
     assert {choice.title for choice in offered if choice.credentials} == set(BROKERS)
 
 
-def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser: Any):
+def test_a_password_is_changed_by_keyboard_alone(home: RunningDashTrade, door: App, browser: Any):
     users.add_user(door, email="bob@example.com", name="Bob", password=PASSWORD)
     tab = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
     sign_in(tab, home, "bob@example.com")
@@ -163,14 +165,16 @@ def test_a_password_is_changed_by_keyboard_alone(home: Home, door: App, browser:
             ):
                 break
     tab.keyboard.press("Enter")
-    shown(tab, "Password changed")
+    wait_for_text(tab, "Password changed")
     assert users.check_password(door, "bob@example.com", new, "203.0.113.9").email == "bob@example.com"
 
 
 # --- the webhook address ------------------------------------------------------------------------------------
 
 
-def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, door: App, trader: User):
+def test_copying_the_masked_address_copies_the_address(
+    home: RunningDashTrade, tab: Any, door: App, trader: User
+):
     token = tokens.rotate_webhook_token(door, trader)
     with door.db.read() as conn:
         account = next(each.id for each in account_table.list_all(conn, trader.id) if each.mode == "paper")
@@ -180,10 +184,10 @@ def test_copying_the_masked_address_copies_the_address(home: Home, tab: Any, doo
     )
     for part in ("Webhook", "Alerts"):
         tab.goto(f"{home.ui}/connect?part={part}")
-        shown(tab, "webhook?token=••••", 25)
+        wait_for_text(tab, "webhook?token=••••", 25)
         assert token not in tab.locator("[data-testid=stMain]").inner_text()
         tab.evaluate("navigator.clipboard.writeText('')")
         tab.get_by_role("button", name="Copy webhook URL").click()
-        shown(tab, "Copied")
+        wait_for_text(tab, "Copied")
         said = tab.evaluate("navigator.clipboard.readText()")
         assert said.endswith(f"/webhook?token={token}") and "•" not in said, part

@@ -20,7 +20,7 @@ def reread(app: App, user_id: int) -> User:
     return found
 
 
-def rows_of(app: App, user_id: int) -> dict[str, int]:
+def row_counts(app: App, user_id: int) -> dict[str, int]:
     """How many rows of theirs each table holds."""
     with app.db.read() as conn:
         return {
@@ -31,6 +31,6 @@ def rows_of(app: App, user_id: int) -> dict[str, int]:
         }
 
 
-def deeds(app: App) -> list[str]:
+def audit_actions(app: App) -> list[str]:
     with app.db.read() as conn:
         return [row.action for row in messages.everything_recorded(conn, before=None, limit=200)]
