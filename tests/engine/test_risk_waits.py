@@ -45,7 +45,7 @@ def test_a_close_that_waits_is_not_asked_for_again(
         closes = conn.execute(
             sa.select(signal_table.signals).where(signal_table.signals.c.origin == "risk")
         ).all()
-    assert len(closes) == 1 and len(person.told(BotStopped)) == 1
+    assert len(closes) == 1 and len(person.notices(BotStopped)) == 1
     order_service.resolve(app, person.user, doubtful, "not_placed")
     person.installation.work()
     assert person.holds(bot) == Decimal(0)
