@@ -142,26 +142,26 @@ def test_a_stranger_hears_whether_it_is_well_and_no_numbers(
 def test_who_may_see_the_system_hears_how_much_waits(
     trader: Trader, installation: Installation, clock: ManualClock
 ) -> None:
-    superadmin = installation.join("superadmin@example.com", Role.ADMIN)
+    admin = installation.join("superadmin@example.com", Role.ADMIN)
     trader.bot()
     trader.send(BUY)
     clock.forward(5)
     installation.app.engine.leases.renew()
-    said = health(installation, Authorization=f"Bearer {superadmin.access}")
+    said = health(installation, Authorization=f"Bearer {admin.access}")
     assert (said["waiting"], said["oldest_waiting_seconds"]) == (1, 5.0)
     installation.work()
-    assert health(installation, Authorization=f"Bearer {superadmin.access}")["waiting"] == 0
+    assert health(installation, Authorization=f"Bearer {admin.access}")["waiting"] == 0
 
 
 def test_an_alert_that_its_user_delays_does_not_wait(
     trader: Trader, installation: Installation, clock: ManualClock
 ) -> None:
-    superadmin = installation.join("superadmin@example.com", Role.ADMIN)
+    admin = installation.join("superadmin@example.com", Role.ADMIN)
     trader.bot(delay_seconds="60")
     trader.send(BUY)
     installation.work()  # which finds that it is not due
     clock.forward(30)
-    sent = {"Authorization": f"Bearer {superadmin.access}"}
+    sent = {"Authorization": f"Bearer {admin.access}"}
     assert (
         health(installation, **sent)["waiting"],
         health(installation, **sent)["oldest_waiting_seconds"],
