@@ -6,16 +6,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 import sqlalchemy as sa
 
+from dashtrade.domain.kernel import next_states
 from dashtrade.domain.kernel.order_states import change_order
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Clock
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
-from dashtrade.domain.values import ZERO
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.wording import words
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.stored_books import on_books
@@ -26,13 +25,12 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
+Change = Callable[[Order], Order]
+
 
 class OrderStates:
     def __init__(self, clock: Clock, leases: Leases) -> None:
         self.clock, self.leases = clock, leases
-
-    def mark_needs_attention(self, order: Order, lane: Lane, token: int, why: Reason) -> Workflow[Order]:
-        return (yield from self.change(order, lane, token, **_attention(order, why)))
 
     def send_again(
         self,
@@ -46,48 +44,36 @@ class OrderStates:
         there."""
 
         def work(conn: sa.Connection) -> Order:
+            def again(current: Order) -> Order:
+                if why := stop_reason(conn, current):
+                    return next_states.needs_attention(current, why)
+                return replace(next_states.submitting(current, now), reason=NO_REASON)
+
             self.leases.check(conn, lane, token)
-            if why := stop_reason(conn, order_table.load(conn, order.id)):
-                return self.move(conn, order, **_attention(order, why))
-            again = {"status": OrderStatus.SUBMITTING, "reason": NO_REASON, "due_at": None}
-            return self.move(conn, order, **again, sends=order.sends + 1, sent_at=now)
+            return self._change(conn, order, again)
 
         return (yield Write(work))
 
-    def change(self, order: Order, lane: Lane, token: int, **values: Any) -> Workflow[Order]:
+    def change(self, order: Order, lane: Lane, token: int, change: Change) -> Workflow[Order]:
         """Under the lane's lease: writes of a worker that lost the lane are refused."""
 
         def work(conn: sa.Connection) -> Order:
             self.leases.check(conn, lane, token)
-            return self.move(conn, order, **values)
+            return self._change(conn, order, change)
 
         return (yield Write(work))
 
-    def mark_refused(self, order: Order, why: Reason) -> Workflow[Order]:
-        return (
-            yield Write(
-                lambda conn: self.move(conn, order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
-            )
-        )
+    def change_sent(self, order: Order, change: Change) -> Workflow[Order]:
+        """After an answer to sending, which counts even if the lane was lost meanwhile."""
+        return (yield Write(lambda conn: self._change(conn, order, change)))
 
-    def mark_unconfirmed(
-        self, order: Order, why: Reason, retry_after: timedelta = timedelta(0)
-    ) -> Workflow[Order]:
-        """An attempt, this one or an earlier one, may have arrived: the order must be looked up."""
-        due_at = self.clock.now() + retry_after
-        return (
-            yield Write(
-                lambda conn: self.move(conn, order, status=OrderStatus.UNKNOWN, reason=why, due_at=due_at)
-            )
-        )
-
-    def move(self, conn: sa.Connection, order: Order, **values: Any) -> Order:
+    def _change(self, conn: sa.Connection, order: Order, change: Change) -> Order:
         """Change the state the caller knows; if a report arrived meanwhile, the report's state stays."""
         account_table.lock_account(conn, order.account_id)
         now, current = self.clock.now(), order_table.load(conn, order.id)
         if (current.status, current.sends) != (order.status, order.sends):
             return current
-        return self.store(conn, current, replace(current, updated_at=now, **values), now)
+        return self.store(conn, current, replace(change(current), updated_at=now), now)
 
     def store(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
         """Store the order, an event, and the effects on its decision, bot and user."""
@@ -106,8 +92,3 @@ def log_order(order: Order) -> None:
         order.status,
         words(order.reason),
     )
-
-
-def _attention(order: Order, why: Reason) -> dict[str, Any]:
-    attention_reason = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
-    return {"status": OrderStatus.ATTENTION, "reason": attention_reason, "due_at": None}

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable, savepoint
 from dashtrade.domain.decisions.risk import entry_still_allowed
-from dashtrade.domain.kernel import reporting
+from dashtrade.domain.kernel import next_states, reporting
 from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.kernel.reports import is_news
@@ -32,7 +32,7 @@ from dashtrade.domain.ports import (
     Unknown,
 )
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
-from dashtrade.domain.values import ZERO, plain
+from dashtrade.domain.values import plain
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
 from dashtrade.engine.order_requests import booked_holdings, part_to_send, request_of
@@ -49,7 +49,6 @@ from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
-MAX_SENDS = 6
 # fills arrive up to this long after a cancellation; reconciliation finds later ones
 LATE_FILLS_WITHIN = timedelta(seconds=60)
 _MAY_FILL_LATE = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED})
@@ -85,22 +84,11 @@ class Sender:
             if current.status is not OrderStatus.CREATED:
                 return None
             if why := self.stop_reason(conn, current):
-                self.states.store(
-                    conn,
-                    current,
-                    replace(current, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now),
-                    now,
-                )
+                stopped = replace(next_states.stopped(current, why), updated_at=now)
+                self.states.store(conn, current, stopped, now)
                 return None
             current = part_to_send(conn, current, self.broker_of(current.account_id).capabilities, now)
-            submitting = replace(
-                current,
-                status=OrderStatus.SUBMITTING,
-                sends=current.sends + 1,
-                sent_at=now,
-                due_at=None,
-                updated_at=now,
-            )
+            submitting = replace(next_states.submitting(current, now), updated_at=now)
             return self.states.store(conn, current, submitting, now)
 
         return (yield Write(work))
@@ -129,12 +117,12 @@ class Sender:
             return (yield from self._on_refusal(order, told(error.message), again))
         except RetryLater as error:
             if again:
-                return (yield from self.states.mark_unconfirmed(order, told(error.message), error.after))
-            return (yield from self._retry_later(order, error))
+                return (yield from self._unconfirmed(order, told(error.message), error.after))
+            return (yield from self._not_placed(order, error))
         except BadCredentials as error:
             yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
-            mark = self.states.mark_unconfirmed if again else self.states.mark_refused
-            return (yield from mark(order, told(error.message)))
+            follow = self._unconfirmed if again else self._refused
+            return (yield from follow(order, told(error.message)))
         except Unknown as error:
             why = told(error.message)
         except (LaneLost, DatabaseUnavailable):
@@ -142,7 +130,28 @@ class Sender:
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
             log.exception("submit of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-        return (yield from self.states.mark_unconfirmed(order, why))
+        return (yield from self._unconfirmed(order, why))
+
+    def _refused(self, order: Order, why: Reason) -> Workflow[Order]:
+        return (yield from self.states.change_sent(order, lambda current: next_states.refused(current, why)))
+
+    def _unconfirmed(
+        self, order: Order, why: Reason, retry_after: timedelta = timedelta(0)
+    ) -> Workflow[Order]:
+        due_at = self.clock.now() + retry_after
+        return (
+            yield from self.states.change_sent(
+                order, lambda current: next_states.unconfirmed(current, why, due_at)
+            )
+        )
+
+    def _not_placed(self, order: Order, error: RetryLater) -> Workflow[Order]:
+        why, due_at = told(error.message), self.clock.now() + error.after
+        return (
+            yield from self.states.change_sent(
+                order, lambda current: next_states.not_placed(current, why, due_at)
+            )
+        )
 
     def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
@@ -161,12 +170,12 @@ class Sender:
         with self.db.read() as conn:
             lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
-        if at_broker and not again and order.sends < MAX_SENDS:
-            return (yield from self._retry_later(order, RetryLater(error.message)))
+        if at_broker and not again and order.sends < next_states.MAX_SENDS:
+            return (yield from self._not_placed(order, RetryLater(error.message)))
         return (yield from self._on_refusal(order, told(error.message), again))
 
     def _on_refusal(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
-        return (yield from (self._look_up_refused_retry if again else self.states.mark_refused)(order, why))
+        return (yield from (self._look_up_refused_retry if again else self._refused)(order, why))
 
     def _look_up_refused_retry(self, order: Order, why: Reason) -> Workflow[Order]:
         """A refused retry may be caused by the first attempt: its id is in use, its money spent, its position
@@ -176,16 +185,14 @@ class Sender:
             report = yield Call(lambda: self.broker_of(order.account_id).find(order.ref))
         except BrokerError as error:
             return (
-                yield from self.states.mark_unconfirmed(
+                yield from self._unconfirmed(
                     order, reason(Code.REFUSED_LOOK_UP_FAILED, because=why, error=error.message)
                 )
             )
-        if report is None and order.sends < MAX_SENDS:
-            return (
-                yield from self.states.mark_unconfirmed(order, reason(Code.REFUSED_MAY_EXIST, because=why))
-            )
+        if report is None and order.sends < next_states.MAX_SENDS:
+            return (yield from self._unconfirmed(order, reason(Code.REFUSED_MAY_EXIST, because=why)))
         if report is None:
-            return (yield from self.states.mark_refused(order, why))
+            return (yield from self._refused(order, why))
         return (yield from self.book(order, report))
 
     def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
@@ -208,7 +215,7 @@ class Sender:
             log.exception("%s could not be carried out", order.id)
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
         books.changes, now = before, self.clock.now()
-        rejected = replace(order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO, updated_at=now)
+        rejected = replace(next_states.refused(order, why), updated_at=now)
         change_order(books, rejected, now)
         log_order(rejected)
         return rejected
@@ -286,15 +293,3 @@ class Sender:
         current = order_table.load(conn, order_id)
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))
-
-    def _retry_later(self, order: Order, error: RetryLater) -> Workflow[Order]:
-        """Certainly not placed: resend under the same id, when the broker allows."""
-        if order.sends >= MAX_SENDS and not order.effect.reduces:
-            return (yield from self.states.mark_refused(order, told(error.message)))
-        due = self.clock.now() + error.after
-        why = told(error.message)
-        return (
-            yield Write(
-                lambda conn: self.states.move(conn, order, status=OrderStatus.CREATED, reason=why, due_at=due)
-            )
-        )

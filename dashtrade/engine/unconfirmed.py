@@ -5,22 +5,21 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot_database import DatabaseUnavailable
+from dashtrade.domain.kernel import next_states
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
-from dashtrade.domain.reasons import Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, reason, told
 from dashtrade.engine.lanes import LaneLost
 from dashtrade.engine.refused_keys import disable_account
-from dashtrade.engine.sending import MAX_SENDS, Sender
+from dashtrade.engine.sending import Sender
 from dashtrade.engine.workflow import Call, Workflow
 from dashtrade.failpoints import failpoint
 from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
-MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
 LOOK_UP_AGAIN_AFTER = timedelta(seconds=1)
 
 
@@ -32,7 +31,6 @@ class UnconfirmedOrders:
         """Look up an unconfirmed order; wait out the broker's lag and look again; resend only where provably
         safe."""
         now = self.clock.now()
-        changes: dict[str, Any]
         try:
             broker = self._sender.broker_of(order.account_id)
             report = yield Call(lambda: broker.find(order.ref))
@@ -40,15 +38,14 @@ class UnconfirmedOrders:
                 return (yield from self._sender.book(order, report))
             return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
-            changes = {
-                "reason": told(error.message),
-                "due_at": now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER),
-            }
+            why = told(error.message)
+            due_at = now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER)
         except BadCredentials as error:
             yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
+            why = reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
             return (
-                yield from self._states.mark_needs_attention(
-                    order, lane, token, reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
+                yield from self._states.change(
+                    order, lane, token, lambda current: next_states.needs_attention(current, why)
                 )
             )
         except (LaneLost, DatabaseUnavailable):
@@ -56,43 +53,28 @@ class UnconfirmedOrders:
         except Exception as error:
             log.exception("look-up of %s failed unexpectedly", order.id)
             why = reason(Code.UNEXPECTED_AT_BROKER, error=type(error).__name__)
-            changes = {"reason": why, "due_at": now + 5 * LOOK_UP_AGAIN_AFTER}
-        return (yield from self._states.change(order, lane, token, status=OrderStatus.UNKNOWN, **changes))
+            due_at = now + 5 * LOOK_UP_AGAIN_AFTER
+        return (
+            yield from self._states.change(
+                order, lane, token, lambda current: next_states.unconfirmed(current, why, due_at)
+            )
+        )
 
     def _not_found(
         self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
     ) -> Workflow[Order]:
-        proven_missing_at = (order.sent_at or order.created_at) + can.settle
-        if now < proven_missing_at:
+        after = next_states.not_found(order, can, now)
+        if after.status is not OrderStatus.SUBMITTING:
             return (
                 yield from self._states.change(
-                    order,
-                    lane,
-                    token,
-                    status=OrderStatus.UNKNOWN,
-                    reason=Reason(Code.LOOKED_UP_AGAIN),
-                    due_at=proven_missing_at,
-                )
-            )
-        if not (can.client_ids and can.refuses_repeats):
-            return (
-                yield from self._states.mark_needs_attention(
-                    order, lane, token, reason(Code.MAY_BE_THERE, broker=can.name)
-                )
-            )
-        if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
-            return (
-                yield from self._states.mark_needs_attention(
-                    order, lane, token, reason(Code.NOT_THERE_TOO_LATE, broker=can.name)
+                    order, lane, token, lambda current: next_states.not_found(current, can, now)
                 )
             )
         failpoint("before_resend")
         again = yield from self._states.send_again(order, lane, token, now, self._sender.stop_reason)
-        return (
-            (yield from self._sender.send(again, again=True))
-            if again.status is OrderStatus.SUBMITTING
-            else again
-        )
+        if again.status is not OrderStatus.SUBMITTING:
+            return again
+        return (yield from self._sender.send(again, again=True))
 
     def look_up_again(self, order: Order) -> Workflow[Order]:
         """An order that needs attention may still turn up at the broker."""

@@ -1,0 +1,58 @@
+"""The next state of an order on its way to the broker: sent, refused, unconfirmed, sent again, or left to its
+user. `order_states.change_order` says what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.values import ZERO
+
+MAX_SENDS = 6
+MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
+
+
+def submitting(order: Order, now: datetime) -> Order:
+    return replace(order, status=OrderStatus.SUBMITTING, sends=order.sends + 1, sent_at=now, due_at=None)
+
+
+def stopped(order: Order, why: Reason) -> Order:
+    """Before it was sent."""
+    return replace(order, status=OrderStatus.CANCELED, reason=why, reserve=ZERO)
+
+
+def refused(order: Order, why: Reason) -> Order:
+    return replace(order, status=OrderStatus.REJECTED, reason=why, reserve=ZERO)
+
+
+def unconfirmed(order: Order, why: Reason, due_at: datetime) -> Order:
+    """An attempt, this one or an earlier one, may have arrived: it is looked up."""
+    return replace(order, status=OrderStatus.UNKNOWN, reason=why, due_at=due_at)
+
+
+def not_placed(order: Order, why: Reason, due_at: datetime) -> Order:
+    """Certainly not placed: resent under the same id, when the broker allows. An entry is refused in the end;
+    an exit never gives up."""
+    if order.sends >= MAX_SENDS and not order.effect.reduces:
+        return refused(order, why)
+    return replace(order, status=OrderStatus.CREATED, reason=why, due_at=due_at)
+
+
+def needs_attention(order: Order, why: Reason) -> Order:
+    look = reason(Code.NEEDS_A_LOOK, because=why, symbol=order.symbol.short)
+    return replace(order, status=OrderStatus.ATTENTION, reason=look, due_at=None)
+
+
+def not_found(order: Order, can: Capabilities, now: datetime) -> Order:
+    """The broker does not show it: wait out the broker's lag, then resend only where provably safe."""
+    proven_missing_at = (order.sent_at or order.created_at) + can.settle
+    if now < proven_missing_at:
+        return unconfirmed(order, Reason(Code.LOOKED_UP_AGAIN), proven_missing_at)
+    if not (can.client_ids and can.refuses_repeats):
+        return needs_attention(order, reason(Code.MAY_BE_THERE, broker=can.name))
+    if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
+        return needs_attention(order, reason(Code.NOT_THERE_TOO_LATE, broker=can.name))
+    return replace(submitting(order, now), reason=NO_REASON)
