@@ -11,7 +11,7 @@ from typing import Any
 import bot_engine
 from bench.simulate.store import Memory
 from dashtrade.domain.decisions import risk
-from dashtrade.domain.kernel import reports
+from dashtrade.domain.kernel import lane, next_states, reports
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.engine import order_recovery, sending, unconfirmed
@@ -113,18 +113,11 @@ def skip_the_largest_position() -> None:
 def resend_without_a_look() -> None:
     """An order without an answer is sent again at once."""
 
-    def again(self: Any, order: Any, lane: Any, token: int) -> Any:
+    def again(self: Any, order: Any, of_lane: Any, token: int) -> Any:
         order = yield from self._states.change(
-            order,
-            lane,
-            token,
-            status=OrderStatus.SUBMITTING,
-            reason=NO_REASON,
-            due_at=None,
-            sends=order.sends + 1,
-            sent_at=self.clock.now(),
+            order, of_lane, token, lambda current: next_states.submitting(current, self.clock.now())
         )
-        if order.status is OrderStatus.SUBMITTING and order.sends < sending.MAX_SENDS:
+        if order.status is OrderStatus.SUBMITTING and order.sends < next_states.MAX_SENDS:
             order = yield from self._sender.send(order)
         return order
 
@@ -149,7 +142,7 @@ def believe_an_end_without_its_fills() -> None:
 
 def open_before_the_close() -> None:
     """The two orders of a reversal do not wait for each other."""
-    _put(bot_engine, "_must_precede", lambda other, order: False)
+    _put(lane, "_waits_its_turn", lambda order, orders: False)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
