@@ -319,7 +319,7 @@ def _errors_with_a_message() -> tuple[type[Exception], ...]:
     """Errors whose message is meant for users. Evaluated only when an error is raised, so that nothing is
     loaded before."""
     database = sys.modules.get("bot_database")
-    return (database.DatabaseUnavailable, database.PostgresHasItsOwnTools) if database else ()
+    return (database.DatabaseUnavailable, database.PostgresBackupUnsupported) if database else ()
 
 
 if __name__ == "__main__":
