@@ -4,7 +4,7 @@ venue's books."""
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from bench.crash_world import Plan, World
 from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import OPEN, UNCONFIRMED, IllegalTransition, Order, OrderStatus, check_transition
 from dashtrade.domain.values import client_order_id
+from dashtrade.domain.wording import words
 from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bot_positions, order_events
 from dashtrade.tables import fills as fill_table
@@ -113,15 +114,30 @@ def left_stuck(facts: StoredRows, books: Any) -> Iterator[Finding]:
         elif (order.status is OrderStatus.WORKING and not order.rests) or order.status in UNCONFIRMED - {
             OrderStatus.ATTENTION
         }:
-            yield "stuck", f"order {order.id} is {order.status}: {order.reason}"
-        elif order.status is OrderStatus.CREATED and order.symbol not in stopped:
-            yield "stuck", f"order {order.id} was never sent: {order.reason}"
+            yield "stuck", f"order {order.id} is {order.status}: {words(order.reason)}"
+        elif (
+            order.status is OrderStatus.CREATED
+            and order.symbol not in stopped
+            and not waits_behind_a_resting_one(order, facts.orders.values())
+        ):
+            yield "stuck", f"order {order.id} was never sent: {words(order.reason)}"
     open_of = {order.decision_id for order in facts.orders.values() if order.status in OPEN}
     for decision in facts.decisions:
         if decision.status == "waiting" and decision.symbol not in stopped:
             yield "stuck", f"decision {decision.id} was never made"
         if decision.ended_at is None and decision.id not in open_of and decision.status != "waiting":
             yield "stuck", f"decision {decision.id} is {decision.status} with no order open"
+
+
+def waits_behind_a_resting_one(order: Order, orders: Iterable[Order]) -> bool:
+    """The rest of an order that was split at zero, whose first part waits for its price."""
+    return order.status is OrderStatus.CREATED and any(
+        other.decision_id == order.decision_id
+        and other.step < order.step
+        and other.status is OrderStatus.WORKING
+        and other.rests
+        for other in orders
+    )
 
 
 def orders_agree(facts: StoredRows, books: Any) -> Iterator[Finding]:
@@ -186,7 +202,7 @@ def _left(of: Plan, facts: StoredRows) -> Iterator[Finding]:
                 "mismatch",
                 (
                     f"bot {bot_id} was told to close and owns {facts.bots[bot_id].position.quantity}: "
-                    f"{decision.status}, {decision.reason}"
+                    f"{decision.status}, {words(decision.reason)}"
                 ),
             )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
+from bench.crash_checks import waits_behind_a_resting_one
 from bench.simulate.chance import Chance
 from bench.simulate.person import Person, last_event, open_orders
 from bench.simulate.plan import Plan
@@ -331,6 +332,7 @@ class Story:
             and all(
                 (o.account_id, o.symbol) in stopped
                 or (o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested)
+                or waits_behind_a_resting_one(o, orders)
                 for o in orders
             )
             and all((lane.account_id, lane.symbol) in stopped for lane in waiting)

@@ -198,6 +198,9 @@ class Sender:
     def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
         # lock before the local broker locks its books, as a decision does: prevents a deadlock
         account_table.lock_account(conn, order.account_id)
+        current = order_table.load(conn, order.id)
+        if (current.status, current.sends) != (order.status, order.sends):
+            return current  # another worker has the lane by now, and carried it out
         return on_books(conn, lambda books: self.carry_out(conn, books, order, broker))
 
     def carry_out(self, conn: sa.Connection, books: Books, order: Order, broker: Broker) -> Order:
