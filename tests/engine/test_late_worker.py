@@ -37,7 +37,7 @@ def test_an_order_that_another_worker_carried_out_is_left_as_it_is(
     person = Installation(make_app(clock=clock, feed=feed)).join()
     bot = person.bot(position_size="10", position_size_type="quantity")
     person.trades("buy")
-    person.sends(action="reverse")
+    person.send(action="reverse")
     order, app = started_on_paper(person), person.installation.app
     late = next(app.engine.sender.send(order))
     assert isinstance(late, Write)
