@@ -23,6 +23,7 @@ from dashtrade.api import admission
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.error_answers import handle_errors
 from dashtrade.api.http import WEBHOOK_HINT, add_security_headers, bearer, client_address, get_app, get_limits
+from dashtrade.api.signal_fields import outcome_fields
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
 from dashtrade.domain.alert_retention import cut, text_to_store, written
@@ -155,11 +156,9 @@ def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) 
             )
     with get_limits().waiting.place(user.id) as placed:
         if wait and placed:
-            result = app.wait(user.id, accepted.signal_id, wait, fresh=not accepted.duplicate)
-            return reply(
-                (result or signal_story.outcome(app, user.id, accepted.signal_id) or {})
-                | {"duplicate": accepted.duplicate}
-            )
+            outcome = app.wait(user.id, accepted.signal_id, wait, fresh=not accepted.duplicate)
+            outcome = outcome or signal_story.outcome(app, user.id, accepted.signal_id)
+            return reply((outcome_fields(outcome) if outcome else {}) | {"duplicate": accepted.duplicate})
     return reply(
         {"signal_id": accepted.signal_id, "status": "accepted", "duplicate": accepted.duplicate}, 202
     )

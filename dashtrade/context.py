@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import socket
@@ -13,17 +14,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
-from dashtrade.domain.as_json import from_named_json, to_json
+from dashtrade.domain.as_json import NotOfThatKind, from_json, from_named_json, to_json
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
+from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert, IntakeResult
@@ -40,6 +42,7 @@ from dashtrade.tables.paper import TableBook
 from encryption import Vault
 
 T = TypeVar("T")
+log = logging.getLogger("dashtrade.context")
 
 OWNED_LATELY = timedelta(days=7)  # maximum age of an order that is matched by its broker number
 POLL_SECONDS = 0.25  # seconds between two checks of an awaited signal
@@ -223,9 +226,7 @@ class App:
         self.worker = WorkerClient(self.settings.home)
         self.engine.host = WorkerHost(self.worker, has_writer=self.db.is_sqlite)
 
-    def wait(
-        self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True
-    ) -> dict[str, Any] | None:
+    def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> SignalOutcome | None:
         """Wait until the signal has an outcome (or rests at the broker), within the time limit; returns the
         outcome, if the worker reported it. The report only saves polling: the database is also checked at
         intervals."""
@@ -237,7 +238,7 @@ class App:
             while True:
                 event.wait(max(min(POLL_SECONDS, end - time.monotonic()), 0))
                 event.clear()
-                outcome = self.worker.outcome_of(signal_id) if self.worker is not None and fresh else None
+                outcome = self._reported_outcome(signal_id) if fresh else None
                 if outcome is not None:
                     return outcome
                 with self.db.read() as conn:
@@ -247,6 +248,18 @@ class App:
         finally:
             if self.worker is not None:
                 self.worker.forget(signal_id)
+
+    def _reported_outcome(self, signal_id: str) -> SignalOutcome | None:
+        """A report of a worker of another version may be unreadable; the outcome is in the database too."""
+        reported = self.worker.outcome_of(signal_id) if self.worker is not None else None
+        if reported is None:
+            return None
+        try:
+            outcome: SignalOutcome = from_json(SignalOutcome, reported)
+        except NotOfThatKind as error:
+            log.warning("the worker's report on signal %s is unreadable: %s", signal_id, error)
+            return None
+        return outcome
 
     def in_memory(self, clock: Clock) -> App:
         """The same application over an empty in-memory database, with its own clock and demo prices: runs a

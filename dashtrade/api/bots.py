@@ -11,6 +11,7 @@ from bot_engine import Conflict, NoBot
 from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import STOP_SCOPES, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
+from dashtrade.api.signal_fields import outcome_fields
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.wording import ExitLine, exit_lines, exit_words, exits_in_words, holder_words
 from dashtrade.domain.people import User
@@ -200,4 +201,5 @@ def close_bot(user: User, given: Closing, bot_id: int) -> dict[str, Any]:
     result = service.close_bot(app, user, bot_id, request_id=given.request_id)
     if isinstance(result, (NoBot, Conflict)):
         raise ApiError(409, "conflict", result.message, "Try again.")
-    return (signal_story.outcome(app, user.id, result.signal_id) or {}) | {"duplicate": result.duplicate}
+    outcome = signal_story.outcome(app, user.id, result.signal_id)
+    return (outcome_fields(outcome) if outcome else {}) | {"duplicate": result.duplicate}

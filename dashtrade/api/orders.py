@@ -12,11 +12,11 @@ from bot_engine import Lane
 from dashtrade.api.answers import ApiError, Body
 from dashtrade.api.http import endpoint, get_app
 from dashtrade.api.reading import PageQuery, page, read_moment
+from dashtrade.api.signal_fields import order_fields
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.trading import orders as order_service
-from dashtrade.services.trading import signal_story
 
 bp = Blueprint("orders", __name__, url_prefix="/api/v1")
 
@@ -47,9 +47,7 @@ def orders(user: User, query: OrderList) -> dict[str, Any]:
         bot_id=query.bot_id,
         symbol=Symbol.parse(query.symbol) if query.symbol else None,
     )
-    return page(
-        rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", signal_story.order_view
-    )
+    return page(rows, query.limit, lambda order: f"{order.created_at.isoformat()}~{order.id}", order_fields)
 
 
 def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
@@ -71,7 +69,7 @@ def _order_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 @endpoint(bp, "GET", "/orders/<order_id>")
 def order(user: User, order_id: str) -> dict[str, Any]:
     """One order."""
-    return signal_story.order_view(order_service.order_of(get_app(), user, order_id))
+    return order_fields(order_service.order_of(get_app(), user, order_id))
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/resolve", body=Verdict)
@@ -80,7 +78,7 @@ def resolve(user: User, given: Verdict, order_id: str) -> dict[str, Any]:
     it."""
     after = order_service.resolve(get_app(), user, order_id, given.outcome)
     get_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
-    return signal_story.order_view(after)
+    return order_fields(after)
 
 
 @endpoint(bp, "POST", "/orders/<order_id>/cancel", status=202)
@@ -88,4 +86,4 @@ def cancel(user: User, order_id: str) -> dict[str, Any]:
     """Request cancellation of an order."""
     after = order_service.cancel(get_app(), user, order_id)
     get_app().engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
-    return signal_story.order_view(after)
+    return order_fields(after)

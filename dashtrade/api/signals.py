@@ -10,6 +10,7 @@ from flask import Blueprint
 from dashtrade.api.http import endpoint, get_app
 from dashtrade.api.orders import ID
 from dashtrade.api.reading import PageQuery, page
+from dashtrade.api.signal_fields import signal_fields, story_fields
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.bots.bots import NotFound
@@ -41,7 +42,7 @@ def signals(user: User, query: SignalList) -> dict[str, Any]:
         bot_id=query.bot_id,
         symbol=Symbol.parse(query.symbol) if query.symbol else None,
     )
-    return page(rows, query.limit, lambda row: row.id, signal_story.signal_view)
+    return page(rows, query.limit, lambda row: row.id, signal_fields)
 
 
 @endpoint(bp, "GET", "/signals/<signal_id>")
@@ -50,4 +51,4 @@ def signal(user: User, signal_id: str) -> dict[str, Any]:
     story = signal_story.story(get_app(), user.id, signal_id)
     if story is None:
         raise NotFound("signal")
-    return story
+    return story_fields(story)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashtrade.domain.reasons import Code
+from dashtrade.domain.story_words import STORY_WORDS
 from dashtrade.domain.values import money as two_digits
 
 C = Code
@@ -386,6 +387,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.POSITION_SPLIT: "position split",
     C.BOT_CLOSED_AND_PAUSED: "position closed, bot paused",
     C.ENTRIES_LOCKED: _locked,
+    **STORY_WORDS,
     # --- no matching bot
     C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",

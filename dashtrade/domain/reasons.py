@@ -226,6 +226,16 @@ class Code(StrEnum):
     BOT_CLOSED_AND_PAUSED = "bot_closed_and_paused"
     ENTRIES_LOCKED = "entries_locked"
 
+    # --- steps of a signal's story
+    ALERT_RECEIVED = "alert_received"
+    ALERT_READ = "alert_read"
+    ALERT_REPEATED = "alert_repeated"
+    CHECKED = "checked"
+    BOT_ACTS = "bot_acts"
+    ORDER_STEP = "order_step"
+    FILL = "fill"
+    BOOKED = "booked"
+
     # --- no matching bot
     NO_BOT_ON_SYMBOL = "no_bot_on_symbol"
     NO_BOT_ON_TIMEFRAME = "no_bot_on_timeframe"

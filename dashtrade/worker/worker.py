@@ -20,7 +20,7 @@ from bot_database import DatabaseUnavailable
 from dashtrade.app import CannotStart
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.as_json import from_json
+from dashtrade.domain.as_json import JsonValue, from_json, to_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.domain.symbols import Symbol
@@ -123,7 +123,7 @@ class Worker:
             self.app.settings.home,
             lambda connection, number, alert: self.lanes.accept(connection, number, from_json(Alert, alert)),
             lambda lane: self.lanes.wake(from_json(Lane, lane)),
-            partial(signal_story.settled, self.app),
+            self._outcome_report,
         )
         self.lanes.on_accepted = self.server.subscribe
         self.engine.host = WorkerHost(self.lanes, self.server, self.engine.reconciler)
@@ -154,6 +154,10 @@ class Worker:
             )
         self._scheduler.start()
         self.scan()
+
+    def _outcome_report(self, owner: int, signal_id: str) -> JsonValue:
+        outcome = signal_story.settled(self.app, owner, signal_id)
+        return None if outcome is None else to_json(outcome)
 
     def stop(self) -> None:
         self._scheduler.shutdown(wait=False)

@@ -1,19 +1,27 @@
-"""A signal's story, from stored data: received, parsed, checked, decided, sent, filled, booked, notified."""
+"""A signal's story, from stored data: received, parsed, checked, decided, sent, filled, booked, notified.
+
+Records with reasons and times; sentences are made of them when they are read."""
 
 from __future__ import annotations
 
-from datetime import UTC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.kernel.outcomes import UNDER_WAY
+from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.orders import Order
-from dashtrade.domain.reasons import Code, Reason, as_data, from_data
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, from_data, reason, several, told
+from dashtrade.domain.signal_outcome import BotOutcome, SignalOutcome
 from dashtrade.domain.timeframes import Timeframe
-from dashtrade.domain.values import iso, plain
 from dashtrade.domain.wording import words
+from dashtrade.services.records import record
+from dashtrade.services.trading.signals import SignalRecord
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
@@ -21,19 +29,80 @@ from dashtrade.tables import order_events, user_orders
 from dashtrade.tables import signals as table
 
 
-def outcome(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """The outcome so far, in short: the answer to `?wait=`."""
+class StepKind(StrEnum):
+    """In the order in which they happen, where they happen at the same time."""
+
+    RECEIVED = "received"
+    READ = "read"
+    REPEATED = "repeated"
+    CHECK = "check"
+    REFUSED = "refused"
+    DECIDED = "decided"
+    ORDER = "order"
+    FILLED = "filled"
+    BOOKED = "booked"
+    MESSAGE = "message"
+
+
+_RANK = {kind: rank for rank, kind in enumerate(StepKind)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryCheck:
+    name: str
+    ok: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryStep:
+    at: datetime
+    kind: StepKind
+    detail: Reason = NO_REASON
+    check: StoryCheck | None = None
+    order_status: str = ""  # of a step of an order
+    message: Message | None = None
+
+    def words(self, zone: tzinfo) -> str:
+        """In the reader's time zone."""
+        return words(self.detail, zone) if self.message is None else self.message.words(zone).text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotDecision:
+    bot_id: int
+    status: str
+    reason: Reason
+    would: Reason
+    checks: tuple[StoryCheck, ...]
+    numbers: Mapping[str, str]
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalStory:
+    signal: SignalRecord
+    status: str  # for its reader: working, while it is in progress
+    reason: Reason
+    raw: str | None
+    steps: tuple[StoryStep, ...]
+    orders: tuple[Order, ...]
+    bots: tuple[BotDecision, ...]
+
+
+def outcome(app: App, owner: int, signal_id: str) -> SignalOutcome | None:
+    """The outcome so far: the answer to `?wait=`."""
     found = _so_far(app, owner, signal_id)
     return found[0] if found else None
 
 
-def settled(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
+def settled(app: App, owner: int, signal_id: str) -> SignalOutcome | None:
     """The final outcome; None while the signal is in progress."""
-    said, under_way = _so_far(app, owner, signal_id) or (None, True)
-    return None if under_way else said
+    so_far, under_way = _so_far(app, owner, signal_id) or (None, True)
+    return None if under_way else so_far
 
 
-def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool] | None:
+def _so_far(app: App, owner: int, signal_id: str) -> tuple[SignalOutcome, bool] | None:
     """The outcome so far, and whether the signal is in progress."""
     with app.db.read() as conn:
         row = table.get(conn, owner, signal_id)
@@ -41,193 +110,140 @@ def _so_far(app: App, owner: int, signal_id: str) -> tuple[dict[str, Any], bool]
             return None
         decisions = decision_table.bot_statuses(conn, owner, signal_id)
         orders = user_orders.for_signal(conn, owner, signal_id)
-    waits = row.status == "accepted"
-    said = {
-        "signal_id": signal_id,
-        "status": "working" if waits else row.status,
-        "orders": [order_view(order) for order in orders],
-    } | told_why(_awaited(decisions) if waits else row.reason)
-    if len(decisions) > 1:
-        said["bots"] = [
-            {"bot_id": d.bot_id, "status": _status(d.status)} | told_why(d.reason) for d in decisions
-        ]
-    return said, waits
+    status, why = _shown(row, decisions)
+    return SignalOutcome(
+        signal_id=signal_id,
+        status=status,
+        reason=why,
+        orders=tuple(orders),
+        bots=tuple(BotOutcome(bot_id=d.bot_id, status=_status(d.status), reason=d.reason) for d in decisions),
+    ), row.status == "accepted"
 
 
-def told_why(why: Reason) -> dict[str, Any]:
-    """The reason as a sentence, and its code and facts for programs."""
-    return {"reason": words(why), "reason_code": str(why.code), "facts": as_data(why)["facts"]}
-
-
-def _awaited(decisions: list[Any]) -> Reason:
-    """What delays the signal, if anything: a closed market, an unreachable broker."""
-    return next((d.reason for d in decisions if d.status == "waiting" and d.reason), Reason(Code.UNDER_WAY))
+def _shown(row: Any, decisions: list[Any]) -> tuple[str, Reason]:
+    """A signal in progress is shown by what delays it, if anything: a closed market, an unreachable
+    broker."""
+    if row.status != "accepted":
+        return row.status, row.reason
+    delays = (d.reason for d in decisions if d.status == "waiting" and d.reason)
+    return "working", next(delays, Reason(Code.UNDER_WAY))
 
 
 def _status(decision: str) -> str:
     return "working" if decision in UNDER_WAY else decision
 
 
-def order_view(order: Order) -> dict[str, Any]:
-    average = order.average_price
-    return {
-        "order_id": order.id,
-        "client_order_id": order.id,
-        "broker_order_id": order.broker_order_id,
-        "crossed_with": order.crossed_with,
-        "signal_id": order.signal_id,
-        "parent_order_id": order.parent_id,
-        "bot_id": order.bot_id,
-        "account_id": order.account_id,
-        "symbol": order.symbol.text,
-        "side": str(order.side),
-        "effect": str(order.effect),
-        "type": str(order.type),
-        "quantity": plain(order.quantity),
-        "status": str(order.status),
-        **told_why(order.reason),
-        "filled_quantity": plain(order.filled_quantity),
-        "average_price": plain(average) if average is not None else None,
-        "limit_price": _plain_or_none(order.limit_price),
-        "stop_price": _plain_or_none(order.stop_price),
-        "time_in_force": str(order.time_in_force),
-        "created_at": iso(order.created_at),
-        "updated_at": iso(order.updated_at),
-    }
-
-
-def _plain_or_none(number: Any) -> str | None:
-    return plain(number) if number is not None else None
-
-
-def story(app: App, owner: int, signal_id: str) -> dict[str, Any] | None:
-    """All steps, with times to the millisecond."""
+def story(app: App, owner: int, signal_id: str) -> SignalStory | None:
+    """All steps, in order."""
     with app.db.read() as conn:
         row = table.get(conn, owner, signal_id)
         if row is None:
             return None
         decisions = decision_table.bot_outcomes(conn, owner, signal_id)
         orders = user_orders.for_signal(conn, owner, signal_id)
-        lines = (
-            _received(row)
-            + _decided(decisions)
-            + _sent(conn, owner, signal_id)
-            + _filled(conn, owner, signal_id)
-        )
-        lines += _notified(conn, owner, signal_id)
-    lines.sort(key=lambda line: (line[0], line[1]))
-    waits = row.status == "accepted"
-    return signal_view(row) | {
-        "status": "working" if waits else row.status,
-        **told_why(_awaited(decisions) if waits else row.reason),
-        "raw": row.raw,
-        "timeline": [
-            {"at": iso(at), "step": step, "detail": detail, **more} for at, _, step, detail, more in lines
-        ],
-        "orders": [order_view(order) for order in orders],
-        "bots": [
-            {
-                "bot_id": d.bot_id,
-                "status": _status(d.status),
-                **told_why(d.reason),
-                "would": words(d.would),
-                "checks": [_check(check) for check in d.checks or []],
-                "numbers": d.numbers or {},
-                "decided_at": iso(d.decided_at) if d.decided_at else None,
-            }
-            for d in decisions
-        ],
-    }
+        bots = tuple(_decision(d) for d in decisions)
+        steps = [
+            *_received(row),
+            *_decided(bots),
+            *_order_steps(conn, owner, signal_id),
+            *_filled(conn, owner, signal_id),
+            *_messages(conn, owner, signal_id),
+        ]
+    status, why = _shown(row, decisions)
+    return SignalStory(
+        signal=record(SignalRecord, row),
+        status=status,
+        reason=why,
+        raw=row.raw,
+        steps=tuple(sorted(steps, key=lambda step: (step.at, _RANK[step.kind]))),
+        orders=tuple(orders),
+        bots=bots,
+    )
 
 
-def signal_view(row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "status": row.status,
-        **told_why(row.reason),
-        "duplicate_count": row.duplicate_count,
-        "received_at": iso(row.received_at),
-        "ended_at": iso(row.ended_at) if row.ended_at else None,
-        "origin": row.origin,
-        "dialect": row.dialect,
-        "action": row.action,
-        "symbol": row.symbol.text if row.symbol else None,
-        "written_symbol": row.written_symbol,
-        "timeframe": Timeframe(row.timeframe).shown if row.timeframe else None,
-        "sender": row.sender,
-    }
-
-
-Line = tuple[Any, int, str, str, dict[str, Any]]  # time, rank among equals, step, detail, more
-
-
-def _received(row: Any) -> list[Line]:
-    who = f" from {row.sender}" if row.sender else ""
-    lines: list[Line] = [(row.received_at, 0, "received", f"by {row.origin}{who}", {})]
+def _received(row: Any) -> list[StoryStep]:
+    at = row.received_at
+    arrival = reason(Code.ALERT_RECEIVED, origin=row.origin, sender=row.sender)
+    steps = [StoryStep(at=at, kind=StepKind.RECEIVED, detail=arrival)]
     if row.symbol is not None:
-        lines.append((row.received_at, 1, "read", _reading(row), {}))
+        steps.append(StoryStep(at=at, kind=StepKind.READ, detail=_reading(row)))
     if row.repeated_at is not None:
-        lines.append(
-            (
-                row.repeated_at,
-                2,
-                "repeated",
-                f"the same alert arrived {row.duplicate_count} more time(s); the repeats were ignored",
-                {},
-            )
-        )
-    if row.ended_at == row.received_at and row.status == "refused":
-        lines.append((row.received_at, 3, "refused", words(row.reason), {}))
-    return lines
+        repeats = reason(Code.ALERT_REPEATED, count=row.duplicate_count)
+        steps.append(StoryStep(at=row.repeated_at, kind=StepKind.REPEATED, detail=repeats))
+    if row.ended_at == at and row.status == "refused":
+        steps.append(StoryStep(at=at, kind=StepKind.REFUSED, detail=row.reason))
+    return steps
 
 
-def _reading(row: Any) -> str:
-    frame = f" on {Timeframe(row.timeframe).shown}" if row.timeframe else ""
-    said = f"{row.action} {row.symbol.short}{frame}, as {row.dialect}"
+def _reading(row: Any) -> Reason:
     notes = row.reading.get("notes", ()) if row.reading else ()
-    return said + "".join(f"; {note}" for note in notes)
+    return reason(
+        Code.ALERT_READ,
+        action=row.action,
+        symbol=row.symbol.short,
+        timeframe=Timeframe(row.timeframe).shown if row.timeframe else "",
+        dialect=row.dialect,
+        notes=tuple(told(note) for note in notes),
+    )
 
 
-def _decided(decisions: list[Any]) -> list[Line]:
-    lines: list[Line] = []
-    for d in decisions:
-        if d.decided_at is None:
-            continue
-        for check in d.checks or []:
-            one = _check(check)
-            said = f"{one['check']}: {'ok' if one['ok'] else 'no'}, {one['detail']}"
-            lines.append((d.decided_at, 10, "check", said, {"check": one}))
-        refused = d.status == "refused"
-        detail = "; ".join(words(part) for part in (d.reason, d.would) if part) or f"bot {d.bot_id} acts"
-        lines.append((d.decided_at, 11, "refused" if refused else "decided", detail, {}))
-    return lines
+def _decision(row: Any) -> BotDecision:
+    return BotDecision(
+        bot_id=row.bot_id,
+        status=_status(row.status),
+        reason=row.reason,
+        would=row.would,
+        checks=tuple(_check(stored) for stored in row.checks or ()),
+        numbers=row.numbers or {},
+        decided_at=row.decided_at,
+    )
 
 
-def _check(stored: dict[str, Any]) -> dict[str, Any]:
+def _check(stored: dict[str, Any]) -> StoryCheck:
     """Older checks were stored as text, newer ones as codes."""
-    if "code" not in stored:
-        return stored
-    return stored | {"detail": words(from_data(stored))}
+    why = from_data(stored) if "code" in stored else told(stored["detail"])
+    return StoryCheck(name=stored["check"], ok=stored["ok"], reason=why)
 
 
-def _sent(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+def _decided(bots: tuple[BotDecision, ...]) -> list[StoryStep]:
+    steps: list[StoryStep] = []
+    for bot in bots:
+        if bot.decided_at is None:
+            continue
+        for check in bot.checks:
+            found = reason(Code.CHECKED, check=check.name, ok=int(check.ok), found=check.reason)
+            steps.append(StoryStep(at=bot.decided_at, kind=StepKind.CHECK, detail=found, check=check))
+        why = tuple(part for part in (bot.reason, bot.would) if part)
+        detail = several(why) if why else reason(Code.BOT_ACTS, bot=bot.bot_id)
+        kind = StepKind.REFUSED if bot.status == "refused" else StepKind.DECIDED
+        steps.append(StoryStep(at=bot.decided_at, kind=kind, detail=detail))
+    return steps
+
+
+def _order_steps(conn: sa.Connection, owner: int, signal_id: str) -> list[StoryStep]:
     return [
-        (e.at, 20, f"order {e.status}", f"{words(e.detail) or e.status} ({e.order_id[-8:]})", {})
-        for e in order_events.events_for_signal(conn, owner, signal_id)
+        StoryStep(
+            at=event.at,
+            kind=StepKind.ORDER,
+            order_status=event.status,
+            detail=reason(Code.ORDER_STEP, because=event.detail, status=event.status, order=event.order_id),
+        )
+        for event in order_events.events_for_signal(conn, owner, signal_id)
     ]
 
 
-def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
-    lines: list[Line] = []
-    for f in fill_table.fills_for_signal(conn, owner, signal_id):
-        fee = f", fee {plain(f.fee)}" if f.fee else ""
-        made = f"; realised {plain(f.realized)}" if f.realized else ""
-        verb = "bought" if f.side == "buy" else "sold"
-        lines.append((f.booked_at, 21, "filled", f"{verb} {plain(f.quantity)} at {plain(f.price)}{fee}", {}))
-        lines.append((f.booked_at, 22, "booked", f"to bot {f.bot_id}{made}", {}))
-    return lines
+def _filled(conn: sa.Connection, owner: int, signal_id: str) -> list[StoryStep]:
+    steps: list[StoryStep] = []
+    for fill in fill_table.fills_for_signal(conn, owner, signal_id):
+        fee = {"fee": fill.fee} if fill.fee else {}
+        made = reason(Code.FILL, side=fill.side, quantity=fill.quantity, price=fill.price, **fee)
+        realized = {"realized": fill.realized} if fill.realized else {}
+        booked = reason(Code.BOOKED, bot=fill.bot_id, **realized)
+        steps.append(StoryStep(at=fill.booked_at, kind=StepKind.FILLED, detail=made))
+        steps.append(StoryStep(at=fill.booked_at, kind=StepKind.BOOKED, detail=booked))
+    return steps
 
 
-def _notified(conn: sa.Connection, owner: int, signal_id: str) -> list[Line]:
+def _messages(conn: sa.Connection, owner: int, signal_id: str) -> list[StoryStep]:
     found = message_table.for_signal(conn, owner, signal_id)
-    return [(m.at, 30, "message", m.words(UTC).text, {}) for m in found]
+    return [StoryStep(at=message.at, kind=StepKind.MESSAGE, message=message) for message in found]

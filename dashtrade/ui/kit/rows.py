@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from html import escape
 from typing import Any
@@ -18,9 +19,10 @@ from dashtrade.domain.people import User
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Side
 from dashtrade.services.accounts.prices import BotHolding
+from dashtrade.services.trading.signal_story import StepKind, StoryStep
 from dashtrade.ui.kit import live_cells
 from dashtrade.ui.kit.components import Cell, Column, Row
-from dashtrade.ui.kit.format import moment, price, quantity, reason_sentence, status
+from dashtrade.ui.kit.format import moment, price, quantity, reason_sentence, reason_words, status, zone
 from dashtrade.ui.shell import scope
 
 ORIGINS = {
@@ -34,15 +36,12 @@ ORIGINS = {
     "adjustment": "Manual at broker",
 }
 STEP_TONES = {
-    "refused": "warn",
-    "filled": "up",
-    "booked": "up",
-    "message": "mute",
-    "check": "down",
-    "checks": "up",
-    "order rejected": "down",
-    "order attention": "down",
+    StepKind.REFUSED: "warn",
+    StepKind.FILLED: "up",
+    StepKind.BOOKED: "up",
+    StepKind.MESSAGE: "mute",
 }
+ORDER_TONES = {"rejected": "down", "attention": "down"}
 
 
 def side_cell(side: Side) -> Cell:
@@ -144,40 +143,51 @@ def _frame(row: Any) -> str:
     return f"{Timeframe(row.timeframe).shown} · {row.dialect}" if row.timeframe else row.dialect
 
 
-def story_lines(user: User, story: dict[str, Any]) -> None:
-    """The steps, with times to the millisecond."""
-    from datetime import datetime
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryLine:
+    at: datetime
+    title: str
+    tone: str
+    detail: str
 
+
+def story_lines(user: User, steps: Sequence[StoryStep]) -> None:
+    """The steps, with times to the millisecond."""
     lines = []
-    for at, step, detail in _folded(story["timeline"]):
-        when = datetime.fromisoformat(at)
-        mark = STEP_TONES.get(step, "info")
-        clock = f"{moment(user, when, seconds=True)}.{when.microsecond // 1000:03d}"
-        words = {"check": "Check failed", "checks": "Checked"}.get(step, step.capitalize())
+    for line in folded(user, steps):
+        clock = f"{moment(user, line.at, seconds=True)}.{line.at.microsecond // 1000:03d}"
+        title, detail = escape(line.title), escape(line.detail)
         lines.append(
-            "<li "
-            f'class="dt-{mark}"><b>{escape(words)}</b><span>{escape(detail)}</span><time>{clock}</time></li>'
+            f'<li class="dt-{line.tone}"><b>{title}</b><span>{detail}</span><time>{clock}</time></li>'
         )
     st.html(f'<ol class="dt-story">{"".join(lines)}</ol>')
 
 
-def _folded(timeline: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
+def folded(user: User, steps: Sequence[StoryStep]) -> list[StoryLine]:
     """Passed checks are folded into one line; a failed check gets its own."""
-    found: list[tuple[str, str, str]] = []
+    found: list[StoryLine] = []
     passed: list[str] = []
-    for line in timeline:
-        check = line.get("check")
-        if check and check["ok"]:
-            passed.append(check["check"])
-            at = line["at"]
-        elif check:
-            found.append((line["at"], "check", f"{check['check']}: {check['detail']}"))
-        else:
-            if passed:
-                found.append((at, "checks", f"{len(passed)} passed: {', '.join(passed)}"))
-                passed = []
-            found.append((line["at"], line["step"], line["detail"]))
+    for step in steps:
+        if step.check and step.check.ok:
+            passed.append(step.check.name)
+            continue
+        if passed and not step.check:
+            detail = f"{len(passed)} passed: {', '.join(passed)}"
+            found.append(StoryLine(at=step.at, title="Checked", tone="up", detail=detail))
+            passed = []
+        found.append(_story_line(user, step))
     return found
+
+
+def _story_line(user: User, step: StoryStep) -> StoryLine:
+    if step.check:
+        detail = f"{step.check.name}: {reason_words(user, step.check.reason)}"
+        return StoryLine(at=step.at, title="Check failed", tone="down", detail=detail)
+    if step.kind is StepKind.ORDER:
+        title, tone = f"Order {step.order_status}", ORDER_TONES.get(step.order_status, "info")
+    else:
+        title, tone = step.kind.capitalize(), STEP_TONES.get(step.kind, "info")
+    return StoryLine(at=step.at, title=title, tone=tone, detail=step.words(zone(user)))
 
 
 def exits_in_short(bot: Bot) -> tuple[str, str]:

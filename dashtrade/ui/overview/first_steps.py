@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import streamlit as st
 
@@ -14,6 +14,7 @@ from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.trading import signal_story
 from dashtrade.services.trading import signals as signal_service
+from dashtrade.services.trading.signal_story import StepKind
 from dashtrade.services.trading.trades import any_trade
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import get_app, live
@@ -51,12 +52,12 @@ def _finished(app: App, user: User) -> None:
     story = signal_story.story(app, user.id, filled[0].id) if filled else None
     if story is None:
         return
-    at = next((line["at"] for line in story["timeline"] if line["step"] == "filled"), None)
+    at = next((step.at for step in story.steps if step.kind is StepKind.FILLED), None)
     if at is not None:
-        took = datetime.fromisoformat(at) - datetime.fromisoformat(story["received_at"])
+        took = at - story.signal.received_at
         st.caption(f"Filled {took // timedelta(milliseconds=1):,} ms after the alert came in.")
     if st.button("See each step", icon=":material/timeline:", key="first_story"):
-        st.switch_page("pages/signals.py", query_params={"signal": story["id"]})
+        st.switch_page("pages/signals.py", query_params={"signal": story.signal.id})
 
 
 def _steps(app: App, user: User) -> list[tuple[bool, str, str]]:

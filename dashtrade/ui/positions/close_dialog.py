@@ -15,7 +15,7 @@ from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.bots import bots as service
 from dashtrade.services.trading import signal_story
 from dashtrade.ui.kit.form import Form
-from dashtrade.ui.kit.format import money, percent, quantity, signed, text
+from dashtrade.ui.kit.format import money, percent, quantity, reason_words, signed, text
 from dashtrade.ui.shell import scope
 from dashtrade.ui.shell.errors import trying
 from dashtrade.ui.shell.page import get_app, guard
@@ -116,9 +116,7 @@ def _close(bot_id: int, name: str, request_id: str, part: str | None) -> None:
         st.error(f"**{text(as_sentence(result.message))}** Try again.")
         return
     app.wait(user.id, result.signal_id, MAX_WAIT_SECONDS, fresh=not result.duplicate)
-    outcome = signal_story.outcome(app, user.id, result.signal_id) or {}
-    words = outcome.get("reason") or {"filled": "closed", "working": "the order is on its way"}.get(
-        outcome.get("status", ""), "sent"
-    )
+    outcome = signal_story.outcome(app, user.id, result.signal_id)
+    words = reason_words(user, outcome.reason) if outcome and outcome.reason else "sent"
     st.session_state["toast"] = f"{text(name)}: {text(as_sentence(words))}"
     st.rerun()

@@ -10,7 +10,7 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
-from dashtrade.domain.values import as_sentence, new_id
+from dashtrade.domain.values import new_id
 from dashtrade.services.accounts.owned import accounts_of
 from dashtrade.services.bots.owned import bots_of
 from dashtrade.services.demo import demo
@@ -18,7 +18,7 @@ from dashtrade.services.operations import quotas
 from dashtrade.services.people import tokens
 from dashtrade.services.trading import signal_story
 from dashtrade.ui.kit.components import badge
-from dashtrade.ui.kit.format import status, text
+from dashtrade.ui.kit.format import reason_sentence, status, text
 from dashtrade.ui.kit.rows import story_lines
 from dashtrade.ui.setup import alert_reader, webhook
 from dashtrade.ui.setup.alert_messages import DIALECTS, message_to_try
@@ -134,8 +134,8 @@ def _watch(user: User, signal_id: str) -> None:
     story = signal_story.story(get_app(), user.id, signal_id)
     if story is None:
         return
-    words, tone = status(story["status"])
+    words, tone = status(story.status)
     with st.container(horizontal=True, vertical_alignment="center"):
         badge(words, tone)
-        st.caption(text(as_sentence(story["reason"])) if story["reason"] else "")
-    story_lines(user, story)
+        st.caption(text(reason_sentence(user, story.reason)))
+    story_lines(user, story.steps)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from bot_engine import Lane, Receipt
 from dashtrade.context import App
+from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import Malformed, as_sentence, new_id
+from dashtrade.domain.values import Malformed, as_sentence, new_id, plain
 from dashtrade.services.bots.owned import bot_names
 from dashtrade.services.trading import orders as order_service
 from dashtrade.services.trading import replay, signal_story
 from dashtrade.services.trading import signals as signal_service
+from dashtrade.services.trading.signal_story import BotDecision
 from dashtrade.ui.kit.components import Cell, Column, Row, badge, table
-from dashtrade.ui.kit.format import price, status, text
+from dashtrade.ui.kit.format import price, reason_sentence, reason_words, status, text
 from dashtrade.ui.kit.rows import signal_rows, story_lines
 from dashtrade.ui.shell.errors import explained, trying
 from dashtrade.ui.shell.page import actions, empty, get_app, guard, live, panel
@@ -118,21 +121,18 @@ def _one(app: App, user: User, signal_id: str) -> None:
         return
     with actions():
         if (
-            story["raw"] is not None
-            and story["symbol"]
+            story.raw is not None
+            and story.signal.symbol
             and st.button("Replay on paper", icon=":material/replay:", key="replay")
         ):
             _replay(signal_id, new_id(app.clock.now()))
     _story(signal_id)
     with panel("Raw message", key="raw_panel"):
-        if story["raw"] is None:
+        if story.raw is None:
             st.caption("Raw messages are deleted after a while; the result stays.")
         else:
-            st.code(
-                story["raw"],
-                language="json" if story["raw"].lstrip().startswith("{") else None,
-                wrap_lines=True,
-            )
+            language = "json" if story.raw.lstrip().startswith("{") else None
+            st.code(story.raw, language=language, wrap_lines=True)
 
 
 @st.dialog("Replay on paper", icon=":material/replay:")
@@ -175,63 +175,42 @@ def _story(user: User, signal_id: str) -> None:
     story = signal_story.story(app, user.id, signal_id)
     if story is None:
         return
-    words, tone = status(story["status"])
-    name = Symbol.parse(story["symbol"]).short if story["symbol"] else ""
+    words, tone = status(story.status)
+    symbol = story.signal.symbol
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(
-            text(f"{story['action'].capitalize()} {name}") if name else "An alert that could not be read",
+            text(f"{story.signal.action.capitalize()} {symbol.short}")
+            if symbol
+            else "An alert that could not be read",
             anchor=False,
             width="content",
         )
         badge(words, tone)
-    if story["reason"]:
-        st.markdown(text(as_sentence(story["reason"])))
+    if story.reason:
+        st.markdown(text(reason_sentence(user, story.reason)))
     left, right = st.columns([1.4, 1], gap="small")
     with left, panel("Timeline", key="story_panel"):
-        story_lines(user, story)
+        story_lines(user, story.steps)
     with right:
-        _orders(app, user, story["orders"])
-        _would(story["bots"], bot_names(app, user))
+        _orders(app, user, story.orders)
+        _would(user, story.bots, bot_names(app, user))
 
 
-def _would(decisions: list[dict[str, Any]], names: dict[int, str]) -> None:
-    refused = [d for d in decisions if d["would"]]
+def _would(user: User, decisions: Sequence[BotDecision], names: dict[int, str]) -> None:
+    refused = [decision for decision in decisions if decision.would]
     if refused:
         with panel("Blocked orders", key="would_panel"):
             for decision in refused:
-                st.markdown(
-                    f"**{text(names.get(decision['bot_id'], 'A deleted bot'))}** {text(decision['would'])}"
-                )
+                name = text(names.get(decision.bot_id, "A deleted bot"))
+                st.markdown(f"**{name}** {text(reason_words(user, decision.would))}")
 
 
-def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
+def _orders(app: App, user: User, orders: Sequence[Order]) -> None:
     if not orders:
         return
     with panel("Orders", key="orders_panel"):
-        rows = []
-        for order in orders:
-            words, tone = status(order["status"])
-            filled = f"{order['filled_quantity']} of {order['quantity']}"
-            from decimal import Decimal
-
-            at = f"at {price(Decimal(order['average_price']))}" if order["average_price"] else ""
-            open_ = order["status"] in ("created", "submitting", "unknown", "working")
-            rows.append(
-                Row(
-                    id=order["order_id"],
-                    actions=(("cancel", "Cancel"),) if open_ else (),
-                    cells=[
-                        Cell(
-                            text=f"{order['side'].capitalize()} {order['quantity']}",
-                            sub=f"{order['type']} · {order['order_id'][-8:]}",
-                        ),
-                        Cell(text=words, tone=tone, badge=True),
-                        Cell(text=filled, sub=at),
-                    ],
-                )
-            )
         columns = [Column(label="Order"), Column(label="Status"), Column(label="Filled", number=True)]
-        clicked = table("orders", "Orders of this signal", columns, rows)
+        clicked = table("orders", "Orders of this signal", columns, [_order_row(order) for order in orders])
         if clicked:
             with trying() as attempt:
                 after = order_service.cancel(app, user, clicked[0])
@@ -239,30 +218,42 @@ def _orders(app: App, user: User, orders: list[dict[str, Any]]) -> None:
                 app.engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
                 st.rerun(scope="fragment")
         for order in orders:
-            if order["status"] == "attention":
-                _resolve(app, user, order)
+            if order.status is OrderStatus.ATTENTION:
+                _resolve(app, order)
 
 
-def _resolve(app: App, user: User, order: dict[str, Any]) -> None:
+def _order_row(order: Order) -> Row:
+    words, tone = status(order.status)
+    asked, filled = plain(order.quantity), plain(order.filled_quantity)
+    open_ = order.is_open and order.status is not OrderStatus.ATTENTION
+    return Row(
+        id=order.id,
+        actions=(("cancel", "Cancel"),) if open_ else (),
+        cells=[
+            Cell(text=f"{order.side.capitalize()} {asked}", sub=f"{order.type} · {order.id[-8:]}"),
+            Cell(text=words, tone=tone, badge=True),
+            Cell(
+                text=f"{filled} of {asked}",
+                sub=f"at {price(order.average_price)}" if order.average_price is not None else "",
+            ),
+        ],
+    )
+
+
+def _resolve(app: App, order: Order) -> None:
     """Asks what only a person can find out: whether the broker has the order."""
     st.warning(
         "Order status unknown: DashTrade cannot tell whether the broker has this order "
-        f"({text(plain_id(order))}). Check at your broker, then choose below. Until then no more orders "
-        "are sent for this symbol.",
+        f"({text(order.broker_order_id or order.id)}). Check at your broker, then choose below. Until then "
+        "no more orders are sent for this symbol.",
         icon=":material/help:",
     )
     with st.container(horizontal=True):
-        look = st.button("Look up again", key=f"look_{order['order_id']}")
-        gone = st.button("The broker does not have this order", key=f"gone_{order['order_id']}")
+        look = st.button("Look up again", key=f"look_{order.id}")
+        gone = st.button("The broker does not have this order", key=f"gone_{order.id}")
     if look or gone:
         with trying() as attempt:
-            after = order_service.resolve(
-                app, guard(), order["order_id"], "look_again" if look else "not_placed"
-            )
+            after = order_service.resolve(app, guard(), order.id, "look_again" if look else "not_placed")
         if attempt.ok:
             app.engine.host.wake(Lane(after.account_id, after.symbol), after.signal_id)
             st.rerun(scope="fragment")
-
-
-def plain_id(order: dict[str, Any]) -> str:
-    return order["broker_order_id"] or order["client_order_id"]

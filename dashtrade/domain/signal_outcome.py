@@ -1,0 +1,26 @@
+"""What became of a signal: what its sender is answered, and what the worker reports to the receiver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashtrade.domain.orders import Order
+from dashtrade.domain.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BotOutcome:
+    """One bot's part of it."""
+
+    bot_id: int
+    status: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalOutcome:
+    signal_id: str
+    status: str
+    reason: Reason
+    orders: tuple[Order, ...] = ()
+    bots: tuple[BotOutcome, ...] = ()
