@@ -30,7 +30,7 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.signals import Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
@@ -280,7 +280,7 @@ class Engine:
         """A remote broker is asked before the transaction opens; a broker in our own database within it,
         where the order also fills."""
         local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
-        wait_reason = "" if local or simulated else self.host.wait_reason(account.id, task.symbol)
+        wait_reason = NO_REASON if local or simulated else self.host.wait_reason(account.id, task.symbol)
         if wait_reason:
             raise NotReconciled(wait_reason)
         snapshot = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)

@@ -21,7 +21,7 @@ from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
-from dashtrade.domain.as_json import NotOfThatKind, from_json, from_named_json, to_json
+from dashtrade.domain.as_json import WrongType, from_json, from_named_json, to_json
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
@@ -256,7 +256,7 @@ class App:
             return None
         try:
             outcome: SignalOutcome = from_json(SignalOutcome, reported)
-        except NotOfThatKind as error:
+        except WrongType as error:
             log.warning("the worker's report on signal %s is unreadable: %s", signal_id, error)
             return None
         return outcome

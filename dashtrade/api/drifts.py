@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pydantic
@@ -12,10 +13,11 @@ from dashtrade.api.http import STOP_SCOPES, endpoint, get_app
 from dashtrade.api.reading import PageQuery, number_cursor, page
 from dashtrade.domain.access import TokenScope
 from dashtrade.domain.people import User
-from dashtrade.domain.position_mismatch import Remedy
+from dashtrade.domain.position_mismatch import Remedy, ratio_words
 from dashtrade.domain.values import iso, plain
-from dashtrade.domain.wording import words
+from dashtrade.domain.wording import sentence, words
 from dashtrade.services.accounts import position_mismatch as service
+from dashtrade.services.accounts.position_mismatch import Mismatch, Uncompared
 from dashtrade.services.trading import flatten as flatten_service
 from dashtrade.services.trading.flatten import Flattening
 
@@ -54,28 +56,66 @@ def drifts(user: User, query: DriftList) -> dict[str, Any]:
         account_id=query.account_id,
         status=query.status,
     )
-    return page(found, query.limit, lambda one: str(one["id"]), lambda one: one) | {
-        "problems": service.comparison_problems(get_app(), user)
+    return page(found, query.limit, lambda one: str(one.drift.id), _mismatch) | {
+        "problems": [_problem(one) for one in service.comparison_problems(get_app(), user)]
     }
 
 
 @endpoint(bp, "GET", "/drifts/<int:drift_id>")
 def drift(user: User, drift_id: int) -> dict[str, Any]:
     """One position mismatch, and the bots that the difference can be assigned to."""
-    return service.drift(get_app(), user, drift_id)
+    return _mismatch(service.drift(get_app(), user, drift_id))
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/resolve", body=Resolution)
 def resolve(user: User, given: Resolution, drift_id: int) -> dict[str, Any]:
     """Resolve a position mismatch: assign the difference to a bot (as its trade, or as a split), keep it
     outside, or freeze the symbol."""
-    return service.resolve(get_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
+    return _mismatch(
+        service.resolve(get_app(), user, drift_id, way=given.way, bot_id=given.bot_id, price=given.price)
+    )
 
 
 @endpoint(bp, "POST", "/drifts/<int:drift_id>/unfreeze")
 def unfreeze(user: User, drift_id: int) -> dict[str, Any]:
     """Allow entries of a frozen symbol again; the mismatch stays open."""
-    return service.unfreeze(get_app(), user, drift_id)
+    return _mismatch(service.unfreeze(get_app(), user, drift_id))
+
+
+def _mismatch(found: Mismatch) -> dict[str, Any]:
+    drift = found.drift
+    return {
+        "id": drift.id,
+        "account_id": drift.account_id,
+        "account": found.account,
+        "symbol": drift.symbol.text,
+        "status": str(drift.status),
+        "kind": str(drift.kind),
+        "bots_quantity": plain(drift.bots_quantity),
+        "outside": plain(drift.outside),
+        "broker_quantity": plain(drift.broker_quantity),
+        "difference": plain(drift.difference),
+        "average_price": _number(drift.average_price),
+        "mark": _number(drift.mark),
+        "split": ratio_words(drift.ratio) if drift.ratio is not None else None,
+        "detail": sentence(drift.detail),
+        "way": drift.way or None,
+        "bot_id": drift.bot_id,
+        "opened_at": iso(drift.opened_at),
+        "updated_at": iso(drift.updated_at),
+        "resolved_at": iso(drift.resolved_at) if drift.resolved_at else None,
+        "bots": [
+            {"bot_id": bot.bot_id, "name": bot.name, "quantity": plain(bot.quantity)} for bot in found.bots
+        ],
+    }
+
+
+def _number(number: Decimal | None) -> str | None:
+    return plain(number) if number is not None else None
+
+
+def _problem(found: Uncompared) -> dict[str, Any]:
+    return {"account_id": found.account_id, "since": iso(found.since), "message": found.message}
 
 
 @endpoint(bp, "POST", "/flatten", body=Flatten, status=202, scopes=STOP_SCOPES)

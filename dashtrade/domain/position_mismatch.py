@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from dashtrade.domain.reasons import Code, Fact, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, plain
 
@@ -28,6 +29,17 @@ class DriftStatus(StrEnum):
     FROZEN = "frozen"  # open, and the symbol takes no entries meanwhile
     RESOLVED = "resolved"
     GONE = "gone"  # the books agree again on their own
+
+
+class MismatchKind(StrEnum):
+    """What a difference looks like."""
+
+    SPLIT = "split"
+    CLOSED = "closed"
+    APPEARED = "appeared"
+    TURNED = "turned"
+    LESS = "less"
+    MORE = "more"
 
 
 class Remedy(StrEnum):
@@ -51,7 +63,7 @@ class Drift:
     asset: str
     symbol: Symbol
     status: DriftStatus
-    kind: str
+    kind: MismatchKind
     bots_quantity: Decimal  # all bots together
     outside: Decimal  # the user's own holdings
     broker_quantity: Decimal  # at the broker
@@ -60,7 +72,7 @@ class Drift:
     ratio: Decimal | None  # of an apparent split
     way: str
     bot_id: int | None
-    detail: str
+    detail: Reason
     opened_at: datetime
     updated_at: datetime
     resolved_at: datetime | None
@@ -116,17 +128,19 @@ def scaled(quantity: Decimal, ratio: Decimal) -> Decimal:
     return quantity * ratio if ratio >= 1 else quantity / (1 / ratio).quantize(Decimal("0.01"))
 
 
-def kind_of(bots_quantity: Decimal, outside: Decimal, broker_quantity: Decimal, ratio: Decimal | None) -> str:
+def kind_of(
+    bots_quantity: Decimal, outside: Decimal, broker_quantity: Decimal, ratio: Decimal | None
+) -> MismatchKind:
     expected = bots_quantity + outside
     if ratio is not None:
-        return "split"
+        return MismatchKind.SPLIT
     if not broker_quantity:
-        return "closed"
+        return MismatchKind.CLOSED
     if not expected:
-        return "appeared"
+        return MismatchKind.APPEARED
     if expected * broker_quantity < 0:
-        return "turned"
-    return "less" if abs(broker_quantity) < abs(expected) else "more"
+        return MismatchKind.TURNED
+    return MismatchKind.LESS if abs(broker_quantity) < abs(expected) else MismatchKind.MORE
 
 
 def ratio_words(ratio: Decimal) -> str:
@@ -136,28 +150,24 @@ def ratio_words(ratio: Decimal) -> str:
     return f"1:{plain((1 / ratio).quantize(Decimal('0.01')))}"
 
 
-_GUESS = {
-    "closed": "The position was probably closed manually at the broker.",
-    "less": "A part was probably sold (or, if short, bought back) manually at the broker.",
-    "more": "More was probably traded manually at the broker.",
-    "appeared": "The holding was probably bought manually at the broker, assigned, or transferred in.",
-    "turned": "The position at the broker has changed sides: a manual trade, or an assignment.",
-}
-
-
-def description_of(
-    kind: str,
+def mismatch_reason(
+    kind: MismatchKind,
     ratio: Decimal | None,
     *,
     symbol: Symbol,
     bots_quantity: Decimal,
     outside: Decimal,
     broker_quantity: Decimal,
-) -> str:
+) -> Reason:
     """What differs, and what it looks like."""
-    kept = f" and {plain(outside)} are held outside DashTrade" if outside else ""
-    said = (
-        f"The broker has {plain(broker_quantity)} {symbol.short}; your bots own {plain(bots_quantity)}{kept}."
-    )
-    guess = f"Probably a split {ratio_words(ratio)}." if ratio is not None else _GUESS[kind]
-    return f"{said} {guess}"
+    facts: dict[str, Fact] = {
+        "kind": str(kind),
+        "symbol": symbol.short,
+        "bots": bots_quantity,
+        "broker": broker_quantity,
+    }
+    if outside:
+        facts["outside"] = outside
+    if ratio is not None:
+        facts["ratio"] = ratio
+    return Reason(Code.POSITION_MISMATCH, facts)

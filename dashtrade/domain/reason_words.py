@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from dashtrade.domain.mismatch_words import MISMATCH_WORDS
 from dashtrade.domain.reasons import Code
 from dashtrade.domain.story_words import STORY_WORDS
 from dashtrade.domain.values import money as two_digits
@@ -221,10 +222,6 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.PAUSED_BEFORE_SENDING: "the bot was paused before the order was sent",
     C.SWITCHED_BEFORE_SENDING: lambda f: f"{_switch(f)} since before the order was sent",
     C.NOT_FROZEN: "the symbol is not frozen",
-    C.FROZEN: (
-        "{symbol} is frozen: the broker has {broker}, the bots own {bots}. Resolve the difference, or "
-        "unfreeze the symbol"
-    ),
     C.MARKET_OPEN: "the market is open",
     C.OUTSIDE_HOURS_ORDER: "the order is for extended hours",
     C.NOT_LOCKED: "nothing is locked",
@@ -297,7 +294,6 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.WAITS_FOR_OPEN_UNKNOWN: "queued until the market of {symbol} opens; DashTrade checks every minute",
     C.EXPIRES_BEFORE_OPEN: "{because}, and the alert expires at {good_until}",
     C.WAITS_FOR_OTHERS_EXIT: "waits until the exit of another bot of this account is filled",
-    C.WAITS_FOR_COMPARISON: "{text}",
     C.BROKER_ASKED_AGAIN: "retrying: {text}",
     C.WAITS_FOR_BROKER: "waits for the broker, which is unreachable: {text}",
     C.BROKER_UNREACHABLE: "the broker was unreachable for {seconds} s: {text}",
@@ -360,9 +356,6 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.NO_BOT_OF_THAT_ORDER: (
         "the order at the broker names bot {bot}, which does not trade {symbol} on this account here"
     ),
-    C.DIFFERENCE_ASSIGNED: (
-        "{detail} The user assigned the difference to this bot, at {price}; nothing is sent to the broker"
-    ),
     C.ORDER_UNCONFIRMED: "an unconfirmed order comes first: {because}",
     C.FLAT: "flat",
     C.UNDER_WAY: "in progress",
@@ -388,6 +381,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.BOT_CLOSED_AND_PAUSED: "position closed, bot paused",
     C.ENTRIES_LOCKED: _locked,
     **STORY_WORDS,
+    **MISMATCH_WORDS,
     # --- no matching bot
     C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",

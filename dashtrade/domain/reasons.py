@@ -160,7 +160,9 @@ class Code(StrEnum):
     QUEUED_FOR_OPEN = "queued_for_open"
     EXPIRES_BEFORE_OPEN = "expires_before_open"
     WAITS_FOR_OTHERS_EXIT = "waits_for_others_exit"
-    WAITS_FOR_COMPARISON = "waits_for_comparison"
+    WAITS_FOR_COMPARISON = "waits_for_comparison"  # of older records, with a text
+    WAITS_FOR_FIRST_COMPARISON = "waits_for_first_comparison"
+    WAITS_FOR_RECHECK = "waits_for_recheck"
     BROKER_ASKED_AGAIN = "broker_asked_again"
     WAITS_FOR_BROKER = "waits_for_broker"
     BROKER_UNREACHABLE = "broker_unreachable"
@@ -209,6 +211,11 @@ class Code(StrEnum):
     UNDER_WAY = "under_way"
     UNKNOWN_NOW = "unknown_now"
     CANCELS_FIRST = "cancels_first"
+
+    # --- position mismatches
+    POSITION_MISMATCH = "position_mismatch"
+    MISMATCH_ENDED = "mismatch_ended"
+    SPLIT_APPLIED = "split_applied"
 
     # --- exits and limits that were reached
     EXIT_REACHED = "exit_reached"

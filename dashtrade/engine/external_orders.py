@@ -21,7 +21,7 @@ from dashtrade.domain.notices.trading import PositionSplit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.position_mismatch import Drift, scaled
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
@@ -199,7 +199,7 @@ def assign_difference(conn: sa.Connection, drift: Drift, bot: Bot, price: Decima
     return booking.apply_report(conn, order, report, now).order
 
 
-def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, detail: str, now: datetime) -> None:
+def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, now: datetime) -> None:
     """Multiply what the bot owns by `ratio` and divide its price by it; its cost stays exactly the same."""
     for lot in fill_table.open_lots(conn, bot.id):
         fill_table.split_lot(conn, lot, scaled(lot.remaining, ratio), ratio)
@@ -216,7 +216,7 @@ def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, detail: str, now:
         threshold=bot.position.quantity,
         actual=new_position.quantity,
         action=Reason(Code.POSITION_SPLIT),
-        detail=told(detail),
+        detail=reason(Code.SPLIT_APPLIED, symbol=bot.symbol.short, ratio=ratio),
         signal_id=None,
     )
     message_table.notify(

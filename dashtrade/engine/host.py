@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.tables.lanes import Lane
@@ -20,6 +21,6 @@ class Host:
     def on_change(self, signal_id: str) -> None:
         """The outcome of a signal changed."""
 
-    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
-        """Why nothing new may be sent there yet; empty if it may."""
-        return ""
+    def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
+        """Why nothing new may be sent there yet; NO_REASON if it may."""
+        return NO_REASON

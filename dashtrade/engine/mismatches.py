@@ -18,12 +18,14 @@ from dashtrade.domain.position_mismatch import (
     Drift,
     DriftStatus,
     by_asset,
-    description_of,
     kind_of,
+    mismatch_reason,
     split_ratio,
 )
+from dashtrade.domain.reasons import Code, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
+from dashtrade.domain.wording import words
 from dashtrade.engine.expected_positions import ExpectedPositions
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import drifts as table
@@ -120,7 +122,7 @@ def _description_columns(
         "average_price": finding.average_price,
         "mark": finding.mark,
         "ratio": ratio,
-        "detail": description_of(
+        "detail": mismatch_reason(
             kind,
             ratio,
             symbol=symbol,
@@ -134,7 +136,7 @@ def _description_columns(
 def _open_drift(conn: sa.Connection, account: Account, asset: str, figures: dict[str, Any]) -> None:
     now = figures["updated_at"]
     drift_id = table.add(conn, account.user_id, account_id=account.id, asset=asset, opened_at=now, **figures)
-    log.warning("account %s: drift %s: %s", account.id, drift_id, figures["detail"])
+    log.warning("account %s: drift %s: %s", account.id, drift_id, words(figures["detail"]))
     notice = PositionMismatch(
         account=account.label,
         symbol=figures["symbol"].text,
@@ -150,9 +152,7 @@ def _open_drift(conn: sa.Connection, account: Account, asset: str, figures: dict
 def _end_drift(conn: sa.Connection, drift: Drift, figures: dict[str, Any]) -> None:
     """A frozen symbol stays frozen until its user resolves it."""
     if drift.status is DriftStatus.FROZEN:
-        table.change(
-            conn, drift.id, detail=f"{drift.detail} Since then the positions match again.", **figures
-        )
+        table.change(conn, drift.id, detail=reason(Code.MISMATCH_ENDED, because=drift.detail), **figures)
         return
     now = figures["updated_at"]
     table.change(conn, drift.id, status=DriftStatus.GONE, resolved_at=now, **figures)

@@ -33,9 +33,10 @@ from dashtrade.domain.ports import (
     Unavailable,
 )
 from dashtrade.domain.position_mismatch import asset_of, by_asset
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
+from dashtrade.domain.wording import words
 from dashtrade.engine import expected_positions, mismatches
 from dashtrade.engine.expected_positions import ExpectedPositions
 from dashtrade.engine.lanes import Leases
@@ -70,7 +71,11 @@ WHOLE_ACCOUNT = Symbol(market="ACCOUNT", base="ALL", quote="")
 
 
 class NotReconciled(Unavailable):
-    """The account was not compared since the start."""
+    """Nothing may be sent until the account's positions are compared."""
+
+    def __init__(self, why: Reason) -> None:
+        super().__init__(words(why))
+        self.why = why
 
 
 class Reconciler:
@@ -101,22 +106,18 @@ class Reconciler:
         self._first_seen: dict[tuple[int, str], tuple[Decimal, datetime]] = {}
         self._last_error: dict[int, str] = {}
 
-    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
-        """Why nothing may be sent for the symbol yet; empty if it may. An account that trades is compared
+    def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
+        """Why nothing may be sent for the symbol yet; NO_REASON if it may. An account that trades is compared
         more often from then on."""
         if account_id in self._due_at:  # an account never compared is due at once
             self._due_at[account_id] = min(self._due_at[account_id], self.clock.now() + RECONCILE_EVERY)
         if account_id not in self._compared:
-            why = self._last_error.get(account_id)
-            return "waits until the account's positions are compared with the broker's" + (
-                f": {why}" if why else ", as always after a start"
-            )
+            error = self._last_error.get(account_id)
+            because = {"because": told(error)} if error else {}
+            return reason(Code.WAITS_FOR_FIRST_COMPARISON, **because)
         if asset_of(symbol) in self._unsettled.get(account_id, ()):
-            return (
-                f"waits a few seconds: the broker's {symbol.short} position is compared again, as it "
-                "differs or has just traded"
-            )
-        return ""
+            return reason(Code.WAITS_FOR_RECHECK, symbol=symbol.short)
+        return NO_REASON
 
     def recheck_soon(self, account_id: int) -> None:
         """The account's broker answers again: compare soon, as orders wait for it."""

@@ -92,18 +92,23 @@ class Undecided:
         """The broker is unreachable: the decision waits, and those behind it too. After a minute an entry is
         given up with that reason; an exit keeps waiting, and its user is notified."""
         now = self._clock.now()
+        problem = error.why if isinstance(error, NotReconciled) else error.message
         late = now - task.ready_at > GIVE_UP_ENTRY_AFTER
         if late and action not in EXIT_ACTIONS:
             yield from self.give_up(
                 task,
                 lane,
                 token,
-                reason(Code.BROKER_UNREACHABLE, seconds=GIVE_UP_ENTRY_AFTER.seconds, text=error.message),
+                reason(Code.BROKER_UNREACHABLE, seconds=GIVE_UP_ENTRY_AFTER.seconds, text=problem),
             )
             return
         delay = max(getattr(error, "after", timedelta(seconds=1)), timedelta(seconds=5 if late else 1))
-        code = Code.WAITS_FOR_COMPARISON if isinstance(error, NotReconciled) else Code.BROKER_ASKED_AGAIN
-        why = reason(Code.WAITS_FOR_BROKER if late else code, text=error.message)
+        if late:
+            why = reason(Code.WAITS_FOR_BROKER, text=problem)
+        elif isinstance(error, NotReconciled):
+            why = error.why
+        else:
+            why = reason(Code.BROKER_ASKED_AGAIN, text=error.message)
 
         def work(conn: sa.Connection) -> None:
             self._leases.check(conn, lane, token)
@@ -112,7 +117,11 @@ class Undecided:
                 message_table.notify(
                     conn,
                     task.user_id,
-                    ExitWaitsForBroker(symbol=task.symbol.text, action=action, problem=told(error.message)),
+                    ExitWaitsForBroker(
+                        symbol=task.symbol.text,
+                        action=action,
+                        problem=told(problem) if isinstance(problem, str) else problem,
+                    ),
                     now=now,
                     signal_id=task.signal_id,
                 )

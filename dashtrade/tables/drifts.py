@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.position_mismatch import Drift, DriftStatus, asset_of
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, MismatchKind, asset_of
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.tables.base import (
@@ -24,6 +24,7 @@ from dashtrade.tables.base import (
     int_column,
     metadata,
     owner_column,
+    reason_column,
     text_column,
     time_column,
 )
@@ -49,7 +50,7 @@ drifts = sa.Table(
     decimal_column("ratio", nullable=True),
     text_column("way"),
     int_column("bot_id", nullable=True),
-    text_column("detail"),
+    reason_column("detail"),
     time_column("opened_at"),
     time_column("updated_at"),
     time_column("resolved_at", nullable=True),
@@ -113,7 +114,7 @@ class ReconciliationState:
 
 
 def _drift(row: Any) -> Drift:
-    values = row._asdict() | {"status": DriftStatus(row.status)}
+    values = row._asdict() | {"status": DriftStatus(row.status), "kind": MismatchKind(row.kind)}
     return Drift(bots_quantity=values.pop("ours"), broker_quantity=values.pop("theirs"), **values)
 
 

@@ -23,6 +23,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.as_json import JsonValue, from_json, to_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.ports import BrokerError, OrderReport
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.account_jobs import AccountJobs
 from dashtrade.engine.host import Host
@@ -81,7 +82,7 @@ class WorkerHost(Host):
     def on_change(self, signal_id: str) -> None:
         self._server.tell(signal_id)
 
-    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
+    def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
         return self._reconciler.wait_reason(account_id, symbol)
 
 

@@ -12,6 +12,7 @@ from dashtrade.brokers.alpaca import answers, wire
 from dashtrade.brokers.alpaca.answers import AlpacaErrorResponse
 from dashtrade.brokers.alpaca.sdk import own_server
 from dashtrade.domain.ports import NotOffered, Unavailable
+from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
 from tests.simulators.alpaca import AlpacaSimulator
@@ -146,7 +147,7 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
     reconciler = trader.installation.app.engine.reconciler
     lacks(sim, "/v2/orders")
     reconciler.reconcile(trader.paper)
-    assert reconciler.wait_reason(trader.paper, AAPL) == ""
+    assert reconciler.wait_reason(trader.paper, AAPL) == NO_REASON
     lacks(sim, "/v2/positions")
     fresh = type(reconciler)(
         reconciler.db,
@@ -158,7 +159,9 @@ def test_an_account_is_compared_where_orders_cannot_be_listed_and_positions_can(
         reconciler.outages,
     )
     fresh.reconcile(trader.paper)
-    assert "compared" in fresh.wait_reason(trader.paper, AAPL), "positions that cannot be read are not flat"
+    why = fresh.wait_reason(trader.paper, AAPL)
+    assert why.code is Code.WAITS_FOR_FIRST_COMPARISON, "positions that cannot be read are not flat"
+    assert isinstance(why.facts["because"], Reason), "the broker's own message is told"
 
 
 def test_unset_addresses_follow_a_custom_server_and_never_alpacas():
@@ -257,7 +260,7 @@ def test_binance_trades_with_its_seven_plainest_services(other_trader: tuple[Tra
     bot = person.bot("SOL/USDT", position_size="2", position_size_type="quantity")
     engine = person.installation.app.engine
     engine.reconciler.reconcile(person.paper)  # a list of all orders is none of the seven
-    assert engine.reconciler.wait_reason(person.paper, Symbol.parse("SOL/USDT")) == ""
+    assert engine.reconciler.wait_reason(person.paper, Symbol.parse("SOL/USDT")) == NO_REASON
     assert person.trades("buy", "SOL/USDT")["status"] == "filled" and 0 < person.holds(bot) <= 2
     assert person.trades("close", "SOL/USDT")["status"] == "filled"
     assert person.request("POST", f"/accounts/{person.paper}/test")["ok"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert, IntakeResult
@@ -13,10 +14,10 @@ from dashtrade.tables.lanes import Lane
 class GatedHost(Host):
     """Nothing new is sent while the gate gives a reason."""
 
-    def __init__(self, gate: Callable[[int, Symbol], str]) -> None:
+    def __init__(self, gate: Callable[[int, Symbol], Reason]) -> None:
         self._gate = gate
 
-    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
+    def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
         return self._gate(account_id, symbol)
 
 

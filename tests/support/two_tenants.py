@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from dashtrade.app import build_app
 from dashtrade.domain.kernel.records import NewLock
+from dashtrade.domain.position_mismatch import MismatchKind
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import NO_REASON, told
 from dashtrade.domain.symbols import Symbol
@@ -83,14 +84,14 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
                 account_id=owner.paper,
                 asset=AAPL.text,
                 symbol=AAPL,
-                kind="closed",
+                kind=MismatchKind.CLOSED,
                 ours=Decimal(5),
                 outside=Decimal(0),
                 theirs=Decimal(0),
                 average_price=None,
                 mark=Decimal(100),
                 ratio=None,
-                detail="",
+                detail=NO_REASON,
                 opened_at=now,
                 updated_at=now,
             )

@@ -8,7 +8,7 @@ from dashtrade.domain import protections, wording
 from dashtrade.domain.exits.wording import exit_words
 from dashtrade.domain.notices import trading as n
 from dashtrade.domain.notices.wording_base import Words, words
-from dashtrade.domain.position_mismatch import description_of, ratio_words
+from dashtrade.domain.position_mismatch import MismatchKind, mismatch_reason, ratio_words
 from dashtrade.domain.reasons import Code, Fact, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, money, plain
@@ -217,8 +217,8 @@ def _(notice: n.PositionSplit) -> Words:
 @words.register
 def _(notice: n.PositionMismatch) -> Words:
     symbol = Symbol.parse(notice.symbol)
-    detail = description_of(
-        notice.difference,
+    detail = mismatch_reason(
+        MismatchKind(notice.difference),
         notice.ratio,
         symbol=symbol,
         bots_quantity=notice.bots,
@@ -232,8 +232,8 @@ def _(notice: n.PositionMismatch) -> Words:
     )
     return Words(
         f"{symbol.short}: position mismatch",
-        f"{notice.account}: {detail} Until you resolve it, {meanwhile}. Assign the difference to a bot (a "
-        "split: to all that hold it), keep it as your own, or freeze the symbol.",
+        f"{notice.account}: {wording.sentence(detail)} Until you resolve it, {meanwhile}. Assign the "
+        "difference to a bot (a split: to all that hold it), keep it as your own, or freeze the symbol.",
     )
 
 

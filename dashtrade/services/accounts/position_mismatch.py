@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +13,8 @@ from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.notices.trading import MismatchAssigned
 from dashtrade.domain.people import User
-from dashtrade.domain.position_mismatch import Drift, DriftStatus, Remedy, asset_of, ratio_words, scaled
-from dashtrade.domain.values import Malformed, exact, iso, plain
+from dashtrade.domain.position_mismatch import Drift, DriftStatus, Remedy, asset_of, scaled
+from dashtrade.domain.values import Malformed, exact, plain
 from dashtrade.engine import external_orders
 from dashtrade.services.accounts import prices
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -26,6 +27,31 @@ from dashtrade.tables import messages as message_table
 PRICE_WAIT_SECONDS = 5.0  # seconds to wait for the market price at which a trade is booked
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MismatchBot:
+    """A bot that the difference can be assigned to."""
+
+    bot_id: int
+    name: str
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    drift: Drift
+    account: str  # its label
+    bots: tuple[MismatchBot, ...]  # while it is unresolved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncompared:
+    """An account that cannot be compared now."""
+
+    account_id: int
+    since: datetime
+    message: str  # the broker's
+
+
 def drifts(
     app: App,
     user: User,
@@ -34,25 +60,24 @@ def drifts(
     limit: int = 50,
     account_id: int | None = None,
     status: str | None = "unresolved",
-) -> list[dict[str, Any]]:
-    """Newest first, as the API and the pages show them."""
+) -> list[Mismatch]:
+    """Newest first."""
     with app.db.read() as conn:
         found = table.list_page(
             conn, user.id, before=before, limit=limit, account_id=account_id, status=status
         )
-        return [_view(conn, user, drift) for drift in found]
+        return [_record(conn, user, drift) for drift in found]
 
 
-def drift(app: App, user: User, drift_id: int) -> dict[str, Any]:
+def drift(app: App, user: User, drift_id: int) -> Mismatch:
     with app.db.read() as conn:
-        return _view(conn, user, _drift_of_user(conn, user, drift_id))
+        return _record(conn, user, _drift_of_user(conn, user, drift_id))
 
 
-def comparison_problems(app: App, user: User) -> list[dict[str, Any]]:
-    """Accounts that cannot be compared now, and since when."""
+def comparison_problems(app: App, user: User) -> list[Uncompared]:
     with app.db.read() as conn:
         return [
-            {"account_id": state.account_id, "since": iso(state.failing_since), "message": state.problem}
+            Uncompared(account_id=state.account_id, since=state.failing_since, message=state.problem)
             for state in table.reconciliation_states(conn, user.id)
             if state.failing_since is not None
         ]
@@ -70,37 +95,14 @@ def _candidates(conn: sa.Connection, user: User, drift: Drift) -> list[Bot]:
     return [bot for bot in every if asset_of(bot.symbol) == drift.asset]
 
 
-def _view(conn: sa.Connection, user: User, drift: Drift) -> dict[str, Any]:
+def _record(conn: sa.Connection, user: User, drift: Drift) -> Mismatch:
     account = account_table.get(conn, user.id, drift.account_id)
     bots = _candidates(conn, user, drift) if drift.unresolved else []
-    return {
-        "id": drift.id,
-        "account_id": drift.account_id,
-        "account": account.label if account else "",
-        "symbol": drift.symbol.text,
-        "status": str(drift.status),
-        "kind": drift.kind,
-        "bots_quantity": plain(drift.bots_quantity),
-        "outside": plain(drift.outside),
-        "broker_quantity": plain(drift.broker_quantity),
-        "difference": plain(drift.difference),
-        "average_price": _plain_or_none(drift.average_price),
-        "mark": _plain_or_none(drift.mark),
-        "split": ratio_words(drift.ratio) if drift.ratio is not None else None,
-        "detail": drift.detail,
-        "way": drift.way or None,
-        "bot_id": drift.bot_id,
-        "opened_at": iso(drift.opened_at),
-        "updated_at": iso(drift.updated_at),
-        "resolved_at": iso(drift.resolved_at) if drift.resolved_at else None,
-        "bots": [
-            {"bot_id": bot.id, "name": bot.name, "quantity": plain(bot.position.quantity)} for bot in bots
-        ],
-    }
-
-
-def _plain_or_none(number: Decimal | None) -> str | None:
-    return plain(number) if number is not None else None
+    return Mismatch(
+        drift=drift,
+        account=account.label if account else "",
+        bots=tuple(MismatchBot(bot_id=bot.id, name=bot.name, quantity=bot.position.quantity) for bot in bots),
+    )
 
 
 # --- resolutions --------------------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ def _plain_or_none(number: Decimal | None) -> str | None:
 
 def resolve(
     app: App, user: User, drift_id: int, *, way: Remedy, bot_id: int | None = None, price: str | None = None
-) -> dict[str, Any]:
+) -> Mismatch:
     """`price` is the price actually paid, where the user knows better than the broker's figures."""
     with app.db.read() as conn:
         seen = _drift_of_user(conn, user, drift_id)
@@ -158,7 +160,7 @@ def resolve(
     return drift(app, user, drift_id)
 
 
-def unfreeze(app: App, user: User, drift_id: int) -> dict[str, Any]:
+def unfreeze(app: App, user: User, drift_id: int) -> Mismatch:
     """Allow entries again; the mismatch, if it still exists, stays open."""
     now = app.clock.now()
 
@@ -198,10 +200,9 @@ def _split(conn: sa.Connection, user: User, drift: Drift, now: Any) -> None:
     kept = table.outside_by_asset(conn, drift.account_id).get(drift.asset, Decimal(0))
     if kept:
         table.put_outside(conn, drift.user_id, drift.account_id, drift.asset, scaled(kept, drift.ratio), now)
-    words = f"{drift.symbol.short} was split {ratio_words(drift.ratio)}."
     for bot in _candidates(conn, user, drift):
         if bot.position.quantity:
-            external_orders.apply_split(conn, bot, drift.ratio, words, now)
+            external_orders.apply_split(conn, bot, drift.ratio, now)
 
 
 def _assign_to_bot(

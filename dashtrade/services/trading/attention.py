@@ -16,6 +16,7 @@ from dashtrade.domain.notices.base import Level, Page
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, told
+from dashtrade.domain.values import plain
 from dashtrade.services.accounts import position_mismatch as mismatch_service
 from dashtrade.services.accounts import prices
 from dashtrade.services.accounts.owned import accounts_of
@@ -97,15 +98,23 @@ def _unknown_orders(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _mismatches(app: App, user: User) -> Iterator[AttentionItem]:
-    names = ("id", "account", "symbol", "bots_quantity", "outside", "broker_quantity", "difference")
     for mismatch in mismatch_service.drifts(app, user, limit=20):
+        drift = mismatch.drift
         yield AttentionItem(
             kind=AttentionKind.POSITION_MISMATCH,
             severity=Level.ERROR,
             page=Page.POSITIONS,
-            at=datetime.fromisoformat(mismatch["opened_at"]),
-            facts={name: mismatch[name] for name in names},
-            account_id=mismatch["account_id"],
+            at=drift.opened_at,
+            facts={
+                "id": drift.id,
+                "account": mismatch.account,
+                "symbol": drift.symbol.text,
+                "bots_quantity": plain(drift.bots_quantity),
+                "outside": plain(drift.outside),
+                "broker_quantity": plain(drift.broker_quantity),
+                "difference": plain(drift.difference),
+            },
+            account_id=drift.account_id,
         )
 
 

@@ -88,8 +88,12 @@ def words(user: User, item: AttentionItem) -> tuple[str, str]:
             )
         case AttentionKind.POSITION_MISMATCH:
             difference = Decimal(facts["difference"])
-            title = f"{mismatch_dialog.short(facts)}: position mismatch of {abs(difference):f}"
-            return title, mismatch_dialog.summary(facts)
+            symbol = Symbol.parse(facts["symbol"]).short
+            return f"{symbol}: position mismatch of {abs(difference):f}", mismatch_dialog.summary(
+                broker=Decimal(facts["broker_quantity"]),
+                bots=Decimal(facts["bots_quantity"]),
+                outside=Decimal(facts["outside"]),
+            )
         case AttentionKind.ACCOUNT_DISABLED:
             return f"{facts['account']} is disabled", reason_words(user, item.reason)
         case AttentionKind.ACCOUNT_UNCONFIRMED:

@@ -6,14 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import streamlit as st
 
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerPosition
-from dashtrade.domain.position_mismatch import asset_of
+from dashtrade.domain.position_mismatch import Drift, asset_of
 from dashtrade.domain.values import ZERO, Side
 from dashtrade.services.accounts import position_mismatch
 from dashtrade.services.accounts.owned import accounts_of, live_first
@@ -61,13 +60,11 @@ def board(user: User) -> None:
             user,
             account,
             [h for h in held if h.bot.account_id == account.id],
-            [d for d in found if d["account_id"] == account.id],
+            [each.drift for each in found if each.drift.account_id == account.id],
         )
 
 
-def _account(
-    user: User, account: Account, held: Sequence[BotHolding], differ: Sequence[dict[str, Any]]
-) -> None:
+def _account(user: User, account: Account, held: Sequence[BotHolding], differ: Sequence[Drift]) -> None:
     one = connection_state.connection(get_app(), account)
     with st.container(key=f"positions_{account.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -3,8 +3,12 @@ differs is told once, has three ways out, and nothing is concluded from silence.
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from dashtrade.domain.notices.trading import MismatchGone, PositionMismatch, PositionSplit
+from dashtrade.domain.reasons import Code, reason
 from dashtrade.domain.symbols import Symbol
+from dashtrade.services.accounts import position_mismatch
 from tests.support.reconcile_harness import D, ReconcileHarness
 
 # --- what is there before, and what agrees ------------------------------------------------------------------
@@ -114,6 +118,10 @@ def test_a_split_is_recognised_and_scales_what_the_bots_own_at_the_same_cost(hol
     holding.look(2)
     drift = holding.drift()
     assert (drift["kind"], drift["split"]) == ("split", "2:1") and "split 2:1" in drift["detail"]
+    found = position_mismatch.drift(holding.installation.app, holding.trader.user, drift["id"])
+    assert found.drift.detail == reason(
+        Code.POSITION_MISMATCH, kind="split", symbol="AAPL", bots=D(20), broker=D(40), ratio=D(2)
+    )
     holding.resolve(drift, "give")
     after = [holding.trader.get(f"/bots/{bot}")["position"] for bot in (1, other)]
     assert [D(p["quantity"]) for p in after] == [20, 20]
@@ -124,6 +132,21 @@ def test_a_split_is_recognised_and_scales_what_the_bots_own_at_the_same_cost(hol
     holding.trader.trades("close", timeframe="15 Min")
     trade = holding.trader.get("/trades")["items"][0]
     assert D(trade["quantity"]) == 20 and D(trade["realized_pnl"]) == (D(trade["price"]) - D("50.005")) * 20
+
+
+def test_a_mismatch_recorded_as_a_text_keeps_it(holding: ReconcileHarness):
+    """Older records; their sentence is shown and told as it was stored."""
+    holding.by_hand("AAPL", 6)
+    holding.look(2)
+    text = "The broker has 6 AAPL; your bots own 10. Somebody sold."
+    app = holding.installation.app
+    app.db.write(lambda conn: conn.execute(sa.text("UPDATE drifts SET detail = :text"), {"text": text}))
+    drift = holding.drift()
+    assert drift["detail"] == text
+    holding.resolve(drift, "give", bot_id=1)
+    signal = holding.trader.get("/trades")["items"][0]["signal_id"]
+    steps = [line["detail"] for line in holding.trader.story(signal)["timeline"]]
+    assert any(detail.startswith(f"{text} ") for detail in steps)
 
 
 def test_an_assignment_like_change_is_a_drift_like_any(holding: ReconcileHarness):

@@ -6,6 +6,7 @@ import pytest
 
 from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable, KeyRefused
 from dashtrade.domain.notices.trading import PositionMismatch
+from dashtrade.domain.reasons import NO_REASON, Code, reason
 from dashtrade.domain.symbols import Symbol
 from tests.simulators.alpaca_faults import Fault
 from tests.support.at_alpaca import addresses
@@ -147,12 +148,12 @@ def test_a_second_worker_that_starts_amid_a_difference_looks_until_it_knows(
     holding.by_hand("AAPL", 7)
     assert second.due() == [account]
     second.reconcile(account)
-    assert "compared again" in second.wait_reason(account, Symbol.parse("AAPL"))
+    assert second.wait_reason(account, Symbol.parse("AAPL")) == reason(Code.WAITS_FOR_RECHECK, symbol="AAPL")
     holding.by_hand("AAPL", 10)
     holding.clock.forward(11)
     assert second.due() == [account]
     second.reconcile(account)
-    assert second.wait_reason(account, Symbol.parse("AAPL")) == ""
+    assert second.wait_reason(account, Symbol.parse("AAPL")) == NO_REASON
     holding.clock.forward(11)
     assert second.due() == [] and holding.reconciler.due() == [account] and not holding.drifts()
 

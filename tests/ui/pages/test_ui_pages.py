@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
-from dashtrade.domain.position_mismatch import asset_of
-from dashtrade.domain.reasons import Code
+from dashtrade.domain.position_mismatch import MismatchKind, asset_of
+from dashtrade.domain.reasons import NO_REASON, Code
 from dashtrade.services.accounts.owned import find_account
 from dashtrade.services.accounts.prices import positions_of
 from dashtrade.services.bots import bots as bot_service
@@ -179,7 +179,7 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(trader: Tra
                 asset=asset_of(symbol),
                 symbol=symbol,
                 status="open",
-                kind="bought",
+                kind=MismatchKind.APPEARED,
                 ours=Decimal(10),
                 outside=Decimal(0),
                 theirs=Decimal(15),
@@ -188,7 +188,7 @@ def test_a_drift_needs_attention_and_stands_on_the_page_of_positions(trader: Tra
                 ratio=None,
                 way="",
                 bot_id=None,
-                detail="",
+                detail=NO_REASON,
                 opened_at=now,
                 updated_at=now,
             )
