@@ -31,7 +31,7 @@ from dashtrade.domain.ports import (
     Unavailable,
 )
 from dashtrade.domain.reasons import NO_REASON, told
-from dashtrade.domain.signals import Origin, Signal
+from dashtrade.domain.signals import ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
 from dashtrade.engine.deciding import DecisionResult, StaleSnapshot, decide_one
@@ -100,6 +100,7 @@ class Engine:
         max_age: timedelta | None = None,
         sender_waits: bool = False,
         storage_limit_bytes: int | None = None,
+        exit_cause: ExitCause | None = None,
     ) -> IntakeResult:
         """Store in one durable commit; then the signal cannot be lost, and a repeat is recognised. `content`
         tells repeats apart, `raw` is the alert's body; both default to the signal itself. StorageFull if its
@@ -118,6 +119,7 @@ class Engine:
             max_age=max_age,
             sender_waits=sender_waits,
             storage_limit_bytes=storage_limit_bytes,
+            exit_cause=exit_cause,
         )
         self.db.may_write()
         result = self.host.store(alert)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from dashtrade.domain.bots import Day
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side
 
@@ -49,32 +49,24 @@ _STOPS = {
 
 
 def exit_reason(
-    *, origin: str, key: str | None, order_type: OrderType, held_at_broker: bool, trailing: bool
+    *, origin: str, cause: ExitCause | None, order_type: OrderType, held_at_broker: bool, trailing: bool
 ) -> ExitReason:
-    """From the closing signal (its origin and its sender's id), the order's type, and who managed the
-    exit."""
+    """From the closing signal (its origin and its cause), the order's type, and who managed the exit."""
     if held_at_broker:
         return ExitReason.BROKER_TAKE_PROFIT if order_type is OrderType.LIMIT else ExitReason.BROKER_STOP_LOSS
-    name = (key or "").rpartition("|")[2]
     match origin:
         case Origin.EXIT:
-            kind = _named(name, ExitReason.STOP_LOSS)
+            kind = ExitReason(cause or ExitReason.STOP_LOSS)
             return ExitReason.TRAILING_STOP if trailing and kind is ExitReason.STOP_LOSS else kind
         case Origin.RISK:
-            return _named(name, ExitReason.RISK_LIMIT)
+            return ExitReason(cause or ExitReason.RISK_LIMIT)
         case Origin.USER | Origin.REPLAY:
-            return ExitReason.FLATTEN if name.startswith("flatten-") else ExitReason.MANUAL
+            return ExitReason(cause or ExitReason.MANUAL)
         case Origin.ADJUSTMENT:
             return ExitReason.EXTERNAL
         case Origin.ADOPTED:
             return ExitReason.RECOVERED
     return _STOPS.get(order_type, ExitReason.ALERT)
-
-
-def _named(name: str, default: ExitReason) -> ExitReason:
-    """`stop_loss-01ab…`, as the watch names its signals."""
-    kind = name.partition("-")[0]
-    return ExitReason(kind) if kind in set(ExitReason) else default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,17 @@ class Origin(StrEnum):
     ADJUSTMENT = "adjustment"  # a manual trade at the broker, assigned to a bot by its user
 
 
+class ExitCause(StrEnum):
+    """Why DashTrade itself closes or reduces a position."""
+
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    TIME_LIMIT = "time_limit"
+    RISK_LIMIT = "risk_limit"
+    DAILY_LOSS = "daily_loss"
+    FLATTEN = "flatten"  # its user closes everything
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A take-profit or stop-loss as written: exactly one of price, percent (of the entry price) and amount

@@ -29,7 +29,7 @@ from dashtrade.domain.kernel.watching import NextForExit, next_for
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Code, Reason, reason
-from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind
+from dashtrade.domain.signals import Action, ExitCause, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
 from dashtrade.engine.intake import Alert, Receipt, signal_json
 from dashtrade.tables import accounts as account_table
@@ -97,7 +97,7 @@ def _send_signal(
         signal = replace(signal, size=Size(kind=SizeKind.QUANTITY, value=triggered.quantity))
     if triggered.limit is not None:
         signal = replace(signal, order_type=OrderType.LIMIT, limit_price=triggered.limit)
-    receipt = store_close_signal(conn, bot, Origin.EXIT, signal, now)
+    receipt = store_close_signal(conn, bot, Origin.EXIT, ExitCause(triggered.kind), signal, now)
     if receipt is not None:
         attempt = replace(triggered, signal_id=receipt.signal_id, tries=triggered.tries + 1, since=now)
         _save_exits(conn, bot, replace(exits, triggered=attempt))
@@ -121,7 +121,7 @@ def close_signal(bot: Bot, key: str) -> Signal:
 
 
 def store_close_signal(
-    conn: sa.Connection, bot: Bot, origin: Origin, signal: Signal, now: datetime
+    conn: sa.Connection, bot: Bot, origin: Origin, cause: ExitCause, signal: Signal, now: datetime
 ) -> Receipt | None:
     text = signal_json(signal)
     alert = Alert(
@@ -135,6 +135,7 @@ def store_close_signal(
         received_at=now,
         max_age=None,
         sender_waits=False,
+        exit_cause=cause,
     )
     answer = alert.store(conn)
     return answer if isinstance(answer, Receipt) else None

@@ -13,7 +13,7 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.domain.decisions.decide import ENTRIES
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
-from dashtrade.domain.signals import Action, Origin, Signal
+from dashtrade.domain.signals import Action, ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import new_id, sha256
@@ -77,6 +77,7 @@ class Alert:
     sender_waits: bool  # its sender waits for the outcome
     # bytes that may be stored for its owner; None for DashTrade's own signals and a user's manual ones
     storage_limit_bytes: int | None = None
+    exit_cause: ExitCause | None = None  # of DashTrade's own closing signals
 
     def store(self, conn: sa.Connection) -> IntakeResult:
         return accept(conn, self)
@@ -162,6 +163,7 @@ def _signal_row(alert: Alert) -> dict[str, Any]:
         "reading": to_json(signal),
         "raw": alert.raw,
         "sender": alert.sender,
+        "exit_cause": alert.exit_cause,
     }
 
 

@@ -64,8 +64,8 @@ class StoredBooks:
         return fill_table.known_fills(self._conn, order_id)
 
     def trip_inputs(self, order: Order) -> TripInputs:
-        trip, origin, key = trip_table.latest(self._conn, order)
-        return TripInputs(trip=trip, origin=origin, key=key)
+        trip, origin, cause = trip_table.latest(self._conn, order)
+        return TripInputs(trip=trip, origin=origin, cause=cause)
 
     def outcomes(self, signal_id: str) -> dict[int, Outcome]:
         # otherwise two that end at once might each miss the other, and the signal would never end

@@ -27,7 +27,7 @@ from dashtrade.domain.notices.trading import BotStopped
 from dashtrade.domain.ports import BrokerError, Clock, Feed, Quote
 from dashtrade.domain.position_mismatch import Drift, asset_of
 from dashtrade.domain.reasons import Code, Reason
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
 from dashtrade.engine.exits import close_signal, follow, move_stop, store_close_signal, trigger
@@ -160,7 +160,7 @@ def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: da
     orders = order_table.open_in_account(conn, bot.account_id)
     if not bot.position.quantity or is_closing(bot, orders) or decision_table.waits(conn, bot, Origin.RISK):
         return []
-    receipt = _store_limit_signal(conn, bot, Origin.RISK, breach.kind, now)
+    receipt = _store_limit_signal(conn, bot, breach.kind, now)
     if receipt is None:
         return []
     bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=breach.reason, updated_at=now)
@@ -185,12 +185,10 @@ def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: da
     return list(receipt.lanes)
 
 
-def _store_limit_signal(
-    conn: sa.Connection, bot: Bot, origin: Origin, why: str, now: datetime
-) -> Receipt | None:
+def _store_limit_signal(conn: sa.Connection, bot: Bot, cause: ExitCause, now: datetime) -> Receipt | None:
     """A signal like any other. Its id is derived from what the bot owns, so that repeated checks give one
     signal."""
     owned, period = bot.position, int(now.timestamp()) // STOP_AGAIN_AFTER_SECONDS
-    key = f"{why}-{plain(owned.quantity)}-{plain(owned.cost)}-{period}"
-    receipt = store_close_signal(conn, bot, origin, close_signal(bot, key), now)
+    key = f"{cause}-{plain(owned.quantity)}-{plain(owned.cost)}-{period}"
+    receipt = store_close_signal(conn, bot, Origin.RISK, cause, close_signal(bot, key), now)
     return receipt if receipt is not None and not receipt.duplicate else None

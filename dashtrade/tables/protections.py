@@ -15,7 +15,7 @@ from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, SentEntry
 from dashtrade.domain.reasons import read_stored
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderType
 from dashtrade.tables.accounts import accounts
@@ -242,8 +242,7 @@ def _in_scope(table: sa.Table, bot: Bot, scope: Scope) -> Any:
 _STOPPED = sa.or_(
     orders.c.type.in_([OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP]),
     signals.c.origin == Origin.RISK,
-    # as `engine/exits.py` names them
-    sa.and_(signals.c.origin == Origin.EXIT, signals.c.dedupe_key.like("%|stop\\_loss-%", escape="\\")),
+    signals.c.exit_cause == ExitCause.STOP_LOSS,
 )
 
 

@@ -14,6 +14,7 @@ from dashtrade.domain.performance_stats import ClosedTrade
 from dashtrade.domain.position_mismatch import scaled
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.scope import MoneyKind
+from dashtrade.domain.signals import ExitCause
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Side
 from dashtrade.tables.accounts import accounts
@@ -104,7 +105,7 @@ def trip_of(row: Any) -> RoundTrip:
 
 _COLUMNS = [trips.c[name] for name in ("id", *_FIELDS)]
 _WITH_SIGNAL = (
-    sa.select(*_COLUMNS, signals.c.origin, signals.c.dedupe_key)
+    sa.select(*_COLUMNS, signals.c.origin, signals.c.exit_cause)
     .join_from(trips, signals, signals.c.id == p("signal_id"), isouter=True)
     .where(trips.c.bot_id == p("of_bot"))
 )
@@ -118,11 +119,13 @@ _PUT = (
 )
 
 
-def latest(conn: sa.Connection, order: Order) -> tuple[RoundTrip | None, str, str | None]:
-    """The latest round trip of the order's bot, with the origin and the key of the order's signal."""
+def latest(conn: sa.Connection, order: Order) -> tuple[RoundTrip | None, str, ExitCause | None]:
+    """The latest round trip of the order's bot, with the origin and the exit cause of the order's signal."""
     given = {"of_bot": order.bot_id, "signal_id": order.signal_id}
     row = first(conn, _HELD, given) or first(conn, _LATEST, given)
-    return (None, "", None) if row is None else (trip_of(row), row.origin or "", row.dedupe_key)
+    if row is None:
+        return None, "", None
+    return trip_of(row), row.origin or "", ExitCause(row.exit_cause) if row.exit_cause else None
 
 
 def ranks(trip: RoundTrip) -> dict[str, Any]:

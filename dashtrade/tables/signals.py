@@ -57,6 +57,7 @@ signals = sa.Table(
     text_column("raw", nullable=True),
     text_column("sender"),
     time_column("ended_at", nullable=True),
+    text_column("exit_cause", nullable=True),  # why DashTrade itself closes; NULL: an alert, a button
     sa.Index("ix_signals_user_id", "user_id", "id"),
     sa.Index("ix_signals_dedupe", "user_id", "dedupe_key", "id"),
     sa.Index("ix_signals_rare", "user_id", "status", "id", sqlite_where=_RARE, postgresql_where=_RARE),
@@ -156,7 +157,14 @@ def add(
     run(
         conn,
         _INSERT_SIGNAL,
-        {"user_id": owner, "duplicate_count": 0, "repeated_at": None, "ended_at": None, "reading": None}
+        {
+            "user_id": owner,
+            "duplicate_count": 0,
+            "repeated_at": None,
+            "ended_at": None,
+            "reading": None,
+            "exit_cause": None,
+        }
         | row,
     )
     if bots:

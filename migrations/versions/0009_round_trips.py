@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from dashtrade.domain.round_trips import Execution, changes, exit_reason, tally
+from dashtrade.domain.signals import ExitCause
 from dashtrade.domain.values import ZERO, OrderSide, OrderType
 from dashtrade.tables import base
 
@@ -257,12 +258,24 @@ def _execution(row, held: Decimal, side: OrderSide, symbol, trailing: bool) -> E
         on_paper=(row.broker_order_id or "").startswith("P-"),
         reason=exit_reason(
             origin=row.origin or "",
-            key=row.dedupe_key,
+            cause=_cause(row.origin or "", row.dedupe_key or ""),
             order_type=OrderType(row.type),
             held_at_broker=row.parent_id is not None,
             trailing=trailing,
         ),
     )
+
+
+def _cause(origin: str, key: str) -> ExitCause | None:
+    """Signals had their cause at the beginning of their key then: `stop_loss-01ab…`."""
+    name = key.rpartition("|")[2].partition("-")[0]
+    own = {
+        "user": {ExitCause.FLATTEN},
+        "replay": {ExitCause.FLATTEN},
+        "exit": set(ExitCause),
+        "risk": set(ExitCause),
+    }
+    return ExitCause(name) if name in own.get(origin, ()) else None
 
 
 def _put(conn, found) -> None:

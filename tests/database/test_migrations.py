@@ -251,6 +251,51 @@ def test_migrations_follow_each_other_by_name():
     assert order[::-1] == revisions() and order[0] == newest_migration()
 
 
+OWN = "id:NYSE:AAPL-EQ||7|"
+CAUSES: list[tuple[str, str | None, str | None]] = [
+    ("exit", f"{OWN}stop_loss-019f4e0c", "stop_loss"),
+    ("exit", f"{OWN}take_profit-019f4e0c", "take_profit"),
+    ("exit", f"{OWN}time_limit-019f4e0c", "time_limit"),
+    ("exit", f"{OWN}stopXloss-019f4e0c", None),
+    ("risk", f"{OWN}risk_limit-10-1000-5", "risk_limit"),
+    ("risk", f"{OWN}daily_loss--10-1000-5", "daily_loss"),
+    ("user", f"{OWN}flatten-3-1", "flatten"),
+    ("user", f"{OWN}019f4e0c7a", None),
+    ("user", f"{OWN}flatten-|x", None),
+    ("replay", "id:NYSE:AAPL-EQ|900||replay-019f-1", None),
+    ("webhook", "id:NYSE:AAPL-EQ|900||flatten-1", None),
+    ("webhook", "id:NYSE:AAPL-EQ|900||stop_loss-1", None),
+    ("webhook", None, None),
+    ("adjustment", "adjustment:abc", None),
+]
+
+
+def test_the_upgrade_reads_the_cause_of_an_exit_from_its_key_once(empty_database_url: str):
+    database = Database(empty_database_url)
+    [upgrade] = [name for name in revisions() if name.startswith("0019")]
+    for revision in revisions()[: revisions().index(upgrade)]:
+        database._upgrade(revision)
+    fill(database.engine)
+    old = sa.MetaData()
+    old.reflect(database.engine)
+    signals = old.tables["signals"]
+    with database.engine.begin() as conn:
+        row = conn.execute(sa.select(signals)).one()._asdict()
+        conn.execute(sa.update(signals).values(origin="webhook", dedupe_key=None))
+        rows = [
+            row | {"id": f"{number:032x}", "origin": origin, "dedupe_key": key}
+            for number, (origin, key, _) in enumerate(CAUSES)
+        ]
+        conn.execute(sa.insert(signals), rows)
+    database._upgrade(upgrade)
+    with database.read() as conn:
+        found = conn.execute(
+            sa.text("SELECT origin, dedupe_key, exit_cause FROM signals WHERE id LIKE '000%' ORDER BY id")
+        )
+        assert [tuple(one) for one in found] == CAUSES
+    database.close()
+
+
 @pytest.mark.parametrize(
     ("broker_order_id", "broker", "on_paper"),
     [("P-17", "alpaca", True), (None, "paper", True), ("17", "alpaca", False), (None, "alpaca", False)],

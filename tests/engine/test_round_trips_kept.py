@@ -96,6 +96,15 @@ def test_a_bots_stop_its_users_close_and_flatten_are_distinguished(
     )
 
 
+def test_a_request_named_like_a_cause_is_still_its_users_own(trader: Trader):
+    bot = trader.bot()
+    for name in ("flatten-1-1", "stop_loss-1", "take_profit-1"):
+        trader.trades("buy")
+        trader.does("POST", f"/bots/{bot}/close", {"request_id": name})
+        trader.installation.work()
+    assert [item["exit_reason"] for item in trader.get("/round-trips")["items"]] == ["manual"] * 3
+
+
 def test_days_and_totals_count_round_trips_won_and_lost_after_fees(trader: Trader, feed: ManualFeed):
     """Up 0.02 on 50 shares is 1 before two fees of 1: lost, although the closing order made money."""
     trader.bot(account=trader.account(fee_per_order="1"))

@@ -54,7 +54,7 @@ class Memory:
                 lots=[lot for _, lot in sorted(self.lots.items())],
                 trip=self.trips[-1] if self.trips and self.bot.position.quantity else None,
                 origin="webhook",
-                key=None,
+                cause=None,
                 exits_held=False,
             )
             self.store(book_fills(order, seen.order, seen.fills, inputs, MORNING))

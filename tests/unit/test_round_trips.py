@@ -21,6 +21,7 @@ from dashtrade.domain.round_trips import (
     follow_all,
     tally,
 )
+from dashtrade.domain.signals import ExitCause
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, Side
 
@@ -146,30 +147,28 @@ def test_a_position_without_a_trip_gets_one_when_it_is_left():
 
 
 @pytest.mark.parametrize(
-    ("origin", "key", "more", "reason"),
+    ("origin", "cause", "more", "reason"),
     [
-        ("webhook", "id:NYSE:AAPL-EQ|900||x", {}, "alert"),
         ("webhook", None, {}, "alert"),
-        ("webhook", "id:NYSE:AAPL-EQ|900||flatten-1", {}, "alert"),
         ("webhook", None, {"order_type": OrderType.STOP}, "stop_loss"),
-        ("exit", "id:NYSE:AAPL-EQ||7|stop_loss-01ab", {}, "stop_loss"),
-        ("exit", "id:NYSE:AAPL-EQ||7|take_profit-01ab", {}, "take_profit"),
-        ("exit", "id:NYSE:AAPL-EQ||7|stop_loss-01ab", {"trailing": True}, "trailing_stop"),
-        ("exit", "id:NYSE:AAPL-EQ||7|time_limit-01ab", {}, "time_limit"),
+        ("exit", ExitCause.STOP_LOSS, {}, "stop_loss"),
+        ("exit", ExitCause.TAKE_PROFIT, {}, "take_profit"),
+        ("exit", ExitCause.STOP_LOSS, {"trailing": True}, "trailing_stop"),
+        ("exit", ExitCause.TIME_LIMIT, {}, "time_limit"),
         ("exit", None, {}, "stop_loss"),
-        ("risk", "id:NYSE:AAPL-EQ||7|risk_limit-10-1000-5", {}, "risk_limit"),
-        ("risk", "id:NYSE:AAPL-EQ||7|daily_loss-10-1000-5", {}, "daily_loss"),
-        ("user", "id:NYSE:AAPL-EQ||7|form-1", {}, "manual"),
-        ("user", "id:NYSE:AAPL-EQ||7|flatten-3-1", {}, "flatten"),
-        ("adjustment", "adjustment:abc", {}, "external"),
-        ("adopted", "adopted:abc", {}, "recovered"),
+        ("risk", ExitCause.RISK_LIMIT, {}, "risk_limit"),
+        ("risk", ExitCause.DAILY_LOSS, {}, "daily_loss"),
+        ("user", None, {}, "manual"),
+        ("user", ExitCause.FLATTEN, {}, "flatten"),
+        ("adjustment", None, {}, "external"),
+        ("adopted", None, {}, "recovered"),
         ("webhook", None, {"held_at_broker": True, "order_type": OrderType.LIMIT}, "broker_take_profit"),
         ("webhook", None, {"held_at_broker": True, "order_type": OrderType.STOP}, "broker_stop_loss"),
     ],
 )
-def test_a_trip_says_why_it_ended(origin: str, key: str | None, more: dict[str, Any], reason: str):
+def test_a_trip_says_why_it_ended(origin: str, cause: ExitCause | None, more: dict[str, Any], reason: str):
     given_ = {"order_type": OrderType.MARKET, "held_at_broker": False, "trailing": False} | more
-    assert exit_reason(origin=origin, key=key, **given_) == reason
+    assert exit_reason(origin=origin, cause=cause, **given_) == reason
 
 
 _fill = st.tuples(

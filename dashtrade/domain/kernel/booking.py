@@ -14,6 +14,7 @@ from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill
 from dashtrade.domain.round_trips import Execution, ExitReason, RoundTrip, exit_reason, follow_all, tally
+from dashtrade.domain.signals import ExitCause
 from dashtrade.domain.values import ZERO
 
 
@@ -25,7 +26,7 @@ class BookingInputs:
     lots: Sequence[Lot]  # of its position, oldest first
     trip: RoundTrip | None  # the latest; None if a new one begins anyway
     origin: str  # of the order's signal
-    key: str | None  # the signal's key from its sender
+    cause: ExitCause | None  # of a signal by which DashTrade itself closes
     exits_held: bool  # the broker holds the exits of the order
 
 
@@ -144,7 +145,7 @@ def _exit_reason(order: Order, inputs: BookingInputs) -> ExitReason:
     exits = inputs.bot.exits
     return exit_reason(
         origin=inputs.origin,
-        key=inputs.key,
+        cause=inputs.cause,
         order_type=order.type,
         held_at_broker=order.parent_id is not None,
         trailing=bool(exits and exits.stop and exits.stop.trail),

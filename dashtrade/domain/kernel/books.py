@@ -31,6 +31,7 @@ from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.round_trips import RoundTrip
+from dashtrade.domain.signals import ExitCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class TripInputs:
 
     trip: RoundTrip | None  # the bot's latest
     origin: str  # of the order's signal
-    key: str | None  # the signal's key from its sender
+    cause: ExitCause | None  # of a signal by which DashTrade itself closes
 
 
 class Source(Protocol):

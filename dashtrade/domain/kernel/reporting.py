@@ -16,7 +16,7 @@ from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport
 
-_NO_TRIP = TripInputs(trip=None, origin="", key=None)
+_NO_TRIP = TripInputs(trip=None, origin="", cause=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ def _inputs(books: Books, order: Order) -> BookingInputs:
         lots=books.lots(bot.id) if held * order.side.sign < 0 else [],
         trip=found.trip,
         origin=found.origin,
-        key=found.key,
+        cause=found.cause,
         exits_held=broker_held_exits.are_held(books, order),
     )
 

@@ -23,13 +23,14 @@ from dashtrade.domain.kernel.outcomes import SIGNAL_UNDER_WAY
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Quote
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.signals import ExitCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitBreach:
     """The position is closed, and the bot paused."""
 
-    kind: str
+    kind: ExitCause
     threshold: Decimal
     actual: Decimal
     reason: Reason
@@ -80,7 +81,7 @@ def _risk_breach(bot: Bot, mark: Decimal) -> LimitBreach | None:
     if loss < limit:
         return None
     return LimitBreach(
-        kind="risk_limit",
+        kind=ExitCause.RISK_LIMIT,
         threshold=limit,
         actual=loss,
         reason=reason(
@@ -97,7 +98,7 @@ def _daily_loss_breach(bot: Bot, result: Decimal) -> LimitBreach | None:
     if limit is None or -result < limit:
         return None
     return LimitBreach(
-        kind="daily_loss",
+        kind=ExitCause.DAILY_LOSS,
         threshold=limit,
         actual=-result,
         reason=reason(Code.DAILY_LIMIT_REACHED, loss=-result, limit=limit),

@@ -22,7 +22,7 @@ from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete, Pos
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason, reason, told
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.exits import close_signal
@@ -245,7 +245,9 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
 
 def _send_close(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
     signal = close_signal(bot, f"flatten-{item.id}-{item.tries + 1}")
-    said = app.engine.accept(item.user_id, signal, origin=Origin.USER, sender=row.asked_by)
+    said = app.engine.accept(
+        item.user_id, signal, origin=Origin.USER, sender=row.asked_by, exit_cause=ExitCause.FLATTEN
+    )
     if not isinstance(said, Receipt):
         _update_item(app, item, status="stuck", reason=told(said.message))
         return []
