@@ -24,20 +24,6 @@ FILE = "security.log"
 MOST_BYTES, FILES = 5_000_000, 8
 LINES_OF_ONE = 30  # per minute, of the same action by the same user and address; further ones are counted
 LOCK_SECONDS = 0.5
-# Prefixes of trading actions, which are many and only in the audit log.
-TRADING = (
-    "bot ",
-    "drift ",
-    "exits ",
-    "flatten",
-    "order ",
-    "orders ",
-    "position ",
-    "protection ",
-    "simulation ",
-    "switch",
-    "symbol ",
-)
 NAMES = frozenset({"account", "email", "from", "to"})  # details of users, who are also given as numbers
 _logger = logging.getLogger("dashtrade.security.file")
 _logger.propagate = False
@@ -55,8 +41,6 @@ def write_event(
     detail: Mapping[str, Any] | None,
 ) -> None:
     """Write one line; nothing if no file is open (a bench, a test)."""
-    if action.startswith(TRADING):
-        return
     hidden = NAMES if subject is not None else frozenset()
     kept = {name: value for name, value in detail.items() if name not in hidden} if detail else None
     event = {"action": action, "user": user, "subject": subject, "address": address, "detail": kept}

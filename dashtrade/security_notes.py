@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database, DatabaseUnavailable
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.ports import Clock
 from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
@@ -27,7 +28,7 @@ LINES_A_MINUTE = 50  # of one kind and process; further ones are counted in one 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    action: str
+    action: AuditAction
     actor: int | None
     subject: int | None
     who: str
@@ -54,7 +55,7 @@ class Notes:
 
     def note(
         self,
-        action: str,
+        action: AuditAction,
         *,
         who: str = "",
         reason: str = "",

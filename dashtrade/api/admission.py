@@ -9,6 +9,7 @@ from __future__ import annotations
 from dashtrade.api.answers import ApiError
 from dashtrade.api.http import get_limits
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import count_exits
@@ -61,7 +62,9 @@ def no_room(app: App, user: User) -> Exception | None:
 
 def no_storage(app: App, user: User) -> Refusal:
     """Refused alerts make at most one line a minute in the audit log."""
-    app.notes.note("alert refused", actor=user.id, subject=user.id, who=user.email, reason="storage used up")
+    app.notes.note(
+        AuditAction.ALERT_REFUSED, actor=user.id, subject=user.id, who=user.email, reason="storage used up"
+    )
     return quotas.full(quotas.room_of(app, user))
 
 

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from bot_database import DatabaseUnavailable
 from dashtrade.api.answers import ApiError, reply
 from dashtrade.api.http import note_refusal
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.services.people.permission import Forbidden
@@ -28,7 +29,7 @@ def handle_errors(flask: Flask) -> None:
 
 def _api_error(error: ApiError) -> Response:
     if error.status == 429:
-        note_refusal(g.get("user"), "throttled")
+        note_refusal(g.get("user"), AuditAction.THROTTLED)
     return reply(error.body, error.status, error.headers)
 
 

@@ -18,6 +18,7 @@ from dashtrade.api.answers import ApiError, Body, reply
 from dashtrade.api.reading import may_name, read_body, read_model
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.http_headers import DATA, strict_transport
 from dashtrade.limits import Rate, ReceiverLimits, network_of
@@ -218,7 +219,7 @@ def require_scope(user: User, scopes: Collection[TokenScope]) -> None:
         )
 
 
-def note_refusal(user: User | None, action: str = "refused") -> None:
+def note_refusal(user: User | None, action: AuditAction = AuditAction.REFUSED) -> None:
     app = get_app()
     about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
     place = f"{request.method} {request.url_rule or 'an unknown address'}"

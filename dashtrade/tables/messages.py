@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade import security_log
+from dashtrade.domain.audit import AuditAction, AuditTopic, actions_on
 from dashtrade.domain.channels import CHANNELS
 from dashtrade.domain.notices.base import Level, Notice
 from dashtrade.domain.notices.stored import Message, facts_of, notice_of
@@ -155,7 +156,7 @@ def record(
     conn: sa.Connection,
     *,
     actor: int | None,
-    action: str,
+    action: AuditAction,
     now: datetime,
     subject: int | None = None,
     detail: Any = None,
@@ -174,6 +175,9 @@ def record(
 
 
 def _log_for_security(conn: sa.Connection, row: dict[str, Any]) -> None:
+    """Trading is in the audit log only, as it is much."""
+    if row["action"].topic in (AuditTopic.BOT, AuditTopic.TRADING):
+        return
     told = {"action": row["action"], "at": row["at"], "user": row["user_id"], "subject": row["subject_id"]}
     after_commit(
         conn, partial(security_log.write_event, **told, address=row["address"], detail=row["detail"])
@@ -186,7 +190,7 @@ def record_often(
     key: str,
     count: int,
     actor: int | None,
-    action: str,
+    action: AuditAction,
     now: datetime,
     subject: int | None,
     detail: dict[str, Any],
@@ -232,7 +236,8 @@ def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int)
 
 def about_bot(conn: sa.Connection, owner: int, bot_id: int, *, limit: int) -> list[Any]:
     """The owner's actions on a bot, newest first."""
-    of_owner = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & audit.c.action.like("bot %")
+    of_bots = audit.c.action.in_(actions_on(AuditTopic.BOT))
+    of_owner = (audit.c.user_id == owner) & (audit.c.subject_id == bot_id) & of_bots
     return list(conn.execute(sa.select(audit).where(of_owner).order_by(audit.c.id.desc()).limit(limit)))
 
 

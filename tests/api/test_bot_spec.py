@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dashtrade.api.bots import BotFields
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import Malformed
 from dashtrade.services.bots import history, spec
 from dashtrade.services.bots.setting_spec import DEFAULTS, SettingSpec
@@ -175,7 +176,7 @@ def test_the_history_says_what_older_rows_say(trader: Trader, app: Any):
         message_table.record(
             conn,
             actor=trader.user.id,
-            action="bot changed",
+            action=AuditAction.BOT_CHANGED,
             now=datetime.now(UTC),
             subject=bot,
             detail={

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.limits import ConcurrencyLimit, Rate, ReceiverLimits
 from dashtrade.security_notes import LINES_A_MINUTE, Notes
 from dashtrade.services.people import users
@@ -99,20 +100,20 @@ def test_a_sign_up_without_a_right_to_it_is_a_row(app: App, installation: Instal
 def test_a_stranger_with_many_addresses_and_names_fills_no_table(app: App, clock: ManualClock):
     for number in range(5000):
         address = f"10.{number >> 8}.{number & 255}.1"
-        app.notes.note("sign-in failed", who=f"{number}@example.com", address=address)
+        app.notes.note(AuditAction.SIGN_IN_FAILED, who=f"{number}@example.com", address=address)
     rows = audit(app, "sign-in failed")
     assert len(rows) == LINES_A_MINUTE + 1
     assert sum(row.detail["count"] for row in rows) == 5000
-    app.notes.note("signed in over REST", address="10.9.9.9")
+    app.notes.note(AuditAction.SIGNED_IN_OVER_REST, address="10.9.9.9")
     assert [row.address for row in audit(app, "signed in over REST")] == ["10.9.9.9"]
     clock.time += timedelta(minutes=1)
-    app.notes.note("sign-in failed", who="ann@example.com", address="10.0.0.1")
+    app.notes.note(AuditAction.SIGN_IN_FAILED, who="ann@example.com", address="10.0.0.1")
     assert len(audit(app, "sign-in failed")) == LINES_A_MINUTE + 2
 
 
 def test_one_network_is_one_row(app: App):
     for number in range(200):
-        app.notes.note("throttled", reason="POST /webhook", address=f"2001:db8:1:2::{number:x}")
+        app.notes.note(AuditAction.THROTTLED, reason="POST /webhook", address=f"2001:db8:1:2::{number:x}")
     (row,) = audit(app, "throttled")
     assert (row.address, row.detail["count"]) == ("2001:db8:1:2::/64", 200)
 
@@ -121,7 +122,7 @@ def test_notes_are_written_by_themselves_after_a_while(app: App, monkeypatch: py
     notes, written = Notes(app.db, app.clock, write_every_seconds=0.01), threading.Event()
     write = app.db.write_unchecked
     monkeypatch.setattr(app.db, "write_unchecked", lambda fn: (write(fn), written.set()))
-    notes.note("refused", address="10.0.0.1")
+    notes.note(AuditAction.REFUSED, address="10.0.0.1")
     assert written.wait(20)
     notes.close()
     monkeypatch.undo()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dashtrade import cli, security_log
 from dashtrade.context import App
 from dashtrade.database.group_commit import GroupWriter
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.audit import AuditAction, AuditTopic
 from dashtrade.security_log import LINES_OF_ONE, SharedFile
 from dashtrade.services.people import sessions, users
 from dashtrade.settings import ROOT
@@ -51,7 +53,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         logger.removeHandler(handler)
 
 
-def record(conn: sa.Connection, action: str = "role given", **more: Any) -> None:
+def record(conn: sa.Connection, action: AuditAction = AuditAction.ROLE_GIVEN, **more: Any) -> None:
     messages.record(conn, actor=7, action=action, now=NOW, subject=8, **more)
 
 
@@ -75,13 +77,13 @@ def test_what_was_undone_stands_nowhere(folder: Path, database_url: str):
         raise ValueError("no")
 
     def fails_in_part(conn: sa.Connection) -> None:
-        record(conn, "user added")
+        record(conn, AuditAction.USER_ADDED)
         try:
             with savepoint(conn):
                 record(conn)
                 raise ValueError("no")
         except ValueError:
-            record(conn, "user deleted")
+            record(conn, AuditAction.USER_DELETED)
 
     with pytest.raises(ValueError, match="no"):
         db.write(fails)
@@ -100,7 +102,7 @@ def test_a_commit_that_failed_tells_of_nothing(
         )
         with pytest.raises(Exception, match="no disk"):
             db.write(record)
-    db.write(lambda conn: record(conn, "user added"))
+    db.write(lambda conn: record(conn, AuditAction.USER_ADDED))
     assert [event["action"] for event in events(folder)] == ["user added"]
 
 
@@ -113,12 +115,14 @@ def test_ways_in_and_out_stand_there_and_trading_does_not(folder: Path, app: App
     trader.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong"})
     trader.call("GET", "/admin/system")
     trader.call("POST", "/webhook-token/rotate")
-    app.db.write(lambda conn: record(conn, "bot paused"))
+    for action in AuditAction:
+        if action.topic in (AuditTopic.BOT, AuditTopic.TRADING):
+            app.db.write(partial(record, action=action))
     app.notes.flush()
     actions = [event["action"] for event in events(folder)]
     assert actions.count("signed in") == actions.count("signed out") == 1
     assert {"sign-in failed", "webhook token rotated"} <= set(actions)
-    assert not any(action.startswith("bot ") for action in actions)
+    assert {AuditAction(action).topic for action in actions} <= {AuditTopic.PEOPLE, AuditTopic.ACCOUNT}
 
 
 def test_making_and_revoking_a_token_stand_there_and_in_the_audit_log(
@@ -139,8 +143,10 @@ def test_making_and_revoking_a_token_stand_there_and_in_the_audit_log(
 
 def test_users_are_numbers_and_only_unknown_names_are_spelled_out(folder: Path, database_url: str):
     def work(conn: sa.Connection) -> None:
-        record(conn, "email changed", detail={"from": "ann@example.com", "to": "bea@example.com"})
-        messages.record(conn, actor=7, action="invited", now=NOW, detail={"email": "cleo@example.com"})
+        record(conn, AuditAction.EMAIL_CHANGED, detail={"from": "ann@example.com", "to": "bea@example.com"})
+        messages.record(
+            conn, actor=7, action=AuditAction.INVITED, now=NOW, detail={"email": "cleo@example.com"}
+        )
 
     Database(database_url).write(work)
     text = (folder / "security.log").read_text()
@@ -163,8 +169,8 @@ def test_a_users_text_is_no_line_of_its_own_and_secrets_are_left_out(folder: Pat
 def test_the_same_deed_of_one_over_and_over_is_counted(folder: Path, database_url: str):
     db = Database(database_url)
     for _ in range(LINES_OF_ONE + 20):
-        db.write(lambda conn: record(conn, "webhook token rotated"))
-    db.write(lambda conn: record(conn, "user added"))
+        db.write(lambda conn: record(conn, AuditAction.WEBHOOK_TOKEN_ROTATED))
+    db.write(lambda conn: record(conn, AuditAction.USER_ADDED))
     security_log.set_folder(folder)  # closes the one before
     told = events(folder)
     more = ["user added", "webhook token rotated"]
@@ -175,6 +181,7 @@ def test_the_same_deed_of_one_over_and_over_is_counted(folder: Path, database_ur
 WRITER = """
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from dashtrade import security_log
 file = security_log.SharedFile(Path(sys.argv[1]) / "security.log", most_bytes=8000, files=60)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain import totp
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.services.people import passwords as password_service
 from dashtrade.services.people import second_factor, throttle, users
@@ -253,5 +254,5 @@ def test_a_flood_of_refusals_is_no_flood_of_writes_and_none_is_lost(
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(app.db, "write_unchecked", lambda fn: pytest.fail("it waits for a write"))
         for _ in range(500):
-            app.notes.note("refused", who="eve@example.com", reason="GET /x", actor=trader.id)
+            app.notes.note(AuditAction.REFUSED, who="eve@example.com", reason="GET /x", actor=trader.id)
     assert [row.detail["count"] for row in audit(app, "refused")] == [500]

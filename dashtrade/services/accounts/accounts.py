@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import PAPER, Account
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
@@ -76,7 +77,7 @@ def add_account(
         _open_paper_books(conn, account_id, kind, mode, options)
         detail = {"broker": broker, "mode": mode}
         message_table.record(
-            conn, actor=user.id, action="account added", now=now, subject=account_id, detail=detail
+            conn, actor=user.id, action=AuditAction.ACCOUNT_ADDED, now=now, subject=account_id, detail=detail
         )
         if declined is not None:
             second_factor_policy.record_decline(conn, user, account_id, label=label, broker=broker, now=now)
@@ -168,7 +169,7 @@ def change_account(app: App, user: User, account_id: int, changes: dict[str, Any
             message_table.record(
                 conn,
                 actor=user.id,
-                action="account changed",
+                action=AuditAction.ACCOUNT_CHANGED,
                 now=now,
                 subject=account_id,
                 detail={"fields": sorted(changes)},
@@ -214,7 +215,9 @@ def remove_account(app: App, user: User, account_id: int) -> None:
         account_table.change(
             conn, user.id, account_id, deleted_at=now, is_active=False, credentials=app.vault.encrypt("{}")
         )
-        message_table.record(conn, actor=user.id, action="account removed", now=now, subject=account_id)
+        message_table.record(
+            conn, actor=user.id, action=AuditAction.ACCOUNT_REMOVED, now=now, subject=account_id
+        )
 
     app.db.write(work)
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
 from dashtrade.domain.reasons import NO_REASON
@@ -43,7 +44,7 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
         if result["ok"] and not account.is_active:
             values |= {"is_active": True, "disabled_reason": NO_REASON}
             message_table.record(
-                conn, actor=user.id, action="account usable again", now=now, subject=account_id
+                conn, actor=user.id, action=AuditAction.ACCOUNT_USABLE_AGAIN, now=now, subject=account_id
             )
         account_table.change(conn, user.id, account_id, **values)
 

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.notices.trading import MismatchAssigned
 from dashtrade.domain.people import User
@@ -153,7 +154,12 @@ def resolve(
             "difference": plain(current.difference),
         }
         message_table.record(
-            conn, actor=user.id, action="drift resolved", now=now, subject=current.account_id, detail=detail
+            conn,
+            actor=user.id,
+            action=AuditAction.DRIFT_RESOLVED,
+            now=now,
+            subject=current.account_id,
+            detail=detail,
         )
 
     app.db.write(work)
@@ -179,7 +185,7 @@ def unfreeze(app: App, user: User, drift_id: int) -> Mismatch:
         message_table.record(
             conn,
             actor=user.id,
-            action="symbol unfrozen",
+            action=AuditAction.SYMBOL_UNFROZEN,
             now=now,
             subject=current.account_id,
             detail={"drift": drift_id},

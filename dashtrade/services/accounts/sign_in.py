@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.broker_kinds import BrokerSignIn
 from dashtrade.domain.notices.people import SignInDue
 from dashtrade.domain.people import User
@@ -135,7 +136,7 @@ def renew(app: App, user: User, account_id: int, pasted: str) -> dict[str, Any]:
     def work(conn: sa.Connection) -> None:
         account_table.put_session(conn, account.id, None, app.vault.encrypt(text))
         message_table.record(
-            conn, actor=user.id, action="signed in at the broker", now=now, subject=account.id
+            conn, actor=user.id, action=AuditAction.SIGNED_IN_AT_THE_BROKER, now=now, subject=account.id
         )
 
     with app.db.exclusive(

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
 from dashtrade.services.bots.bots import Refusal
@@ -57,7 +58,12 @@ def switch(app: App, actor: User, on: bool) -> None:
         paper_table.open_for_live(conn, PaperSettings().starting_cash)
         installation_settings.put_setting(conn, account_table.SIMULATION, "on" if on else "off")
         message_table.record(
-            conn, actor=actor.id, action=f"simulation mode switched {'on' if on else 'off'}", now=now
+            conn,
+            actor=actor.id,
+            action=AuditAction.SIMULATION_MODE_SWITCHED_ON
+            if on
+            else AuditAction.SIMULATION_MODE_SWITCHED_OFF,
+            now=now,
         )
 
     app.db.write(work)

@@ -13,6 +13,7 @@ from sqlalchemy import exc
 from bot_engine import IntakeResult, Receipt
 from dashtrade.context import App
 from dashtrade.domain.alerts.sizes import read_part_of_position
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.bots import Bot, Sides
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import NO_REASON, Code, Reason
@@ -72,7 +73,7 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
             settings=settings,
             now=now,
         )
-        _record(conn, user, "bot added", bot_id, now, {"symbol": symbol.text})
+        _record(conn, user, AuditAction.BOT_ADDED, bot_id, now, {"symbol": symbol.text})
         return bot_id
 
     try:
@@ -85,7 +86,7 @@ def add_bot(app: App, user: User, given: Mapping[str, Any], warn: Warn = lambda 
 
 
 def _record(
-    conn: sa.Connection, user: User, action: str, bot_id: int, now: datetime, detail: Any = None
+    conn: sa.Connection, user: User, action: AuditAction, bot_id: int, now: datetime, detail: Any = None
 ) -> None:
     message_table.record(conn, actor=user.id, action=action, now=now, subject=bot_id, detail=detail)
 
@@ -117,7 +118,7 @@ def change_bot(
 
     def work(conn: sa.Connection) -> None:
         table.change_settings(conn, user.id, bot_id, bot, settings, now=now)
-        _record(conn, user, "bot changed", bot_id, now, differences(bot, settings))
+        _record(conn, user, AuditAction.BOT_CHANGED, bot_id, now, differences(bot, settings))
 
     app.db.write(work)
 
@@ -135,7 +136,7 @@ def set_active(app: App, user: User, bot_id: int, active: bool) -> None:
             paused_reason=NO_REASON if active else Reason(Code.PAUSED_BY_USER),
             updated_at=now,
         )
-        _record(conn, user, "bot resumed" if active else "bot paused", bot_id, now)
+        _record(conn, user, AuditAction.BOT_RESUMED if active else AuditAction.BOT_PAUSED, bot_id, now)
 
     app.db.write(work)
 
@@ -192,7 +193,7 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
             status="READY",
             updated_at=now,
         )
-        _record(conn, user, "bot deleted", bot_id, now)
+        _record(conn, user, AuditAction.BOT_DELETED, bot_id, now)
 
     app.db.write(work)
     return "deleted"
@@ -216,4 +217,4 @@ def _hand_over(conn: sa.Connection, user: User, bot: Bot, hand_to: int, now: dat
     trip_table.hand_over(conn, user.id, bot.id, heir.id)
     bot_positions.book(conn, replace(heir, position=bot.position, exits=bot.exits, status="FILLED"), now=now)
     bot_positions.book(conn, replace(bot, position=heir.position, exits=None, status="READY"), now=now)
-    _record(conn, user, "position handed over", bot.id, now, {"to": heir.id})
+    _record(conn, user, AuditAction.POSITION_HANDED_OVER, bot.id, now, {"to": heir.id})

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.bots import Stop
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
@@ -56,7 +57,7 @@ def put_switch(app: App, user: User, *, scope: str, scope_id: int | None, stop: 
         message_table.record(
             conn,
             actor=user.id,
-            action="switch",
+            action=AuditAction.SWITCH,
             now=now,
             subject=number,
             detail={"scope": scope, "stop": stop},

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.limits import network_of
 from dashtrade.locks import LockTimeout
@@ -116,7 +117,7 @@ def claim(
         message_table.record(
             conn,
             actor=user.id,
-            action="demo became an account",
+            action=AuditAction.DEMO_BECAME_AN_ACCOUNT,
             now=now,
             subject=user.id,
             detail={"email": email},
@@ -144,5 +145,5 @@ def end_expired(app: App) -> int:
     with app.db.read() as conn:
         over = table.expired_demos(conn, now)
     for user_id in over:
-        removal.remove(app, user_id, actor=None, action="demo ended")
+        removal.remove(app, user_id, actor=None, action=AuditAction.DEMO_ENDED)
     return len(over)

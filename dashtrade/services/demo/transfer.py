@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.people import DemoStarted
 from dashtrade.services.demo.week import SAMPLES
 from dashtrade.services.people import passwords
@@ -81,7 +82,7 @@ def move_in(conn: sa.Connection, old: sa.Connection, *, now: datetime, address: 
                 [{n: v for n, v in row.items() if not (numbered and n == "id")} for row in rows],
             )
     message_table.record(
-        conn, actor=user_id, action="demo started", now=now, subject=user_id, address=address
+        conn, actor=user_id, action=AuditAction.DEMO_STARTED, now=now, subject=user_id, address=address
     )
     message_table.notify(conn, user_id, DemoStarted(bots=len(SAMPLES)), now=now)
     return user_id

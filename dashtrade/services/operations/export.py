@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
@@ -64,7 +65,7 @@ def own_data(app: App, user: User, address: str) -> Pieces[bytes]:
     now = app.clock.now()
     app.db.write(
         lambda conn: message_table.record(
-            conn, actor=user.id, action="data exported", now=now, subject=user.id, address=address
+            conn, actor=user.id, action=AuditAction.DATA_EXPORTED, now=now, subject=user.id, address=address
         )
     )
     return _zipped(app, user)

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.domain.audit import AuditAction
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import second_factors
 from dashtrade.tables import tokens as token_table
@@ -103,7 +104,7 @@ def _read(path: Path) -> ReplacedState | None:
 
 def _end(conn: sa.Connection, before: ReplacedState | None, now: datetime) -> Restored:
     second_factors.end_everything(conn, now)
-    message_table.record(conn, actor=None, action="database restored from a backup", now=now)
+    message_table.record(conn, actor=None, action=AuditAction.DATABASE_RESTORED_FROM_A_BACKUP, now=now)
     here = {
         (user.id, user.created_at): user
         for user in conn.execute(sa.select(*_USER).where(users.c.removed_at.is_(None)))

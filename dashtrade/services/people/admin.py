@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.people import AccountReactivated, RoleChanged
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
@@ -76,7 +77,7 @@ def set_role(app: App, actor: User, user_id: int, role: Role) -> None:
         message_table.record(
             conn,
             actor=actor.id,
-            action="role given",
+            action=AuditAction.ROLE_GIVEN,
             now=now,
             subject=user_id,
             detail={"email": user.email, "role": role},
@@ -105,7 +106,7 @@ def set_active(app: App, actor: User, user_id: int, active: bool) -> None:
         message_table.record(
             conn,
             actor=actor.id,
-            action="user activated" if active else "user deactivated",
+            action=AuditAction.USER_ACTIVATED if active else AuditAction.USER_DEACTIVATED,
             now=now,
             subject=user_id,
             detail={"email": user.email},
@@ -121,7 +122,7 @@ def reset_second_factor(app: App, actor: User, user_id: int) -> None:
     if not user.second_factor:
         raise Refusal("the user's two-factor authentication is already off", "No action is needed.")
     second_factor.remove(
-        app, user_id, actor=actor.id, action="two-factor authentication taken off by an admin", by=actor.email
+        app, user_id, actor=actor.id, action=AuditAction.SECOND_FACTOR_TAKEN_OFF_BY_AN_ADMIN, by=actor.email
     )
 
 
@@ -134,7 +135,7 @@ def delete(app: App, actor: User, user_id: int, *, confirm: str) -> None:
         raise Malformed(
             "this is not the user's email", where="confirm", hint="Type the email of the account to delete."
         )
-    removal.remove(app, user_id, actor=actor.id, action="user deleted")
+    removal.remove(app, user_id, actor=actor.id, action=AuditAction.USER_DELETED)
 
 
 # --- the installation ---------------------------------------------------------------------------------------
@@ -163,7 +164,11 @@ def put_setting(app: App, actor: User, name: str, value: str) -> None:
     def work(conn: sa.Connection) -> None:
         installation_settings.put_setting(conn, name, value)
         message_table.record(
-            conn, actor=actor.id, action="setting changed", now=now, detail={"name": name, "value": value}
+            conn,
+            actor=actor.id,
+            action=AuditAction.SETTING_CHANGED,
+            now=now,
+            detail={"name": name, "value": value},
         )
 
     app.db.write(work)
@@ -232,7 +237,7 @@ def make_backup(app: App, actor: User) -> Path:
     app.db.backup(path)
     app.db.write(
         lambda conn: message_table.record(
-            conn, actor=actor.id, action="backup made", now=now, detail={"file": path.name}
+            conn, actor=actor.id, action=AuditAction.BACKUP_MADE, now=now, detail={"file": path.name}
         )
     )
     return path

@@ -8,6 +8,7 @@ from typing import Any
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
+from dashtrade.domain.audit import AuditAction, AuditTopic
 from dashtrade.domain.people import User
 from dashtrade.services.people.permission import require
 from dashtrade.services.records import records
@@ -23,6 +24,11 @@ class AuditEntry:
     action: str
     detail: Any
     address: str
+
+    @property
+    def topic(self) -> AuditTopic:
+        """Of an action of another version: of people."""
+        return AuditAction(self.action).topic if self.action in set(AuditAction) else AuditTopic.PEOPLE
 
 
 def entries(app: App, actor: User, *, limit: int, before: int | None = None) -> list[AuditEntry]:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may, may_manage
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.people import PasswordChanged, PasswordChangedTokensValid, PasswordLinkCreated
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
@@ -49,7 +50,7 @@ def change_password(
         user.id,
         passwords.hashed(new),
         keep=sha256(token or ""),
-        action="password changed",
+        action=AuditAction.PASSWORD_CHANGED,
         address=address,
         end_api_tokens=end_api_tokens,
     )
@@ -67,7 +68,7 @@ def change_email(app: App, user: User, *, email: str, password: str, address: st
         message_table.record(
             conn,
             actor=user.id,
-            action="email changed",
+            action=AuditAction.EMAIL_CHANGED,
             now=now,
             subject=user.id,
             detail={"from": user.email, "to": email},
@@ -96,7 +97,7 @@ def revoke_link(app: App, actor: User, user_id: int) -> None:
         message_table.record(
             conn,
             actor=actor.id,
-            action="password link revoked",
+            action=AuditAction.PASSWORD_LINK_REVOKED,
             now=now,
             subject=user_id,
             detail={"email": user.email},
@@ -119,7 +120,7 @@ def rescue(app: App, email: str) -> str:
     if found is None:
         raise NotFound("user")
     second_factor.remove(
-        app, found[0].id, actor=None, action="two-factor authentication taken off on the machine", by=None
+        app, found[0].id, actor=None, action=AuditAction.SECOND_FACTOR_TAKEN_OFF_ON_THE_MACHINE, by=None
     )
     return _link(app, found[0], actor=None)
 
@@ -144,7 +145,7 @@ def _link(app: App, user: User, *, actor: User | None) -> str:
         message_table.record(
             conn,
             actor=actor.id if actor else None,
-            action="password link made",
+            action=AuditAction.PASSWORD_LINK_MADE,
             now=now,
             subject=user.id,
             detail={"email": user.email},
@@ -191,7 +192,7 @@ def use_link(app: App, code: str, *, new: str, address: str) -> None:
         user.id,
         passwords.hashed(new),
         link=sha256(code),
-        action="password set by a link",
+        action=AuditAction.PASSWORD_SET_BY_A_LINK,
         address=address,
     )
 
@@ -201,7 +202,7 @@ def _put_password(
     user_id: int,
     stored: str,
     *,
-    action: str,
+    action: AuditAction,
     address: str,
     keep: str = "",
     link: str = "",

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
 from dashtrade.services.operations import quotas
@@ -91,7 +92,7 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
             used_at=None,
         )
         message_table.record(
-            conn, actor=actor.id, action="invited", now=now, detail={"email": address, "role": role}
+            conn, actor=actor.id, action=AuditAction.INVITED, now=now, detail={"email": address, "role": role}
         )
 
     app.db.write(work)
@@ -122,7 +123,7 @@ def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
         message_table.record(
             conn,
             actor=actor.id,
-            action="invitation revoked",
+            action=AuditAction.INVITATION_REVOKED,
             now=now,
             detail={"email": found.email, "role": found.role},
         )

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import admin_queries
@@ -24,7 +25,7 @@ log = logging.getLogger("dashtrade.people")
 ROWS_PER_BATCH = 2000  # rows per commit
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, address: str = "") -> None:
+def remove(app: App, user_id: int, *, actor: int | None, action: AuditAction, address: str = "") -> None:
     """The caller checks the permission."""
     now = app.clock.now()
 

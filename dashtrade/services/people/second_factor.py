@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain import totp
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.people import RecoveryCodeUsed, SecondFactorRemoved, WrongCodes
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
@@ -60,7 +61,7 @@ def enable(
         message_table.record(
             conn,
             actor=user.id,
-            action="two-factor authentication switched on",
+            action=AuditAction.SECOND_FACTOR_SWITCHED_ON,
             now=now,
             subject=user.id,
             detail=detail,
@@ -83,7 +84,7 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
         message_table.record(
             conn,
             actor=user.id,
-            action="two-factor authentication switched off",
+            action=AuditAction.SECOND_FACTOR_SWITCHED_OFF,
             now=now,
             subject=user.id,
             address=address,
@@ -92,7 +93,7 @@ def disable(app: App, user: User, *, password: str, address: str, declines: bool
     app.db.write(work)
 
 
-def remove(app: App, user_id: int, *, actor: int | None, action: str, by: str | None) -> None:
+def remove(app: App, user_id: int, *, actor: int | None, action: AuditAction, by: str | None) -> None:
     """Removal by another person; the caller checks the permission. `by`: an admin's email; None: the
     command line."""
     now = app.clock.now()
@@ -116,7 +117,12 @@ def renew_codes(app: App, user: User, *, password: str, address: str) -> list[st
     def work(conn: sa.Connection) -> None:
         table.put_codes(conn, user.id, [sha256(_plain(code)) for code in codes])
         message_table.record(
-            conn, actor=user.id, action="recovery codes renewed", now=now, subject=user.id, address=address
+            conn,
+            actor=user.id,
+            action=AuditAction.RECOVERY_CODES_RENEWED,
+            now=now,
+            subject=user.id,
+            address=address,
         )
 
     app.db.write(work)
@@ -147,7 +153,7 @@ def check(app: App, user: User, code: str, address: str, *, device: str = "") ->
         throttle.succeeded(app, keys)
         return
     app.notes.note(
-        "sign-in failed",
+        AuditAction.SIGN_IN_FAILED,
         who=user.email,
         address=address,
         subject=user.id,
@@ -214,7 +220,7 @@ def _use_recovery(conn: sa.Connection, user: User, code: str, address: str, now:
     message_table.record(
         conn,
         actor=user.id,
-        action="recovery code used",
+        action=AuditAction.RECOVERY_CODE_USED,
         now=now,
         subject=user.id,
         detail={"left": left},
@@ -229,7 +235,12 @@ def _warn(app: App, user: User, address: str) -> None:
 
     def work(conn: sa.Connection) -> None:
         message_table.record(
-            conn, actor=user.id, action="too many wrong codes", now=now, subject=user.id, address=address
+            conn,
+            actor=user.id,
+            action=AuditAction.TOO_MANY_WRONG_CODES,
+            now=now,
+            subject=user.id,
+            address=address,
         )
         message_table.notify(conn, user.id, WrongCodes(), now=now)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.access import Permission
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.notices.people import SecondFactorRequired, SecondFactorStays, SecondFactorVoluntary
 from dashtrade.domain.people import User
@@ -45,11 +46,7 @@ def put(app: App, actor: User, required: bool) -> None:
         if _is_required(conn) is required:
             return
         installation_settings.put_setting(conn, SECOND_FACTOR, REQUIRED if required else "voluntary")
-        done = (
-            "two-factor authentication required of all users"
-            if required
-            else "two-factor authentication no longer required of all users"
-        )
+        done = AuditAction.SECOND_FACTOR_REQUIRED if required else AuditAction.SECOND_FACTOR_MADE_OPTIONAL
         message_table.record(conn, actor=actor.id, action=done, now=now)
         _notify(conn, required, now)
 
@@ -119,7 +116,7 @@ def record_decline(
     message_table.record(
         conn,
         actor=user.id,
-        action="account goes without two-factor authentication",
+        action=AuditAction.ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR,
         now=now,
         subject=account_id,
         detail=detail,

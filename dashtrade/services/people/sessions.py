@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope, may_manage
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots.bots import NotFound, Refusal
@@ -74,7 +75,7 @@ def begin(
         )
         table.change(conn, user_id, last_login_at=now)
         message_table.record(
-            conn, actor=user_id, action="signed in", now=now, subject=user_id, address=address
+            conn, actor=user_id, action=AuditAction.SIGNED_IN, now=now, subject=user_id, address=address
         )
 
     app.db.write(work)
@@ -121,7 +122,7 @@ def view(app: App, actor: User, token: str | None, user_id: int) -> None:
         message_table.record(
             conn,
             actor=actor.id,
-            action="looked at a user's pages",
+            action=AuditAction.LOOKED_AT_A_USER_S_PAGES,
             now=now,
             subject=user_id,
             detail={"email": other.email},
@@ -144,7 +145,7 @@ def end(app: App, token: str | None, address: str = "") -> None:
             session_table.remove_session(conn, key)
             user = found[0].id
             message_table.record(
-                conn, actor=user, action="signed out", now=now, subject=user, address=address
+                conn, actor=user, action=AuditAction.SIGNED_OUT, now=now, subject=user, address=address
             )
 
     app.db.write(work)
@@ -177,7 +178,9 @@ def revoke(app: App, user: User, name: str) -> None:
     def work(conn: sa.Connection) -> bool:
         ended = session_table.remove_session_named(conn, user.id, name)
         if ended:
-            message_table.record(conn, actor=user.id, action="session ended", now=now, subject=user.id)
+            message_table.record(
+                conn, actor=user.id, action=AuditAction.SESSION_ENDED, now=now, subject=user.id
+            )
         return ended
 
     if len(name) != 16 or not app.db.write(work):
@@ -189,7 +192,9 @@ def revoke_others(app: App, user: User, token: str | None) -> int:
     keep, now = sha256(token or ""), app.clock.now()
 
     def work(conn: sa.Connection) -> int:
-        message_table.record(conn, actor=user.id, action="other sessions ended", now=now, subject=user.id)
+        message_table.record(
+            conn, actor=user.id, action=AuditAction.OTHER_SESSIONS_ENDED, now=now, subject=user.id
+        )
         return session_table.remove_sessions(conn, user.id, keep=keep)
 
     return app.db.write(work)
@@ -238,7 +243,7 @@ def add_api_token(
         message_table.record(
             conn,
             actor=user.id,
-            action="api token added",
+            action=AuditAction.API_TOKEN_ADDED,
             now=now,
             subject=user.id,
             detail=detail,
@@ -256,7 +261,7 @@ def revoke_api_token(app: App, user: User, token_id: int, *, address: str) -> No
     def work(conn: sa.Connection) -> bool:
         ended = token_table.revoke_api_token(conn, user.id, token_id, now)
         if ended:
-            said: dict[str, Any] = {"action": "api token revoked", "detail": {"token": token_id}}
+            said: dict[str, Any] = {"action": AuditAction.API_TOKEN_REVOKED, "detail": {"token": token_id}}
             message_table.record(conn, actor=user.id, now=now, subject=user.id, address=address, **said)
         return ended
 

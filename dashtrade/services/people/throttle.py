@@ -15,6 +15,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import sha256
 from dashtrade.limits import network_of
 from dashtrade.services.refusals import Denied
@@ -64,7 +65,7 @@ def reserve(
     who: str,
     address: str,
     subject: int | None = None,
-    action: str = "sign-in throttled",
+    action: AuditAction = AuditAction.SIGN_IN_THROTTLED,
 ) -> None:
     """Count an attempt before it is checked. Raises Denied."""
     seconds = wait(app, keys) or _counted(app, keys)

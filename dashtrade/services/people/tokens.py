@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
 from dashtrade.domain.access import TokenScope
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import sha256
 from dashtrade.services.operations import quotas
@@ -133,7 +134,7 @@ def rotate_webhook_token(app: App, user: User, *, overlap: timedelta = timedelta
         message_table.record(
             conn,
             actor=user.id,
-            action="webhook token rotated",
+            action=AuditAction.WEBHOOK_TOKEN_ROTATED,
             now=now,
             detail={"overlap_seconds": overlap.total_seconds()},
         )
@@ -146,7 +147,7 @@ def revoke_webhook_tokens(app: App, user: User) -> int:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> int:
-        message_table.record(conn, actor=user.id, action="webhook token revoked", now=now)
+        message_table.record(conn, actor=user.id, action=AuditAction.WEBHOOK_TOKEN_REVOKED, now=now)
         return token_table.end_webhook_tokens(conn, user.id, now=now, until=None)
 
     return app.db.write(work)

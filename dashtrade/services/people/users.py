@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.operations import quotas
@@ -72,7 +73,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
     try:
         invited = None if first else may_join(app, code, email)
     except Denied as denied:
-        app.notes.note("sign-up refused", reason=denied.message, address=address)
+        app.notes.note(AuditAction.SIGN_UP_REFUSED, reason=denied.message, address=address)
         raise
     passwords.check(password, email, name)
     if not first and invited is None:  # open sign-up: limited per address
@@ -81,7 +82,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
             throttle.of_network("sign-up", address),
             who=email,
             address=address,
-            action="sign-up throttled",
+            action=AuditAction.SIGN_UP_THROTTLED,
         )
     stored = passwords.hashed(password)
     role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
@@ -97,7 +98,7 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
         message_table.record(
             conn,
             actor=user_id,
-            action="registered",
+            action=AuditAction.REGISTERED,
             now=now,
             subject=user_id,
             detail={"role": role},
@@ -141,7 +142,7 @@ def add_user(
     def work(conn: sa.Connection) -> int:
         user_id = _insert(conn, app, email, name, stored, role)
         message_table.record(
-            conn, actor=actor, action="user added", now=now, subject=user_id, detail={"role": role}
+            conn, actor=actor, action=AuditAction.USER_ADDED, now=now, subject=user_id, detail={"role": role}
         )
         return user_id
 
@@ -198,7 +199,9 @@ def _checked(
     throttle.reserve(app, keys, who=who, address=address, subject=subject)
     right = passwords.matches(password, found[1] if found else passwords.DUMMY_HASH)
     if not (found and right and found[0].is_active and found[0].demo_until is None):
-        app.notes.note("sign-in failed", who=who, address=address, subject=subject, reason=_why(found, right))
+        app.notes.note(
+            AuditAction.SIGN_IN_FAILED, who=who, address=address, subject=subject, reason=_why(found, right)
+        )
         raise Denied(
             "email or password is wrong", "Check both. An admin can send you a link for a new password."
         )
@@ -252,7 +255,9 @@ def sign_in(app: App, user_id: int, address: str = "") -> SignedIn:
         return user
 
     user = app.db.write(work)
-    app.notes.note("signed in over REST", actor=user_id, subject=user_id, who=user.email, address=address)
+    app.notes.note(
+        AuditAction.SIGNED_IN_OVER_REST, actor=user_id, subject=user_id, who=user.email, address=address
+    )
     return SignedIn(user=user, access_token=token)
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dashtrade.context import App
 from dashtrade.domain.alerts.fields import read_flag, read_moment
 from dashtrade.domain.alerts.levels import read_loss, read_profits
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.state import ExitState, levels, price_exits, trail_from
 from dashtrade.domain.people import User
@@ -64,7 +65,7 @@ def change(app: App, user: User, bot_id: int, given: Mapping[str, Any]) -> None:
             order_table.request_cancel(conn, legs)
         detail = {name: str(given[name])[:200] for name in given}
         message_table.record(
-            conn, actor=user.id, action="exits changed", now=now, subject=bot_id, detail=detail
+            conn, actor=user.id, action=AuditAction.EXITS_CHANGED, now=now, subject=bot_id, detail=detail
         )
 
     app.db.write(work)

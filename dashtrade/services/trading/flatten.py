@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from bot_engine import Lane, Receipt
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete, PositionLeft
 from dashtrade.domain.orders import OrderStatus
@@ -121,7 +122,9 @@ def start(
         detail = {"scope": scope, "bots": len(fresh), "paused": pause}
         if accounts is not None:
             detail["accounts"] = sorted(accounts)
-        message_table.record(conn, actor=user.id, action="flatten", now=now, subject=number, detail=detail)
+        message_table.record(
+            conn, actor=user.id, action=AuditAction.FLATTEN, now=now, subject=number, detail=detail
+        )
         return flatten_id
 
     return app.db.write(work)

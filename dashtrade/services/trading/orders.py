@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.people import User
@@ -38,7 +39,11 @@ def cancel(app: App, user: User, order_id: str) -> Order:
             raise Refusal(f"the order is already {order.status}", "There is nothing to cancel.")
         table.request_cancel(conn, [order.id])
         message_table.record(
-            conn, actor=user.id, action="order cancel asked", now=app.clock.now(), detail={"order": order.id}
+            conn,
+            actor=user.id,
+            action=AuditAction.ORDER_CANCEL_ASKED,
+            now=app.clock.now(),
+            detail={"order": order.id},
         )
         return table.load(conn, order.id)
 
@@ -88,7 +93,7 @@ def cancel_all(app: App, user: User, order_ids: Sequence[str]) -> int:
             message_table.record(
                 conn,
                 actor=user.id,
-                action="orders cancel asked",
+                action=AuditAction.ORDERS_CANCEL_ASKED,
                 now=app.clock.now(),
                 detail={"orders": [o.id for o in mine]},
             )
@@ -131,7 +136,7 @@ def resolve(app: App, user: User, order_id: str, verdict: str) -> Order:
         message_table.record(
             conn,
             actor=user.id,
-            action="order resolved",
+            action=AuditAction.ORDER_RESOLVED,
             now=now,
             detail={"order": order.id, "verdict": verdict},
         )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain import protections as domain
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
@@ -99,7 +100,7 @@ def add(
         message_table.record(
             conn,
             actor=user.id,
-            action="protection added",
+            action=AuditAction.PROTECTION_ADDED,
             now=now,
             subject=made,
             detail={"kind": kind, "scope": scope},
@@ -128,18 +129,22 @@ def change(
         values["settings"] = domain.written_settings(protection)
     if is_active is not None:
         values["is_active"] = is_active
-    _write(app, user, protection_id, values, "protection changed")
+    _write(app, user, protection_id, values, AuditAction.PROTECTION_CHANGED)
 
 
 def remove(app: App, user: User, protection_id: int) -> None:
     """Ends its locks, which stay on record."""
     of(app, user, protection_id)
     _write(
-        app, user, protection_id, {"deleted_at": app.clock.now(), "is_active": False}, "protection removed"
+        app,
+        user,
+        protection_id,
+        {"deleted_at": app.clock.now(), "is_active": False},
+        AuditAction.PROTECTION_REMOVED,
     )
 
 
-def _write(app: App, user: User, protection_id: int, values: dict[str, Any], action: str) -> None:
+def _write(app: App, user: User, protection_id: int, values: dict[str, Any], action: AuditAction) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
@@ -169,7 +174,7 @@ def unlock(app: App, user: User, lock_id: int) -> LockRecord:
         message_table.record(
             conn,
             actor=user.id,
-            action="protection unlocked",
+            action=AuditAction.PROTECTION_UNLOCKED,
             now=now,
             subject=lock_id,
             detail={"kind": lock.kind, "reason": words(lock.reason)},

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, TokenScope
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.demo import demo
@@ -330,7 +331,11 @@ def _delete() -> None:
                         app, user, typed_password or "", runtime.address(), where="password"
                     )
                 removal.remove(
-                    app, user.id, actor=user.id, action="deleted their own account", address=runtime.address()
+                    app,
+                    user.id,
+                    actor=user.id,
+                    action=AuditAction.DELETED_THEIR_OWN_ACCOUNT,
+                    address=runtime.address(),
                 )
             if attempt.ok:
                 st.rerun()

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditTopic
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.people import admin as service
@@ -19,8 +20,6 @@ from dashtrade.ui.kit.format import count, moment
 from dashtrade.ui.shell.page import get_app, live, panel
 
 PAGE = 50
-# their ids are not user ids
-NUMBERED_SUBJECTS = {"bot", "account", "protection", "position", "order", "drift", "exits"}
 TRADED = (Column(label="Trades", number=True), Column(label="Volume", number=True))
 
 
@@ -134,7 +133,7 @@ def audit_log(app: App, user: User) -> None:
 
 
 def _detail(row: AuditEntry) -> str:
-    names_subject = row.subject_id != row.user_id or row.action.partition(" ")[0] in NUMBERED_SUBJECTS
+    names_subject = row.subject_id != row.user_id or row.topic is not AuditTopic.PEOPLE
     about = [f"#{row.subject_id}"] if row.subject_id and names_subject else []
     if isinstance(row.detail, dict):
         about += [

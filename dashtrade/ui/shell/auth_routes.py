@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import Malformed, as_sentence
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, network_of
 from dashtrade.services.demo import demo
@@ -94,7 +95,7 @@ class AuthRoutes:
             except ClientDisconnect:
                 answer = PlainTextResponse("This form is too long.\n", 413)
             except Crowded as crowded:
-                self._note("throttled", request)
+                self._note(AuditAction.THROTTLED, request)
                 message = (
                     f"Too many users {crowded.what} at this moment, or too many from your address. Nothing "
                     "was changed."
@@ -118,7 +119,7 @@ class AuthRoutes:
 
         return answered
 
-    def _note(self, action: str, request: Request) -> None:
+    def _note(self, action: AuditAction, request: Request) -> None:
         place = f"{request.method} {request.url.path}"
         self.app.notes.note(action, reason=place, address=address_of(request))
 
@@ -219,7 +220,7 @@ class AuthRoutes:
             begin = partial(demo.start, self.app, address=address_of(request))
             user_id = await run_in_threadpool(_run_queued, self.demos, "begin a demo", begin)
         except Denied as denied:
-            self._note("throttled" if denied.retry_after else "refused", request)
+            self._note(AuditAction.THROTTLED if denied.retry_after else AuditAction.REFUSED, request)
             html = await run_in_threadpool(
                 login_form, self.app, "", False, Wrong(message=denied.message, hint=denied.hint)
             )
@@ -243,7 +244,7 @@ class AuthRoutes:
         except Malformed as error:
             wrong, status = Wrong(message=error.message, hint=error.hint, field="password"), 400
         except Denied as denied:
-            return self._dead_link(request, "password link refused", denied)
+            return self._dead_link(request, AuditAction.PASSWORD_LINK_REFUSED, denied)
         return HTMLResponse(reset_form(code, user.email, wrong), status)
 
     async def _check_link(self, request: Request, kind: str, check: Callable[[], T]) -> T:
@@ -258,8 +259,8 @@ class AuthRoutes:
             await run_in_threadpool(throttle.failed, self.app, keys)
             raise
 
-    def _dead_link(self, request: Request, action: str, denied: Denied) -> Response:
-        self._note("throttled" if denied.retry_after else action, request)
+    def _dead_link(self, request: Request, action: AuditAction, denied: Denied) -> Response:
+        self._note(AuditAction.THROTTLED if denied.retry_after else action, request)
         sign_in = '<p><a href="/auth/login">Sign in</a></p>'
         return HTMLResponse(
             notice("This link does not work", f"{as_sentence(denied.message)} {denied.hint}", sign_in),
@@ -315,7 +316,7 @@ class AuthRoutes:
         try:
             await self._check_link(request, "register", check)
         except Denied as denied:
-            return self._dead_link(request, "sign-up refused", denied)
+            return self._dead_link(request, AuditAction.SIGN_UP_REFUSED, denied)
         return HTMLResponse(join_form(action, hidden, {}))
 
     async def _register(
@@ -336,7 +337,7 @@ class AuthRoutes:
         keys = throttle.of_network("register", address_of(request))
         wait = await run_in_threadpool(throttle.wait, self.app, keys)
         if wait:
-            self._note("throttled", request)
+            self._note(AuditAction.THROTTLED, request)
             return HTMLResponse(
                 join_form(
                     action,

@@ -19,6 +19,7 @@ from dashtrade import limits
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.alerts.fields import read_moment
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed, as_sentence
@@ -66,7 +67,7 @@ class DownloadRoute:
     ) -> None:
         self.app, self.needs, self.make, self.places = app, needs, make, places
 
-    def _note(self, action: str, user: User | None, request: Request) -> None:
+    def _note(self, action: AuditAction, user: User | None, request: Request) -> None:
         about: dict[str, Any] = {"actor": user.id, "who": user.email} if user else {}
         place, address = f"GET {request.url.path}", request.client.host if request.client else ""
         self.app.notes.note(action, reason=place, address=address, **about)
@@ -78,7 +79,7 @@ class DownloadRoute:
         except DatabaseUnavailable:
             return await database_unavailable()(scope, receive, send)
         if user is None or not may(user.role, self.needs):
-            self._note("refused", user, request)
+            self._note(AuditAction.REFUSED, user, request)
             return await _words("Your role does not allow this.", 403)(scope, receive, send)
         if user.second_factor_due:
             return await _words(
@@ -86,7 +87,7 @@ class DownloadRoute:
             )(scope, receive, send)
         with self.places.place(user.id) as free:
             if not free:
-                self._note("throttled", user, request)
+                self._note(AuditAction.THROTTLED, user, request)
                 return await _words(BUSY, 429, {"retry-after": "10"})(scope, receive, send)
             try:
                 file = await run_in_threadpool(self.make, self.app, user, request)

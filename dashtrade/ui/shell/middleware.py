@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from bot_database import DatabaseUnavailable
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.http_headers import NOT_GUESSED, is_https, origin, strict_transport
 from dashtrade.services.people import sessions
@@ -144,7 +145,7 @@ class Gate:
         safe = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
         if not safe and not same_origin(conn):
             address = conn.client.host if conn.client else ""
-            self.trade.notes.note("refused", reason="from another site", address=address)
+            self.trade.notes.note(AuditAction.REFUSED, reason="from another site", address=address)
             return PlainTextResponse(ANOTHER_SITE, 403)
         is_served = (
             scope["path"] in self.tabs

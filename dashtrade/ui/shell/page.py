@@ -15,6 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashtrade.domain.access import Permission, may
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.services.operations.revision import revision
 from dashtrade.ui.kit.components import mounted, pulse
@@ -78,7 +79,7 @@ def guard(
         st.stop()
     if not may(user.role, needs):
         get_app().notes.note(
-            "refused",
+            AuditAction.REFUSED,
             actor=user.id,
             who=user.email,
             reason=f"a page that needs {needs}",
