@@ -25,6 +25,7 @@ from dashtrade.domain.as_json import WrongType, from_json, from_named_json, to_j
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
@@ -128,10 +129,10 @@ class Brokers:
             )
         return self.kinds[broker]
 
-    def sign_in_warning(self, account: Account) -> str:
-        """A message for its user when a new sign-in is due; else empty."""
+    def sign_in_warning(self, account: Account) -> Reason:
+        """For its user, when a new sign-in is due; else NO_REASON."""
         warning = self.venue(account).offers.sign_in_warning
-        return warning() if warning is not None else ""
+        return warning() if warning is not None else NO_REASON
 
     def sign_in_has_ended(self, account: Account) -> bool:
         ended = self.venue(account).offers.sign_in_has_ended

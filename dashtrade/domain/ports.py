@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
@@ -236,7 +237,7 @@ class Rules:
     shortable: bool = True
     tradable: bool = True
     fractionable: bool = True
-    note: str = ""  # rules that were assumed, as the broker does not provide them
+    note: Reason = NO_REASON  # rules that were assumed, as the broker does not provide them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +247,7 @@ class Quote:
     ask: Decimal
     at: datetime
     demo: bool = False
-    note: str = ""  # what replaces bid and ask where they are not available
+    note: Reason = NO_REASON  # what replaces bid and ask where they are not available
 
     @property
     def mid(self) -> Decimal:
@@ -384,8 +385,8 @@ class Offers:
     listing: Listing | None = None
     stream: Stream | None = None
     clock_skew: Callable[[], timedelta | None] | None = None  # how far its clock is ahead of ours
-    # a message for the user when a new sign-in is due; else empty
-    sign_in_warning: Callable[[], str] | None = None
+    # for the user, when a new sign-in is due; else NO_REASON
+    sign_in_warning: Callable[[], Reason] | None = None
     sign_in_has_ended: Callable[[], bool] | None = None
     start_over: Callable[[], None] | None = None  # reset simulated money
     on_paper: bool = False  # the built-in paper broker: no real money

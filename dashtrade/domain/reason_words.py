@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from dashtrade.domain.broker_words import BROKER_WORDS
 from dashtrade.domain.mismatch_words import MISMATCH_WORDS
 from dashtrade.domain.reasons import Code
 from dashtrade.domain.story_words import STORY_WORDS
@@ -382,6 +383,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.ENTRIES_LOCKED: _locked,
     **STORY_WORDS,
     **MISMATCH_WORDS,
+    **BROKER_WORDS,
     # --- no matching bot
     C.NO_BOT_ON_SYMBOL: "no bot trades {symbol}",
     C.NO_BOT_ON_TIMEFRAME: "no bot trades {symbol} on {timeframe}",

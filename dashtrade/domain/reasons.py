@@ -212,6 +212,16 @@ class Code(StrEnum):
     UNKNOWN_NOW = "unknown_now"
     CANCELS_FIRST = "cancels_first"
 
+    # --- before an order, and what a broker lacks
+    WAITS_AS_SET = "waits_as_set"
+    CANCELS_ORDERS = "cancels_orders"
+    RULES_ASSUMED = "rules_assumed"
+    LAST_PRICE_USED = "last_price_used"
+    LAST_KNOWN_PRICE_USED = "last_known_price_used"
+    VALUATION_USED = "valuation_used"
+    SIGN_IN_EXPIRES = "sign_in_expires"
+    SIGN_IN_EXPIRED = "sign_in_expired"
+
     # --- position mismatches
     POSITION_MISMATCH = "position_mismatch"
     MISMATCH_ENDED = "mismatch_ended"

@@ -18,8 +18,8 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
+from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.values import iso
 from dashtrade.engine.deciding import MarketSnapshot
 
 log = logging.getLogger("dashtrade.snapshots")
@@ -115,7 +115,7 @@ class Snapshots:
         except BrokerError:
             mark = next((position.mark for position in broker.positions() if position.symbol == symbol), None)
             if mark is not None:
-                note = "no price is available: the broker's valuation of the position is used"
+                note = Reason(Code.VALUATION_USED)
                 symbol_state = _read_symbol_state(
                     broker,
                     symbol,
@@ -124,11 +124,7 @@ class Snapshots:
             elif symbol in cached.symbols:
                 at, stale = cached.symbols[symbol]
                 symbol_state = replace(
-                    stale,
-                    quote=replace(
-                        stale.quote,
-                        note=f"no price is available: the last known price, as of {iso(at)}, is used",
-                    ),
+                    stale, quote=replace(stale.quote, note=reason(Code.LAST_KNOWN_PRICE_USED, last=at))
                 )
             else:
                 raise

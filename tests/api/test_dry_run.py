@@ -36,7 +36,7 @@ def lines(app: App, person: Trader, body: str) -> dict[str, str]:
     signal = parse(body.encode()).signal
     (run,) = runs(app, person, body)
     user = person.user
-    parts = [alert_reader._before(run), alert_reader._outcome(user, signal, run)]
+    parts = [alert_reader._before(user, run), alert_reader._outcome(user, signal, run)]
     parts += [alert_reader._size(user, signal, run), alert_reader._entry_exits(signal, run)]
     parts += [alert_reader._checks(user, run)]
     return {what: words for part in parts for what, words, _ in part}
@@ -94,7 +94,8 @@ def test_cancellations_and_waits_before_an_order_are_reported(app: App, trader: 
     trader.bot(order_type="limit", limit_offset_percent="5", cancel_first=True, delay_seconds=30)
     trader.alert({"action": "buy", "symbol": "AAPL"})
     (run,) = runs(app, trader, "sell AAPL")
-    assert any("waits 30 s" in what for what in run.before)
+    assert reason(Code.WAITS_AS_SET, seconds="30", by="bot") in run.before
+    assert Code.CANCELS_ORDERS in {what.code for what in run.before}
 
 
 def test_an_alert_that_is_too_old_says_so(app: App, trader: Trader):

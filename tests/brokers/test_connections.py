@@ -13,6 +13,7 @@ import pytest
 from dashtrade.brokers.schwab.auth import Token
 from dashtrade.context import App
 from dashtrade.domain.notices.people import KeyRefused, SignInDue
+from dashtrade.domain.reasons import NO_REASON, Code
 from dashtrade.services.accounts import connections, sign_in
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
@@ -280,10 +281,11 @@ def test_a_new_key_without_a_sign_in_is_notified_and_delays_no_other_reminder(
     )
     sign_in.remind(app)
     told = trader.notices(SignInDue)
-    assert len(told) == 2 and {"expires in" in one.detail.facts["text"] for one in told} == {True, False}
-    assert {"is not signed in" in one.detail.facts["text"] for one in told} == {True, False}
+    assert len(told) == 2 and {one.detail.code for one in told} == {Code.SIGN_IN_EXPIRES, Code.TEXT}
+    (missing,) = [one.detail for one in told if one.detail.code is Code.TEXT]
+    assert "is not signed in" in str(missing.facts["text"])
     trader.request("POST", f"/accounts/{first}/renew", {"redirected_to": back(trader, schwab, first)})
-    assert app.brokers.sign_in_warning(account_of(app, trader.user, first)) == ""
+    assert app.brokers.sign_in_warning(account_of(app, trader.user, first)) == NO_REASON
 
 
 def test_of_two_processes_one_renews_and_the_other_takes_what_it_kept(
@@ -313,6 +315,6 @@ def test_a_sign_in_made_in_one_process_is_found_by_the_others(
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     worker = other.brokers.venue(kept)
-    assert "has expired" in worker.warning()
+    assert worker.warning().code is Code.SIGN_IN_EXPIRED
     trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
-    assert worker.warning() == "" and worker.positions() == []
+    assert not worker.warning() and worker.positions() == []

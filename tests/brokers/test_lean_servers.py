@@ -66,7 +66,7 @@ def words(story: dict) -> str:
     [
         ("/v2/clock", "49.995", ""),
         ("/v2/assets", "49", "whole shares are assumed"),
-        ("/v2/stocks/quotes", "50", "the last trade's price is used"),
+        ("/v2/stocks/quotes", "50", "the last price is used"),
         ("/v2/stocks/bars", "49.995", ""),
     ],
 )
@@ -134,7 +134,7 @@ def test_rules_that_were_known_serve_while_the_venue_does_not_tell_them(
     known = harness.broker.rules(AAPL)
     clock.forward(4000)
     sim.inject(Fault("server_error", "GET", "/v2/assets", times=0))
-    assert harness.broker.rules(AAPL) == known and known.note == ""
+    assert harness.broker.rules(AAPL) == known and not known.note
     with pytest.raises(Unavailable):
         harness.broker.rules(Symbol.parse("MSFT"))
     harness.broker.close()
@@ -268,13 +268,13 @@ def test_binance_trades_with_its_seven_plainest_services(other_trader: tuple[Tra
 
 @pytest.mark.parametrize(
     ("left", "note"),
-    [(("bookTicker",), ""), (("depth",), ""), (("price",), "no quote is available: the last price is used")],
+    [(("bookTicker",), NO_REASON), (("depth",), NO_REASON), (("price",), Reason(Code.LAST_PRICE_USED))],
 )
-def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: str):
+def test_a_price_is_found_where_there_is_one(left: tuple[str, ...], note: Reason):
     with crypto_harness("binance") as made:
         leave(made.simulator, "exchangeInfo", *left)
         quote = made.broker.quote(made.sol)
-        assert quote.bid > 0 and quote.note == note and (quote.bid < quote.ask) is (note == "")
+        assert quote.bid > 0 and quote.note == note and (quote.bid < quote.ask) is (not note)
         leave(made.simulator, "exchangeInfo")
         with pytest.raises(NotOffered):
             made.broker.quote(made.sol)

@@ -22,6 +22,7 @@ from dashtrade.domain.ports import (
     Rules,
     VenueStatus,
 )
+from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact
 
@@ -243,10 +244,6 @@ def rules_of(asset: Any, price: Decimal | None) -> Rules:
 
 def assumed_rules(symbol: Symbol) -> Rules:
     """For a server without an asset list: permissive rules. The server itself checks the order."""
-    note = (
-        "Alpaca's server has no asset data: "
-        f"{'its finest steps' if symbol.is_crypto else 'whole shares'} are assumed"
-    )
     step = SHARE_STEP if symbol.is_crypto else WHOLE_SHARE
     return Rules(
         quantity_step=step,
@@ -254,7 +251,7 @@ def assumed_rules(symbol: Symbol) -> Rules:
         min_quantity=step,
         shortable=not symbol.is_crypto,
         fractionable=symbol.is_crypto,
-        note=note,
+        note=reason(Code.RULES_ASSUMED, broker="Alpaca", fractions=int(symbol.is_crypto)),
     )
 
 
@@ -262,13 +259,7 @@ def last_trade(symbol: Symbol, body: Any) -> Quote:
     price = exact(body["p"], "price")
     if price <= 0:
         raise Malformed(f"the last trade of {symbol.short} has no price", where="trade")
-    return Quote(
-        symbol=symbol,
-        bid=price,
-        ask=price,
-        at=moment(body["t"]),
-        note="no quote is available: the last trade's price is used",
-    )
+    return Quote(symbol=symbol, bid=price, ask=price, at=moment(body["t"]), note=Reason(Code.LAST_PRICE_USED))
 
 
 def quote_of(symbol: Symbol, body: Any) -> Quote:

@@ -11,6 +11,7 @@ from dashtrade.brokers.crypto import candles, market_data
 from dashtrade.brokers.crypto.errors import read_error
 from dashtrade.brokers.crypto.wire import Wire
 from dashtrade.domain.ports import Candle, Clock, Quote, Rejected, Rules, Unavailable
+from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import finite
@@ -87,10 +88,11 @@ class CryptoMarket:
 
     def quote(self, symbol: Symbol) -> Quote:
         ticker = self.ask(lambda client: market_data.ticker(client, self.listed(client, symbol)["symbol"]))
-        bid, ask, note = finite(ticker.get("bid")), finite(ticker.get("ask")), ""
+        bid, ask = finite(ticker.get("bid")), finite(ticker.get("ask"))
+        note = NO_REASON
         if "bid" not in ticker and "ask" not in ticker:
             bid = ask = finite(ticker.get("last"))
-            note = "no quote is available: the last price is used"
+            note = Reason(Code.LAST_PRICE_USED)
         if not bid or not ask:
             raise Unavailable(
                 f"{self.venue.name} has no bid and ask for {symbol.short} now. No decision is made "

@@ -40,6 +40,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
+from dashtrade.domain.reasons import Reason, told
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, finite
@@ -96,12 +97,12 @@ class SchwabBroker:
         except BadCredentials:
             return False
 
-    def warning(self) -> str:
-        """A message for the user when the sign-in ends soon, or is missing; else empty."""
+    def warning(self) -> Reason:
+        """For the user, when the sign-in ends soon, or is missing; else NO_REASON."""
         try:
             return warning_of(self.expires_in())
         except BadCredentials as error:
-            return error.message
+            return told(error.message)
 
     # --- orders ---
 

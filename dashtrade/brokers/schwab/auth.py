@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from dashtrade.domain.ports import BadCredentials, Clock, SystemClock, Unavailable
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.values import Malformed
 
 API_URL = "https://api.schwabapi.com"
@@ -228,16 +229,15 @@ def expires_in(token: str, now: datetime) -> timedelta:
     return Token.read(token).ends - now
 
 
-def warning(token: str, now: datetime, before: timedelta = WARN_BEFORE) -> str:
+def warning(token: str, now: datetime, before: timedelta = WARN_BEFORE) -> Reason:
     """A message for the user when the end is near; else empty."""
     return warning_of(expires_in(token, now), before)
 
 
-def warning_of(left: timedelta, before: timedelta = WARN_BEFORE) -> str:
+def warning_of(left: timedelta, before: timedelta = WARN_BEFORE) -> Reason:
     if left > before:
-        return ""
+        return NO_REASON
     if left <= timedelta(0):
-        return f"The sign-in at Schwab has expired: orders there are not sent. {SIGN_IN_HINT}"
+        return reason(Code.SIGN_IN_EXPIRED, broker="Schwab", days=SIGN_IN_LASTS.days)
     hours = int(left.total_seconds() // 3600)
-    when = f"{hours // 24} days" if hours >= 48 else f"{hours} hours" if hours >= 2 else "less than 2 hours"
-    return f"The sign-in at Schwab expires in {when}; afterwards orders there are not sent. {SIGN_IN_HINT}"
+    return reason(Code.SIGN_IN_EXPIRES, broker="Schwab", days=SIGN_IN_LASTS.days, hours=hours)

@@ -21,7 +21,7 @@ from dashtrade.domain.kernel.records import MadeDecision
 from dashtrade.domain.kernel.settlement import end_signal, refuse
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntryWaitsForMarket, OrderCancelledForExit
 from dashtrade.domain.orders import Order
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, as_data, numbers_of, reason, several, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, as_data, numbers_of, reason, several
 from dashtrade.domain.values import plain
 
 _WAITS_FOR_OPEN = (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN)
@@ -130,7 +130,7 @@ def put_approved(
     )
     books.make_decision(task.id, "sending", approved.reason, made, ended_at=None)
     put_locks(books, view.bot, approved.checks, task.signal_id, now)
-    notes = [why for why in (approved.reason, told(view.rules.note), told(view.quote.note)) if why]
+    notes = [why for why in (approved.reason, view.rules.note, view.quote.note) if why]
     for new in orders:
         books.put_order(new.order)
         explanation = several((new.explanation, *notes)) if new is orders[-1] else new.explanation

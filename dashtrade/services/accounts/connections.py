@@ -19,6 +19,7 @@ from dashtrade.domain.people import User
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Unavailable
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.values import money
+from dashtrade.domain.wording import sentence
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
@@ -49,9 +50,9 @@ def test(app: App, user: User, account_id: int) -> dict[str, Any]:
         account_table.change(conn, user.id, account_id, **values)
 
     app.db.write(work)
-    sign_in = app.brokers.sign_in_warning(account) if result["ok"] else ""
+    sign_in = app.brokers.sign_in_warning(account) if result["ok"] else NO_REASON
     # the sign-in warning is not stored: it would be outdated tomorrow
-    return {**result, "warnings": [*result["warnings"], sign_in]} if sign_in else result
+    return {**result, "warnings": [*result["warnings"], sentence(sign_in)]} if sign_in else result
 
 
 def call_within(seconds: float, work: Callable[[], T]) -> T:

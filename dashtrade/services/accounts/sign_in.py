@@ -19,7 +19,7 @@ from dashtrade.domain.broker_kinds import BrokerSignIn
 from dashtrade.domain.notices.people import SignInDue
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BadCredentials, BrokerError
-from dashtrade.domain.reasons import Reason, told
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.workflow import run_sync
@@ -152,7 +152,7 @@ def remind(app: App) -> None:
     with app.db.read() as conn:
         accounts = account_table.active_at_brokers(conn, brokers, MAX_PENDING)
     for account in accounts:
-        why = told(app.brokers.sign_in_warning(account))
+        why = app.brokers.sign_in_warning(account)
         if app.brokers.sign_in_has_ended(account):
             run_sync(app.db, disable_account(app.clock, account.id, account.user_id, why))
         elif why:

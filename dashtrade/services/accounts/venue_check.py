@@ -17,7 +17,7 @@ from dashtrade.domain.ports import BrokerError, Capabilities, Quote, Rejected, R
 from dashtrade.domain.signals import SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, money, plain
-from dashtrade.domain.wording import words
+from dashtrade.domain.wording import sentence, words
 
 T = TypeVar("T")
 Warn = Callable[[str], Any]
@@ -44,7 +44,7 @@ def check(app: App, account: Account, symbol: Symbol, wish: BotSettings, warn: W
         )
         return
     if rules.note:
-        warn(f"{rules.note}. Try the bot with a small order first.")
+        warn(f"{sentence(rules.note)} Try the bot with a small order first.")
     _check_rules(symbol, wish, can, rules)
     _check_size(symbol, wish, can, rules, quote, warn)
 

@@ -25,7 +25,6 @@ from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.symbols import Symbol
-from dashtrade.domain.wording import words
 from dashtrade.engine.deciding import MarketSnapshot, load_view
 from dashtrade.engine.intake import expiry, listeners_of
 from dashtrade.tables import accounts as account_table
@@ -47,7 +46,7 @@ class DryRun:
     reason: Reason = NO_REASON
     counterfactual: Reason = NO_REASON  # the order that a refusal blocks
     checks: tuple[Check, ...] = ()
-    before: tuple[str, ...] = ()  # steps before the order
+    before: tuple[Reason, ...] = ()  # steps before the order
     plan: ExitPlan = ExitPlan()  # exits that an entry would set  # noqa: RUF009
 
     @property
@@ -104,17 +103,17 @@ def _run(
 
 
 def _result_of(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun:
-    before = [f"waits {signal.delay.total_seconds():g} s, as set in the alert"] if signal.delay else []
+    before = [_waits(signal.delay, "alert")] if signal.delay else []
     plan = plan_for(signal, bot.exit_plan)
     for _ in range(MAX_ROUNDS):
         match decide(signal, view):
             case Delay(reason=why) if why:
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
             case Delay(due_at=due_at):
-                before.append(f"waits {(due_at - view.received_at).total_seconds():g} s, as set in the bot")
+                before.append(_waits(due_at - view.received_at, "bot"))
                 view = replace(view, received_at=view.received_at - (due_at - view.received_at))
             case CancelFirst(order_ids=ids, reason=why):
-                before.append(f"cancels {len(ids)} order(s): {words(why)}")
+                before.append(reason(Code.CANCELS_ORDERS, count=len(ids), because=why))
                 view = replace(
                     view,
                     working=tuple(o for o in view.working if o.id not in ids),
@@ -144,6 +143,10 @@ def _result_of(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun
                     plan=plan,
                 )
     return DryRun(bot=bot, account=account, reason=Reason(Code.CANCELS_FIRST), before=tuple(before))
+
+
+def _waits(how_long: timedelta, by: str) -> Reason:
+    return reason(Code.WAITS_AS_SET, seconds=f"{how_long.total_seconds():g}", by=by)
 
 
 @lru_cache(maxsize=1)

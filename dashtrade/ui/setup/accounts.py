@@ -8,7 +8,6 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
-from dashtrade.domain.values import as_sentence
 from dashtrade.services.accounts import connections, prices
 from dashtrade.services.accounts.owned import accounts_of, find_account
 from dashtrade.services.bots.owned import bots_of
@@ -93,7 +92,7 @@ def _signed_in(app: App, user: User, account: Account) -> None:
     if account.disabled_reason:
         st.error(text(reason_sentence(user, account.disabled_reason)))
     elif soon:
-        st.warning(text(as_sentence(soon)))
+        st.warning(text(reason_sentence(user, soon)))
     if (account.disabled_reason or soon) and st.button(
         f"Sign in at {app.brokers.kind(account.broker).name}",
         key=f"sign_in_now_{account.id}",

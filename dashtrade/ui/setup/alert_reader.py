@@ -182,7 +182,7 @@ def _now(user: User, signal: Signal, run: DryRun) -> None:
             st.badge(f"{text(run.account.label)} · {words}", color=colour)
         _story(
             [
-                *_before(run),
+                *_before(user, run),
                 *_outcome(user, signal, run),
                 *_size(user, signal, run),
                 *_entry_exits(signal, run),
@@ -191,9 +191,9 @@ def _now(user: User, signal: Signal, run: DryRun) -> None:
         )
 
 
-def _before(run: DryRun) -> Iterator[Line]:
+def _before(user: User, run: DryRun) -> Iterator[Line]:
     for what in run.before:
-        yield "First", as_sentence(what), "info"
+        yield "First", reason_sentence(user, what), "info"
 
 
 def _outcome(user: User, signal: Signal, run: DryRun) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,8 +16,10 @@ from dashtrade.brokers.schwab.auth import Token, authorize_url, exchange_code, e
 from dashtrade.brokers.schwab.capabilities import CAPABILITIES
 from dashtrade.brokers.schwab.credentials import check
 from dashtrade.domain.ports import BadCredentials, RetryLater, Unavailable, VenueStatus
+from dashtrade.domain.reasons import Code
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
+from dashtrade.domain.wording import words
 from tests.simulators.schwab import CALLBACK, CODE, HASH, KEY, NUMBER, SECRET
 from tests.support.adapter_harness import AAPL
 
@@ -83,15 +86,15 @@ def test_a_sign_in_that_does_not_answer_means_later_as_nothing_was_sent(harness)
 def test_the_end_is_warned_of_days_before():
     token = json.dumps({"creation_timestamp": int(NOW.timestamp()), "token": {"refresh_token": "r"}})
     assert expires_in(token, NOW) == timedelta(days=7)
-    said = {days: warning(token, NOW + timedelta(days=days)) for days in (0, 4.9, 5, 6, 6.99, 7)}
-    assert (
-        not said[0]
-        and not said[4.9]
-        and "2 days" in said[5]
-        and "24 hours" in said[6]
-        and "less than 2 hours" in said[6.99]
-    )
-    assert "has expired" in said[7] and all("Sign in" in words for words in said.values() if words)
+    due = {days: warning(token, NOW + timedelta(days=days)) for days in (0, 4.9, 5, 6, 6.99, 7)}
+    assert not due[0] and not due[4.9]
+    expires = {days: why.facts["hours"] for days, why in due.items() if why.code is Code.SIGN_IN_EXPIRES}
+    assert expires == {5: 48, 6: 24, 6.99: 0} and due[7].code is Code.SIGN_IN_EXPIRED
+    assert [re.search(r"expires in (.*?);", words(due[days]))[1] for days in expires] == [
+        "2 days",
+        "24 hours",
+        "less than 2 hours",
+    ]
 
 
 def test_the_address_to_sign_in_at_names_key_and_callback():
