@@ -33,7 +33,7 @@ invitations = sa.Table(
 # --- invitations, settings of the whole installation --------------------------------------------------------
 
 
-SYSTEM = {"drop_invitation", "invitation", "open_invitations", "use_invitation"}
+SYSTEM = {"by_id", "invitation", "open_invitations"}
 
 
 def add_invitation(conn: sa.Connection, owner: int, **values: Any) -> int:
@@ -47,8 +47,16 @@ def invitation(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None
     ).first()
 
 
+def by_id(conn: sa.Connection, invitation_id: int, now: datetime) -> Any | None:
+    """If it is valid."""
+    i = invitations.c
+    return conn.execute(
+        sa.select(invitations).where(i.id == invitation_id, i.used_at.is_(None), i.expires_at > now)
+    ).first()
+
+
 def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
-    """Valid ones, newest first, each with its creator's email."""
+    """Valid ones, the newest 200, each with its creator's email."""
     i = invitations.c
     query = sa.select(
         i.id, i.user_id, i.email, i.role, i.created_at, i.expires_at, users.c.email.label("made_by")
@@ -57,18 +65,15 @@ def open_invitations(conn: sa.Connection, now: datetime) -> list[Any]:
     return list(conn.execute(query.order_by(i.id.desc()).limit(200)))
 
 
-def drop_invitation(conn: sa.Connection, invitation_id: int) -> bool:
-    i = invitations.c
-    return (
-        conn.execute(sa.delete(invitations).where(i.id == invitation_id, i.used_at.is_(None))).rowcount == 1
-    )
+def drop_invitation(conn: sa.Connection, owner: int, invitation_id: int) -> bool:
+    return conn.execute(sa.delete(invitations).where(_unused(owner, invitation_id))).rowcount == 1
 
 
-def use_invitation(conn: sa.Connection, invitation_id: int, now: datetime) -> bool:
+def use_invitation(conn: sa.Connection, owner: int, invitation_id: int, now: datetime) -> bool:
+    unused = _unused(owner, invitation_id)
+    return conn.execute(sa.update(invitations).where(unused).values(used_at=now)).rowcount == 1
+
+
+def _unused(owner: int, invitation_id: int) -> sa.ColumnElement[bool]:
     i = invitations.c
-    return (
-        conn.execute(
-            sa.update(invitations).where(i.id == invitation_id, i.used_at.is_(None)).values(used_at=now)
-        ).rowcount
-        == 1
-    )
+    return (i.user_id == owner) & (i.id == invitation_id) & i.used_at.is_(None)

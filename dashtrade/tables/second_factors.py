@@ -35,15 +35,7 @@ reset_links = sa.Table(
 
 LOCKED_AFTER = 50  # consecutive wrong codes; then only a recovery code, or an admin, helps
 
-SYSTEM = {
-    "sealed_factors",
-    "put_sealed_factor",
-    "link",
-    "use_link",
-    "open_links",
-    "drop_link",
-    "end_everything",
-}
+SYSTEM = {"sealed_factors", "put_sealed_factor", "link", "open_links", "end_everything"}
 
 
 # --- the second factor --------------------------------------------------------------------------------------
@@ -160,7 +152,7 @@ def link(conn: sa.Connection, code_hash: str, now: datetime) -> Any | None:
 
 
 def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
-    """Valid ones, newest first, each with the emails of its user and its creator (None: the command line)."""
+    """Valid ones, the newest 200, with the emails of user and creator (None: the command line)."""
     r, maker = reset_links.c, users.alias("maker")
     query = sa.select(r.user_id, r.created_at, r.expires_at, users.c.email, maker.c.email.label("made_by"))
     query = query.join(users, users.c.id == r.user_id).outerjoin(maker, maker.c.id == r.made_by)
@@ -169,9 +161,9 @@ def open_links(conn: sa.Connection, now: datetime) -> list[Any]:
     )
 
 
-def drop_link(conn: sa.Connection, user_id: int) -> bool:
+def drop_link(conn: sa.Connection, owner: int) -> bool:
     r = reset_links.c
-    return conn.execute(sa.delete(reset_links).where(r.user_id == user_id, r.used_at.is_(None))).rowcount > 0
+    return conn.execute(sa.delete(reset_links).where(r.user_id == owner, r.used_at.is_(None))).rowcount > 0
 
 
 def end_everything(conn: sa.Connection, now: datetime) -> None:
@@ -192,7 +184,7 @@ def end_handed_out(conn: sa.Connection, owner: int) -> int:
     )
 
 
-def use_link(conn: sa.Connection, code_hash: str, now: datetime) -> bool:
+def use_link(conn: sa.Connection, owner: int, code_hash: str, now: datetime) -> bool:
     r = reset_links.c
-    of_owner = (r.code_hash == code_hash) & r.used_at.is_(None) & (r.expires_at > now)
+    of_owner = (r.user_id == owner) & (r.code_hash == code_hash) & r.used_at.is_(None) & (r.expires_at > now)
     return conn.execute(sa.update(reset_links).where(of_owner).values(used_at=now)).rowcount == 1

@@ -100,7 +100,7 @@ def test_a_request_named_like_a_cause_is_still_its_users_own(trader: Trader):
     bot = trader.bot()
     for name in ("flatten-1-1", "stop_loss-1", "take_profit-1"):
         trader.trades("buy")
-        trader.does("POST", f"/bots/{bot}/close", {"request_id": name})
+        trader.request("POST", f"/bots/{bot}/close", {"request_id": name})
         trader.installation.work()
     assert [item["exit_reason"] for item in trader.get("/round-trips")["items"]] == ["manual"] * 3
 

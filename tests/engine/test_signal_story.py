@@ -52,7 +52,7 @@ def test_what_the_worker_reports_is_what_the_sender_is_answered(trader: Trader, 
     app = trader.installation.app
     trader.bot()
     trader.trades("buy", id="one")
-    signal = trader.sends(action="close", symbol="AAPL")
+    signal = trader.send(action="close", symbol="AAPL")
     trader.installation.work()
     app.worker = WorkerClient(tmp_path)
     app.worker.on_change(signal, across(settled(trader, signal)))
@@ -100,7 +100,7 @@ def test_a_story_holds_reasons_and_its_reader_gets_his_own_times(waiting: tuple[
 
 def test_passed_checks_are_one_line_and_a_failed_one_has_its_own(trader: Trader, clock: ManualClock):
     bot = trader.bot()
-    trader.does("POST", f"/bots/{bot}/pause")
+    trader.request("POST", f"/bots/{bot}/pause")
     clock.time += timedelta(seconds=1)
     signal = trader.trades("buy")["id"]
     story = signal_story.story(trader.installation.app, trader.user.id, signal)

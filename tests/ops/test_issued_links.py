@@ -4,8 +4,10 @@ revoked."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
@@ -14,6 +16,7 @@ from dashtrade.services.people import admin, credentials, invitations, users
 from dashtrade.services.people.permission import Forbidden
 from dashtrade.services.people.users import Denied
 from dashtrade.services.refusals import NotFound
+from dashtrade.tables import invitations as invitation_table
 from dashtrade.tables import people as people_table
 from tests.support.installation import Installation
 
@@ -167,3 +170,25 @@ def test_password_links_are_listed_and_revoked(app: App, installation: Installat
         credentials.revoke_link(app, superadmin.user, trader.user.id)
     credentials.rescue(app, trader.user.email)
     assert superadmin.get("/admin/reset-links")["items"][0]["made_by"] is None
+
+
+def test_an_invitation_can_be_revoked_however_many_are_newer(app: App, superadmin: User):
+    """More than the list shows."""
+    now = app.clock.now()
+    life = {"created_at": now, "expires_at": now + timedelta(days=1), "used_at": None}
+
+    def work(conn: sa.Connection) -> int:
+        first, *_ = [
+            invitation_table.add_invitation(
+                conn, superadmin.id, code_hash=str(number), email="", role="standard", **life
+            )
+            for number in range(202)
+        ]
+        return first
+
+    oldest = app.db.write(work)
+    shown = [one.id for one in invitations.open_invitations(app, superadmin)]
+    assert len(shown) == 200 and oldest not in shown
+    invitations.revoke_invitation(app, superadmin, oldest)
+    with pytest.raises(NotFound):
+        invitations.revoke_invitation(app, superadmin, oldest)

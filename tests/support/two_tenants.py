@@ -136,7 +136,7 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             address="",
             remember=False,
         )
-        invitations.add_invitation(
+        of.invitation = invitations.add_invitation(
             conn,
             trader.user.id,
             code_hash="c",
@@ -146,6 +146,8 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             expires_at=now + timedelta(days=1),
             used_at=None,
         )
+        day_after = now + timedelta(days=1)
+        second_factors.add_link(conn, trader.user.id, code_hash="l", made_by=0, now=now, expires_at=day_after)
         second_factors.put_factor(conn, trader.user.id, "sealed", 1)
         second_factors.count_wrong_code(conn, trader.user.id)
         attempts.put_device(conn, trader.user.id, "d", now, 9)

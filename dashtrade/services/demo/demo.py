@@ -99,10 +99,10 @@ def claim(
         users.require_free_email(conn, email)
         if invited is not None and not (
             invitations.still_invites(conn, invited)
-            and invitation_table.use_invitation(conn, invited.id, now)
+            and invitation_table.use_invitation(conn, invited.user_id, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
-        role = Role(invited.role) if invited is not None else Role.STANDARD
+        role = invited.role if invited is not None else Role.STANDARD
         shown = " ".join(name.split())[:80] or email.split("@")[0]
         table.change(
             conn,

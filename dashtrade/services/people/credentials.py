@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from dashtrade.services.people import emails, passwords, second_factor, users
 from dashtrade.services.people import tokens as token_service
 from dashtrade.services.people.permission import managed_user, require
 from dashtrade.services.people.users import Denied
+from dashtrade.services.records import records
 from dashtrade.services.refusals import NotFound, Refusal
 from dashtrade.tables import attempts as attempt_table
 from dashtrade.tables import messages as message_table
@@ -106,10 +107,22 @@ def revoke_link(app: App, actor: User, user_id: int) -> None:
     app.db.write(work)
 
 
-def open_links(app: App, actor: User) -> list[Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLink:
+    """A password link that still works. Its text is never shown again."""
+
+    user_id: int
+    email: str  # of its user
+    made_by: str | None  # its creator's email; None: the command line
+    created_at: datetime
+    expires_at: datetime
+
+
+def open_links(app: App, actor: User) -> list[OpenLink]:
+    """Newest first."""
     require(actor, Permission.MANAGE_USERS)
     with app.db.read() as conn:
-        return table.open_links(conn, app.clock.now())
+        return records(OpenLink, table.open_links(conn, app.clock.now()))
 
 
 def rescue(app: App, email: str) -> str:
@@ -211,7 +224,7 @@ def _put_password(
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        if link and not (_user_of_link(conn, link, now) and table.use_link(conn, link, now)):
+        if link and not (_user_of_link(conn, link, now) and table.use_link(conn, user_id, link, now)):
             raise Denied("this link is invalid, used or expired", "Ask an admin for a new one.")
         people_table.change(conn, user_id, password_hash=stored)
         session_table.remove_sessions(conn, user_id, keep=keep)

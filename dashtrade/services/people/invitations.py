@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,7 +34,24 @@ def signup(app: App) -> str:
         return installation_settings.setting(conn, SIGNUP) or app.settings.signup
 
 
-def may_join(app: App, code: str | None, email: str) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    id: int
+    user_id: int  # who invites
+    email: str  # empty: anyone with the link
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInvitation(Invitation):
+    """One that still works. Its text is never shown again."""
+
+    made_by: str  # its creator's email
+    created_at: datetime
+    expires_at: datetime
+
+
+def may_join(app: App, code: str | None, email: str) -> Invitation | None:
     """The invitation that admits this user; None if sign-up is open. Raises Denied."""
     match signup(app):
         case "open":
@@ -48,23 +66,28 @@ def may_join(app: App, code: str | None, email: str) -> Any:
     raise Denied("sign-up is closed", "Ask an admin of this installation.")
 
 
-def open_invitation(app: App, code: str) -> Any:
+def open_invitation(app: App, code: str) -> Invitation:
     """The invitation with this code, while it admits a user. Raises Denied."""
     with app.db.read() as conn:
-        found = invitation_table.invitation(conn, sha256(code), app.clock.now())
+        row = invitation_table.invitation(conn, sha256(code), app.clock.now())
+        found = _invitation(row) if row is not None else None
         if found is None or not still_invites(conn, found):
             raise _dead()
     return found
+
+
+def _invitation(row: Any) -> Invitation:
+    return Invitation(id=row.id, user_id=row.user_id, email=row.email, role=Role(row.role))
 
 
 def _dead() -> Denied:
     return Denied("the invitation is invalid, used or expired", "Ask an admin for a new one.")
 
 
-def still_invites(conn: sa.Connection, invitation: Any) -> bool:
+def still_invites(conn: sa.Connection, invitation: Invitation) -> bool:
     """Checked again when an invitation is used: whether its maker may still invite with this role."""
     maker = table.by_id(conn, invitation.user_id)
-    return maker is not None and maker.is_active and _may_invite(maker.role, Role(invitation.role))
+    return maker is not None and maker.is_active and _may_invite(maker.role, invitation.role)
 
 
 def _may_invite(role: Role, given: Role) -> bool:
@@ -99,10 +122,12 @@ def invite(app: App, actor: User, *, email: str, role: Role) -> str:
     return code
 
 
-def open_invitations(app: App, actor: User) -> list[Any]:
+def open_invitations(app: App, actor: User) -> list[OpenInvitation]:
+    """Newest first."""
     require(actor, Permission.INVITE)
     with app.db.read() as conn:
-        return invitation_table.open_invitations(conn, app.clock.now())
+        found = invitation_table.open_invitations(conn, app.clock.now())
+    return [OpenInvitation(**row._asdict() | {"role": Role(row.role)}) for row in found]
 
 
 def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
@@ -111,15 +136,13 @@ def revoke_invitation(app: App, actor: User, invitation_id: int) -> None:
     now = app.clock.now()
 
     def work(conn: sa.Connection) -> None:
-        found = next(
-            (one for one in invitation_table.open_invitations(conn, now) if one.id == invitation_id), None
-        )
+        found = invitation_table.by_id(conn, invitation_id, now)
         maker = table.by_id(conn, found.user_id) if found else None
         if found is None or maker is None:
             raise NotFound("invitation")
         if maker.id != actor.id:
             require_over(actor, maker)
-        invitation_table.drop_invitation(conn, invitation_id)
+        invitation_table.drop_invitation(conn, maker.id, invitation_id)
         message_table.record(
             conn,
             actor=actor.id,

@@ -4,8 +4,8 @@ live trading, unless they decline, which is recorded. Closing a position never r
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from dashtrade.domain.notices.people import SecondFactorRequired, SecondFactorSt
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed
 from dashtrade.services.people.permission import require
+from dashtrade.services.records import record
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import admin_queries, installation_settings, second_factors
@@ -62,10 +63,15 @@ def _notify(conn: sa.Connection, required: bool, now: datetime) -> None:
             message_table.notify(conn, user_id, notice, now=now)
 
 
-def figures(app: App) -> Any:
-    """(users, users with a second factor)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorFigures:
+    people: int  # demos excluded
+    with_factor: int
+
+
+def figures(app: App) -> FactorFigures:
     with app.db.read() as conn:
-        return admin_queries.factors(conn)
+        return record(FactorFigures, admin_queries.factors(conn))
 
 
 # --- for real money -----------------------------------------------------------------------------------------
@@ -166,7 +172,17 @@ def undecided(app: App, user: User) -> list[Account]:
     )
 
 
-def without(app: App, user_ids: Collection[int]) -> dict[int, Any]:
-    """Which of these users trade live with a password alone; see `admin_queries.live_without_factor`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordOnly:
+    """A user who trades live with a password alone."""
+
+    accounts: int
+    declined: int  # for how many of them a second factor was declined
+    since: datetime | None  # the first decline
+
+
+def without(app: App, user_ids: Collection[int]) -> dict[int, PasswordOnly]:
+    """Which of these users trade live with a password alone."""
     with app.db.read() as conn:
-        return admin_queries.live_without_factor(conn, user_ids)
+        found = admin_queries.live_without_factor(conn, user_ids)
+    return {user_id: record(PasswordOnly, row) for user_id, row in found.items()}

@@ -85,13 +85,14 @@ def register(app: App, *, email: str, password: str, name: str, code: str | None
             action=AuditAction.SIGN_UP_THROTTLED,
         )
     stored = passwords.hashed(password)
-    role = Role.SUPERADMIN if first else Role(invited.role) if invited is not None else Role.STANDARD
+    role = Role.SUPERADMIN if first else invited.role if invited is not None else Role.STANDARD
 
     def work(conn: sa.Connection) -> int:
         if first:
             _use_setup_code(conn, code)
         if invited is not None and not (
-            still_invites(conn, invited) and invitation_table.use_invitation(conn, invited.id, now)
+            still_invites(conn, invited)
+            and invitation_table.use_invitation(conn, invited.user_id, invited.id, now)
         ):
             raise Denied("this invitation was used already", "Ask for another one.")
         user_id = _insert(conn, app, email, name, stored, role)

@@ -13,6 +13,7 @@ from dashtrade.domain.people import User
 from dashtrade.services.people import admin as service
 from dashtrade.services.people import credentials, second_factor_policy, sessions
 from dashtrade.services.people import invitations as invitation_service
+from dashtrade.services.people.second_factor_policy import PasswordOnly
 from dashtrade.ui.admin.admin import PAGE, cursor, pager
 from dashtrade.ui.kit.components import Cell, Column, Row, go, table
 from dashtrade.ui.kit.format import ago, count, day, moment, text
@@ -116,7 +117,7 @@ COLUMNS = [
 ]
 
 
-def _row(app: App, user: User, person: User, password_only: Any) -> Row:
+def _row(app: App, user: User, person: User, password_only: PasswordOnly | None) -> Row:
     now = app.clock.now()
     state = (
         "Deactivated"
@@ -139,7 +140,7 @@ def _row(app: App, user: User, person: User, password_only: Any) -> Row:
     )
 
 
-def _factor(user: User, person: User, password_only: Any) -> Cell:
+def _factor(user: User, person: User, password_only: PasswordOnly | None) -> Cell:
     """`password_only`: how many accounts trade live with a password alone."""
     if password_only is None:
         return Cell(text="On" if person.second_factor else "–")

@@ -198,6 +198,10 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "second_factors.reset_wrong_codes": lambda c, o, of: second_factors.reset_wrong_codes(c, o),
     "attempts.is_known": lambda c, o, of: attempts.is_known(c, o, "d"),
     "attempts.forget_devices": lambda c, o, of: attempts.forget_devices(c, o),
+    "second_factors.use_link": lambda c, o, of: second_factors.use_link(c, o, "l", of.now),
+    "second_factors.drop_link": lambda c, o, of: second_factors.drop_link(c, o),
+    "invitations.use_invitation": lambda c, o, of: invitations.use_invitation(c, o, of.invitation, of.now),
+    "invitations.drop_invitation": lambda c, o, of: invitations.drop_invitation(c, o, of.invitation),
     "second_factors.end_handed_out": lambda c, o, of: second_factors.end_handed_out(c, o),
     "export.profile": lambda c, o, of: export.profile(c, o).get("email") == "ann@example.com",
     "export.rows": lambda c, o, of: [
