@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.channels import CHANNELS, MAX_TRIES, Undelivered, retry_after
 from dashtrade.domain.notices.people import BrokerAnswers
 from dashtrade.domain.notices.stored import Message
@@ -261,7 +262,7 @@ def test_who_is_removed_takes_their_deliveries_along(app: App, trader: Trader, c
     from dashtrade.services.people import removal
 
     tell(trader)
-    removal.remove(app, trader.user.id, actor=None, action="removed")
+    removal.remove(app, trader.user.id, actor=None, action=AuditAction.USER_DELETED)
     assert rows(app) == []
 
 

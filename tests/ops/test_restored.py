@@ -12,6 +12,7 @@ from dashtrade import cli
 from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.services.people import credentials, invitations, sessions, tokens, users
 from dashtrade.services.people.users import Denied
@@ -141,7 +142,7 @@ def test_who_was_deleted_since_the_backup_has_no_webhook_token(app: App, tmp_pat
     file = back_up(app, tmp_path)
     from dashtrade.services.people import removal
 
-    removal.remove(app, trader.id, actor=None, action="user deleted")
+    removal.remove(app, trader.id, actor=None, action=AuditAction.USER_DELETED)
     app = restored(app, file)
     assert not trades(app, token)
     app.close()

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.services.accounts import accounts, owned
 from dashtrade.services.bots import bots
@@ -94,7 +95,7 @@ def test_a_demo_goes_on_from_where_it_is(demo_app: App):
 def test_two_demos_share_nothing(demo_app: App):
     one, two = (demo.start(demo_app, address="") for _ in range(2))
     assert row_counts(demo_app, one) == row_counts(demo_app, two)
-    removal.remove(demo_app, one, actor=None, action="demo ended")
+    removal.remove(demo_app, one, actor=None, action=AuditAction.DEMO_ENDED)
     assert row_counts(demo_app, one) == {} and row_counts(demo_app, two)
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.access import Permission, Role, may, may_manage
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.services.bots import bots
@@ -67,7 +68,9 @@ def test_the_last_superadmin_cannot_be_locked_out(app: App, installation: Instal
     for take_away in (
         lambda: admin.set_role(app, superadmin, superadmin.id, Role.STANDARD),
         lambda: admin.set_active(app, superadmin, superadmin.id, False),
-        lambda: removal.remove(app, superadmin.id, actor=superadmin.id, action="deleted their own account"),
+        lambda: removal.remove(
+            app, superadmin.id, actor=superadmin.id, action=AuditAction.DELETED_THEIR_OWN_ACCOUNT
+        ),
     ):
         with pytest.raises(Refusal, match="last superadmin"):
             take_away()

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from dashtrade.domain.access import Role
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.ports import Offers, Quote
 from dashtrade.domain.reasons import Code
 from dashtrade.domain.symbols import Symbol
@@ -75,7 +76,9 @@ def test_a_user_with_a_live_position_cannot_be_deleted(real: Installation):
     with pytest.raises(Refusal, match="live account"):
         admin.delete(app, superadmin, trader.user.id, confirm=trader.user.email)
     with pytest.raises(Refusal):
-        removal.remove(app, trader.user.id, actor=trader.user.id, action="deleted their own account")
+        removal.remove(
+            app, trader.user.id, actor=trader.user.id, action=AuditAction.DELETED_THEIR_OWN_ACCOUNT
+        )
     trader.trades("close")
     admin.delete(app, superadmin, trader.user.id, confirm=trader.user.email)
     assert row_counts(app, trader.user.id) == {}
