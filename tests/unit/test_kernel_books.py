@@ -59,7 +59,7 @@ class Shelf:
         return {}
 
     def trip_inputs(self, order: Order) -> TripInputs:
-        return TripInputs(trip=None, origin="webhook", key=None)
+        return TripInputs(trip=None, origin="webhook", cause=None)
 
     def outcomes(self, signal_id: str) -> Mapping[int, Outcome]:
         return self.decisions

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from dashtrade.api.http import ENDPOINTS
 from dashtrade.context import App
+from dashtrade.domain.position_mismatch import MismatchKind
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as drift_table
 from tests.support.databases import sqlite
@@ -149,14 +151,14 @@ def furnished(trader: Trader) -> Iterator[Trader]:
             account_id=trader.paper,
             asset=aapl.text,
             symbol=aapl,
-            kind="closed",
+            kind=MismatchKind.CLOSED,
             ours=Decimal(50),
             outside=Decimal(0),
             theirs=Decimal(0),
             average_price=None,
             mark=Decimal(100),
             ratio=None,
-            detail="",
+            detail=NO_REASON,
             opened_at=now,
             updated_at=now,
         )

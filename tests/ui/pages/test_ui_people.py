@@ -22,7 +22,7 @@ from dashtrade.domain.reasons import NO_REASON
 from dashtrade.services.accounts import simulation
 from dashtrade.services.bots.bots import Refusal
 from dashtrade.services.demo import demo
-from dashtrade.services.people import invitations, second_factor, users
+from dashtrade.services.people import audit, invitations, second_factor, users
 from dashtrade.tables import messages
 from dashtrade.tables.base import metadata
 from dashtrade.ui.admin.admin import _detail
@@ -153,8 +153,7 @@ def test_the_audit_log_reads_as_sentences(app: App, installation: Installation, 
     bot = superadmin.bot("AAPL", daily_loss_limit="400")
     superadmin.request("PATCH", f"/bots/{bot}", {"daily_loss_limit": "500"})
     seen_as(superadmin.user)
-    with app.db.read() as conn:
-        newest = messages.everything_recorded(conn, before=None, limit=1)[0]
+    (newest,) = audit.entries(app, superadmin.user, limit=1)
     assert newest.subject_id == bot == superadmin.user.id, (
         "the bot has the number its owner has: it is named all the same"
     )
