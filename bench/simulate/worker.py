@@ -10,6 +10,7 @@ from bench.simulate.store import World
 from bot_engine import Engine
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import Broker, BrokerError, OrderReport
+from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
 from dashtrade.engine.watch import Watch
@@ -41,7 +42,7 @@ class _Host(Host):
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._worker.wake(lane)
 
-    def wait_reason(self, account_id: int, symbol: Symbol) -> str:
+    def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
         return self._worker.engine.reconciler.wait_reason(account_id, symbol)
 
 
