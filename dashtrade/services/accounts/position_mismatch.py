@@ -125,16 +125,7 @@ def resolve(
     def work(conn: sa.Connection) -> None:
         account_table.lock_account(conn, seen.account_id)
         current = _drift_of_user(conn, user, drift_id)
-        if not current.unresolved:
-            raise Refusal(
-                f"the position mismatch is already {current.status}", "No decision is needed any more."
-            )
-        if (current.bots_quantity, current.outside, current.broker_quantity) != (
-            seen.bots_quantity,
-            seen.outside,
-            seen.broker_quantity,
-        ):
-            raise Refusal("the figures have changed meanwhile", "Read the mismatch again, then decide.")
+        _check_unchanged(seen, current)
         values: dict[str, Any] = {"status": DriftStatus.RESOLVED, "resolved_at": now, "bot_id": None}
         match way:
             case Remedy.FREEZE:
@@ -164,6 +155,17 @@ def resolve(
 
     app.db.write(work)
     return drift(app, user, drift_id)
+
+
+def _check_unchanged(seen: Drift, current: Drift) -> None:
+    if not current.unresolved:
+        raise Refusal(f"the position mismatch is already {current.status}", "No decision is needed any more.")
+    if (current.bots_quantity, current.outside, current.broker_quantity) != (
+        seen.bots_quantity,
+        seen.outside,
+        seen.broker_quantity,
+    ):
+        raise Refusal("the figures have changed meanwhile", "Read the mismatch again, then decide.")
 
 
 def unfreeze(app: App, user: User, drift_id: int) -> Mismatch:
