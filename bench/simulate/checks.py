@@ -194,7 +194,7 @@ def _drifts(records: Records) -> Iterator[Finding]:
         if drift.resolved_at is None:
             yield (
                 "mismatch",
-                f"{drift.asset}: the broker has {drift.broker_quantity}, the bots {drift.bots_quantity}",
+                f"{drift.asset}: the broker has {drift.theirs}, the bots {drift.ours}",  # rows, not records
             )
 
 
