@@ -37,7 +37,7 @@ def must_wait(books: Books, order: Order, report: OrderReport) -> bool:
     return not nothing_came_of_it and not books.legs_of(order)
 
 
-def learn(books: Books, entry: Order, reported: tuple[Leg, ...], now: datetime) -> None:
+def record_legs(books: Books, entry: Order, reported: tuple[Leg, ...], now: datetime) -> None:
     known = {leg.id for leg in books.legs_of(entry)}
     by = (entry.exits.held_by if entry.exits else None) or "the broker"
     for number, leg in enumerate(reported, 1):
@@ -108,7 +108,7 @@ def _price(leg: Order) -> str:
     return plain(leg.stop_price or leg.limit_price or ZERO)
 
 
-def are_held(books: Books, entry: Order) -> bool:
+def are_working(books: Books, entry: Order) -> bool:
     """The broker's exits work once the whole entry is filled; until then, or if one is already gone,
     DashTrade manages the exits."""
     if entry.status is not OrderStatus.FILLED or not is_held_by_broker(entry.exits):
@@ -117,7 +117,7 @@ def are_held(books: Books, entry: Order) -> bool:
     return bool(legs) and all(leg.is_open and not leg.cancel_requested for leg in legs)
 
 
-def ended(books: Books, leg: Order, now: datetime) -> None:
+def on_leg_ended(books: Books, leg: Order, now: datetime) -> None:
     """One exit ended: cancel the others where the broker does not do so. DashTrade manages the exits of what
     remains."""
     bot, entry = books.bot(leg.bot_id), books.order(leg.parent_id or "")

@@ -39,14 +39,14 @@ def apply_report(books: Books, order_id: str, report: OrderReport, now: datetime
     after = seen.order
     books.put_order(after)
     if report.legs:
-        broker_held_exits.learn(books, after, report.legs, now)
+        broker_held_exits.record_legs(books, after, report.legs, now)
     books.log(after, now, str(after.status), seen.reason)
     if seen.fills:
         _book(books, order, after, seen.fills, now)
     elif not after.is_open:
         release_bot(books, after)
     if after.parent_id is not None and not after.is_open:
-        broker_held_exits.ended(books, after, now)
+        broker_held_exits.on_leg_ended(books, after, now)
     settle(books, after, now)
     return Booked(order=after, changed=True)
 
@@ -81,7 +81,7 @@ def _inputs(books: Books, order: Order) -> BookingInputs:
         trip=found.trip,
         origin=found.origin,
         cause=found.cause,
-        exits_held=broker_held_exits.are_held(books, order),
+        exits_held=broker_held_exits.are_working(books, order),
     )
 
 
