@@ -13,7 +13,7 @@ class AuditTopic(StrEnum):
 
 
 class AuditAction(StrEnum):
-    """As stored and shown: a name stays."""
+    """As stored, in REST and in the security log: a name stays. Pages show `label_of`."""
 
     # --- bots
     BOT_ADDED = "bot added"
@@ -44,7 +44,7 @@ class AuditAction(StrEnum):
     ACCOUNT_CHANGED = "account changed"
     ACCOUNT_REMOVED = "account removed"
     ACCOUNT_USABLE_AGAIN = "account usable again"
-    ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR = "account goes without two-factor authentication"
+    ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR = "account goes without a second factor"
 
     # --- people and the installation
     SIGNED_IN_AT_THE_BROKER = "signed in at the broker"
@@ -65,12 +65,12 @@ class AuditAction(StrEnum):
     API_TOKEN_REVOKED = "api token revoked"
     WEBHOOK_TOKEN_ROTATED = "webhook token rotated"
     WEBHOOK_TOKEN_REVOKED = "webhook token revoked"
-    SECOND_FACTOR_SWITCHED_ON = "two-factor authentication switched on"
-    SECOND_FACTOR_SWITCHED_OFF = "two-factor authentication switched off"
-    SECOND_FACTOR_TAKEN_OFF_BY_AN_ADMIN = "two-factor authentication taken off by an admin"
-    SECOND_FACTOR_TAKEN_OFF_ON_THE_MACHINE = "two-factor authentication taken off on the machine"
-    SECOND_FACTOR_REQUIRED = "two-factor authentication required of all users"
-    SECOND_FACTOR_MADE_OPTIONAL = "two-factor authentication no longer required of all users"
+    SECOND_FACTOR_SWITCHED_ON = "second factor switched on"
+    SECOND_FACTOR_SWITCHED_OFF = "second factor switched off"
+    SECOND_FACTOR_TAKEN_OFF_BY_AN_ADMIN = "second factor taken off by an admin"
+    SECOND_FACTOR_TAKEN_OFF_ON_THE_MACHINE = "second factor taken off on the machine"
+    SECOND_FACTOR_REQUIRED = "second factor required of all users"
+    SECOND_FACTOR_MADE_OPTIONAL = "second factor no longer required of all users"
     RECOVERY_CODE_USED = "recovery code used"
     RECOVERY_CODES_RENEWED = "recovery codes renewed"
     TOO_MANY_WRONG_CODES = "too many wrong codes"
@@ -142,3 +142,19 @@ _TOPICS = (
         AuditTopic.ACCOUNT,
     )
 )
+
+
+_LABELS = {
+    str(_A.ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR): "account goes without two-factor authentication",
+    str(_A.SECOND_FACTOR_SWITCHED_ON): "two-factor authentication switched on",
+    str(_A.SECOND_FACTOR_SWITCHED_OFF): "two-factor authentication switched off",
+    str(_A.SECOND_FACTOR_TAKEN_OFF_BY_AN_ADMIN): "two-factor authentication removed by an admin",
+    str(_A.SECOND_FACTOR_TAKEN_OFF_ON_THE_MACHINE): "two-factor authentication removed on the machine",
+    str(_A.SECOND_FACTOR_REQUIRED): "two-factor authentication required of all users",
+    str(_A.SECOND_FACTOR_MADE_OPTIONAL): "two-factor authentication no longer required of all users",
+}
+
+
+def label_of(action: str) -> str:
+    """In the words of the pages, where these differ. The action may be one of another version."""
+    return _LABELS.get(action, action)

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashtrade.context import App
-from dashtrade.domain.audit import AuditTopic
+from dashtrade.domain.audit import AuditTopic, label_of
 from dashtrade.domain.people import User
 from dashtrade.domain.symbols import Symbol
 from dashtrade.services.people import admin as service
@@ -119,7 +119,7 @@ def audit_log(app: App, user: User) -> None:
         Row(
             id=str(row.id),
             cells=[
-                Cell(text=row.action.capitalize(), sub=_detail(row)),
+                Cell(text=label_of(row.action).capitalize(), sub=_detail(row)),
                 Cell(text=_name(row.user_id, users_by_id)),
                 Cell(text=row.address or "–"),
                 Cell(text=moment(user, row.at, seconds=True)),

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from bot_database import Database
 from dashtrade.context import App
 from dashtrade.domain.access import TokenScope
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned
 from dashtrade.services.people import second_factor, second_factor_policy
@@ -21,6 +22,8 @@ from tests.support.installation import Installation, Trader
 from tests.support.second_factor import DECLINE, LIVE, PASSWORD, audit, named_token, reread, set_up
 
 # --- for live accounts --------------------------------------------------------------------------------------
+
+DECLINED = AuditAction.ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR
 
 
 def stored(person: Trader, account_id: int) -> Any:
@@ -59,7 +62,9 @@ def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, s
         )
     assert account["problem"] == "" and account["second_factor_declined_at"]
     [row] = [
-        row for row in audit(trader.installation.app) if "without two-factor authentication" in row.action
+        row
+        for row in audit(trader.installation.app)
+        if row.action == AuditAction.ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR
     ]
     assert (row.user_id, row.subject_id, row.detail) == (
         trader.user.id,
@@ -88,7 +93,7 @@ def test_a_decline_ends_when_a_second_factor_is_set_up(trader: Trader, superadmi
     set_up(trader)
     assert stored(trader, account).second_factor_declined_at is None and not stored(trader, account).problem
     [row] = [
-        row for row in audit(trader.installation.app) if row.action == "two-factor authentication switched on"
+        row for row in audit(trader.installation.app) if row.action == AuditAction.SECOND_FACTOR_SWITCHED_ON
     ]
     assert row.detail == {"declines_ended": 1}
     [shown] = [one for one in superadmin.get("/admin/users")["items"] if one["id"] == trader.user.id]
@@ -121,9 +126,9 @@ def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, tr
         and stored(trader, account).second_factor_declined_at == app.clock.now()
     )
     assert stored(trader, paper).second_factor_declined_at is None
-    assert [row.subject_id for row in audit(app) if "without two-factor authentication" in row.action] == [
-        account
-    ]
+    assert [
+        row.subject_id for row in audit(app) if row.action == AuditAction.ACCOUNT_GOES_WITHOUT_A_SECOND_FACTOR
+    ] == [account]
 
 
 def test_without_real_money_it_is_switched_off_as_before(app: App, trader: Trader):

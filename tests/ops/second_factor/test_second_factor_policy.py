@@ -9,6 +9,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.access import Role, TokenScope
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.notices.people import SecondFactorRequired, SecondFactorStays, SecondFactorVoluntary
 from dashtrade.services.bots import bots
 from dashtrade.services.demo import demo
@@ -50,11 +51,7 @@ def test_only_a_superadmin_requires_it_and_that_is_recorded_and_notified(
     superadmin.request(
         "PATCH", "/admin/settings", {"require_second_factor": True}
     )  # a second time is no change
-    done = [
-        row
-        for row in audit(installation.app)
-        if row.action == "two-factor authentication required of all users"
-    ]
+    done = [row for row in audit(installation.app) if row.action == AuditAction.SECOND_FACTOR_REQUIRED]
     assert [row.user_id for row in done] == [superadmin.user.id]
     assert [row.kind for row in messages_of(trader)] == [SecondFactorRequired.kind]
     superadmin.request("PATCH", "/admin/settings", {"require_second_factor": False})
