@@ -30,7 +30,7 @@ from dashtrade.domain.ports import (
     Rejected,
     Unavailable,
 )
-from dashtrade.domain.reasons import NO_REASON, told
+from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.signals import ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
@@ -224,8 +224,8 @@ class Engine:
             )
         except (Rejected, BadCredentials) as error:
             if isinstance(error, BadCredentials):
-                yield from disable_account(self.clock, task.account_id, task.user_id, told(error.message))
-            yield from self._undecided.give_up(task, lane, token, told(error.message))
+                yield from disable_account(self.clock, task.account_id, task.user_id, quoted(error.message))
+            yield from self._undecided.give_up(task, lane, token, quoted(error.message))
             return None
         except BrokerError as error:
             action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
@@ -327,7 +327,7 @@ class Engine:
         try:
             reports = self._broker_of(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
-            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
+            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, quoted(error.message)))
             return []
         # entries before their exits
         for report in sorted(

@@ -295,7 +295,7 @@ def reason(code: Code, **facts: Fact) -> Reason:
     return Reason(code, facts)
 
 
-def told(text: str) -> Reason:
+def quoted(text: str) -> Reason:
     """A message from outside, of a broker or a person, unchanged."""
     return Reason(Code.TEXT, {"text": text}) if text else NO_REASON
 
@@ -352,14 +352,14 @@ _OLD = {"paused by its user": Code.PAUSED_BY_USER, "halted by a switch": Code.HA
 def read_stored(text: str) -> Reason:
     """Records older than the codes hold a sentence, which is returned unchanged."""
     if not text.startswith('{"code":'):
-        return Reason(_OLD[text]) if text in _OLD else told(text)
+        return Reason(_OLD[text]) if text in _OLD else quoted(text)
     return from_data(json.loads(text))
 
 
 def from_data(found: Mapping[str, Any]) -> Reason:
     """A code of a newer DashTrade is shown by its name."""
     if found["code"] not in set(Code):
-        return told(str(found["code"]).replace("_", " "))
+        return quoted(str(found["code"]).replace("_", " "))
     return Reason(Code(found["code"]), {name: _read(name, value) for name, value in found["facts"].items()})
 
 

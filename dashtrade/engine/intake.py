@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.domain.decisions.decide import ENTRIES
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
 from dashtrade.domain.signals import Action, ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -213,7 +213,7 @@ def record_refusal(
             "timeframe": None,
             "action": "",
             "status": "refused",
-            "reason": told(why),
+            "reason": quoted(why),
             "dedupe_key": None,
             "body_hash": sha256(raw),
             "raw": raw,

@@ -33,7 +33,7 @@ from dashtrade.domain.ports import (
     Unavailable,
 )
 from dashtrade.domain.position_mismatch import asset_of, by_asset
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.domain.wording import words
@@ -113,7 +113,7 @@ class Reconciler:
             self._due_at[account_id] = min(self._due_at[account_id], self.clock.now() + RECONCILE_EVERY)
         if account_id not in self._compared:
             error = self._last_error.get(account_id)
-            because = {"because": told(error)} if error else {}
+            because = {"because": quoted(error)} if error else {}
             return reason(Code.WAITS_FOR_FIRST_COMPARISON, **because)
         if asset_of(symbol) in self._unsettled.get(account_id, ()):
             return reason(Code.WAITS_FOR_RECHECK, symbol=symbol.short)
@@ -159,7 +159,7 @@ class Reconciler:
                 before = self._expected(account)
             broker_positions = broker.positions()
         except BadCredentials as error:
-            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, told(error.message)))
+            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, quoted(error.message)))
         except BrokerError as error:
             self._record_failure(account, error)
         else:
@@ -375,7 +375,7 @@ class Reconciler:
                     account.user_id,
                     BrokerUnreachable(
                         account=account.label,
-                        problem=told(error.message),
+                        problem=quoted(error.message),
                         compared=account.id in self._compared,
                     ),
                     now=now,

@@ -31,7 +31,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     Unknown,
 )
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
 from dashtrade.domain.values import plain
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases
@@ -114,17 +114,17 @@ class Sender:
         except NotHeld as error:
             return (yield from self._not_held(order, error, again))
         except Rejected as error:
-            return (yield from self._on_refusal(order, told(error.message), again))
+            return (yield from self._on_refusal(order, quoted(error.message), again))
         except RetryLater as error:
             if again:
-                return (yield from self._unconfirmed(order, told(error.message), error.after))
+                return (yield from self._unconfirmed(order, quoted(error.message), error.after))
             return (yield from self._not_placed(order, error))
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
+            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
             follow = self._unconfirmed if again else self._refused
-            return (yield from follow(order, told(error.message)))
+            return (yield from follow(order, quoted(error.message)))
         except Unknown as error:
-            why = told(error.message)
+            why = quoted(error.message)
         except (LaneLost, DatabaseUnavailable):
             raise
         except Exception as error:  # an adapter's bug must not look like a refusal: the order may exist
@@ -146,7 +146,7 @@ class Sender:
         )
 
     def _not_placed(self, order: Order, error: RetryLater) -> Workflow[Order]:
-        why, due_at = told(error.message), self.clock.now() + error.after
+        why, due_at = quoted(error.message), self.clock.now() + error.after
         return (
             yield from self.states.change_sent(
                 order, lambda current: next_states.not_placed(current, why, due_at)
@@ -172,7 +172,7 @@ class Sender:
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < next_states.MAX_SENDS:
             return (yield from self._not_placed(order, RetryLater(error.message)))
-        return (yield from self._on_refusal(order, told(error.message), again))
+        return (yield from self._on_refusal(order, quoted(error.message), again))
 
     def _on_refusal(self, order: Order, why: Reason, again: bool) -> Workflow[Order]:
         return (yield from (self._look_up_refused_retry if again else self._refused)(order, why))
@@ -213,7 +213,7 @@ class Sender:
         except (LaneLost, DatabaseUnavailable, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:
-            why = told(error.message)
+            why = quoted(error.message)
         except Exception as error:  # its changes are rolled back, so certainly nothing was traded
             log.exception("%s could not be carried out", order.id)
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
@@ -286,7 +286,7 @@ class Sender:
         except (Unavailable, RetryLater, Rejected, Unknown) as error:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
+            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
         yield Write(lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER))
 
     def _cancel_again_at(

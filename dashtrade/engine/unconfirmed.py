@@ -10,7 +10,7 @@ from bot_database import DatabaseUnavailable
 from dashtrade.domain.kernel import next_states
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
-from dashtrade.domain.reasons import Code, reason, told
+from dashtrade.domain.reasons import Code, quoted, reason
 from dashtrade.engine.lanes import LaneLost
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
@@ -38,10 +38,10 @@ class UnconfirmedOrders:
                 return (yield from self._sender.book(order, report))
             return (yield from self._not_found(order, lane, token, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
-            why = told(error.message)
+            why = quoted(error.message)
             due_at = now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER)
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, told(error.message))
+            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
             why = reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
             return (
                 yield from self._states.change(

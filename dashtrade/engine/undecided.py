@@ -15,7 +15,7 @@ from bot_database import Database
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
-from dashtrade.domain.reasons import Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, Reason, quoted, reason
 from dashtrade.domain.signals import Action
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.reconcile import NotReconciled
@@ -120,7 +120,7 @@ class Undecided:
                     ExitWaitsForBroker(
                         symbol=task.symbol.text,
                         action=action,
-                        problem=told(problem) if isinstance(problem, str) else problem,
+                        problem=quoted(problem) if isinstance(problem, str) else problem,
                     ),
                     now=now,
                     signal_id=task.signal_id,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import quoted
 from dashtrade.tables import accounts
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock, ManualFeed
@@ -179,7 +179,7 @@ def test_an_account_that_may_not_trade_refuses_with_the_code_of_it(trader: Trade
 
     def disable(conn: Any) -> None:
         accounts.change(
-            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=told("its key ended")
+            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=quoted("its key ended")
         )
 
     trader.installation.app.db.write(disable)

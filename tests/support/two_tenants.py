@@ -17,7 +17,7 @@ from dashtrade.app import build_app
 from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.position_mismatch import MismatchKind
 from dashtrade.domain.protections import Scope
-from dashtrade.domain.reasons import NO_REASON, told
+from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.symbols import Symbol
 from dashtrade.settings import Settings
 from dashtrade.tables import (
@@ -175,7 +175,7 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             symbol=None,
             bot_id=bot,
             signal_id=story["id"],
-            reason=told("Ann's stop"),
+            reason=quoted("Ann's stop"),
             numbers={},
             since=now,
             until=None,
@@ -189,7 +189,7 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             kind="risk_limit",
             threshold=Decimal(1),
             actual=Decimal(2),
-            action=told("none"),
+            action=quoted("none"),
             detail=NO_REASON,
             signal_id=None,
         )

@@ -15,7 +15,7 @@ from dashtrade.app import build_app
 from dashtrade.context import App
 from dashtrade.domain.decisions.risk import risk_limit_price
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import Code, told
+from dashtrade.domain.reasons import Code, quoted
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts import owned as owned_accounts
 from dashtrade.services.accounts import prices
@@ -381,7 +381,7 @@ def test_a_stopped_bot_is_resumed_where_it_is_reported(app: App, trader: Trader)
     bot = trader.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=quoted("daily loss limit reached")
         )
     )
     (item,) = attention(app, trader.user)

@@ -17,7 +17,7 @@ from dashtrade.domain.exits.state import ExitKind, ExitState, StopLevel, TargetL
 from dashtrade.domain.exits.stored import read_order_exits, read_state, write_order_exits, write_state
 from dashtrade.domain.exits.wording import exit_lines, exit_words, holder_words
 from dashtrade.domain.ledger import Position
-from dashtrade.domain.reasons import NO_REASON, Code, reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, quoted, reason
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import OrderSide
 
@@ -32,7 +32,7 @@ maybe = st.none() | numbers
 reasons = st.sampled_from(
     [
         NO_REASON,
-        told("cancelled by hand"),
+        quoted("cancelled by hand"),
         reason(Code.EXIT_ENDED_AT_BROKER, exit="stop-loss", status="expired"),
     ]
 )
@@ -102,7 +102,7 @@ def test_rows_of_an_older_version_are_read():
     state = read_state(old)
     assert state.stop == StopLevel(price=D(95), trail=D(5), best=D(100))
     assert [target.share_percent for target in state.take_profits] == [D(50), None]
-    assert state.lost == told("the stop-loss was canceled there") and state.held_by == "Alpaca"
+    assert state.lost == quoted("the stop-loss was canceled there") and state.held_by == "Alpaca"
     assert state.triggered is not None and state.triggered.tries == 2 and state.triggered.since == NOW
     assert state.until == NOW + timedelta(hours=5) and state.price_step == 0
 

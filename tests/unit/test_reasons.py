@@ -21,10 +21,10 @@ from dashtrade.domain.reasons import (
     Reason,
     as_data,
     numbers_of,
+    quoted,
     read_stored,
     reason,
     stored,
-    told,
 )
 from dashtrade.domain.wording import sentence, words
 
@@ -112,9 +112,9 @@ def test_no_reason_is_nothing():
     assert (
         not NO_REASON and stored(NO_REASON) == "" and read_stored("") == NO_REASON and words(NO_REASON) == ""
     )
-    assert told("") == NO_REASON
+    assert quoted("") == NO_REASON
 
 
 def test_a_reason_cannot_slip_into_a_text_by_itself():
     with pytest.raises(TypeError, match=r"wording\.words"):
-        f"{told('no')}"
+        f"{quoted('no')}"

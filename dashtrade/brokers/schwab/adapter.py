@@ -40,7 +40,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
-from dashtrade.domain.reasons import Reason, told
+from dashtrade.domain.reasons import Reason, quoted
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, finite
@@ -102,7 +102,7 @@ class SchwabBroker:
         try:
             return warning_of(self.expires_in())
         except BadCredentials as error:
-            return told(error.message)
+            return quoted(error.message)
 
     # --- orders ---
 

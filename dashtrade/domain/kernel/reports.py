@@ -10,7 +10,7 @@ from decimal import Decimal
 from dashtrade.domain.ledger import Fees, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
-from dashtrade.domain.reasons import Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, Reason, quoted, reason
 from dashtrade.domain.values import ZERO, plain
 
 
@@ -70,7 +70,7 @@ def _after(order: Order, report: OrderReport, new: tuple[BrokerFill, ...], now: 
     return replace(
         order,
         status=status,
-        reason=told(report.reason) if ended else order.reason,
+        reason=quoted(report.reason) if ended else order.reason,
         broker_order_id=report.broker_order_id or order.broker_order_id,
         filled_quantity=filled,
         filled_notional=notional,

@@ -15,7 +15,7 @@ from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.broker_kinds import BrokerKind
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import Code, Reason, told
+from dashtrade.domain.reasons import Code, Reason, quoted
 from dashtrade.domain.values import Malformed
 from dashtrade.services.accounts.owned import account_of
 from dashtrade.services.operations import quotas
@@ -70,7 +70,7 @@ def add_account(
             options=dict(options),
             created_at=now,
             is_active=not kind.lacks(dict(credentials)),
-            disabled_reason=told(kind.lacks(dict(credentials))),
+            disabled_reason=quoted(kind.lacks(dict(credentials))),
             acknowledged_at=now if confirmed else None,
             second_factor_declined_at=declined,
         )

@@ -15,7 +15,7 @@ from dashtrade.domain.bots import Stop
 from dashtrade.domain.notices.base import Level, Page
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted
 from dashtrade.domain.values import plain
 from dashtrade.services.accounts import position_mismatch as mismatch_service
 from dashtrade.services.accounts import prices
@@ -132,9 +132,9 @@ def _account(app: App, account: Account) -> AttentionItem | None:
         kind, at, why = AttentionKind.ACCOUNT_UNCONFIRMED, None, account.problem
     elif (since := prices.known_of(app, account).failing_since) and app.clock.now() - since > UNREACHABLE_FOR:
         error = prices.known_of(app, account).error
-        kind, at, why = AttentionKind.ACCOUNT_UNREACHABLE, since, told(error)
+        kind, at, why = AttentionKind.ACCOUNT_UNREACHABLE, since, quoted(error)
     elif account.check_result and not account.check_result.get("ok"):
-        why = told(str(account.check_result.get("message", "")))
+        why = quoted(str(account.check_result.get("message", "")))
         kind, at = AttentionKind.ACCOUNT_TEST_FAILED, account.checked_at
     else:
         return None

@@ -22,7 +22,7 @@ from dashtrade.domain.bots import Bot, Stop
 from dashtrade.domain.notices.trading import FlattenDone, FlattenIncomplete, PositionLeft
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import Code, Reason, reason, told
+from dashtrade.domain.reasons import Code, Reason, quoted, reason
 from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
@@ -252,7 +252,7 @@ def _send_close(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
         item.user_id, signal, origin=Origin.USER, sender=row.asked_by, exit_cause=ExitCause.FLATTEN
     )
     if not isinstance(said, Receipt):
-        _update_item(app, item, status="stuck", reason=told(said.message))
+        _update_item(app, item, status="stuck", reason=quoted(said.message))
         return []
     log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, said.signal_id, item.tries + 1)
     _update_item(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)

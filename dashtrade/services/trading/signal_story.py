@@ -16,7 +16,7 @@ from dashtrade.context import App
 from dashtrade.domain.kernel.outcomes import UNDER_WAY
 from dashtrade.domain.notices.stored import Message
 from dashtrade.domain.orders import Order
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, from_data, reason, several, told
+from dashtrade.domain.reasons import NO_REASON, Code, Reason, from_data, quoted, reason, several
 from dashtrade.domain.signal_outcome import BotOutcome, SignalOutcome
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.wording import words
@@ -183,7 +183,7 @@ def _reading(row: Any) -> Reason:
         symbol=row.symbol.short,
         timeframe=Timeframe(row.timeframe).shown if row.timeframe else "",
         dialect=row.dialect,
-        notes=tuple(told(note) for note in notes),
+        notes=tuple(quoted(note) for note in notes),
     )
 
 
@@ -201,7 +201,7 @@ def _decision(row: Any) -> BotDecision:
 
 def _check(stored: dict[str, Any]) -> StoryCheck:
     """Older checks were stored as text, newer ones as codes."""
-    why = from_data(stored) if "code" in stored else told(stored["detail"])
+    why = from_data(stored) if "code" in stored else quoted(stored["detail"])
     return StoryCheck(name=stored["check"], ok=stored["ok"], reason=why)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashtrade.context import App
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import quoted
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import orders as order_table
@@ -21,7 +21,7 @@ def test_a_stopped_bot_comes_with_its_reason_and_where_it_is_resumed(trader: Tra
     bot = trader.bot(name="Turtle")
     app.db.write(
         lambda conn: bot_table.change(
-            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=quoted("daily loss limit reached")
         )
     )
     [item] = trader.request("GET", "/attention")["items"]
@@ -55,7 +55,7 @@ def test_errors_stand_before_warnings_and_resumed_refusals_are_gone(trader: Trad
     trader.trades("buy")
     app.db.write(
         lambda conn: account_table.change(
-            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=told("its key was revoked")
+            conn, trader.user.id, trader.paper, is_active=False, disabled_reason=quoted("its key was revoked")
         )
     )
     items = trader.request("GET", "/attention")["items"]
@@ -70,7 +70,7 @@ def test_what_is_anothers_needs_no_attention_of_mine(trader: Trader, app: App):
     other_trader.bot()
     app.db.write(
         lambda conn: bot_table.change(
-            conn, trader.user.id, bot, is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.user.id, bot, is_active=False, paused_reason=quoted("daily loss limit reached")
         )
     )
     assert len(trader.request("GET", "/attention")["items"]) == 1

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 import dashtrade.tables
 from dashtrade.domain.bots import BotSettings, Stop
-from dashtrade.domain.reasons import NO_REASON, told
+from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -98,7 +98,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
         c, o, of.bot, SETTINGS, replace(SETTINGS, name="taken"), now=of.now
     ),
     "bots.pause_all": lambda c, o, of: bots.pause_all(
-        c, o, reason=told("x"), now=of.now, account_id=of.account
+        c, o, reason=quoted("x"), now=of.now, account_id=of.account
     ),
     "bot_days.days": lambda c, o, of: bot_days.days(c, o, bot_id=of.bot, since=None, until=None),
     "risk_events.list_risk_events": lambda c, o, of: risk_events.list_risk_events(c, o, before=None, limit=9),
@@ -321,7 +321,7 @@ def _opened(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
 
 
 def _stopped(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
-    bots.change(conn, of.trader, of.bot, is_active=False, paused_reason=told("past its limit"))
+    bots.change(conn, of.trader, of.bot, is_active=False, paused_reason=quoted("past its limit"))
     found = bots.stopped(conn, owner, limit=9)
     bots.change(conn, of.trader, of.bot, is_active=True, paused_reason=NO_REASON)
     return found

@@ -19,7 +19,7 @@ from dashtrade.domain.ledger import Position
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, SentEntry
-from dashtrade.domain.reasons import NO_REASON, told
+from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
 from tests.support.protections import AAPL, MSFT, holding, inputs, judge, past_exit
@@ -112,7 +112,7 @@ def view_of(exits: list[PastExit], locked: bool, closed: bool, when_closed: When
         kind="cooldown",
         scope=Scope.BOT,
         symbol=None,
-        reason=told("a stop"),
+        reason=quoted("a stop"),
         until=None,
     )
     return View(

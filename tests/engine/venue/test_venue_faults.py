@@ -10,7 +10,7 @@ import pytest
 from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.notices.trading import ExitWaitsForBroker, OrderRefused, OrderUnconfirmed
 from dashtrade.domain.ports import BadCredentials, Rejected, RetryLater, Unknown
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import quoted
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import UNREACHABLE, ScriptedBroker, Trader, placed_without_answer
@@ -31,7 +31,7 @@ def test_a_refusal_ends_the_order_frees_the_bot_and_is_notified(
         "AAPL is halted",
     )
     assert away.get(f"/bots/{bot}")["status"] == "READY"
-    assert [one.reason for one in away.notices(OrderRefused)] == [told("AAPL is halted")]
+    assert [one.reason for one in away.notices(OrderRefused)] == [quoted("AAPL is halted")]
     assert away.trades("buy")["status"] == "filled"
 
 

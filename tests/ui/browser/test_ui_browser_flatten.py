@@ -9,7 +9,7 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.people import User
-from dashtrade.domain.reasons import told
+from dashtrade.domain.reasons import quoted
 from dashtrade.services.accounts import accounts
 from dashtrade.services.bots import bots
 from dashtrade.tables import accounts as account_table
@@ -96,7 +96,7 @@ def test_a_stopped_bot_is_resumed_from_attention(
 ):
     door.db.write(
         lambda conn: bot_table.change(
-            conn, trader.id, two[1], is_active=False, paused_reason=told("the daily loss reached its limit")
+            conn, trader.id, two[1], is_active=False, paused_reason=quoted("the daily loss reached its limit")
         )
     )
     tab.goto(f"{home.ui}/")
