@@ -326,6 +326,7 @@ WORDS: Mapping[Code, str | Callable[[Facts], str]] = {
     C.ENDED_UNFILLED: lambda f: f"the order was {f['status']}{_because(f)}",
     C.STEP_BEFORE_ENDED: "the step before it was {status}",
     C.LOOKED_UP_AGAIN: "not found yet; looking up again",
+    C.NOT_SENT_AGAIN: "not found at the broker and not sent again: {because}",
     C.FILLED_SO_FAR: "{quantity} at {price}",
     C.CANCELLED_BEFORE_SENDING: "cancelled before it was sent",
     C.UNEXPECTED_AT_BROKER: "unexpected error: {error}",

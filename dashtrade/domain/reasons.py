@@ -190,6 +190,7 @@ class Code(StrEnum):
     ENDED_UNFILLED = "ended_unfilled"
     STEP_BEFORE_ENDED = "step_before_ended"
     LOOKED_UP_AGAIN = "looked_up_again"
+    NOT_SENT_AGAIN = "not_sent_again"
     FILLED_SO_FAR = "filled_so_far"
     CANCELLED_BEFORE_SENDING = "cancelled_before_sending"
     UNEXPECTED_AT_BROKER = "unexpected_at_broker"

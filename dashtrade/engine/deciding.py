@@ -166,9 +166,10 @@ def _counterpart(
         seen.add(task.bot_id)  # only a bot's first decision may be taken; the later ones wait for it
         if task.held_until is not None and task.held_until > now:
             continue
-        view = load_view(conn, bot_positions.load(conn, task.bot_id), task, market, now)
-        if view.bot.position.quantity * one.view.bot.position.quantity >= 0:
+        bot = bot_positions.load(conn, task.bot_id)
+        if bot.position.quantity * one.view.bot.position.quantity >= 0:
             continue
+        view = load_view(conn, bot, task, market, now)
         decision = decide(signal_of(task.signal_id), view)
         other = (
             exit_candidate(task, view, decision)

@@ -11,9 +11,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dashtrade.domain.kernel import next_states
+from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order
-from dashtrade.domain.ports import Clock
+from dashtrade.domain.ports import Capabilities, Clock
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.wording import words
 from dashtrade.engine.lanes import Leases
@@ -38,15 +39,15 @@ class OrderStates:
         lane: Lane,
         token: int,
         now: datetime,
+        can: Capabilities,
         stop_reason: Callable[[sa.Connection, Order], Reason],
     ) -> Workflow[Order]:
-        """SUBMITTING once more. What its user has stopped meanwhile is not sent again, and may still be
-        there."""
+        """SUBMITTING once more, unless its user has stopped it meanwhile."""
 
         def work(conn: sa.Connection) -> Order:
             def again(current: Order) -> Order:
                 if why := stop_reason(conn, current):
-                    return next_states.needs_attention(current, why)
+                    return next_states.not_found_and_stopped(current, why, can, now)
                 return replace(next_states.submitting(current, now), reason=NO_REASON)
 
             self.leases.check(conn, lane, token)
@@ -77,7 +78,12 @@ class OrderStates:
 
     def store(self, conn: sa.Connection, before: Order, order: Order, now: datetime) -> Order:
         """Store the order, an event, and the effects on its decision, bot and user."""
-        on_books(conn, lambda books: change_order(books, order, now))
+
+        def step(books: Books) -> None:
+            books.remember([before])
+            change_order(books, order, now)
+
+        on_books(conn, step)
         if order.status is not before.status:
             log_order(order)
         return order

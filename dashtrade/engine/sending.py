@@ -240,10 +240,7 @@ class Sender:
         failpoint("after_book_commit")
         if booked.changed:
             after = booked.order
-            if after.status in _MAY_FILL_LATE:
-                self._recently_ended[after.id] = (after, now + LATE_FILLS_WITHIN)
-            else:
-                self._recently_ended.pop(after.id, None)
+            self.watch_for_late_fills(after)
             log.info(
                 "order %s signal %s account %s: %s %s",
                 after.id,
@@ -253,6 +250,12 @@ class Sender:
                 plain(after.filled_quantity),
             )
         return booked.order
+
+    def watch_for_late_fills(self, order: Order) -> None:
+        if order.status in _MAY_FILL_LATE:
+            self._recently_ended[order.id] = (order, self.clock.now() + LATE_FILLS_WITHIN)
+        else:
+            self._recently_ended.pop(order.id, None)
 
     def recently_ended(self, account_id: int | None = None) -> list[Order]:
         """Orders that ended so recently that a fill may still arrive."""
@@ -293,6 +296,7 @@ class Sender:
         self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime
     ) -> None:
         self.leases.check(conn, lane, token)
+        account_table.lock_account(conn, lane.account_id)
         current = order_table.load(conn, order_id)
         if current.is_open:
             order_table.update(conn, current, replace(current, due_at=at))

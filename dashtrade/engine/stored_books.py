@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 
 class DecidedElsewhere(Exception):
-    """Another worker made the decision first: nothing of this transaction may be stored."""
+    """Another worker made the decision first. Decisions are stored first, so nothing of the books is stored;
+    a caller that has written more lets it roll the transaction back."""
 
 
 def on_books(conn: sa.Connection, fn: Callable[[Books], T]) -> T:
@@ -140,22 +141,12 @@ def _store_order(conn: sa.Connection, before: Order | None, order: Order) -> Non
     if before is None:
         order_table.insert(conn, [order])
         return
-    if _size(before) != _size(order):
-        order_table.reduce_quantity(conn, order)
     if order.cancel_requested and not before.cancel_requested:
         order_table.request_cancel(conn, [order.id])
-    if _progress(before) != _progress(order):
-        # the account is locked: an order just read cannot have changed
-        assert order_table.update(conn, before, order)
-
-
-def _size(order: Order) -> tuple[object, ...]:
-    return order.quantity, order.effect, order.final, order.exits
-
-
-def _progress(order: Order) -> Order:
-    """What `order_table.update` stores."""
-    return replace(order, cancel_requested=False)
+    if replace(before, cancel_requested=order.cancel_requested) == order:
+        return
+    if not order_table.update(conn, before, order):
+        raise AssertionError(f"order {order.id} was changed without its account's lock")
 
 
 def _store_fill(conn: sa.Connection, booked: BookedFill, changes: Changes) -> None:

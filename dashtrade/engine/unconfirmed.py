@@ -71,8 +71,9 @@ class UnconfirmedOrders:
                 )
             )
         failpoint("before_resend")
-        again = yield from self._states.send_again(order, lane, token, now, self._sender.stop_reason)
+        again = yield from self._states.send_again(order, lane, token, now, can, self._sender.stop_reason)
         if again.status is not OrderStatus.SUBMITTING:
+            self._sender.watch_for_late_fills(again)
             return again
         return (yield from self._sender.send(again, again=True))
 

@@ -191,7 +191,7 @@ def store_decision(
 
 _PUT_PENDING = (
     sa.update(decisions)
-    .where(decisions.c.id == p("decision_id"))
+    .where(decisions.c.id == p("decision_id"), IS_WAITING)
     .values(
         due_at=p("due"), held_until=p("held"), reason=p("why", type_=ReasonText), taken_back=p("cancelled")
     )

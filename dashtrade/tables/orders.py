@@ -26,7 +26,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
-from dashtrade.tables.compiled_sql import first, one, rows, run, run_many, scalar
+from dashtrade.tables.compiled_sql import first, one, rows, run, run_many
 from dashtrade.tables.exit_columns import OrderExitsJson
 
 IS_OPEN = sa.text("status IN ('created', 'submitting', 'unknown', 'working', 'attention')")
@@ -82,7 +82,6 @@ SYSTEM = {
     "due_lanes",
     "find",
     "insert",
-    "legs_of",
     "load",
     "of_signal",
     "open_in_account",
@@ -269,33 +268,15 @@ def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:
     return [order_from_row(row) for row in rows(conn, _OF_SIGNAL, {"signal_id": signal_id, "bot_id": bot_id})]
 
 
-_LEGS = (
-    sa.select(orders)
-    .where(orders.c.signal_id == p("signal_id"), orders.c.parent_id == p("parent_id"))
-    .order_by(orders.c.step)
-)
-
-_SIGNAL_OF = sa.select(orders.c.signal_id).where(orders.c.id == p("order_id"))
-
-
-def legs_of(conn: sa.Connection, order_id: str) -> list[Order]:
-    """The exits that the broker holds for an entry, ended ones too. Found by its signal, which has an
-    index."""
-    signal_id = scalar(conn, _SIGNAL_OF, {"order_id": order_id})
-    return [order_from_row(row) for row in rows(conn, _LEGS, {"signal_id": signal_id, "parent_id": order_id})]
-
-
 _DUE = (
     sa.select(orders.c.account_id, orders.c.symbol)
     .where(
         IS_OPEN,
         sa.or_(
-            sa.and_(
-                sa.text("status IN ('created', 'submitting', 'unknown')"),
-                sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now")),
-            ),
-            orders.c.cancel_requested,
+            sa.text("status IN ('created', 'submitting', 'unknown')"),
+            sa.and_(sa.text("status = 'working'"), orders.c.cancel_requested),
         ),
+        sa.or_(orders.c.due_at.is_(None), orders.c.due_at <= p("now")),
     )
     .distinct()
 )

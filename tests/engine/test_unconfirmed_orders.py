@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from bot_engine import Lane
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.kernel.next_states import STOPPED_IS_LOOKED_FOR_EVERY
 from dashtrade.domain.notices.people import KeyRefused
 from dashtrade.domain.notices.trading import OrderFilled, OrderUnconfirmed
 from dashtrade.domain.orders import Order, OrderStatus
@@ -165,14 +166,29 @@ def test_an_order_that_never_arrived_is_sent_again_where_repeats_are_refused(har
 
 
 def test_an_entry_stopped_while_it_was_looked_for_is_not_sent_again(harness: VenueHarness):
+    """It is looked for a while longer; then exits pass again."""
     harness.books.script["post"] = ["drop"]
     harness.alert("buy")
     bot_service.set_active(harness.app, harness.user, harness.bot, False)
     harness.later(SETTLE.total_seconds())
-    assert harness.order.status is OrderStatus.ATTENTION and harness.books.asked["post"] == 1
+    assert harness.order.status is OrderStatus.UNKNOWN and harness.books.asked["post"] == 1
+    for _ in range(7):
+        harness.later(STOPPED_IS_LOOKED_FOR_EVERY.total_seconds())
+    assert harness.order.status is OrderStatus.CANCELED and harness.books.asked["post"] == 1
     because = harness.order.reason.facts["because"]
     assert isinstance(because, Reason) and because.code is Code.PAUSED_BEFORE_SENDING
-    assert harness.notices("error") == [OrderUnconfirmed.kind]
+    bot_service.set_active(harness.app, harness.user, harness.bot, True)
+    harness.alert("buy")
+    assert {order.status for order in harness.orders()} == {OrderStatus.CANCELED, OrderStatus.FILLED}
+
+
+def test_an_entry_that_shows_up_after_it_was_stopped_is_booked(harness: VenueHarness):
+    harness.books.script["post"] = ["later_than_promised"]
+    harness.alert("buy")
+    bot_service.set_active(harness.app, harness.user, harness.bot, False)
+    for _ in range(8):
+        harness.later(STOPPED_IS_LOOKED_FOR_EVERY.total_seconds())
+    assert harness.order.status is OrderStatus.FILLED and harness.books.placed[harness.order.id] == 1
 
 
 def test_where_a_repeat_would_be_a_second_order_a_person_is_asked_and_the_queue_stops(lenient: VenueHarness):

@@ -1,8 +1,8 @@
 """The books as one transaction sees and changes them.
 
-A step reads and changes them here alone. `Books` reads each thing at most once from its `Source`, remembers
-the last form of everything changed, and writes nothing: afterwards the engine stores `changes`, each row
-once. In memory, without a database, the same steps run on another `Source`."""
+A step reads and changes them here alone. `Books` reads an order, a bot or its lots at most once from its
+`Source`, remembers the last form of everything changed, and writes nothing: afterwards the engine stores
+`changes`, each row once. In memory, without a database, the same steps run on another `Source`."""
 
 from __future__ import annotations
 

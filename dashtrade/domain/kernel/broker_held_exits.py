@@ -141,9 +141,9 @@ def on_leg_ended(books: Books, leg: Order, now: datetime) -> None:
         return
     lost = exits.lost or _why_lost(leg)
     if others:
-        books.put_bot(replace(bot, exits=replace(exits, lost=lost)))
+        books.put_bot(replace(bot, exits=replace(exits, lost=lost), updated_at=now))
         return
-    books.put_bot(replace(bot, exits=released(exits)))
+    books.put_bot(replace(bot, exits=released(exits), updated_at=now))
     if lost:
         _tell(books, bot, exits.held_by, released(exits), lost, leg, now)
 

@@ -95,7 +95,7 @@ def put_refused(books: Books, task: PendingDecision, view: View, refused: Refuse
 def put_done(books: Books, task: PendingDecision, view: View, approved: Approved, now: datetime) -> None:
     """Approved, with nothing left to send."""
     if approved.new_exits is not None:
-        books.put_bot(replace(books.bot(view.bot.id), exits=approved.new_exits))
+        books.put_bot(replace(books.bot(view.bot.id), exits=approved.new_exits, updated_at=now))
     _finish(books, task, view, Outcome("filled", approved.reason), approved.checks, NO_REASON, now)
 
 

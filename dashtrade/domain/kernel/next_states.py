@@ -13,6 +13,8 @@ from dashtrade.domain.values import ZERO
 
 MAX_SENDS = 6
 MAX_RESEND_AGE = timedelta(minutes=10)  # an order found unsent after this is no longer sent
+STOPPED_IS_LOOKED_FOR = timedelta(seconds=30)  # beyond the broker's own lag
+STOPPED_IS_LOOKED_FOR_EVERY = timedelta(seconds=5)
 
 
 def submitting(order: Order, now: datetime) -> Order:
@@ -56,3 +58,13 @@ def not_found(order: Order, can: Capabilities, now: datetime) -> Order:
     if order.sends >= MAX_SENDS or now - order.created_at > MAX_RESEND_AGE:
         return needs_attention(order, reason(Code.NOT_THERE_TOO_LATE, broker=can.name))
     return replace(submitting(order, now), reason=NO_REASON)
+
+
+def not_found_and_stopped(order: Order, why: Reason, can: Capabilities, now: datetime) -> Order:
+    """It could be sent again, but its user has stopped it meanwhile. The broker may show it later than it
+    promised, so it is looked for a while longer; then it was never placed. A late fill is booked anyway."""
+    last_look = (order.sent_at or order.created_at) + can.settle + STOPPED_IS_LOOKED_FOR
+    not_again = reason(Code.NOT_SENT_AGAIN, because=why)
+    if now < last_look:
+        return unconfirmed(order, not_again, min(now + STOPPED_IS_LOOKED_FOR_EVERY, last_look))
+    return stopped(order, not_again)

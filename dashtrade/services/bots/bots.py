@@ -29,6 +29,7 @@ from dashtrade.services.bots import spec
 from dashtrade.services.bots.settings import concerns_broker, differences, read_settings
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import NotFound, Refusal
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as table
 from dashtrade.tables import fills as fill_table
@@ -168,6 +169,7 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
             app.wait(user.id, said.signal_id, 2.0)
 
     def work(conn: sa.Connection) -> None:
+        account_table.lock_account(conn, bot.account_id)  # no fill is booked meanwhile
         current = table.get(conn, user.id, bot_id)
         if current is None:
             raise NotFound("bot")
