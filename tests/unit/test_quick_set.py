@@ -25,7 +25,7 @@ def chosen(*arguments: str) -> str:
     [
         ("tests/database/test_database_writes.py", "[sqlite]", "[postgresql]"),
         ("tests/ui/browser", "", "test_ui_browser"),
-        ("tests/ops/test_notified_users.py", "", "test_told.py::"),
+        ("tests/ops/test_notified_users.py", "", "test_notified_users.py::"),
         ("tests/engine/test_crash.py", "the_short_set_names", "[sqlite-60]"),
     ],
 )
