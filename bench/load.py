@@ -58,7 +58,9 @@ class Client:
 
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
-    """`bodies`: one list per client. Stops at the end of the lists or of the time, whichever comes first."""
+    """`bodies`: one list per client; `paths`: one per client, or one `path` for all. Stops at the end of the
+    lists or of the time, whichever comes first."""
+    paths = job.get("paths") or [job["path"]] * len(job["bodies"])
     end = time.perf_counter() + job.get("seconds", 60)
     times: list[list[float]] = [[] for _ in job["bodies"]]
     codes: dict[int, int] = {}
@@ -74,7 +76,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
             if before > end:
                 break
             try:
-                code, answer = client.post(job["path"], body)
+                code, answer = client.post(paths[number], body)
             except OSError:
                 client.sock, code, answer = None, 0, b""
             mine.append(time.perf_counter() - before)

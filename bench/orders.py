@@ -3,21 +3,25 @@
     python -m bench.orders [--rounds 3] [--seconds 6] [--history 0] [--clients 1,16]
 
 Each client has a symbol of its own and alternates buy and close, waiting for each to be booked (`?wait=2.5`).
+Four clients are one user, as no more may wait for one; an order that is not answered as booked is counted.
 `--history` puts that many orders with their signals, fills and trades behind it first."""
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from dataclasses import replace
 
 from bench.load import run
 from bench.rig import STOCKS, Rig, alternating, rig, show
 
+WAIT_FOR_ONE_USER = 4  # `limits.ReceiverLimits`
 
-def measure(one: Rig, clients: int, seconds: float, start: int) -> dict[str, object]:
+
+def measure(users: list[Rig], clients: int, seconds: float, start: int) -> dict[str, object]:
     job = {
-        "port": one.port,
-        "path": f"/webhook?token={one.webhook}&wait=2.5",
+        "port": users[0].port,
+        "paths": [f"/webhook?token={users[n // WAIT_FOR_ONE_USER].webhook}&wait=2.5" for n in range(clients)],
         "seconds": seconds,
         "statuses": True,
         "bodies": [
@@ -35,7 +39,13 @@ def main() -> None:
     parser.add_argument("--clients", default="1,16")
     given = parser.parse_args()
     with rig() as one:
-        one.add_bots(STOCKS)
+        counts = [int(clients) for clients in given.clients.split(",")]
+        users = [one]
+        while len(users) * WAIT_FOR_ONE_USER < max(counts):
+            users.append(replace(one, access="", webhook=""))
+            users[-1].join(f"bench{len(users)}@example.com")
+        for user in users:
+            user.add_bots(STOCKS)
         if given.history:
             from bench.history import fill
 
@@ -43,10 +53,10 @@ def main() -> None:
             fill(one.home / "dashtrade.db", given.history)
             one.start()
         start = 0
-        for clients in map(int, given.clients.split(",")):
+        for clients in counts:
             rounds = []
             for _ in range(given.rounds):
-                rounds.append(measure(one, clients, given.seconds, start))
+                rounds.append(measure(users, clients, given.seconds, start))
                 start += 1_000_000
             middle = {
                 k: round(statistics.median(r[k] for r in rounds), 3)
