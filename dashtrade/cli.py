@@ -121,10 +121,10 @@ def restore(settings: Settings, given: argparse.Namespace) -> int:
     _make_home(settings)
     done: list[restored.Restored] = []
     now = SystemClock().now()
-    kept = Database(settings.database_url).restore(
+    previous = Database(settings.database_url).restore(
         given.file, lambda incoming, replaced: done.append(restored.make_safe(incoming, replaced, now))
     )
-    before = f"; the previous database is kept in {kept}" if kept else ""
+    before = f"; the previous database is kept in {previous}" if previous else ""
     print(f"Restored from {given.file}{before}.\n{restored.in_words(done[0])}\nStart DashTrade with ./start")
     return 0
 

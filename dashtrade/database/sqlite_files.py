@@ -29,7 +29,9 @@ def save(database: str, path: Path) -> None:
 
 def put_back(path: Path, current: Path, prepare: Prepare) -> Path | None:
     """Make `path` the database `current`; the replaced files are kept beside it."""
-    kept = current.with_name(f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
+    previous = current.with_name(
+        f"{current.name}.before-restore-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+    )
     incoming = current.with_name(current.name + ".incoming")
     shutil.copyfile(path, incoming)
     os.chmod(incoming, 0o600)
@@ -45,11 +47,11 @@ def put_back(path: Path, current: Path, prepare: Prepare) -> Path | None:
             Path(f"{incoming}{tail}").unlink(missing_ok=True)
         raise
     if replaced:
-        os.replace(current, kept)
+        os.replace(current, previous)
     for tail in ("-wal", "-shm"):
         Path(f"{current}{tail}").unlink(missing_ok=True)
     os.replace(incoming, current)
-    return kept if replaced else None
+    return previous if replaced else None
 
 
 def check(path: Path) -> None:

@@ -206,9 +206,9 @@ def _wanted(query: sa.Select[Any], wanted: dict[str, Any]) -> sa.Select[Any]:
 
 def all_trades(conn: sa.Connection, *, before: int | None, limit: int, **wanted: Any) -> list[Any]:
     """Newest first, each with its user's email."""
-    told = (SIMULATED_ON_LIVE.label("simulated"), WITH_LIVE_MONEY.label("live"))
+    money_labels = (SIMULATED_ON_LIVE.label("simulated"), WITH_LIVE_MONEY.label("live"))
     query = _wanted(
-        sa.select(trades, *told, users.c.email).join(users, users.c.id == trades.c.user_id), wanted
+        sa.select(trades, *money_labels, users.c.email).join(users, users.c.id == trades.c.user_id), wanted
     )
     if before is not None:
         query = query.where(trades.c.id < before)

@@ -96,12 +96,12 @@ def put_device(conn: sa.Connection, owner: int, token_hash: str, now: datetime, 
         sa.update(devices).where(of_owner, devices.c.token_hash == token_hash).values(seen_at=now)
     ).rowcount:
         conn.execute(sa.insert(devices).values(token_hash=token_hash, user_id=owner, seen_at=now))
-    kept = list(
+    newest = list(
         conn.scalars(
             sa.select(devices.c.token_hash).where(of_owner).order_by(devices.c.seen_at.desc()).limit(most)
         )
     )
-    conn.execute(sa.delete(devices).where(of_owner, devices.c.token_hash.not_in(kept)))
+    conn.execute(sa.delete(devices).where(of_owner, devices.c.token_hash.not_in(newest)))
 
 
 def is_known(conn: sa.Connection, owner: int, token_hash: str) -> bool:

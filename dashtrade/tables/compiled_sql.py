@@ -27,11 +27,11 @@ def _to_store(kind: Any, dialect: sa.Dialect) -> Converter:
     )
 
 
-def _from_store(kind: Any, dialect: sa.Dialect, told: Any) -> Converter:
+def _from_store(kind: Any, dialect: sa.Dialect, type_code: Any) -> Converter:
     return (
         kind.from_store(dialect.name)
         if isinstance(kind, ConvertedType)
-        else kind.dialect_impl(dialect).result_processor(dialect, told)
+        else kind.dialect_impl(dialect).result_processor(dialect, type_code)
     )
 
 
@@ -78,8 +78,8 @@ class _Plan:
         )
         found = [(column.key, column.type) for column in columns]
         read = [
-            _from_store(kind, conn.dialect, told[1])
-            for (_, kind), told in zip(found, cursor.description, strict=True)
+            _from_store(kind, conn.dialect, described[1])
+            for (_, kind), described in zip(found, cursor.description, strict=True)
         ]
         self.results = [(place, convert) for place, convert in enumerate(read) if convert is not None]
         row: Any = namedtuple("Row", [str(name) for name, _ in found])  # type: ignore[misc]

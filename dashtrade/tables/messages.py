@@ -178,9 +178,9 @@ def _log_for_security(conn: sa.Connection, row: dict[str, Any]) -> None:
     """Trading is in the audit log only, as it is much."""
     if row["action"].topic in (AuditTopic.BOT, AuditTopic.TRADING):
         return
-    told = {"action": row["action"], "at": row["at"], "user": row["user_id"], "subject": row["subject_id"]}
+    entry = {"action": row["action"], "at": row["at"], "user": row["user_id"], "subject": row["subject_id"]}
     after_commit(
-        conn, partial(security_log.write_event, **told, address=row["address"], detail=row["detail"])
+        conn, partial(security_log.write_event, **entry, address=row["address"], detail=row["detail"])
     )
 
 
@@ -222,9 +222,11 @@ def forget_name(conn: sa.Connection, user_id: int, email: str) -> None:
     for row in list(
         conn.execute(sa.select(audit.c.id, audit.c.detail).where(about, audit.c.detail.is_not(None)))
     ):
-        kept = {name: f"removed-{user_id}" if value == email else value for name, value in row.detail.items()}
-        if kept != row.detail:
-            conn.execute(sa.update(audit).where(audit.c.id == row.id).values(detail=kept))
+        without_email = {
+            name: f"removed-{user_id}" if value == email else value for name, value in row.detail.items()
+        }
+        if without_email != row.detail:
+            conn.execute(sa.update(audit).where(audit.c.id == row.id).values(detail=without_email))
 
 
 def recorded(conn: sa.Connection, owner: int, *, before: int | None, limit: int) -> list[Any]:

@@ -149,13 +149,13 @@ def load_all(conn: sa.Connection) -> dict[int, AccountReading]:
 
 
 def _put(insert: Any) -> Any:
-    made = insert(readings)
-    kept = {
-        column.name: made.excluded[column.name]
+    statement = insert(readings)
+    replaced = {
+        column.name: statement.excluded[column.name]
         for column in readings.c
         if column.name not in ("account_id", "user_id", "wanted_at")
     }
-    return made.on_conflict_do_update(index_elements=["account_id"], set_=kept)
+    return statement.on_conflict_do_update(index_elements=["account_id"], set_=replaced)
 
 
 _PUT = {"sqlite": _put(sqlite.insert), "postgresql": _put(postgresql.insert)}

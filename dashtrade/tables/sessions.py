@@ -91,7 +91,7 @@ def remove_session_named(conn: sa.Connection, owner: int, name: str) -> bool:
 
 def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
     """Keep only the newest."""
-    kept = (
+    newest = (
         sa.select(sessions.c.token_hash)
         .where(sessions.c.user_id == owner)
         .order_by(sessions.c.seen_at.desc())
@@ -99,7 +99,7 @@ def trim_sessions(conn: sa.Connection, owner: int, most: int) -> None:
     )
     conn.execute(
         sa.delete(sessions).where(
-            sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(kept)))
+            sessions.c.user_id == owner, sessions.c.token_hash.not_in(list(conn.scalars(newest)))
         )
     )
 

@@ -123,7 +123,7 @@ def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> No
     """Of those with this name only the most recently used stay."""
     of_owner = (api_tokens.c.user_id == owner) & (api_tokens.c.name == name)
     used = sa.func.coalesce(api_tokens.c.used_at, api_tokens.c.created_at)
-    kept = list(
+    newest = list(
         conn.scalars(
             sa.select(api_tokens.c.id)
             .where(of_owner)
@@ -131,7 +131,7 @@ def trim_api_tokens(conn: sa.Connection, owner: int, name: str, most: int) -> No
             .limit(most)
         )
     )
-    conn.execute(sa.delete(api_tokens).where(of_owner, api_tokens.c.id.not_in(kept)))
+    conn.execute(sa.delete(api_tokens).where(of_owner, api_tokens.c.id.not_in(newest)))
 
 
 def end_access_token(conn: sa.Connection, token_hash: str, now: datetime) -> None:

@@ -159,14 +159,14 @@ def delete_bot(app: App, user: User, bot_id: int, *, position: str | None, hand_
     bot = bot_of(app, user, bot_id)
     now = app.clock.now()
     if bot.position.quantity and position == "close":
-        said = close_bot(
+        accepted = close_bot(
             app,
             user,
             bot_id,
             request_id=f"delete-{bot_id}-{plain(bot.position.quantity)}-{plain(bot.position.cost)}",
         )
-        if isinstance(said, Receipt):
-            app.wait(user.id, said.signal_id, 2.0)
+        if isinstance(accepted, Receipt):
+            app.wait(user.id, accepted.signal_id, 2.0)
 
     def work(conn: sa.Connection) -> None:
         account_table.lock_account(conn, bot.account_id)  # no fill is booked meanwhile

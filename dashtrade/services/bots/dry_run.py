@@ -122,23 +122,23 @@ def _result_of(bot: Bot, account: Account, signal: Signal, view: View) -> DryRun
                 )
             case Defer(reason=why):
                 return DryRun(bot=bot, account=account, reason=why, before=tuple(before))
-            case Refused() as said:
+            case Refused() as refused:
                 return DryRun(
                     bot=bot,
                     account=account,
-                    reason=said.reason,
-                    counterfactual=said.counterfactual,
-                    checks=said.checks,
+                    reason=refused.reason,
+                    counterfactual=refused.counterfactual,
+                    checks=refused.checks,
                     before=tuple(before),
                     plan=plan,
                 )
-            case Approved() as said:
+            case Approved() as approved:
                 return DryRun(
                     bot=bot,
                     account=account,
-                    steps=said.steps,
-                    reason=said.reason,
-                    checks=said.checks,
+                    steps=approved.steps,
+                    reason=approved.reason,
+                    checks=approved.checks,
                     before=tuple(before),
                     plan=plan,
                 )

@@ -248,14 +248,14 @@ def _after(app: App, item: Any, asked: Any, now: Any) -> None:
 
 def _send_close(app: App, row: Any, item: Any, bot: Bot) -> list[Lane]:
     signal = close_signal(bot, f"flatten-{item.id}-{item.tries + 1}")
-    said = app.engine.accept(
+    accepted = app.engine.accept(
         item.user_id, signal, origin=Origin.USER, sender=row.asked_by, exit_cause=ExitCause.FLATTEN
     )
-    if not isinstance(said, Receipt):
-        _update_item(app, item, status="stuck", reason=quoted(said.message))
+    if not isinstance(accepted, Receipt):
+        _update_item(app, item, status="stuck", reason=quoted(accepted.message))
         return []
-    log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, said.signal_id, item.tries + 1)
-    _update_item(app, item, status="closing", tries=item.tries + 1, signal_id=said.signal_id)
+    log.info("flatten %s bot %s: signal %s, try %s", row.id, bot.id, accepted.signal_id, item.tries + 1)
+    _update_item(app, item, status="closing", tries=item.tries + 1, signal_id=accepted.signal_id)
     return [Lane(bot.account_id, bot.symbol)]
 
 

@@ -125,7 +125,7 @@ def summary(
             held,
             rows,
             today,
-            kept=set() if away else set(states),
+            account_ids=set() if away else set(states),
         )
         for currency in currencies(held, rows, known)
     ]
@@ -254,20 +254,20 @@ def _figures(
     rows: Sequence[BotDay],
     today: date,
     *,
-    kept: set[int],
+    account_ids: set[int],
 ) -> Figures:
-    """`kept`: the accounts whose equity is in the states, all or none of them."""
+    """`account_ids`: the accounts whose equity is in the states, all or none of them."""
     held, rows = (
         [h for h in held if h.currency == currency],
         [row for row in rows if row.currency == currency],
     )
     days, opened = (
-        net_by_day(row for row in rows if row.account_id in kept),
+        net_by_day(row for row in rows if row.account_id in account_ids),
         open_profit(held).get(currency, ZERO),
     )
     equity = sum((state.equity for state in states), ZERO) if states else None
     base = None
-    if kept and equity is not None and opened is not None:
+    if account_ids and equity is not None and opened is not None:
         base = equity - opened - sum((net for _, net in days), ZERO)
     drawdown, deepest = drawdowns(base, days)
     of_today = [row for row in rows if row.day == today]

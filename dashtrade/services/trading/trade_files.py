@@ -86,15 +86,15 @@ def fills(app: App, user: User, wanted: dict[str, Any]) -> Pieces[str]:
     return csv_pieces(app, tuple(_FILL_HEADS[name] for name in trade_table.CSV_COLUMNS), rows)
 
 
-def round_trips(app: App, user: User, wanted: dict[str, Any], said: dict[str, str]) -> Pieces[str]:
-    """`said`: the text of each exit reason."""
+def round_trips(app: App, user: User, wanted: dict[str, Any], reason_texts: dict[str, str]) -> Pieces[str]:
+    """`reason_texts`: the text of each exit reason."""
     with app.db.read() as conn:
         bots, accounts = _names(conn, user)
-    return csv(app, user, wanted, _TRIP_HEADS, lambda one: _trip_cells(one, bots, accounts, said))
+    return csv(app, user, wanted, _TRIP_HEADS, lambda one: _trip_cells(one, bots, accounts, reason_texts))
 
 
 def _trip_cells(
-    row: RoundTripRecord, bots: dict[int, str], accounts: dict[int, str], said: dict[str, str]
+    row: RoundTripRecord, bots: dict[int, str], accounts: dict[int, str], reason_texts: dict[str, str]
 ) -> list[Any]:
     trip = row.trip
     shown = [rounded(price) for price in (trip.entry_price, trip.exit_price)]
@@ -116,7 +116,7 @@ def _trip_cells(
         percent,
         row.held_seconds,
         row.currency,
-        said.get(trip.exit_reason, trip.exit_reason),
+        reason_texts.get(trip.exit_reason, trip.exit_reason),
         trip.entry_signal_id,
         trip.exit_signal_id,
         "yes" if row.simulated else "",

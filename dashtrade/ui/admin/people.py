@@ -261,11 +261,11 @@ def _deactivate_or_delete(app: App, actor: User, person: User) -> None:
             )
 
 
-def _run_action(act: Any, said: str) -> None:
+def _run_action(act: Any, message: str) -> None:
     with trying() as attempt:
         act()
     if attempt.ok:
-        st.session_state["toast"] = said
+        st.session_state["toast"] = message
         st.rerun()
 
 

@@ -63,7 +63,7 @@ class Column:
 
 def fact_list(facts: Sequence[tuple[str, str]]) -> None:
     """Names with their values."""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(said)}</dd>" for name, said in facts)
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     st.html(f'<dl class="dt-facts">{rows}</dl>')
 
 

@@ -17,8 +17,8 @@ from dashtrade.ui.shell.page import get_app, guard
 
 def summary(*, broker: Decimal, bots: Decimal, outside: Decimal) -> str:
     """The figures only."""
-    kept = f", {quantity(outside)} are held outside DashTrade" if outside else ""
-    return f"The broker has {quantity(broker)}, your bots own {quantity(bots)}{kept}."
+    outside_text = f", {quantity(outside)} are held outside DashTrade" if outside else ""
+    return f"The broker has {quantity(broker)}, your bots own {quantity(bots)}{outside_text}."
 
 
 def _summary(drift: Drift) -> str:
