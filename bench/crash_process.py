@@ -186,8 +186,10 @@ class WorkerLife:
         number, body = self.to_come.pop(0)
         if self.rng.random() < 0.4:
             self.clock.forward(self.rng.choice([0.1, 1, 5, 20]))
-        said = self.engine.accept(self.user_id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
-        os.write(self.receipts, (json.dumps([number, said.signal_id]) + "\n").encode())
+        answer = self.engine.accept(
+            self.user_id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK
+        )
+        os.write(self.receipts, (json.dumps([number, answer.signal_id]) + "\n").encode())
         if self.rng.random() < 0.15:
             self.to_come.insert(self.rng.randint(0, len(self.to_come)), (number, body))  # it is sent again
 

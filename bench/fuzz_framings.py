@@ -83,7 +83,7 @@ def _both(rng: random.Random, head: bytes) -> bytes:
 
 
 def _lengths(rng: random.Random, head: bytes) -> bytes:
-    said = rng.choice(
+    answer = rng.choice(
         (
             b"-1",
             b"+41",
@@ -104,7 +104,7 @@ def _lengths(rng: random.Random, head: bytes) -> bytes:
             b"5",
         )
     )
-    return head + b"Content-Length: " + said + b"\r\n\r\n" + _BODY
+    return head + b"Content-Length: " + answer + b"\r\n\r\n" + _BODY
 
 
 def _pipelined(rng: random.Random, head: bytes) -> bytes:

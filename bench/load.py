@@ -68,7 +68,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     lock, gate = threading.Lock(), threading.Barrier(len(job["bodies"]) + 1)
 
     def run(number: int, bodies: list[str]) -> None:
-        client, mine, seen, said = Client(job["port"]), times[number], {}, {}
+        client, mine, seen, result = Client(job["port"]), times[number], {}, {}
         encoded = [body.encode() for body in bodies]
         gate.wait()
         for body in encoded:
@@ -83,9 +83,9 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
             seen[code] = seen.get(code, 0) + 1
             if job.get("statuses") and code in (200, 202):
                 status = json.loads(answer)["status"]
-                said[status] = said.get(status, 0) + 1
+                result[status] = result.get(status, 0) + 1
         with lock:
-            for into, of in ((codes, seen), (words, said)):
+            for into, of in ((codes, seen), (words, result)):
                 for key, count in of.items():
                     into[key] = into.get(key, 0) + count
 

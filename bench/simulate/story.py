@@ -192,14 +192,14 @@ class Story:
     def _send(self, worker: Worker, body: str) -> None:
         self.tell(f"alert {body}")
         try:
-            said = worker.engine.accept(
+            answer = worker.engine.accept(
                 self.world.user.id, parse(body.encode()).signal, raw=body, content=body, origin=Origin.WEBHOOK
             )
         except Crash:
             self._to_come.insert(0, body)  # nobody answered: it is sent again
             raise
-        self.tell(f"  answered {said.signal_id}")
-        self.acknowledged.append((body, said.signal_id))
+        self.tell(f"  answered {answer.signal_id}")
+        self.acknowledged.append((body, answer.signal_id))
 
     def _collect(self, worker: Worker) -> None:
         self.tell(f"{worker.name} collects")

@@ -231,9 +231,9 @@ class ModelBroker:
     def _look_up(self, names: list[str]) -> list[OrderReport]:
         stale = self._get("orders") == "stale"
         found = [order for name in names if (order := self.books.find(name)) is not None]
-        said = [report_of(self.books.order_json(order, stale=stale), Unavailable) for order in found]
+        answer = [report_of(self.books.order_json(order, stale=stale), Unavailable) for order in found]
         self.meanwhile()
-        return said
+        return answer
 
     def _get(self, what: str) -> str:
         self._points.reach(f"asking for {what}")

@@ -58,10 +58,12 @@ def test_each_route_asks_for_its_role(
 ):
     trader, actor = installation.join(), installation.join("actor@example.com", role)
     body, *answers = ROUTES[route]
-    said = actor.call(route[0], f"/admin/{_filled(route[1], str(trader.user.id))}", body)
-    assert said.status_code == answers[[Role.STANDARD, Role.ADMIN, Role.SUPERADMIN].index(role)], said.text
-    if said.status_code == NO:
-        assert said.json["error"] == "forbidden"
+    response = actor.call(route[0], f"/admin/{_filled(route[1], str(trader.user.id))}", body)
+    assert response.status_code == answers[[Role.STANDARD, Role.ADMIN, Role.SUPERADMIN].index(role)], (
+        response.text
+    )
+    if response.status_code == NO:
+        assert response.json["error"] == "forbidden"
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if "<int:user_id>" in r[1]], ids=" ".join)
@@ -69,10 +71,10 @@ def test_an_admin_has_no_say_over_other_admins(
     route: tuple[str, str], installation: Installation, superadmin: Trader
 ):
     ada = installation.join("ada@example.com", Role.ADMIN)
-    said = ada.call(
+    response = ada.call(
         route[0], f"/admin/{route[1].replace('<int:user_id>', str(superadmin.user.id))}", ROUTES[route][0]
     )
-    assert said.status_code == NO
+    assert response.status_code == NO
     assert ada.call(
         route[0], f"/admin/{route[1].replace('<int:user_id>', '999')}", ROUTES[route][0]
     ).status_code in (NO, 404)
@@ -106,8 +108,8 @@ def test_a_user_is_deactivated_and_activated(installation: Installation, superad
 
 def test_the_last_superadmin_is_kept(superadmin: Trader):
     for change in ({"role": "standard"}, {"is_active": False}):
-        said = superadmin.call("PATCH", f"/admin/users/{superadmin.user.id}", change)
-        assert said.status_code == 409 and "last superadmin" in said.json["message"]
+        response = superadmin.call("PATCH", f"/admin/users/{superadmin.user.id}", change)
+        assert response.status_code == 409 and "last superadmin" in response.json["message"]
     assert (
         superadmin.call(
             "DELETE", f"/admin/users/{superadmin.user.id}", {"confirm": superadmin.user.email}

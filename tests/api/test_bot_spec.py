@@ -139,8 +139,8 @@ def test_null_is_as_it_is_in_a_new_bot_where_there_may_be_none(trader: Trader):
     assert {name: shown[name] for name in cleared} == {name: spec.BY_NAME[name].default for name in cleared}
     for setting in CHANGEABLE:
         if not setting.nullable:
-            said = trader.call("PATCH", f"/bots/{bot}", {"position_size": "5", setting.name: None})
-            assert (said.status_code, said.json["field"]) == (400, setting.name)
+            response = trader.call("PATCH", f"/bots/{bot}", {"position_size": "5", setting.name: None})
+            assert (response.status_code, response.json["field"]) == (400, setting.name)
 
 
 def test_the_manual_explains_every_setting():
@@ -159,13 +159,13 @@ def test_a_misspelt_setting_is_asked_about():
 def test_the_history_has_every_difference_in_words():
     changes = differences(DEFAULTS, FULL)
     assert set(changes) == set(OTHERS)
-    said = {name: [spec.BY_NAME[name].in_words(value) for value in both] for name, both in changes.items()}
-    assert said["sides"] == ["Long and short", "Long only"]
-    assert said["daily_loss_limit"] == ["none", "500"]
-    assert said["extended_hours"] == ["no", "yes"]
-    assert said["windows"] == ["none", "Mon, Fri 09:30–16:00"]
-    assert said["take_profit"] == ["none", "4% (closes 50%); at 220"]
-    assert said["stop_loss"] == ["none", "2%"]
+    answer = {name: [spec.BY_NAME[name].in_words(value) for value in both] for name, both in changes.items()}
+    assert answer["sides"] == ["Long and short", "Long only"]
+    assert answer["daily_loss_limit"] == ["none", "500"]
+    assert answer["extended_hours"] == ["no", "yes"]
+    assert answer["windows"] == ["none", "Mon, Fri 09:30–16:00"]
+    assert answer["take_profit"] == ["none", "4% (closes 50%); at 220"]
+    assert answer["stop_loss"] == ["none", "2%"]
 
 
 @sqlite

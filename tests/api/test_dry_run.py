@@ -54,11 +54,11 @@ def test_the_order_that_would_go_out_is_the_one_that_goes_out(app: App, trader: 
 
 def test_it_says_price_size_cost_and_exits_in_money(app: App, trader: Trader):
     trader.bot(stop_loss={"percent": "2"})
-    said = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "takeProfit": {"percent": 4}}')
-    assert said["Order"] == "Buy 50 AAPL market, about 100.00 each: $5,000.00"
-    assert said["Stop"] == "98.00 (−2.00%): about −$100.00, the bot’s own"
-    assert said["Target"] == "104.00 (+4.00%): about +$200.00, from the alert"
-    assert said["Checks"].startswith("All ")
+    answer = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "takeProfit": {"percent": 4}}')
+    assert answer["Order"] == "Buy 50 AAPL market, about 100.00 each: $5,000.00"
+    assert answer["Stop"] == "98.00 (−2.00%): about −$100.00, the bot’s own"
+    assert answer["Target"] == "104.00 (+4.00%): about +$200.00, from the alert"
+    assert answer["Checks"].startswith("All ")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_it_says_price_size_cost_and_exits_in_money(app: App, trader: Trader):
 )
 def test_it_says_which_size_counts_and_why(app: App, trader: Trader, takes: bool, order: str, words: str):
     trader.bot(size_override=takes)
-    said = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "quantity": 10}')
-    assert said["Order"].startswith(order) and words in said["Size"]
+    answer = lines(app, trader, '{"action": "buy", "symbol": "AAPL", "quantity": 10}')
+    assert answer["Order"].startswith(order) and words in answer["Size"]
 
 
 def test_every_check_that_would_fail_is_named(app: App, trader: Trader):
@@ -82,11 +82,11 @@ def test_every_check_that_would_fail_is_named(app: App, trader: Trader):
 def test_a_close_needs_no_size_and_no_check(app: App, trader: Trader):
     trader.bot()
     trader.trades("buy")
-    said = lines(app, trader, "close AAPL")
+    answer = lines(app, trader, "close AAPL")
     assert (
-        said["Order"].startswith("Sell 50 AAPL market")
-        and said["Size"] == "The whole position"
-        and "Checks" not in said
+        answer["Order"].startswith("Sell 50 AAPL market")
+        and answer["Size"] == "The whole position"
+        and "Checks" not in answer
     )
 
 

@@ -85,9 +85,13 @@ def test_beyond_the_rate_an_exit_without_a_position_is_refused_with_the_reason(
     trader: Trader, action: str, symbol: str
 ) -> None:
     flooded(trader)
-    said = trader.alert({"action": action, "symbol": symbol})
-    assert said.status_code == 429 and said.json["error"] == "too_many_alerts" and said.headers["Retry-After"]
-    assert "refused" in said.json["message"] and "Exits" in said.json["hint"]
+    response = trader.alert({"action": action, "symbol": symbol})
+    assert (
+        response.status_code == 429
+        and response.json["error"] == "too_many_alerts"
+        and response.headers["Retry-After"]
+    )
+    assert "refused" in response.json["message"] and "Exits" in response.json["hint"]
 
 
 def test_the_way_out_of_an_entry_that_waits_passes_too(trader: Trader) -> None:

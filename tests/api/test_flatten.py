@@ -27,9 +27,9 @@ def carry_on(
         flatten.advance(installation.app)
         installation.work()
         clock.forward(7)
-        said = person.get(f"/flatten/{flatten_id}")
-        if said["status"] != "running":
-            return said
+        answer = person.get(f"/flatten/{flatten_id}")
+        if answer["status"] != "running":
+            return answer
     return person.get(f"/flatten/{flatten_id}")
 
 
@@ -41,10 +41,10 @@ def test_everything_is_closed_the_largest_risk_first_and_orders_are_taken_back(
     resting = trader.bot("SPY", order_type="limit", limit_offset_percent="5")
     for symbol in ("AAPL", "MSFT", "SPY"):
         trader.trades("buy", symbol)
-    said = trader.request("POST", "/flatten", {"scope": "user"})
-    assert (said["status"], said["done"], said["total"]) == ("running", 0, 3)
-    assert [item["bot_id"] for item in said["items"]] == [large, small, resting]
-    ended = carry_on(installation, clock, trader, said["id"])
+    answer = trader.request("POST", "/flatten", {"scope": "user"})
+    assert (answer["status"], answer["done"], answer["total"]) == ("running", 0, 3)
+    assert [item["bot_id"] for item in answer["items"]] == [large, small, resting]
+    ended = carry_on(installation, clock, trader, answer["id"])
     assert (ended["status"], ended["done"]) == ("done", 3) and {
         item["reason"] for item in ended["items"]
     } == {"flat"}
@@ -62,8 +62,8 @@ def test_only_what_is_in_the_scope_is_closed(
     outside = trader.bot("MSFT")
     trader.trades("buy")
     trader.trades("buy", "MSFT")
-    said = trader.request("POST", "/flatten", {"scope": scope, "id": inside if scope == "bot" else here})
-    assert carry_on(installation, clock, trader, said["id"])["status"] == "done"
+    answer = trader.request("POST", "/flatten", {"scope": scope, "id": inside if scope == "bot" else here})
+    assert carry_on(installation, clock, trader, answer["id"])["status"] == "done"
     assert trader.holds(inside) == 0 and trader.holds(outside) > 0
 
 
@@ -76,8 +76,8 @@ def test_only_the_accounts_that_were_named_are_closed(
         bots.append(trader.bot(symbol))
         trader.trades("buy", symbol)
     accounts = [trader.get(f"/bots/{bot}")["account_id"] for bot in bots]
-    said = trader.request("POST", "/flatten", {"scope": "user", "accounts": accounts[:2]})
-    ended = carry_on(installation, clock, trader, said["id"])
+    answer = trader.request("POST", "/flatten", {"scope": "user", "accounts": accounts[:2]})
+    ended = carry_on(installation, clock, trader, answer["id"])
     assert (ended["status"], {item["account_id"] for item in ended["items"]}) == ("done", set(accounts[:2]))
     assert trader.holds(bots[0]) == trader.holds(bots[1]) == 0 and trader.holds(bots[2]) > 0
 
@@ -86,14 +86,16 @@ def test_an_account_that_is_not_there_is_refused_before_anything_is_paused(
     installation: Installation, trader: Trader
 ):
     trader.bot()
-    said = trader.call("POST", "/flatten", {"scope": "user", "pause": True, "accounts": [trader.paper, 9999]})
-    assert said.status_code == 404 and not trader.get("/switches")["items"]
+    response = trader.call(
+        "POST", "/flatten", {"scope": "user", "pause": True, "accounts": [trader.paper, 9999]}
+    )
+    assert response.status_code == 404 and not trader.get("/switches")["items"]
 
 
 def test_accounts_go_with_the_users_scope_alone(installation: Installation, trader: Trader):
     bot = trader.bot()
-    said = trader.call("POST", "/flatten", {"scope": "bot", "id": bot, "accounts": [trader.paper]})
-    assert said.status_code == 400 and "accounts" in said.json["hint"]
+    response = trader.call("POST", "/flatten", {"scope": "bot", "id": bot, "accounts": [trader.paper]})
+    assert response.status_code == 400 and "accounts" in response.json["hint"]
 
 
 def test_asked_for_twice_it_runs_once_and_what_is_new_is_closed_too(
@@ -124,8 +126,8 @@ def test_with_nothing_to_close_it_is_done_at_once(
     installation: Installation, trader: Trader, clock: ManualClock
 ):
     trader.bot()
-    said = trader.request("POST", "/flatten", {"scope": "user"})
-    assert carry_on(installation, clock, trader, said["id"], 1)["status"] == "done"
+    answer = trader.request("POST", "/flatten", {"scope": "user"})
+    assert carry_on(installation, clock, trader, answer["id"], 1)["status"] == "done"
     assert not trader.get("/messages")["items"]
 
 
@@ -148,7 +150,7 @@ def far(
 
 def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: Any, clock: ManualClock):
     installation, trader, venue, bots = far
-    said = trader.request("POST", "/flatten", {"scope": "user"})
+    answer = trader.request("POST", "/flatten", {"scope": "user"})
     venue.plan.extend(
         [
             Rejected("not now"),
@@ -160,7 +162,7 @@ def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: An
         ]
         * 2
     )
-    ended = carry_on(installation, clock, trader, said["id"])
+    ended = carry_on(installation, clock, trader, answer["id"])
     assert (ended["status"], ended["done"]) == ("done", 4), ended
     assert [trader.holds(bot) for bot in bots] == [0, 0, 0, 0]
     sales = {sent.client_order_id: sent.symbol.base for sent in venue.sent if sent.side == "sell"}
@@ -180,10 +182,10 @@ def test_a_venue_that_fails_half_of_the_calls_is_asked_until_all_is_flat(far: An
 def test_a_venue_that_never_takes_it_ends_with_the_reason(far: Any, clock: ManualClock):
     installation, trader, venue, bots = far
     venue.plan.extend([Rejected("trading in AAPL is halted")] * 30)
-    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
+    answer = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     for _ in range(40):
-        carry_on(installation, clock, trader, said["id"], 12)
-    ended = trader.get(f"/flatten/{said['id']}")
+        carry_on(installation, clock, trader, answer["id"], 12)
+    ended = trader.get(f"/flatten/{answer['id']}")
     assert ended["status"] == "incomplete" and "trading in AAPL is halted" in ended["items"][0]["reason"]
     assert (
         len([sent for sent in venue.sent if sent.side == "sell"])
@@ -199,12 +201,12 @@ def test_a_second_process_carries_on_what_the_first_began(
     far: Any, make_app: MakeApp, clock: ManualClock, feed: ManualFeed
 ):
     installation, trader, venue, _bots = far
-    said = trader.request("POST", "/flatten", {"scope": "user"})
+    answer = trader.request("POST", "/flatten", {"scope": "user"})
     flatten.advance(installation.app)  # its signals are in, nothing was sent: here the process dies
     installation.app.engine.leases.release()
     other = Installation(make_app(clock=clock, feed=feed, brokers=venue.kind()))
     clock.forward(60)
-    ended = carry_on(other, clock, trader, said["id"])
+    ended = carry_on(other, clock, trader, answer["id"])
     assert (ended["status"], ended["done"]) == ("done", 4) and {item["tries"] for item in ended["items"]} == {
         1
     }
@@ -215,7 +217,7 @@ def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
     far: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ):
     installation, trader, venue, bots = far
-    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
+    answer = trader.request("POST", "/flatten", {"scope": "bot", "id": bots[0]})
     with monkeypatch.context() as patch:
         patch.setattr(
             flatten, "_update_item", lambda app, item, **values: (_ for _ in ()).throw(RuntimeError("killed"))
@@ -223,7 +225,7 @@ def test_a_crash_between_the_signal_and_its_note_repeats_nothing(
         with pytest.raises(RuntimeError, match="killed"):
             flatten.advance(installation.app)
     installation.work()
-    assert carry_on(installation, clock, trader, said["id"])["status"] == "done"
+    assert carry_on(installation, clock, trader, answer["id"])["status"] == "done"
     assert len([sent for sent in venue.sent if sent.side == "sell"]) == 1 and trader.holds(bots[0]) == 0
 
 
@@ -236,8 +238,8 @@ def test_an_unconfirmed_order_is_resolved_by_its_user_first(
     bot = trader.bot(account=trader.account("venue"))
     trader.trades("buy")
     venue.plan.append(Unknown("no answer"))
-    said = trader.request("POST", "/flatten", {"scope": "bot", "id": bot})
-    ended = carry_on(installation, clock, trader, said["id"])
+    answer = trader.request("POST", "/flatten", {"scope": "bot", "id": bot})
+    ended = carry_on(installation, clock, trader, answer["id"])
     assert ended["status"] == "incomplete" and "unconfirmed order" in ended["items"][0]["reason"]
     assert len(venue.sent) == 2, "the purchase and one sale, which is not sent again on doubt"
 

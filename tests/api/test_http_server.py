@@ -174,11 +174,11 @@ def test_a_crowd_that_comes_at_once_is_taken_in_at_one_turn(monkeypatch: pytest.
 def test_what_is_no_request_is_answered_with_the_headers_of_all_answers(server: HttpServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
         line.sendall(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
-        said = line.makefile("rb").read().decode()
+        answer = line.makefile("rb").read().decode()
     assert (
-        said.startswith("HTTP/1.1 400")
-        and "Cache-Control: no-store" in said
-        and "X-Content-Type-Options: nosniff" in said
+        answer.startswith("HTTP/1.1 400")
+        and "Cache-Control: no-store" in answer
+        and "X-Content-Type-Options: nosniff" in answer
     )
 
 

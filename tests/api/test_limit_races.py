@@ -67,12 +67,12 @@ def test_of_many_who_guess_at_many_accounts_from_one_address_few_are_looked_at(
 ) -> None:
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
-    said = many(
+    answer = many(
         apps,
         lambda app, n: users.check_password(app, f"user{n}@example.com", "wrong", f"2001:db8::{n + 1:x}"),
         throttle.MAX_FAILURES_OF_NETWORK * 2,
     )
-    assert not accepted_results(said, Denied)
+    assert not accepted_results(answer, Denied)
     assert len(looked) == throttle.MAX_FAILURES_OF_NETWORK
 
 
@@ -91,8 +91,8 @@ def test_of_many_guesses_at_an_open_browser_few_are_looked_at(
 ) -> None:
     looked: list[str] = []
     monkeypatch.setattr(password_service, "matches", lambda word, stored: bool(looked.append(word)))
-    said = many(apps, lambda app, n: users.check_own_password(app, trader, "wrong", "", where="old"))
-    assert not accepted_results(said, (Denied, Malformed))  # type: ignore[arg-type]
+    answer = many(apps, lambda app, n: users.check_own_password(app, trader, "wrong", "", where="old"))
+    assert not accepted_results(answer, (Denied, Malformed))  # type: ignore[arg-type]
     assert len(looked) == throttle.MAX_FAILURES
 
 
@@ -106,12 +106,12 @@ def test_codes_from_many_known_devices_at_once_end_at_fifty_in_a_row(
     devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(8)]
     user, looked = reread(apps[0], trader.id), list[str]()
     monkeypatch.setattr(totp, "step_of", lambda secret, code, now: looked.append(code))
-    said = many(
+    answer = many(
         apps,
         lambda app, n: second_factor.check(app, user, "123456", "", device=devices[n % 8]),
         8 * throttle.MAX_FAILURES,
     )
-    assert not accepted_results(said, Denied)
+    assert not accepted_results(answer, Denied)
     assert len(looked) == second_factors.LOCKED_AFTER
 
 
@@ -137,8 +137,8 @@ def test_a_code_that_comes_many_times_at_once_is_taken_once(
     )
     user, code = reread(apps[0], trader.id), totp.code_at(SECRET, totp.step_at(clock.now()))
     devices = [throttle.know_device(apps[0], trader.id, None) for _ in range(MANY)]
-    said = many(apps, lambda app, n: second_factor.check(app, user, code, "", device=devices[n]) or "in")
-    assert accepted_results(said, Denied) == ["in"]
+    answer = many(apps, lambda app, n: second_factor.check(app, user, code, "", device=devices[n]) or "in")
+    assert accepted_results(answer, Denied) == ["in"]
 
 
 def test_a_recovery_code_that_comes_many_times_at_once_is_taken_once(apps: list[App], trader: User) -> None:
@@ -173,8 +173,10 @@ def test_a_password_link_that_is_used_many_times_at_once_works_once(
 
 def test_of_many_links_made_at_once_one_works(apps: list[App], superadmin: User, trader: User) -> None:
     """A link ends the ones before it."""
-    said = many(apps, lambda app, n: credentials.make_link(app, superadmin, trader.id).partition("code=")[2])
-    assert sum(_works(apps[0], code) for code in accepted_results(said, Denied)) == 1
+    answer = many(
+        apps, lambda app, n: credentials.make_link(app, superadmin, trader.id).partition("code=")[2]
+    )
+    assert sum(_works(apps[0], code) for code in accepted_results(answer, Denied)) == 1
 
 
 def _works(app: App, code: str) -> bool:
@@ -197,13 +199,13 @@ def test_an_invitation_that_is_used_many_times_at_once_makes_one_user(
 ) -> None:
     admin.put_setting(apps[0], superadmin, invitations.SIGNUP, "invite")
     code = invitations.invite(apps[0], superadmin, email="", role=Role.STANDARD)
-    said = many(apps, lambda app, n: _join(app, f"new{n}@example.com", code))
-    assert len(accepted_results(said, Denied)) == 1
+    answer = many(apps, lambda app, n: _join(app, f"new{n}@example.com", code))
+    assert len(accepted_results(answer, Denied)) == 1
 
 
 def test_an_email_that_is_taken_many_times_at_once_makes_one_user(apps: list[App], superadmin: User) -> None:
-    said = many(apps, lambda app, n: _join(app, "new@example.com", None))
-    assert len(accepted_results(said, Malformed)) == 1
+    answer = many(apps, lambda app, n: _join(app, "new@example.com", None))
+    assert len(accepted_results(answer, Malformed)) == 1
 
 
 def _join(app: App, email: str, code: str | None) -> int:

@@ -59,8 +59,8 @@ class Gauge:
 @pytest.mark.parametrize(("cost", "passes"), [(1, 10), (5, 2)])
 def test_of_many_at_once_a_bucket_lets_through_what_is_in_it(cost: int, passes: int) -> None:
     rate = Rate(0.0001, burst_seconds=100_000)
-    said = run_together([lambda: rate.take("ann", cost=cost) for _ in range(MANY)])
-    assert said.count(0.0) == passes
+    answer = run_together([lambda: rate.take("ann", cost=cost) for _ in range(MANY)])
+    assert answer.count(0.0) == passes
     assert rate.take("bob") == 0.0
 
 
@@ -78,16 +78,16 @@ def test_exports_of_all_and_of_one_are_never_more_than_there_are_places() -> Non
                 gauge.stay(user)
         return free
 
-    said = run_together([lambda user=f"user{n % 8}": export(user) for n in range(MANY)])
-    assert said.count(True) == 4 == gauge.most.pop("all")
+    answer = run_together([lambda user=f"user{n % 8}": export(user) for n in range(MANY)])
+    assert answer.count(True) == 4 == gauge.most.pop("all")
     assert set(gauge.most.values()) == {1}
 
 
 def test_over_rest_of_many_files_asked_for_at_once_a_user_gets_one(installation: Installation) -> None:
     trader = installation.join()
-    said = run_together([lambda: trader.call("GET", "/trades.csv") for _ in range(12)])
-    assert sorted(one.status_code for one in accepted_results(said, Denied)) == [200] + [429] * 11
-    for one in said:
+    answer = run_together([lambda: trader.call("GET", "/trades.csv") for _ in range(12)])
+    assert sorted(one.status_code for one in accepted_results(answer, Denied)) == [200] + [429] * 11
+    for one in answer:
         one.close()
     assert trader.call("GET", "/trades.csv").status_code == 200
 

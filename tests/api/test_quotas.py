@@ -82,9 +82,9 @@ def test_of_many_at_once_no_more_are_made_than_a_user_may_have(
     apps = [trader.installation.app, make_app(clock=clock, feed=feed)]  # two processes' worth
     # the one to test with counts, too
     apps[0].db.write(lambda conn: conn.execute(sa.delete(token_table.api_tokens)))
-    said = run_together([lambda n=n: MAKES[name](apps[n % 2], trader.user, n) for n in range(12)])
-    assert len(accepted_results(said, Refusal)) == 3
-    assert all("you have 3 " in one.message and one.hint for one in said if isinstance(one, Refusal))
+    answer = run_together([lambda n=n: MAKES[name](apps[n % 2], trader.user, n) for n in range(12)])
+    assert len(accepted_results(answer, Refusal)) == 3
+    assert all("you have 3 " in one.message and one.hint for one in answer if isinstance(one, Refusal))
     with apps[0].db.read() as conn:
         assert count(conn, trader.user.id, quota.kind, clock.now()) == 3
 
@@ -99,11 +99,11 @@ def test_of_many_bots_at_once_no_more_are_made_than_a_user_may_have(
         {"account_id": account, "symbol": symbol, "timeframe": "15", "position_size": "100"}
         for symbol in SYMBOLS
     ]
-    said = run_together([lambda n=n: bots.add_bot(apps[n % 2], trader.user, wanted[n]) for n in range(12)])
-    made = accepted_results(said, Refusal)
+    answer = run_together([lambda n=n: bots.add_bot(apps[n % 2], trader.user, wanted[n]) for n in range(12)])
+    made = accepted_results(answer, Refusal)
     assert len(made) == 3
     bots.delete_bot(trader.installation.app, trader.user, made[0], position=None, hand_to=None)
-    left = next(given for given, one in zip(wanted, said, strict=True) if isinstance(one, Refusal))
+    left = next(given for given, one in zip(wanted, answer, strict=True) if isinstance(one, Refusal))
     assert bots.add_bot(trader.installation.app, trader.user, left)  # a deleted one makes room
 
 
@@ -116,15 +116,15 @@ def test_over_rest_a_quota_is_a_conflict_that_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(quotas, "BOTS", replace(quotas.BOTS, most=1))
     trader.bot()
-    said = trader.call(
+    response = trader.call(
         "POST",
         "/bots",
         {"account_id": trader.paper, "symbol": "KO", "timeframe": "15", "position_size": "100"},
     )
-    assert said.status_code == 409 and said.json["error"] == "conflict"
+    assert response.status_code == 409 and response.json["error"] == "conflict"
     assert (
-        said.json["message"] == "You have 1 bots, the maximum per user; none was added."
-        and "Delete" in said.json["hint"]
+        response.json["message"] == "You have 1 bots, the maximum per user; none was added."
+        and "Delete" in response.json["hint"]
     )
 
 
@@ -159,13 +159,13 @@ def test_signing_in_by_a_program_keeps_the_tokens_used_last(
         tokens.append(users.sign_in(app, trader.user.id).access_token)
         clock.forward(120)
     assert token_service.by_access_token(app, tokens[0])  # this one is in use
-    said = accepted_results(
+    answer = accepted_results(
         run_together([lambda: users.sign_in(app, trader.user.id).access_token for _ in range(2)]), Refusal
     )
     with app.db.read() as conn:
         named = [row.name for row in token_table.list_api_tokens(conn, trader.user.id)]
     assert named.count(token_service.SIGN_IN) == 3 and "test" in named
-    alive = [bool(token_service.by_access_token(app, token)) for token in (*tokens, *said)]
+    alive = [bool(token_service.by_access_token(app, token)) for token in (*tokens, *answer)]
     assert alive == [True, False, False, True, True]
 
 
@@ -221,8 +221,8 @@ def test_changes_by_rest_have_a_rate_and_what_stops_has_its_own(trader: Trader) 
     bot = trader.bot()
     limits = ReceiverLimits(alerts=Rate(1000), changes=Rate(0.001, burst_seconds=2000))
     trader.installation.flask.config["LIMITS"] = limits
-    said = [trader.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
-    assert said == [200, 200, 429]
+    answer = [trader.call("PATCH", f"/bots/{bot}", {"name": f"n{number}"}).status_code for number in range(3)]
+    assert answer == [200, 200, 429]
     assert trader.call("POST", f"/bots/{bot}/pause").status_code == 200
     assert trader.call("POST", f"/bots/{bot}/close", {}).status_code == 202
     assert trader.call("GET", "/bots").status_code == 200

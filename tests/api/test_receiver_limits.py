@@ -71,15 +71,15 @@ def test_a_token_in_the_body_still_tells_who_sends(trader: Trader) -> None:
 def test_a_body_that_is_too_much_is_refused_before_it_is_read_and_is_on_record(
     trader: Trader, body: str, what: str
 ) -> None:
-    said = trader.alert(body)
-    assert said.status_code == 400 and what in said.json["message"]
-    assert trader.story(said.json["signal_id"])["status"] == "refused"
+    response = trader.alert(body)
+    assert response.status_code == 400 and what in response.json["message"]
+    assert trader.story(response.json["signal_id"])["status"] == "refused"
 
 
 def test_a_user_has_few_places_to_wait_in_and_is_answered_202_beyond_them(trader: Trader) -> None:
     limits(trader, waiting=ConcurrencyLimit(in_all=16, of_one=0))
-    said = trader.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
-    assert said.status_code == 202 and said.json["status"] == "accepted"
+    response = trader.alert({"action": "buy", "symbol": "AAPL", "id": "w"}, wait="2")
+    assert response.status_code == 202 and response.json["status"] == "accepted"
 
 
 def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
@@ -99,9 +99,13 @@ def test_places_are_counted_per_user_and_in_all_and_given_back() -> None:
 
 def test_too_many_sign_ins_at_once_are_answered_429(trader: Trader) -> None:
     limits(trader, passwords=BoundedQueue(0, 0, 0.05))
-    said = trader.call("POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"})
+    response = trader.call(
+        "POST", "/auth/login", {"email": "ann@example.com", "password": "wrong horse battery"}
+    )
     assert (
-        said.status_code == 429 and said.json["error"] == "too_many_requests" and said.headers["Retry-After"]
+        response.status_code == 429
+        and response.json["error"] == "too_many_requests"
+        and response.headers["Retry-After"]
     )
 
 
@@ -118,23 +122,23 @@ def test_one_address_that_guesses_passwords_is_slowed_down_and_others_are_not(tr
 
 def test_explanations_for_strangers_have_few_turns(trader: Trader) -> None:
     limits(trader, explaining=BoundedQueue(0, 0, 0.05))
-    said = trader.installation.flask.test_client().post("/test-webhook", data="BUY AAPL")
-    assert said.status_code == 429
+    response = trader.installation.flask.test_client().post("/test-webhook", data="BUY AAPL")
+    assert response.status_code == 429
 
 
 def test_turns_let_a_few_wait_and_send_the_others_away() -> None:
     turns, inside, go = BoundedQueue(1, 1, 5), threading.Event(), threading.Event()
-    said: list[bool] = []
+    answer: list[bool] = []
 
     def hold() -> None:
         with turns.turn() as on:
             inside.set()
             go.wait(5)
-            said.append(on)
+            answer.append(on)
 
     def queue() -> None:
         with turns.turn() as on:
-            said.append(on)
+            answer.append(on)
 
     first, second = threading.Thread(target=hold), threading.Thread(target=queue)
     first.start()
@@ -146,7 +150,7 @@ def test_turns_let_a_few_wait_and_send_the_others_away() -> None:
     go.set()
     first.join(5)
     second.join(5)
-    assert said == [True, True]
+    assert answer == [True, True]
 
 
 def test_an_ipv6_address_stands_for_its_network() -> None:
@@ -174,13 +178,13 @@ def test_recording_a_bad_alert_delays_no_other_user(trader: Trader, monkeypatch:
     bad = threading.Thread(target=lambda: trader.alert("what is this"))
     bad.start()
     assert written.wait(20)
-    said: list[int] = []
+    answer: list[int] = []
     good = threading.Thread(
-        target=lambda: said.append(other_trader.alert({"action": "buy", "symbol": "MSFT"}).status_code)
+        target=lambda: answer.append(other_trader.alert({"action": "buy", "symbol": "MSFT"}).status_code)
     )
     good.start()
     good.join(10)
-    meanwhile = list(said)
+    meanwhile = list(answer)
     go_on.set()
     bad.join(10)
     good.join(10)

@@ -37,9 +37,9 @@ def test_the_same_message_in_any_dialect_comes_to_the_same_order_on_the_chosen_b
     body = {**body, "bot": str(first)} if isinstance(body, dict) else f"{body} 15 Min"
     signal = trader.alert(body).json["signal_id"]
     trader.installation.work()
-    said = replay.on_paper(app, trader.user, signal, bot_id=other, request_id="r1")
-    again = story_after_work(trader, said.signal_id)
-    assert said.signal_id != signal and again["status"] == "filled", again["reason"]
+    answer = replay.on_paper(app, trader.user, signal, bot_id=other, request_id="r1")
+    again = story_after_work(trader, answer.signal_id)
+    assert answer.signal_id != signal and again["status"] == "filled", again["reason"]
     assert (trader.holds(first), trader.holds(other)) == (3, 3)
     assert (again["origin"], again["sender"]) == ("replay", f"replay of {signal}")
 

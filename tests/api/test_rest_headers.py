@@ -40,9 +40,9 @@ def ask(installation: Installation, path: str, *, method: str = "GET", **given: 
 def test_no_response_is_cached_or_sniffed(
     installation: Installation, method: str, path: str, status: int
 ) -> None:
-    said = ask(installation, path, method=method)
-    assert said.status_code == status
-    assert_told(said)
+    answer = ask(installation, path, method=method)
+    assert answer.status_code == status
+    assert_told(answer)
 
 
 def assert_told(said: Any) -> None:
@@ -59,9 +59,9 @@ def test_so_is_what_holds_secrets_and_what_is_streamed(trader: Trader) -> None:
         ("GET", "/users/me"),
         ("GET", "/trades.csv"),
     ):
-        said = trader.call(method, path)
-        assert said.status_code == 200 and said.text
-        assert_told(said)
+        response = trader.call(method, path)
+        assert response.status_code == 200 and response.text
+        assert_told(response)
     assert_told(trader.alert({"action": "buy", "symbol": "AAPL", "id": "1"}))
 
 
@@ -71,9 +71,9 @@ def test_so_is_what_went_wrong_inside(installation: Installation, monkeypatch: p
         raise RuntimeError("unexpected")
 
     monkeypatch.setattr("dashtrade.tables.lanes.heartbeat_age", broken)
-    said = ask(installation, "/health")
-    assert said.status_code == 500
-    assert_told(said)
+    answer = ask(installation, "/health")
+    assert answer.status_code == 500
+    assert_told(answer)
 
 
 @sqlite
@@ -81,9 +81,9 @@ def test_so_is_what_went_wrong_inside(installation: Installation, monkeypatch: p
     "path", ["/api/v1//bots", "//health", "/webhook//", "/api//v1/bots", "/health/", "/user/1//bots"]
 )
 def test_no_answer_leads_to_an_address_that_the_caller_named(installation: Installation, path: str) -> None:
-    said = ask(installation, path, headers={"Host": "evil.example"})
-    assert said.status_code not in (301, 302, 303, 307, 308)
-    assert "evil.example" not in f"{said.headers}{said.text}"
+    answer = ask(installation, path, headers={"Host": "evil.example"})
+    assert answer.status_code not in (301, 302, 303, 307, 308)
+    assert "evil.example" not in f"{answer.headers}{answer.text}"
 
 
 @sqlite
@@ -109,10 +109,10 @@ def test_no_answer_leads_to_an_address_that_the_caller_named(installation: Insta
 def test_over_https_the_name_is_kept_to_https(
     make_app: MakeApp, environ: dict[str, str], base: str, told: str | None
 ) -> None:
-    said = ask(
+    answer = ask(
         Installation(make_app(**environ)), "/health", base_url=base, headers={"X-Forwarded-Proto": "https"}
     )
-    assert said.headers.get("Strict-Transport-Security") == told
+    assert answer.headers.get("Strict-Transport-Security") == told
 
 
 # --- how it is ----------------------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ def test_who_may_see_the_system_hears_how_much_waits(
     trader.send(BUY)
     clock.forward(5)
     installation.app.engine.leases.renew()
-    said = health(installation, Authorization=f"Bearer {admin.access}")
-    assert (said["waiting"], said["oldest_waiting_seconds"]) == (1, 5.0)
+    answer = health(installation, Authorization=f"Bearer {admin.access}")
+    assert (answer["waiting"], answer["oldest_waiting_seconds"]) == (1, 5.0)
     installation.work()
     assert health(installation, Authorization=f"Bearer {admin.access}")["waiting"] == 0
 

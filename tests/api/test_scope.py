@@ -281,8 +281,12 @@ def test_a_scope_that_is_none_is_a_clear_400(app: App, path: str, wrong: str):
     installation = Installation(app)
     trader, other_trader = installation.join(), installation.join("bob@example.com")
     assert (trader.account(), other_trader.account()) == (1, 2)
-    said = trader.call("GET", path, scope=wrong)
-    assert said.status_code == 400 and said.json["field"] == "scope" and "live, paper" in said.json["hint"]
+    response = trader.call("GET", path, scope=wrong)
+    assert (
+        response.status_code == 400
+        and response.json["field"] == "scope"
+        and "live, paper" in response.json["hint"]
+    )
 
 
 def test_the_scope_is_described_in_openapi(app: App):

@@ -97,10 +97,10 @@ def test_each_endpoint_asks_for_its_scope(installation: Installation, scope: Tok
             "int:number",
         ):
             filled = filled.replace(f"<{name}>", "999999")
-        said = superadmin.call(method, filled, None if method == "GET" else {"nonsense": 1})
-        refused = said.status_code == 403 and said.json["error"] == "insufficient_scope"
+        response = superadmin.call(method, filled, None if method == "GET" else {"nonsense": 1})
+        refused = response.status_code == 403 and response.json["error"] == "insufficient_scope"
         if refused is (scope in allowed(method, path)):
-            wrong.append(f"{method} {path}: {said.status_code}")
+            wrong.append(f"{method} {path}: {response.status_code}")
     assert wrong == []
 
 
@@ -125,8 +125,8 @@ def test_a_token_that_may_stop_cannot_let_trading_go_on(installation: Installati
     for mode in ("pause_entries", "halt", "halt"):
         stopper.request("PUT", "/switches", {"mode": mode})
     for mode in ("reduce_only", "pause_entries", "none"):
-        said = stopper.call("PUT", "/switches", {"mode": mode})
-        assert said.status_code == 403 and said.json["error"] == "insufficient_scope"
+        response = stopper.call("PUT", "/switches", {"mode": mode})
+        assert response.status_code == 403 and response.json["error"] == "insufficient_scope"
     assert stopper.call("POST", f"/bots/{bot}/resume").status_code == 403
     assert trader.get("/switches")["items"][0]["mode"] == "halt"
     with_scopes(trader, TRADE).request("PUT", "/switches", {"mode": "none"})

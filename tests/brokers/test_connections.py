@@ -51,20 +51,20 @@ def app(
 
 def test_a_connection_tells_number_money_permissions_latency_and_clock(trader: Trader, sim: AlpacaSimulator):
     one = account(trader, sim)
-    said = trader.request("POST", f"/accounts/{one}/test")
+    answer = trader.request("POST", f"/accounts/{one}/test")
     assert (
-        said["ok"]
-        and said["number"].endswith("ATOR")
-        and "•" in said["number"]
-        and "PA3" not in said["number"]
+        answer["ok"]
+        and answer["number"].endswith("ATOR")
+        and "•" in answer["number"]
+        and "PA3" not in answer["number"]
     )
-    assert (said["equity"], said["buying_power"], said["warnings"]) == ("100000", "200000", [])
+    assert (answer["equity"], answer["buying_power"], answer["warnings"]) == ("100000", "200000", [])
     assert (
-        0 <= said["latency_ms"] < 1000
-        and abs(said["clock_skew_ms"]) < 1000
-        and "trade" in said["permissions"]
+        0 <= answer["latency_ms"] < 1000
+        and abs(answer["clock_skew_ms"]) < 1000
+        and "trade" in answer["permissions"]
     )
-    assert trader.get(f"/accounts/{one}")["check_result"] == said
+    assert trader.get(f"/accounts/{one}")["check_result"] == answer
 
 
 def test_a_clock_that_is_off_is_warned_of(trader: Trader, sim: AlpacaSimulator):
@@ -80,15 +80,15 @@ def test_a_venue_that_hangs_is_given_up_in_bounded_time(
     one = account(trader, sim)
     sim.inject(Fault("slow", method="GET", path="/v2", times=0, seconds=5))
     began = time.monotonic()
-    said = trader.request("POST", f"/accounts/{one}/test")
-    assert not said["ok"] and "did not answer" in said["message"] and time.monotonic() - began < 2
+    answer = trader.request("POST", f"/accounts/{one}/test")
+    assert not answer["ok"] and "did not answer" in answer["message"] and time.monotonic() - began < 2
     sim.clear_faults()
 
 
 def test_a_wrong_key_is_explained(trader: Trader, sim: AlpacaSimulator):
     one = account(trader, sim, credentials={"key": "PKWRONG", "secret": "nothing"})
-    said = trader.request("POST", f"/accounts/{one}/test")
-    assert not said["ok"] and "refused the key" in said["message"]
+    answer = trader.request("POST", f"/accounts/{one}/test")
+    assert not answer["ok"] and "refused the key" in answer["message"]
 
 
 @pytest.mark.parametrize("may", [True, False])
@@ -97,9 +97,9 @@ def test_a_key_that_may_withdraw_is_warned_of_where_the_venue_tells(
 ):
     binance.front.can_withdraw = may
     one = at_binance(trader)
-    said = trader.request("POST", f"/accounts/{one}/test")
-    assert said["ok"] and said["can_withdraw"] is may and abs(said["clock_skew_ms"]) < 1000
-    assert bool(said["warnings"]) is may and (not may or "can withdraw" in said["warnings"][0])
+    answer = trader.request("POST", f"/accounts/{one}/test")
+    assert answer["ok"] and answer["can_withdraw"] is may and abs(answer["clock_skew_ms"]) < 1000
+    assert bool(answer["warnings"]) is may and (not may or "can withdraw" in answer["warnings"][0])
 
 
 def at_binance(trader: Trader) -> int:
@@ -225,8 +225,8 @@ def test_schwab_is_signed_in_at_by_link_and_pasted_address(
     one = at_schwab(trader)
     waits = trader.get(f"/accounts/{one}")
     assert not waits["is_active"] and "is not signed in" in waits["disabled_reason"]
-    said = trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
-    assert said["ok"] and trader.get(f"/accounts/{one}")["is_active"]
+    answer = trader.request("POST", f"/accounts/{one}/renew", {"redirected_to": back(trader, schwab, one)})
+    assert answer["ok"] and trader.get(f"/accounts/{one}")["is_active"]
     with app.db.read() as conn:
         kept = account_table.load(conn, one)
     assert "refresh-1" not in (kept.session or "") and Token.read(

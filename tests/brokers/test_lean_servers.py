@@ -89,12 +89,12 @@ def test_a_bot_at_a_server_that_tells_of_no_assets_is_saved_with_a_warning(
     trader: Trader, sim: AlpacaSimulator
 ):
     lacks(sim, "/v2/assets")
-    said = trader.request(
+    answer = trader.request(
         "POST",
         "/bots",
         {"account_id": trader.paper, "symbol": "AAPL", "timeframe": "15 Min", "position_size": "5000"},
     )
-    assert any("whole shares are assumed" in warning for warning in said["warnings"])
+    assert any("whole shares are assumed" in warning for warning in answer["warnings"])
 
 
 @sqlite

@@ -229,9 +229,9 @@ def test_two_processes_that_race_under_one_key_are_never_refused(
             )
             for ahead in ("0", "250")  # the second one's clock is a quarter of a second ahead
         ]
-        said = [racer.communicate(timeout=120) for racer in racers]
-        assert [out.strip() for out, _ in said] == [f"done {rounds}"] * 2, [
-            error[-2000:] for _, error in said
+        answer = [racer.communicate(timeout=120) for racer in racers]
+        assert [out.strip() for out, _ in answer] == [f"done {rounds}"] * 2, [
+            error[-2000:] for _, error in answer
         ]
         assert simulator.front.stale == 0
         taken = simulator.front.taken

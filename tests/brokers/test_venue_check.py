@@ -63,8 +63,8 @@ def alpaca(make_app: MakeApp, sim: AlpacaSimulator) -> Trader:
 
 
 def test_what_alpaca_trades_is_saved_without_a_word(alpaca: Trader):
-    said = saved(alpaca)
-    assert said.status_code == 201 and said.json["warnings"] == [] and said.json["sides"] == "both"
+    answer = saved(alpaca)
+    assert answer.status_code == 201 and answer.json["warnings"] == [] and answer.json["sides"] == "both"
     quantity = saved(alpaca, timeframe="1H", position_size="1.5", position_size_type="quantity", sides="long")
     assert quantity.status_code == 201 and quantity.json["warnings"] == []
 
@@ -107,9 +107,9 @@ def test_what_alpaca_refuses_is_refused_when_the_bot_is_saved(
 
 
 def test_a_two_sided_bot_is_warned_of_a_symbol_without_borrow(alpaca: Trader):
-    said = saved(alpaca, symbol="HARD")
-    assert said.status_code == 201
-    assert said.json["warnings"] == [
+    answer = saved(alpaca, symbol="HARD")
+    assert answer.status_code == 201
+    assert answer.json["warnings"] == [
         "HARD cannot be sold short at Alpaca: a SELL closes the bot's position, and opens nothing."
     ]
 
@@ -131,9 +131,11 @@ def test_while_alpaca_is_away_a_bot_is_saved_and_says_what_was_not_checked(make_
         "credentials": {"key": "PK1", "secret": "secret"},
     }
     alpaca.paper = alpaca.request("POST", "/accounts", body)["id"]
-    said = saved(alpaca, symbol="NOPE")
-    assert said.status_code == 201
-    assert len(said.json["warnings"]) == 1 and "Alpaca did not answer about NOPE" in said.json["warnings"][0]
+    answer = saved(alpaca, symbol="NOPE")
+    assert answer.status_code == 201
+    assert (
+        len(answer.json["warnings"]) == 1 and "Alpaca did not answer about NOPE" in answer.json["warnings"][0]
+    )
     refused(saved(alpaca, symbol="MSFT", timeframe="1H", time_in_force="never"), "time_in_force")
 
 
@@ -158,8 +160,8 @@ def binance(make_app: MakeApp) -> Iterator[Trader]:
 
 
 def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Trader):
-    said = saved(binance, symbol="SOLUSDT", position_size="100")
-    assert said.status_code == 201 and said.json["sides"] == "long" and said.json["warnings"] == []
+    answer = saved(binance, symbol="SOLUSDT", position_size="100")
+    assert answer.status_code == 201 and answer.json["sides"] == "long" and answer.json["warnings"] == []
     both = saved(binance, symbol="SOLUSDT", timeframe="1H", position_size="100", sides="both")
     assert both.status_code == 201 and "Binance cannot sell short: a SELL closes" in both.json["warnings"][0]
     refused(saved(binance, symbol="SOLUSDT", sides="short"), "sides", "Binance cannot sell short")
@@ -175,12 +177,12 @@ def test_a_spot_exchange_sells_nothing_short_and_trades_no_stocks(binance: Trade
 def test_a_pair_that_pays_with_another_bots_coin_is_warned_of(
     binance: Trader, symbol: str, beside: str, coin: str
 ):
-    account, said = account_of(binance.installation.app, binance.user, binance.paper), []
+    account, answer = account_of(binance.installation.app, binance.user, binance.paper), []
     venue_check.check_other_bots(
-        binance.installation.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], said.append
+        binance.installation.app, account, Symbol.parse(symbol), [Symbol.parse(beside)], answer.append
     )
-    assert [words.partition(" ")[0] for words in said] == ([coin] if coin else []) and all(
-        "used as payment by another" in words for words in said
+    assert [words.partition(" ")[0] for words in answer] == ([coin] if coin else []) and all(
+        "used as payment by another" in words for words in answer
     )
 
 
@@ -243,8 +245,8 @@ def test_whatever_goes_wrong_there_the_bot_is_saved_and_the_answer_says_so(
     away: Trader, venue: ScriptedBroker, error: Exception
 ):
     venue.away = error
-    said = saved(away)
-    assert said.status_code == 201 and str(error) in said.json["warnings"][0]
+    answer = saved(away)
+    assert answer.status_code == 201 and str(error) in answer.json["warnings"][0]
 
 
 def test_a_venue_that_is_silent_is_not_waited_for_for_long(
@@ -253,17 +255,17 @@ def test_a_venue_that_is_silent_is_not_waited_for_for_long(
     monkeypatch.setattr(venue_check, "TIMEOUT_SECONDS", 0.1)
     venue.slow = 1.0
     began = time.monotonic()
-    said = saved(away)
+    answer = saved(away)
     assert time.monotonic() - began < 0.9
-    assert said.status_code == 201 and "did not answer" in said.json["warnings"][0]
+    assert answer.status_code == 201 and "did not answer" in answer.json["warnings"][0]
 
 
 def test_a_size_that_is_too_small_today_is_a_warning(away: Trader, feed: ManualFeed):
     feed.set("AAPL", 10**9)
-    said = saved(away, position_size="100")
+    answer = saved(away, position_size="100")
     assert (
-        said.status_code == 201
-        and "At the current price an entry would be refused" in said.json["warnings"][0]
+        answer.status_code == 201
+        and "At the current price an entry would be refused" in answer.json["warnings"][0]
     )
 
 

@@ -150,8 +150,8 @@ def test_a_stopped_postgresql_is_reported_fast_and_used_again_once_it_is_back(
     bot = trader.bot()
     with ThreadPoolExecutor(8) as pool:  # several connections, of which none survives
         assert {
-            said.status_code
-            for said in pool.map(
+            answer.status_code
+            for answer in pool.map(
                 lambda n: trader.alert({"action": "cancel", "symbol": "AAPL", "id": n}), range(24)
             )
         } == {202}
@@ -162,20 +162,20 @@ def test_a_stopped_postgresql_is_reported_fast_and_used_again_once_it_is_back(
         lambda: installation.flask.test_client().get("/health"),
     ):
         began = time.monotonic()
-        said = ask()
-        assert said.status_code == 503 and said.is_json and time.monotonic() - began < 2.9
+        answer = ask()
+        assert answer.status_code == 503 and answer.is_json and time.monotonic() - began < 2.9
     assert "unavailable" in trader.alert({"action": "buy", "symbol": "AAPL"}).text
     own_postgres.start()
     answers = [trader.alert({"action": "buy", "symbol": "AAPL"}) for _ in range(3)]
-    assert [said.status_code for said in answers] == [202] * 3 and [
-        said.json["duplicate"] for said in answers
+    assert [answer.status_code for answer in answers] == [202] * 3 and [
+        answer.json["duplicate"] for answer in answers
     ] == [False, True, True]
     installation.work()
     assert trader.holds(bot) == 50
     with ThreadPoolExecutor(8) as pool:
-        assert {said.status_code for said in pool.map(lambda n: trader.call("GET", "/bots"), range(24))} == {
-            200
-        }
+        assert {
+            answer.status_code for answer in pool.map(lambda n: trader.call("GET", "/bots"), range(24))
+        } == {200}
     own_postgres.stop()
     # and nobody had asked meanwhile: one request finds out that the connections are gone, for all
     own_postgres.start()

@@ -47,8 +47,8 @@ def test_of_many_writes_at_once_each_is_whole_or_undone_alone(db: Database):
             return str(error)
 
     with ThreadPoolExecutor(24) as pool:
-        said = list(pool.map(one, range(120)))
-    assert said == [f"no {n}" if n % 5 == 0 else 2 * n + 1000 for n in range(120)]
+        answer = list(pool.map(one, range(120)))
+    assert answer == [f"no {n}" if n % 5 == 0 else 2 * n + 1000 for n in range(120)]
     good = [n for n in range(120) if n % 5]
     assert noted(db) == good + [n + 1000 for n in good]
 
@@ -62,11 +62,11 @@ def test_a_repeated_key_undoes_its_own_piece_and_no_other(db: Database):
 
 
 def test_what_waits_for_the_writer_is_committed_together(lite: Database):
-    said: list[str] = []
-    lite.group.connection().connection.driver_connection.set_trace_callback(said.append)
+    answer: list[str] = []
+    lite.group.connection().connection.driver_connection.set_trace_callback(answer.append)
     done = [work.result for work in lite.write_all([note(n) for n in range(40)])]
     assert done == list(range(40)) and noted(lite) == list(range(40))
-    assert said.count("COMMIT") < 20
+    assert answer.count("COMMIT") < 20
 
 
 def test_a_commit_that_fails_fails_all_of_its_group_and_nothing_is_half_done(

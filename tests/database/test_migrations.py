@@ -117,8 +117,8 @@ def test_of_several_processes_that_migrate_at_once_one_does(empty_database_url: 
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    said = [process.communicate(timeout=60) for process in every]
-    assert sorted(out.strip() for out, _ in said) == ["False", "False", "True"], said
+    answer = [process.communicate(timeout=60) for process in every]
+    assert sorted(out.strip() for out, _ in answer) == ["False", "False", "True"], answer
     database = Database(empty_database_url)
     assert database.version() == newest_migration()
     database.close()

@@ -89,12 +89,14 @@ def test_a_rule_refuses_an_entry_with_its_numbers_and_what_would_have_been_order
     if before is not None:
         before(trader, bot)
     story = trader.trades("sell" if rule == "venue" else "buy")
-    said = story["bots"][0]
+    answer = story["bots"][0]
     assert story["status"] == "refused" and reason in story["reason"] and story["orders"] == []
     assert check(story, rule)["ok"] is False
-    assert said["would"].startswith("blocked order: sell 50" if rule == "venue" else "blocked order: buy ")
-    assert numbers.items() <= said["numbers"].items() and {"bid", "ask", "equity"} <= said["numbers"].keys()
-    assert any(line["step"] == "refused" and said["would"] in line["detail"] for line in story["timeline"])
+    assert answer["would"].startswith("blocked order: sell 50" if rule == "venue" else "blocked order: buy ")
+    assert (
+        numbers.items() <= answer["numbers"].items() and {"bid", "ask", "equity"} <= answer["numbers"].keys()
+    )
+    assert any(line["step"] == "refused" and answer["would"] in line["detail"] for line in story["timeline"])
     assert trader.holds(bot) == 0
 
 
@@ -186,5 +188,5 @@ def test_an_account_that_may_not_trade_refuses_with_the_code_of_it(trader: Trade
     story = trader.trades(action)
     assert story["status"] == "refused" and not story["orders"]
     because = {"code": "text", "facts": {"text": "its key ended"}}
-    for said in (story, *story["bots"]):
-        assert (said["reason_code"], said["facts"]) == ("account_disabled", {"because": because})
+    for answer in (story, *story["bots"]):
+        assert (answer["reason_code"], answer["facts"]) == ("account_disabled", {"because": because})

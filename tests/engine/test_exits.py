@@ -199,12 +199,12 @@ def test_a_bots_own_exits_are_for_alerts_that_bring_none_and_part_by_part(trader
 @sqlite
 def test_settings_that_cannot_be_are_refused_by_name(trader: Trader, fields: dict[str, Any], where: str):
     account = trader.account()
-    said = trader.call(
+    response = trader.call(
         "POST",
         "/bots",
         {"account_id": account, "symbol": "AAPL", "timeframe": "15", "position_size": "5000"} | fields,
     )
-    assert said.status_code == 400 and where in said.text, said.text
+    assert response.status_code == 400 and where in response.text, response.text
 
 
 @sqlite
@@ -239,8 +239,8 @@ def test_a_stop_that_would_close_at_once_is_not_taken(trader: Trader, feed: Manu
     assert trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"}).status_code == 409
     trader.trades("buy")
     feed.set("AAPL", D(97))
-    said = trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
-    assert said.status_code == 409 and "would close at once" in said.json["message"]
+    response = trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": "98"})
+    assert response.status_code == 409 and "would close at once" in response.json["message"]
     assert (
         trader.call("PATCH", f"/bots/{bot}/exits", {"stop_loss": {"percent": 5, "amount": 2}}).status_code
         == 400

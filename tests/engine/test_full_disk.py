@@ -154,13 +154,13 @@ def test_with_little_room_only_what_leads_out_of_something_is_taken(
 ) -> None:
     fill_up(small_disk, leave=4 * MB)
     for body in ({"action": "buy", "symbol": "MSFT"}, {"action": "close", "symbol": "MSFT"}, "hello"):
-        said = superadmin.alert(body)
+        response = superadmin.alert(body)
         assert (
-            said.status_code == 507
-            and said.json["error"] == "disk_nearly_full"
-            and said.headers["Retry-After"]
+            response.status_code == 507
+            and response.json["error"] == "disk_nearly_full"
+            and response.headers["Retry-After"]
         )
-        assert "nearly full" in said.json["message"] and "Exits" in said.json["hint"]
+        assert "nearly full" in response.json["message"] and "Exits" in response.json["hint"]
     assert (
         superadmin.trades("sell")["status"] == "filled"
         and superadmin.get("/bots/1")["position"]["side"] != "long"
@@ -198,22 +198,24 @@ def test_on_a_disk_that_is_filled_a_close_is_filled_and_booked_and_with_room_aga
         wait_until(ballast.exists)
         other = fill_up(small_disk)
         wait_until(lambda: not ballast.exists())
-        status, said = alert(one, "buy", 2)
-        assert (status, said["error"]) == (507, "disk_nearly_full")
-        status, said = alert(one, "close", 3)
-        assert status == 202, said
-        wait_until(filled(one, said["signal_id"]))
+        status, answer = alert(one, "buy", 2)
+        assert (status, answer["error"]) == (507, "disk_nearly_full")
+        status, answer = alert(one, "close", 3)
+        assert status == 202, answer
+        wait_until(filled(one, answer["signal_id"]))
         assert float(one.call("GET", f"/api/v1/bots/{bot}")["position"]["quantity"]) == 0
         assert len(one.call("GET", "/api/v1/trades")["items"]) == 2, "it is booked"
         wait_until(
             lambda: [
-                said for said in one.call("GET", "/api/v1/messages")["items"] if said["kind"] == DiskLow.kind
+                answer
+                for answer in one.call("GET", "/api/v1/messages")["items"]
+                if answer["kind"] == DiskLow.kind
             ]
         )
         other.unlink()
         wait_until(ballast.exists)
-        status, said = alert(one, "buy", 4)
-        assert status == 202, said
-        wait_until(filled(one, said["signal_id"]))
+        status, answer = alert(one, "buy", 4)
+        assert status == 202, answer
+        wait_until(filled(one, answer["signal_id"]))
     finally:
         one.stop()

@@ -57,8 +57,8 @@ def test_an_entry_that_may_wait_is_bought_at_the_open_and_says_so_until_then(
     assert waiting["status"] == "working" and waiting["orders"] == []
     held = "queued until the market of AAPL opens at 9 Jun 2025 13:30 UTC; re-evaluated then"
     assert waiting["bots"][0]["reason"] == held and waiting["reason"] == held
-    said = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
-    assert (said["signal_id"], said["status"], said["reason"]) == (signal, "working", held), (
+    answer = paper.alert({"symbol": "AAPL", "id": "once", "action": "buy"}, wait="0.1").json
+    assert (answer["signal_id"], answer["status"], answer["reason"]) == (signal, "working", held), (
         "the repeat's sender hears it too"
     )
     assert len(paper.notices(EntryWaitsForMarket)) == 1 == len(paper.get("/messages")["items"])
@@ -317,8 +317,8 @@ def test_an_old_price_refuses_every_entry_and_no_exit(
 def test_the_answer_says_what_when_closed_may_be(paper: Trader):
     bot = paper.bot()
     for wrong in ("sleep", 7, None):
-        said: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
-        assert (said.status_code, said.json["field"]) == (400, "when_closed")
+        answer: Any = paper.call("PATCH", f"/bots/{bot}", {"when_closed": wrong})
+        assert (answer.status_code, answer.json["field"]) == (400, "when_closed")
     assert paper.request("PATCH", f"/bots/{bot}", {"when_closed": "wait"})["when_closed"] == "wait"
 
 

@@ -72,15 +72,19 @@ def test_unread_fields_of_a_long_alert_are_dropped_and_it_can_be_read_again(trad
 
 
 def test_an_alert_whose_meaning_is_too_long_is_refused_at_its_body(trader: Trader) -> None:
-    said = trader.alert(BUY | {"strategy": {"note": "x" * 20_000}})
-    assert said.status_code == 400 and said.json["field"] == "body" and "8 KB" in said.json["hint"]
-    assert len(trader.story(said.json["signal_id"])["raw"].encode()) <= MAX_STORED_BYTES
+    response = trader.alert(BUY | {"strategy": {"note": "x" * 20_000}})
+    assert (
+        response.status_code == 400 and response.json["field"] == "body" and "8 KB" in response.json["hint"]
+    )
+    assert len(trader.story(response.json["signal_id"])["raw"].encode()) <= MAX_STORED_BYTES
 
 
 def test_of_what_cannot_be_read_the_beginning_is_kept(trader: Trader) -> None:
-    said = trader.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
-    raw = trader.story(said.json["signal_id"])["raw"]
-    assert said.status_code == 400 and len(raw.encode()) <= MAX_STORED_BYTES and raw.endswith("bytes came)")
+    response = trader.alert({"action": "nonsense", "symbol": "AAPL", "note": "é" * 6_000})
+    raw = trader.story(response.json["signal_id"])["raw"]
+    assert (
+        response.status_code == 400 and len(raw.encode()) <= MAX_STORED_BYTES and raw.endswith("bytes came)")
+    )
 
 
 def test_a_short_text_stays_as_it_is() -> None:
@@ -137,10 +141,12 @@ def test_once_it_is_used_up_entries_are_refused_and_leave_nothing_behind_and_exi
     fill(trader)
     count = len(texts(trader))
     for body in (BUY | {"symbol": "MSFT"}, "hello", {"action": "close", "symbol": "MSFT"}):
-        said = trader.alert(body)
-        assert said.status_code == 409 and "1 MB" in said.json["message"] and "Exits" in said.json["hint"], (
-            said.text
-        )
+        response = trader.alert(body)
+        assert (
+            response.status_code == 409
+            and "1 MB" in response.json["message"]
+            and "Exits" in response.json["hint"]
+        ), response.text
     assert len(texts(trader)) == count
     trader.trades("close")
     assert trader.holds(1) == 0
@@ -178,13 +184,13 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
     bodies = [json.dumps(BUY | {"id": str(100 + number)}) for number in range(12)]
     each = storage.alert_bytes(bodies[0], 1)
     fill(trader, (quotas.MB - 3.5 * each) / quotas.MB)
-    start, said = threading.Barrier(12), []
+    start, answer = threading.Barrier(12), []
 
     def send(number: int) -> None:
         start.wait(20)
         try:
             reading = parse(bodies[number].encode())
-            said.append(
+            answer.append(
                 apps[number % 2].engine.accept(
                     trader.user.id,
                     reading.signal,
@@ -194,14 +200,14 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
                 )
             )
         except StorageFull as error:
-            said.append(error)
+            answer.append(error)
 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len([one for one in said if not isinstance(one, StorageFull)]) == 3
+    assert len([one for one in answer if not isinstance(one, StorageFull)]) == 3
     assert len(texts(trader)) == 3 and used(trader) <= quotas.MB
 
 

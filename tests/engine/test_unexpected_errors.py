@@ -19,8 +19,8 @@ def broken(*given: Any, **named: Any) -> Any:
 
 
 def money(trader: Trader) -> tuple[str, str]:
-    said = trader.request("POST", f"/accounts/{trader.paper}/test")
-    return said["cash"], said["equity"]
+    answer = trader.request("POST", f"/accounts/{trader.paper}/test")
+    return answer["cash"], answer["equity"]
 
 
 def test_a_paper_order_that_cannot_be_carried_out_is_refused_once_and_leaves_nothing_behind(

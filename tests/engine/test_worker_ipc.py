@@ -206,9 +206,9 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
         installation.app.db.write(alert.store)
 
     installation.app.engine.host = StoringHost(store_and_die)
-    said = person.alert(body)
-    assert said.status_code == 202
-    assert said.json["duplicate"] is False
-    assert said.json["signal_id"] == handed[0].id
+    response = person.alert(body)
+    assert response.status_code == 202
+    assert response.json["duplicate"] is False
+    assert response.json["signal_id"] == handed[0].id
     installation.app.engine.host = Host()
     assert person.alert(body).json == {"signal_id": handed[0].id, "status": "accepted", "duplicate": True}

@@ -187,6 +187,6 @@ def test_what_the_glossary_calls_the_pages_stands_on_one() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    said = "\n".join(texts)
+    answer = "\n".join(texts)
     words = [word for row in glossary() for word in re.findall(r'"([^"]+)"', row[4])]
-    assert words and [word for word in words if not re.search(rf"\b{re.escape(word)}\b", said)] == []
+    assert words and [word for word in words if not re.search(rf"\b{re.escape(word)}\b", answer)] == []

@@ -141,13 +141,13 @@ def test_invitations_are_listed_and_revoked(installation: Installation):
     )
     code = ada.request("POST", "/invitations", {"email": "new@example.com"})["invitation"]
     of_boss = superadmin.request("POST", "/invitations", {"role": "admin"})
-    said = ada.get("/admin/invitations")
-    assert [(one["email"], one["role"], one["made_by"]) for one in said["items"]] == [
+    answer = ada.get("/admin/invitations")
+    assert [(one["email"], one["role"], one["made_by"]) for one in answer["items"]] == [
         ("", "admin", superadmin.user.email),
         ("new@example.com", "standard", ada.user.email),
     ]
-    assert code not in str(said) and of_boss["invitation"] not in str(said)
-    theirs, own = (one["id"] for one in said["items"])
+    assert code not in str(answer) and of_boss["invitation"] not in str(answer)
+    theirs, own = (one["id"] for one in answer["items"])
     assert ada.call("DELETE", f"/admin/invitations/{theirs}").status_code == 403
     superadmin.request("DELETE", f"/admin/invitations/{own}")
     assert superadmin.call("DELETE", f"/admin/invitations/{own}").status_code == 404
@@ -159,10 +159,10 @@ def test_invitations_are_listed_and_revoked(installation: Installation):
 def test_password_links_are_listed_and_revoked(app: App, installation: Installation):
     superadmin, trader = installation.join("superadmin@example.com", Role.SUPERADMIN), installation.join()
     code = link(app, superadmin.user, trader.user)
-    said = superadmin.get("/admin/reset-links")
-    assert [(one["user_id"], one["email"], one["made_by"]) for one in said["items"]] == [
+    answer = superadmin.get("/admin/reset-links")
+    assert [(one["user_id"], one["email"], one["made_by"]) for one in answer["items"]] == [
         (trader.user.id, trader.user.email, superadmin.user.email)
-    ] and code not in str(said)
+    ] and code not in str(answer)
     superadmin.request("DELETE", f"/admin/users/{trader.user.id}/reset-link")
     with pytest.raises(Denied):
         credentials.user_of_link(app, code)

@@ -112,15 +112,15 @@ def test_a_new_password_ends_api_tokens_and_replaces_the_webhook_token_when_aske
     )
     body = {"old": PASSWORD, "new": OTHER, "end_api_tokens": end, "rotate_webhook_token": end}
     assert person.call("POST", "/users/me/password", body | {"old": "not the one"}).status_code == 400
-    said = person.request("POST", "/users/me/password", body)
+    answer = person.request("POST", "/users/me/password", body)
     assert person.call("GET", "/users/me").status_code == 401, "signed in by the old password"
     assert (tokens.by_access_token(app, named) is None, tokens.by_webhook_token(app, webhook) is None) == (
         end,
         end,
     )
-    assert (said["webhook_token"] is None) is not end
+    assert (answer["webhook_token"] is None) is not end
     if end:
-        assert tokens.by_webhook_token(app, said["webhook_token"]) is not None
+        assert tokens.by_webhook_token(app, answer["webhook_token"]) is not None
 
 
 def test_a_message_of_before_keeps_its_words_beside_those_of_today(app: App, installation: Installation):

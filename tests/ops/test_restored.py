@@ -98,11 +98,11 @@ def test_a_webhook_token_that_was_rotated_away_stays_dead_and_the_newer_one_work
     assert not trades(app, old) and trades(app, new) and not trades(app, of_bob) and trades(app, of_cy)
     found = tokens.webhook_token(app, trader)
     assert found is not None and found.text == new
-    said = capsys.readouterr().out
+    answer = capsys.readouterr().out
     assert (
-        "ann@example.com: rotated" in said
-        and "bob@example.com: revoked" in said
-        and "cy@example.com" not in said
+        "ann@example.com: rotated" in answer
+        and "bob@example.com: revoked" in answer
+        and "cy@example.com" not in answer
     )
     app = restored(app, file)
     assert not trades(app, old) and trades(app, new), "at the next restore as well"

@@ -129,9 +129,9 @@ def test_after_eight_wrong_codes_there_is_a_wait_and_the_owner_is_notified(
     for _ in range(8):
         with pytest.raises(Denied):
             second_factor.check(app, user, "123456", "")
-    with pytest.raises(Denied, match="too many") as said:
+    with pytest.raises(Denied, match="too many") as answer:
         second_factor.check(app, user, codes[0], "")
-    assert said.value.retry_after
+    assert answer.value.retry_after
     assert second_factor.codes_left(app, user) == 10, "the right code was not looked at, and not used up"
     from dashtrade.tables import messages
 
@@ -169,8 +169,8 @@ def test_a_program_signs_in_with_a_code_as_well(app: App, trader: User, clock: M
     user, _ = switched_on(app, trader)
     client = Installation(app).flask.test_client()
     given = {"email": user.email, "password": PASSWORD}
-    said = client.post("/api/v1/auth/login", json=given)
-    assert said.status_code == 401 and said.json["error"] == "code_required"
+    response = client.post("/api/v1/auth/login", json=given)
+    assert response.status_code == 401 and response.json["error"] == "code_required"
     assert client.post("/api/v1/auth/login", json=given | {"code": "000000"}).json["error"] == "denied"
     clock.time += timedelta(seconds=totp.SECONDS)
     good = given | {"code": now_code(app)}

@@ -129,9 +129,9 @@ needs_proc = pytest.mark.skipif(
 
 def test_it_says_where_things_are_once_both_are_well_and_ends_with_0(tmp_path):
     with running(tmp_path, receiver="serve(PORT)", dashboard="time.sleep(0.5); serve(PORT)") as dashtrade:
-        said = dashtrade.until("Ctrl-C stops it")
-        assert "http://127.0.0.1:5000" in said and "http://127.0.0.1:8080/webhook" in said
-        assert "http://127.0.0.1/set-up" in said
+        answer = dashtrade.until("Ctrl-C stops it")
+        assert "http://127.0.0.1:5000" in answer and "http://127.0.0.1:8080/webhook" in answer
+        assert "http://127.0.0.1/set-up" in answer
         assert dashtrade.end(signal.SIGINT) == 0
         for port in dashtrade.ports.values():
             require_free("127.0.0.1", port, "")
@@ -145,18 +145,23 @@ def test_a_child_that_dies_is_started_again_and_its_last_words_are_shown(tmp_pat
         dashtrade.until("Ctrl-C stops it")
         first = dashtrade.pid_of("dashboard")
         os.kill(first, signal.SIGKILL)
-        said = dashtrade.until("dashboard is running again")
-        assert "dashboard ended (killed by SIGKILL; the machine may have run out of memory)" in said
-        assert "    these words" in said
+        answer = dashtrade.until("dashboard is running again")
+        assert "dashboard ended (killed by SIGKILL; the machine may have run out of memory)" in answer
+        assert "    these words" in answer
         assert dashtrade.pid_of("dashboard") != first
         assert (tmp_path / "logs" / "dashboard.log").read_text().splitlines() == ["these words"] * 2
 
 
 def test_a_child_that_keeps_dying_is_tried_ever_more_rarely(tmp_path):
     with running(tmp_path, receiver="sys.exit('no luck')", dashboard="serve(PORT)") as dashtrade:
-        said = dashtrade.until("(restarting in 0.2 s.*){2}")
-        assert re.findall(r"exit code 1\); restarting in (\S+) s", said)[:4] == ["0.05", "0.1", "0.2", "0.2"]
-        assert "no luck" in said and "DashTrade is up" not in said
+        answer = dashtrade.until("(restarting in 0.2 s.*){2}")
+        assert re.findall(r"exit code 1\); restarting in (\S+) s", answer)[:4] == [
+            "0.05",
+            "0.1",
+            "0.2",
+            "0.2",
+        ]
+        assert "no luck" in answer and "DashTrade is up" not in answer
 
 
 def test_a_child_only_a_person_can_help_stops_everything(tmp_path):
@@ -181,8 +186,8 @@ def test_a_service_that_has_worked_is_restarted_whatever_its_exit_code(tmp_path)
         other = dashtrade.pid_of("dashboard")
         mark.touch()
         os.kill(dashtrade.pid_of("receiver"), signal.SIGKILL)
-        said = dashtrade.until("receiver is running again")
-        assert "The database is away." in said and "cannot start" not in said
+        answer = dashtrade.until("receiver is running again")
+        assert "The database is away." in answer and "cannot start" not in answer
         assert dashtrade.pid_of("dashboard") == other
 
 
@@ -223,9 +228,9 @@ def test_a_busy_port_names_its_holder_and_the_setting(tmp_path):
         wait_for(lambda: listening_process(port), lambda: "the other program")
         with pytest.raises(BusyPort) as caught:
             require_free("127.0.0.1", port, "DASHTRADE_UI_PORT")
-        said = str(caught.value)
-        assert f"Port {port} is in use by process {other.pid} (" in said and "http.server" in said
-        assert f"DASHTRADE_UI_PORT={port + 1}" in said
+        answer = str(caught.value)
+        assert f"Port {port} is in use by process {other.pid} (" in answer and "http.server" in answer
+        assert f"DASHTRADE_UI_PORT={port + 1}" in answer
     finally:
         other.terminate()
         other.wait(LIMIT)
@@ -245,8 +250,8 @@ def test_nothing_is_started_when_a_port_is_busy(tmp_path, capsys):
             {"DASHTRADE_UI_PORT": str(port), "DASHTRADE_WEBHOOK_PORT": str(free_port())}, tmp_path
         )
         assert supervisor.run_services(settings, pace=supervisor.SupervisorTimings(port_patience=0)) == 78
-    said = capsys.readouterr().out
-    assert said.startswith("DashTrade cannot start. Port") and "Starting" not in said
+    answer = capsys.readouterr().out
+    assert answer.startswith("DashTrade cannot start. Port") and "Starting" not in answer
 
 
 def test_a_home_that_cannot_be_created_is_reported_with_its_setting(tmp_path, capsys):
@@ -262,8 +267,8 @@ def test_a_second_dashtrade_on_the_same_home_is_refused_before_anything_starts(t
     supervisor.make_home(settings)
     with supervisor.lock_home(settings):
         assert supervisor.run_services(settings) == 78
-    said = capsys.readouterr().out
-    assert "runs on" in said and "DASHTRADE_HOME" in said and "Starting" not in said
+    answer = capsys.readouterr().out
+    assert "runs on" in answer and "DASHTRADE_HOME" in answer and "Starting" not in answer
     supervisor.lock_home(settings).close()
 
 

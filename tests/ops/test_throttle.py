@@ -76,8 +76,8 @@ def test_of_sixty_guesses_at_once_no_more_are_looked_at_than_are_allowed(
     monkeypatch.setattr(
         password_service, "matches", lambda password, stored: bool(looked_at.append(password))
     )
-    said = at_once(lambda: attempt(app))
-    assert len(looked_at) == throttle.MAX_FAILURES == said.count("wrong")
+    answer = at_once(lambda: attempt(app))
+    assert len(looked_at) == throttle.MAX_FAILURES == answer.count("wrong")
 
 
 def test_of_sixty_codes_at_once_no_more_are_looked_at_than_are_allowed(
@@ -130,11 +130,11 @@ def test_guesses_that_stopped_are_forgotten_and_their_rows_go(app: App, trader: 
 
 
 def test_one_address_cannot_go_through_many_accounts(app: App, trader: User):
-    said = [
+    answer = [
         attempt(app, email=f"user{number}@example.com", address=f"2001:db8::{number + 1}")
         for number in range(21)
     ]
-    assert said == ["wrong"] * 20 + ["wait 301"]
+    assert answer == ["wrong"] * 20 + ["wait 301"]
     assert attempt(app, PASSWORD, address="2001:db8:0:1::1") == "in"
     assert attempt(app, PASSWORD, address="127.0.0.1") == "in", (
         "behind a proxy that is not told of, this machine's own address is everybody's"
@@ -229,10 +229,10 @@ def test_throttles_are_recorded(app: App, trader: User):
 
 def test_a_sign_in_over_rest_and_a_refusal_are_recorded(app: App, trader: User):
     installation = Installation(app)
-    said = installation.flask.test_client().post(
+    response = installation.flask.test_client().post(
         "/api/v1/auth/login", json={"email": trader.email, "password": PASSWORD}
     )
-    assert said.status_code == 200
+    assert response.status_code == 200
     standard = installation.join("eve@example.com")
     for _ in range(2):
         assert standard.call("GET", "/admin/users").status_code == 403

@@ -128,17 +128,17 @@ class BinanceFront(BinanceMarket):
 
     def _placed(self, order: Order, form: str) -> dict[str, Any]:
         """It tells one time, `transactTime`; its short form tells nothing of the order's state."""
-        said = self._changed(order)
+        answer = self._changed(order)
         if form == "ACK":
-            return {name: said[name] for name in _ACK}
+            return {name: answer[name] for name in _ACK}
         fills = {"fills": self._fills(order)} if form == "FULL" else {}
-        return said | {"workingTime": self._working(order)} | fills
+        return answer | {"workingTime": self._working(order)} | fills
 
     def _changed(self, order: Order) -> dict[str, Any]:
-        said = self._order(order)
+        answer = self._order(order)
         for name in (*_LOOKED_UP, *(() if order.stop else ("stopPrice",))):
-            del said[name]
-        return said | {"transactTime": ms(order.updated)}
+            del answer[name]
+        return answer | {"transactTime": ms(order.updated)}
 
     def _fills(self, order: Order) -> list[dict[str, Any]]:
         return [

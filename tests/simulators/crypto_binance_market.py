@@ -117,21 +117,21 @@ class BinanceMarket(ExchangeFront):
         }
 
     def book_ticker(self, request: Request) -> Any:
-        said = self.ticker(request)
+        answer = self.ticker(request)
         keep = ("symbol", "bidPrice", "bidQty", "askPrice", "askQty")
         return (
-            [{name: each[name] for name in keep} for each in said]
-            if isinstance(said, list)
-            else {name: said[name] for name in keep}
+            [{name: each[name] for name in keep} for each in answer]
+            if isinstance(answer, list)
+            else {name: answer[name] for name in keep}
         )
 
     def last_price(self, request: Request) -> Any:
         market = self._market(request.params["symbol"]) if "symbol" in request.params else None
         markets = [market] if market else list(self.core.markets.values())
-        said = [
+        answer = [
             {"symbol": each.base + each.quote, "price": text(self.core.prices[each.name])} for each in markets
         ]
-        return said[0] if market else said
+        return answer[0] if market else answer
 
     def depth(self, request: Request) -> Any:
         name = self._market(request.params["symbol"]).name

@@ -199,8 +199,8 @@ class GeminiFront(ExchangeFront):
     def status(self, request: Request) -> Any:
         asked = _payload(request)
         order = self.core.find(id=asked.get("order_id"), client_id=asked.get("client_order_id"))
-        said = self._order(order, trades=asked.get("include_trades") is True)
-        return [said] if self.answers_in_list and "client_order_id" in asked else said
+        answer = self._order(order, trades=asked.get("include_trades") is True)
+        return [answer] if self.answers_in_list and "client_order_id" in asked else answer
 
     def open_orders(self, request: Request) -> Any:
         return [self._order(order) for order in self.core.shown() if order.status == "open"]
@@ -212,7 +212,7 @@ class GeminiFront(ExchangeFront):
     def _order(self, order: Order, *, trades: bool = False) -> dict[str, Any]:
         """[rec: ccxt] field by field; the trades [rec: ccxt, /v1/mytrades], that they come with the status
         [doc]."""
-        said: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "order_id": str(order.id),
             "id": str(order.id),
             "symbol": (order.market.base + order.market.quote).lower(),
@@ -234,11 +234,11 @@ class GeminiFront(ExchangeFront):
             "remaining_amount": text(order.quantity - order.filled),
         }
         if order.status in _REASONS:
-            said["reason"] = _REASONS[order.status]
+            answer["reason"] = _REASONS[order.status]
         if order.stop is not None:
-            said["stop_price"] = text(order.stop)
+            answer["stop_price"] = text(order.stop)
         if trades:
-            said["trades"] = [
+            answer["trades"] = [
                 {
                     "price": text(of.price),
                     "amount": text(of.quantity),
@@ -257,7 +257,7 @@ class GeminiFront(ExchangeFront):
                 }
                 for of in self.core.trades_of(order)
             ]
-        return said
+        return answer
 
     def _market(self, written: str) -> Market:
         return self.market_named(

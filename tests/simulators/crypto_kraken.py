@@ -83,7 +83,7 @@ class KrakenFront(KrakenMarket):
     def balance(self, request: Request) -> Any:
         """[doc] That .F is traded like the plain coin, .B, .S and .M are not: [doc, code ×2]. That what open
         orders hold is told of the plain coin alone, which may lie in .F: [invented]."""
-        said = {
+        answer = {
             asset(coin): {
                 "balance": text(total - self.earning.get(coin, D(0)), 10),
                 "hold_trade": text(self.core.held(coin), 10),
@@ -92,7 +92,7 @@ class KrakenFront(KrakenMarket):
         }
         moved = {altcoin(coin) + ".F": text(much, 10) for coin, much in self.earning.items()} | self.others
         return given(
-            said | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()}
+            answer | {name: {"balance": much, "hold_trade": "0.0000000000"} for name, much in moved.items()}
         )
 
     def key_info(self, request: Request) -> Any:

@@ -313,17 +313,17 @@ def _handler(simulator: ExchangeSimulator) -> type[BaseHTTPRequestHandler]:
             if answer is None:
                 self.close_connection = True
                 return
-            said = answer.text.encode()
+            result = answer.text.encode()
             self.send_response(answer.status)
             kind = "application/json" if answer.text[:1] in ("{", "[") else "text/html"
             for name, value in {
                 "Content-Type": kind,
-                "Content-Length": str(len(said)),
+                "Content-Length": str(len(result)),
                 **answer.headers,
             }.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(result)
 
         do_GET = do_POST = do_DELETE = do_PUT = _serve
 

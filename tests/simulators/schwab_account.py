@@ -36,7 +36,7 @@ class SchwabAccountRoutes(ExchangeFront):
         number = self._number(hashed)
         worth = {name: self.core.balances[name] * self.core.prices[f"{name}/USD"] for name in STOCKS}
         cash = self.core.balances["USD"]
-        said: dict[str, Any] = {
+        answer: dict[str, Any] = {
             "type": "MARGIN" if self.margin else "CASH",
             "accountNumber": number,
             "roundTrips": 0,
@@ -46,7 +46,7 @@ class SchwabAccountRoutes(ExchangeFront):
             "currentBalances": self._balances(cash, sum(worth.values())),
         }
         if request.params.get("fields") == "positions":
-            said["positions"] = [
+            answer["positions"] = [
                 {
                     "longQuantity": float(self.core.balances[name]),
                     "shortQuantity": 0.0,
@@ -57,7 +57,7 @@ class SchwabAccountRoutes(ExchangeFront):
                 for name, value in worth.items()
                 if self.core.balances[name]
             ]
-        return {"securitiesAccount": said, "aggregatedBalance": {}}
+        return {"securitiesAccount": answer, "aggregatedBalance": {}}
 
     def _balances(self, cash: Decimal, worth: Decimal) -> dict[str, Any]:
         """Recorded of a cash and of a margin account, field by field: the cash account tells no

@@ -17,11 +17,11 @@ class SchwabMarketRoutes(SchwabAccountRoutes):
     # --- market data ---
 
     def quoted(self, request: Request) -> Any:
-        said: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         for name in request.params["symbols"].split(","):
             if name in STOCKS:
                 at = f"{name}/USD"
-                said[name] = {
+                answer[name] = {
                     "assetMainType": "EQUITY",
                     "symbol": name,
                     "realtime": True,
@@ -33,8 +33,8 @@ class SchwabMarketRoutes(SchwabAccountRoutes):
                     },
                 }
             else:
-                said.setdefault("errors", {}).setdefault("invalidSymbols", []).append(name)
-        return said
+                answer.setdefault("errors", {}).setdefault("invalidSymbols", []).append(name)
+        return answer
 
     def history(self, request: Request) -> Any:
         asked = request.params

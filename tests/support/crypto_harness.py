@@ -47,8 +47,8 @@ class CryptoHarness(AdapterHarness):
         return self.broker.submit(self.request(BUY, MARKET, quantity, **rest))
 
     def answers(self, status: int, body, *, placed: bool = False, on: str = "create") -> None:
-        said = body if isinstance(body, str) else json.dumps(body)
-        self.simulator.fault("answer", status=status, body=said, placed=placed, on=on)
+        answer = body if isinstance(body, str) else json.dumps(body)
+        self.simulator.fault("answer", status=status, body=answer, placed=placed, on=on)
 
     def creates(self) -> list:
         return [asked for asked in self.simulator.requests if self.simulator._route(asked)[0] == "create"]

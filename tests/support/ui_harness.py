@@ -82,11 +82,11 @@ class DashboardHarness:
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             line.request(method, path, body, sent)
-            said = line.getresponse()
-            text = "" if said.status == 101 else said.read().decode("utf-8", "replace")
-            answer = {name.lower(): value for name, value in said.getheaders()}
+            result = line.getresponse()
+            text = "" if result.status == 101 else result.read().decode("utf-8", "replace")
+            answer = {name.lower(): value for name, value in result.getheaders()}
             found = re.search(r"dashtrade_session=([\w-]+)", answer.get("set-cookie", ""))
-            return HttpAnswer(said.status, answer, text, found.group(1) if found else "")
+            return HttpAnswer(result.status, answer, text, found.group(1) if found else "")
         finally:
             line.close()
 

@@ -68,11 +68,11 @@ class VenueHarness:
         body = json.dumps(
             {"action": action, "symbol": "AAPL", "timeframe": "15", "id": f"n{self.sent}"} | more
         )
-        said = self.app.engine.accept(
+        answer = self.app.engine.accept(
             self.user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK
         )
         self.app.engine.run_lane(self.lane)
-        return said.signal_id
+        return answer.signal_id
 
     def later(self, seconds: float = 0) -> None:
         self.clock.forward(seconds)

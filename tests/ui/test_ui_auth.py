@@ -169,8 +169,8 @@ def test_a_wrong_password_is_refused_in_the_same_words_as_an_unknown_account(har
         harness.sign_in("nobody@example.com", "wrong password"),
     )
     assert known.status == unknown.status == 401 and not known.cookie
-    said = [re.search(r'role="alert".*?</p>', answer.text) for answer in (known, unknown)]
-    assert said[0] and said[1] and said[0].group() == said[1].group()
+    result = [re.search(r'role="alert".*?</p>', answer.text) for answer in (known, unknown)]
+    assert result[0] and result[1] and result[0].group() == result[1].group()
 
 
 def test_after_eight_wrong_passwords_one_has_to_wait(harness: DashboardHarness):
@@ -284,11 +284,11 @@ def test_a_form_that_is_too_long_is_not_read(harness: DashboardHarness):
 def test_what_no_database_can_look_for_is_not_looked_for(harness: DashboardHarness):
     """PostgreSQL takes no NUL: the question itself would be an error."""
     for method, body in (("POST", "email=a%00b%40example.com&password=wrong+horse"), ("GET", None)):
-        said = harness.ask(method, "/auth/login?email=a%00b%40example.com", body)
+        answer = harness.ask(method, "/auth/login?email=a%00b%40example.com", body)
         assert (
-            said.status == (401 if body else 200)
-            and "\x00" not in said.text
-            and "a\ufffdb@example.com" in said.text
+            answer.status == (401 if body else 200)
+            and "\x00" not in answer.text
+            and "a\ufffdb@example.com" in answer.text
         )
 
 

@@ -97,15 +97,15 @@ def test_an_upload_is_not_taken(harness: DashboardHarness) -> None:
 def test_scripts_come_from_this_server_and_are_revalidated(harness: DashboardHarness) -> None:
     """Without a session too: one of them leads a tab whose session has ended to the form."""
     for name in ("sign_in", "table"):
-        said = harness.ask(
+        answer = harness.ask(
             "GET", f"/_stcore/bidi-components/dashtrade.{name}/{name}.js", Sec_Fetch_Mode="cors"
         )
         assert (
-            said.status == 200
-            and said.headers["content-type"].startswith("text/javascript")
-            and "export default" in said.text
+            answer.status == 200
+            and answer.headers["content-type"].startswith("text/javascript")
+            and "export default" in answer.text
         )
-        assert said.headers["cache-control"] == "no-cache"
+        assert answer.headers["cache-control"] == "no-cache"
     for path in (
         "dashtrade.table/nothing.js",
         "dashtrade.table/..%2fgate.py",

@@ -65,8 +65,8 @@ def test_a_similar_host_name_is_a_foreign_host(name: str, tmp_path: Path):
 
 
 def test_an_unknown_host_name_names_the_missing_setting(harness: DashboardHarness):
-    said = harness.ask("GET", "/auth/login", host="other.example.com:8443")
-    assert said.status == 421 and "DASHTRADE_DASHBOARD_URL=https://other.example.com:8443" in said.text
+    answer = harness.ask("GET", "/auth/login", host="other.example.com:8443")
+    assert answer.status == 421 and "DASHTRADE_DASHBOARD_URL=https://other.example.com:8443" in answer.text
     odd = harness.ask("GET", "/auth/login", host="a b<script>")
     assert odd.status in (400, 421) and "<script>" not in odd.text
 
@@ -143,10 +143,10 @@ def test_a_form_is_taken_from_its_own_scheme_host_and_port(
     host, origin = names.get(host, host), re.sub(r"//own(?=\b)", f"//{harness.host}", origin)
     body = urlencode({"email": harness.person(), "password": PASSWORD})
     proxy = {"X_Forwarded_Proto": forwarded} if forwarded else {}
-    said = harness.ask(
+    answer = harness.ask(
         "POST", "/auth/login", body, host=host, origin=origin, X_Forwarded_For="10.9.8.7", **proxy
     )
-    assert said.status == (303 if taken else 403), said.text
+    assert answer.status == (303 if taken else 403), answer.text
 
 
 def test_a_socket_is_opened_from_its_own_scheme_alone(harness: DashboardHarness):
@@ -193,10 +193,10 @@ def set_cookies(harness: DashboardHarness, **headers: str) -> str:
             body,
             sent | {name.replace("_", "-"): value for name, value in headers.items()},
         )
-        said = line.getresponse()
-        said.read()
-        assert said.status == 303
-        return "\n".join(value for name, value in said.getheaders() if name.lower() == "set-cookie")
+        answer = line.getresponse()
+        answer.read()
+        assert answer.status == 303
+        return "\n".join(value for name, value in answer.getheaders() if name.lower() == "set-cookie")
     finally:
         line.close()
 

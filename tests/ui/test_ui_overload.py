@@ -26,10 +26,12 @@ def test_sixty_password_guessers_do_not_block_the_sign_in_form(harness: Dashboar
     def guess(place: int) -> None:
         while not over.is_set():
             fields = urlencode({"email": f"{place}@example.com", "password": "not the password"})
-            said = harness.ask("POST", "/auth/login", fields, X_Forwarded_For=GUESSER)
-            statuses.append(said.status)
-            if said.status == 429:
-                words.add("Wait" in said.text and "Too many" in said.text and "retry-after" in said.headers)
+            answer = harness.ask("POST", "/auth/login", fields, X_Forwarded_For=GUESSER)
+            statuses.append(answer.status)
+            if answer.status == 429:
+                words.add(
+                    "Wait" in answer.text and "Too many" in answer.text and "retry-after" in answer.headers
+                )
                 over.wait(0.3)
 
     with ThreadPoolExecutor(60) as crowd:
@@ -54,13 +56,13 @@ def test_demos_of_one_address_are_no_more_than_there_may_be_however_many_begin_a
     harness: DashboardHarness,
 ) -> None:
     with ThreadPoolExecutor(24) as crowd:
-        said = list(crowd.map(lambda _: _demo(harness), range(24)))
-    assert set(said) <= {303, 429}
+        answer = list(crowd.map(lambda _: _demo(harness), range(24)))
+    assert set(answer) <= {303, 429}
     with harness.app.db.read() as conn:
         made = conn.scalar(
             sa.text("SELECT count(*) FROM users WHERE demo_address = :a"), {"a": "2001:db8:1:2::/64"}
         )
-    assert 1 <= made == said.count(303) <= demo.MAX_PER_HOUR
+    assert 1 <= made == answer.count(303) <= demo.MAX_PER_HOUR
 
 
 def _demo(harness: DashboardHarness) -> int:

@@ -59,11 +59,11 @@ def test_the_words_are_made_of_the_facts_fresh_or_stored():
     why = reason(
         Code.MONEY_LACKS, needs=Decimal("1234.5"), buying_power=Decimal(1000), reserved=Decimal("50.1")
     )
-    said = (
+    answer = (
         "needs 1,234.50 of 1,000.00 buying power (50.10 held for open orders): reduce the size or close "
         "something"
     )
-    assert words(why) == words(read_stored(stored(why))) == said
+    assert words(why) == words(read_stored(stored(why))) == answer
 
 
 def test_a_nested_reason_appears_within_its_sentence():

@@ -171,9 +171,9 @@ def test_every_kind_of_address_makes_a_usable_link(tmp_path, host, url):
     ],
 )
 def test_what_others_reach_unencrypted_is_warned_of(tmp_path, environ, warned):
-    said = load(tmp_path, **environ).unencrypted
-    assert bool(said) is warned
-    assert not warned or (environ["DASHTRADE_HOST"] in said and "DASHTRADE_DASHBOARD_URL" in said)
+    answer = load(tmp_path, **environ).unencrypted
+    assert bool(answer) is warned
+    assert not warned or (environ["DASHTRADE_HOST"] in answer and "DASHTRADE_DASHBOARD_URL" in answer)
 
 
 @pytest.mark.parametrize(

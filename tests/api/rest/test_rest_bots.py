@@ -130,8 +130,8 @@ def test_a_bot_that_cannot_be_is_refused_with_the_field_and_a_hint(
         "timeframe": "15 Min",
         "position_size": "5000",
     } | fields
-    said = assert_error(trader.call("POST", "/bots", body), 400, hint)
-    assert said["field"] == field and trader.get("/bots")["items"] == []
+    answer = assert_error(trader.call("POST", "/bots", body), 400, hint)
+    assert answer["field"] == field and trader.get("/bots")["items"] == []
     if field not in ("symbol", "timeframe"):
         bot = trader.bot()
         before = trader.get(f"/bots/{bot}")
@@ -206,8 +206,8 @@ def test_bots_are_unique_per_account_symbol_and_timeframe_among_those_there_are(
     bot = trader.bot()
     with ThreadPoolExecutor(4) as pool:
         body = {"account_id": trader.paper, "symbol": "MSFT", "timeframe": "15", "position_size": 1}
-        said = list(pool.map(lambda _: trader.call("POST", "/bots", body).status_code, range(4)))
-    assert sorted(said) == [201, 409, 409, 409]
+        answer = list(pool.map(lambda _: trader.call("POST", "/bots", body).status_code, range(4)))
+    assert sorted(answer) == [201, 409, 409, 409]
     trader.request("DELETE", f"/bots/{bot}")
     assert trader.bot() != bot and len(trader.get("/bots")["items"]) == 2
 
@@ -252,13 +252,12 @@ def test_a_position_is_closed_by_hand_and_two_clicks_are_one(
         trader.get(f"/bots/{bot}")["position"].items()
         >= {"side": "long", "quantity": "50", "average_price": "100", "unrealized_pnl": "100"}.items()
     )
-    said = [trader.request("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
-    assert said[0]["signal_id"] == said[1]["signal_id"] and [answer["duplicate"] for answer in said] == [
-        False,
-        True,
-    ]
+    result = [trader.request("POST", f"/bots/{bot}/close", {"request_id": "click-1"}) for _ in range(2)]
+    assert result[0]["signal_id"] == result[1]["signal_id"] and [
+        answer["duplicate"] for answer in result
+    ] == [False, True]
     installation.work()
-    assert trader.holds(bot) == 0 and trader.story(said[0]["signal_id"])["origin"] == "user"
+    assert trader.holds(bot) == 0 and trader.story(result[0]["signal_id"])["origin"] == "user"
     assert (
         trader.get(f"/bots/{bot}").items()
         >= {"total_pnl": "100", "total_trades": 2, "status": "READY"}.items()

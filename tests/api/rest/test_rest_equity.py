@@ -65,8 +65,8 @@ def test_only_the_requested_days_are_returned(trader: Trader, clock: ManualClock
 
 @pytest.mark.parametrize("days", ["0", "367", "x"])
 def test_a_span_that_is_none_is_refused(trader: Trader, days: str):
-    said = trader.call("GET", "/performance/equity", days=days)
-    assert said.status_code == 400 and said.json["field"] == "days"
+    response = trader.call("GET", "/performance/equity", days=days)
+    assert response.status_code == 400 and response.json["field"] == "days"
 
 
 def test_another_users_account_has_no_line_for_one(trader: Trader):

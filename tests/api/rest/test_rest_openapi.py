@@ -205,9 +205,11 @@ def test_no_request_that_fits_the_description_or_does_not_is_answered_5xx(furnis
         def run(case: Any, known: bool) -> None:
             if known:
                 case.path_parameters = {name: real[name] for name in case.path_parameters or {}}
-            said = case.call(headers={"Authorization": f"Bearer {furnished.access}"})
-            asked.add(said.status_code)
-            assert said.status_code < 500, f"{case.method} {case.formatted_path} {case.body!r}: {said.text}"
+            response = case.call(headers={"Authorization": f"Bearer {furnished.access}"})
+            asked.add(response.status_code)
+            assert response.status_code < 500, (
+                f"{case.method} {case.formatted_path} {case.body!r}: {response.text}"
+            )
 
         run()
     assert {200, 400, 404} <= asked

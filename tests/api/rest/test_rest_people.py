@@ -37,15 +37,15 @@ def test_the_first_user_needs_the_set_up_code_which_works_once(installation: Ins
     former, code = code_of(installation), code_of(installation)
     assert_error(post(installation, "/auth/register", registration()), 401, "set-up code")
     assert_error(post(installation, "/auth/register", registration(setup_code=former)), 401, "set-up code")
-    said = post(installation, "/auth/register", registration(setup_code=code))
+    answer = post(installation, "/auth/register", registration(setup_code=code))
     assert (
-        said.status_code == 201
-        and said.json["user"].items() >= {"email": "ann@example.com", "role": "superadmin"}.items()
+        answer.status_code == 201
+        and answer.json["user"].items() >= {"email": "ann@example.com", "role": "superadmin"}.items()
     )
     me = installation.flask.test_client().get(
-        "/api/v1/users/me", headers={"Authorization": f"Bearer {said.json['access_token']}"}
+        "/api/v1/users/me", headers={"Authorization": f"Bearer {answer.json['access_token']}"}
     )
-    assert me.json["id"] == said.json["user"]["id"] and "password" not in me.text
+    assert me.json["id"] == answer.json["user"]["id"] and "password" not in me.text
     assert_error(post(installation, "/auth/register", registration("bob@example.com", setup_code=code)), 401)
     assert users.setup_link(installation.app) is None
 
@@ -53,7 +53,7 @@ def test_the_first_user_needs_the_set_up_code_which_works_once(installation: Ins
 def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(installation: Installation):
     code = code_of(installation)
     with ThreadPoolExecutor(4) as pool:
-        said = list(
+        answer = list(
             pool.map(
                 lambda n: (
                     post(
@@ -63,7 +63,7 @@ def test_of_two_who_use_the_code_at_once_one_becomes_the_first_user(installation
                 range(4),
             )
         )
-    assert sorted(said) == [201, 401, 401, 401]
+    assert sorted(answer) == [201, 401, 401, 401]
 
 
 @sqlite
@@ -73,8 +73,8 @@ def test_others_join_by_an_invitation_that_works_once_and_for_a_week(
     superadmin = installation.join("superadmin@example.com", Role.SUPERADMIN)
     assert_error(post(installation, "/auth/register", registration()), 401, "invitation")
     code = superadmin.request("POST", "/invitations", {"role": "admin"})["invitation"]
-    said = post(installation, "/auth/register", registration(invitation=code))
-    assert said.status_code == 201 and said.json["user"]["role"] == "admin"
+    answer = post(installation, "/auth/register", registration(invitation=code))
+    assert answer.status_code == 201 and answer.json["user"]["role"] == "admin"
     assert_error(
         post(installation, "/auth/register", registration("bob@example.com", invitation=code)),
         401,
@@ -121,9 +121,9 @@ def test_an_invitation_of_an_address_is_for_that_address(installation: Installat
 def test_who_may_join_is_a_setting(make_app: MakeApp, signup: str, status: int):
     installation = Installation(make_app(DASHTRADE_SIGNUP=signup))
     installation.join("superadmin@example.com", Role.SUPERADMIN)
-    said = post(installation, "/auth/register", registration())
-    assert said.status_code == status
-    assert status == 401 or said.json["user"]["role"] == "standard"
+    answer = post(installation, "/auth/register", registration())
+    assert answer.status_code == status
+    assert status == 401 or answer.json["user"]["role"] == "standard"
 
 
 COMMON = [
@@ -231,11 +231,11 @@ def test_signing_in_says_the_same_of_a_wrong_password_and_an_unknown_address(mak
     installation = Installation(make_app(DASHTRADE_SIGNUP="open"))
     installation.join("superadmin@example.com")
     post(installation, "/auth/register", registration())
-    said = post(installation, "/auth/login", {"email": " ANN@example.com ", "password": GOOD_PASSWORD})
+    answer = post(installation, "/auth/login", {"email": " ANN@example.com ", "password": GOOD_PASSWORD})
     assert (
-        said.status_code == 200
-        and said.json["user"]["email"] == "ann@example.com"
-        and said.json["access_token"].startswith("dt_")
+        answer.status_code == 200
+        and answer.json["user"]["email"] == "ann@example.com"
+        and answer.json["access_token"].startswith("dt_")
     )
     wrong = assert_error(
         post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401
@@ -258,10 +258,10 @@ def test_after_eight_failures_even_the_right_password_waits(make_app: MakeApp):
         assert_error(
             post(installation, "/auth/login", {"email": "ann@example.com", "password": "wrong horse"}), 401
         )
-    said = post(installation, "/auth/login", {"email": "ann@example.com", "password": GOOD_PASSWORD})
+    answer = post(installation, "/auth/login", {"email": "ann@example.com", "password": GOOD_PASSWORD})
     assert (
-        assert_error(said, 429)["error"] == "too_many_attempts"
-        and 0 < int(said.headers["Retry-After"]) <= 301
+        assert_error(answer, 429)["error"] == "too_many_attempts"
+        and 0 < int(answer.headers["Retry-After"]) <= 301
     )
     assert_error(
         post(installation, "/auth/login", {"email": "bob@example.com", "password": "wrong horse"}), 401
@@ -339,14 +339,14 @@ CLOSED = [(method, path) for (method, path), known in ENDPOINTS.items() if not k
 def test_nothing_but_joining_and_signing_in_is_open(installation: Installation, access: str):
     client = installation.flask.test_client()
     for method, path in CLOSED:
-        said = client.open(
+        response = client.open(
             re.sub(r"<[^>]+>", "1", path),
             method=method,
             headers={"Authorization": f"Bearer {access}"} if access else {},
         )
         assert (
-            assert_error(said, 401)["error"] == "unauthorized"
-            and said.headers["WWW-Authenticate"] == "Bearer"
+            assert_error(response, 401)["error"] == "unauthorized"
+            and response.headers["WWW-Authenticate"] == "Bearer"
         ), path
     assert {path for method, path in ENDPOINTS.keys() - set(CLOSED)} == {
         "/api/v1/auth/register",

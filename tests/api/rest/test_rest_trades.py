@@ -56,8 +56,8 @@ def test_signals_are_listed_newest_first_filtered_and_page_by_page(trader: Trade
         ("buy", "KO"),
     ):
         clock.forward(1)
-        said = trader.alert({"action": action, "symbol": symbol, "id": f"{len(ids)}"})
-        ids.append(said.json["signal_id"])
+        response = trader.alert({"action": action, "symbol": symbol, "id": f"{len(ids)}"})
+        ids.append(response.json["signal_id"])
         trader.installation.work()
     assert [s["id"] for s in trader.get("/signals")["items"]] == ids[::-1]
     assert [s["id"] for s in trader.get("/signals", symbol="NASDAQ:AAPL")["items"]] == [
@@ -153,10 +153,10 @@ def test_trades_and_their_csv_keep_to_the_filter(traded: Trader):
 def check_trades(traded: Trader, wanted: dict[str, Any], ids: list[int]) -> None:
     items = traded.get("/trades", **wanted)["items"]
     assert [trade["id"] for trade in items] == ids
-    said = traded.call("GET", "/trades.csv", **wanted)
-    assert said.mimetype == "text/csv" and "attachment" in said.headers["Content-Disposition"]
-    rows = list(csv.DictReader(io.StringIO(said.text)))
-    assert tuple(csv.reader(io.StringIO(said.text)).__next__()) == trade_table.CSV_COLUMNS
+    response = traded.call("GET", "/trades.csv", **wanted)
+    assert response.mimetype == "text/csv" and "attachment" in response.headers["Content-Disposition"]
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert tuple(csv.reader(io.StringIO(response.text)).__next__()) == trade_table.CSV_COLUMNS
     assert [int(row["id"]) for row in rows] == ids
     for row, trade in zip(rows, items, strict=True):
         assert (

@@ -78,8 +78,8 @@ def test_every_route_with_an_id_has_a_case(tenants: TwoTenants):
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_another_users_id_is_answered_404(tenants: TwoTenants, route: tuple[str, str]):
     before = tenants.rows_of_trader()
-    said = ask(tenants, tenants.other_trader, route)
-    assert said.status_code == 404 and said.json["error"] == "not_found"
+    answer = ask(tenants, tenants.other_trader, route)
+    assert answer.status_code == 404 and answer.json["error"] == "not_found"
     assert tenants.rows_of_trader() == before
 
 
@@ -198,23 +198,23 @@ def test_another_users_id_in_a_field_finds_and_changes_nothing(
 ):
     before = tenants.rows_of_trader()
     method, path, body, query = FIELDS[field](tenants)
-    said = tenants.other_trader.call(method, path, body, **query)
+    response = tenants.other_trader.call(method, path, body, **query)
     assert tenants.rows_of_trader() == before
-    if said.mimetype == "text/csv":
-        assert len(said.text.splitlines()) == 1, "the names of the columns, and nothing below"
-    elif said.status_code == 200:
-        assert not said.json.get("items") and not said.json.get("marked")
+    if response.mimetype == "text/csv":
+        assert len(response.text.splitlines()) == 1, "the names of the columns, and nothing below"
+    elif response.status_code == 200:
+        assert not response.json.get("items") and not response.json.get("marked")
     else:
-        assert said.status_code == 404
+        assert response.status_code == 404
 
 
 @pytest.mark.parametrize("scope", ["bot", "account"])
 def test_another_users_things_cannot_be_switched(tenants: TwoTenants, scope: str):
     before = tenants.rows_of_trader()
-    said = tenants.other_trader.call(
+    response = tenants.other_trader.call(
         "PUT", "/switches", {"scope": scope, "id": getattr(tenants.of, scope), "mode": "halt"}
     )
-    assert said.status_code == 404 and tenants.rows_of_trader() == before
+    assert response.status_code == 404 and tenants.rows_of_trader() == before
 
 
 @pytest.mark.parametrize(
@@ -228,23 +228,23 @@ def test_another_users_things_cannot_be_switched(tenants: TwoTenants, scope: str
     ),
 )
 def test_no_list_shows_what_is_another_users(tenants: TwoTenants, path: str):
-    said = tenants.other_trader.call("GET", path.removeprefix("/api/v1"))
-    assert said.status_code == 200
+    response = tenants.other_trader.call("GET", path.removeprefix("/api/v1"))
+    assert response.status_code == 200
     assert not [
         own
         for own in ("Ann", "ann@", tenants.of.signal, tenants.of.waiting, tenants.of.order)
-        if own in said.text
+        if own in response.text
     ]
 
 
 @pytest.mark.parametrize("named", ["bot", "name"])
 def test_an_alert_cannot_name_another_users_bot(tenants: TwoTenants, named: str):
     before = tenants.rows_of_trader()
-    said = tenants.other_trader.alert(
+    response = tenants.other_trader.alert(
         {"action": "close", "symbol": "AAPL", "bot": tenants.of.bot if named == "bot" else "Ann's Turtle"}
     )
-    assert said.status_code == 404 and "Ann" not in said.json["hint"]
-    assert {bot["symbol"] for bot in said.json["bots"]} == {"MSFT"}
+    assert response.status_code == 404 and "Ann" not in response.json["hint"]
+    assert {bot["symbol"] for bot in response.json["bots"]} == {"MSFT"}
     assert tenants.rows_of_trader() == before
 
 
@@ -255,8 +255,8 @@ def test_an_admin_has_no_way_into_anothers_bots_either(tenants: TwoTenants):
 
 def test_the_owner_finds_what_the_others_do_not(fresh_tenants: TwoTenants):
     """Else every 404 above might be a misspelt address."""
-    said = {route: ask(fresh_tenants, fresh_tenants.trader, route).status_code for route in ROUTES}
-    assert set(said.values()) <= {200, 202, 409}
+    answer = {route: ask(fresh_tenants, fresh_tenants.trader, route).status_code for route in ROUTES}
+    assert set(answer.values()) <= {200, 202, 409}
     assert [
-        route for route, status in said.items() if status == 409 and route[1].endswith("/<int:bot_id>")
+        route for route, status in answer.items() if status == 409 and route[1].endswith("/<int:bot_id>")
     ] == []

@@ -16,16 +16,16 @@ from webhook_server import MAX_WAIT_SECONDS
 
 
 def test_an_alert_is_durable_when_it_is_answered(trader: Trader, make_app: MakeApp):
-    said = trader.alert(BUY)
-    assert said.status_code == 202
+    response = trader.alert(BUY)
+    assert response.status_code == 202
     with make_app().db.read() as conn:
-        assert signal_table.status_of(conn, trader.user.id, said.json["signal_id"]) == "accepted"
+        assert signal_table.status_of(conn, trader.user.id, response.json["signal_id"]) == "accepted"
 
 
 def test_with_wait_the_outcome_is_answered(running: Trader):
-    said = running.alert(BUY, wait="2.5")
-    assert said.status_code == 200, said.text
-    body = said.json
+    response = running.alert(BUY, wait="2.5")
+    assert response.status_code == 200, response.text
+    body = response.json
     assert body["status"] == "filled" and body["duplicate"] is False and "50" in body["reason"]
     [order] = body["orders"]
     assert order["client_order_id"] == order["order_id"] and len(order["order_id"]) == 32
@@ -110,17 +110,17 @@ def test_the_content_decides_and_not_the_header(trader: Trader, kind: str):
 
 def test_no_bot_is_answered_404_with_those_there_are_and_is_on_record(trader: Trader):
     trader.bot("BTCUSDT", "1H")
-    said = assert_error(trader.alert({"action": "buy", "symbol": "MSFT"}), 404)
+    answer = assert_error(trader.alert({"action": "buy", "symbol": "MSFT"}), 404)
     assert (
-        said["error"] == "no_bot"
-        and "AAPL on 15 Min" in said["hint"]
-        and "BTC/USDT on 1 Hour" in said["hint"]
+        answer["error"] == "no_bot"
+        and "AAPL on 15 Min" in answer["hint"]
+        and "BTC/USDT on 1 Hour" in answer["hint"]
     )
-    assert [(b["symbol"], b["timeframe"]) for b in said["bots"]] == [
+    assert [(b["symbol"], b["timeframe"]) for b in answer["bots"]] == [
         ("AAPL", "15 Min"),
         ("BTC/USDT", "1 Hour"),
     ]
-    assert trader.story(said["signal_id"])["status"] == "refused"
+    assert trader.story(answer["signal_id"])["status"] == "refused"
     assert "no bot trades AAPL on 1 Day" in assert_error(
         trader.alert({"action": "buy", "symbol": "AAPL", "timeframe": "D"}), 404
     )["message"].lower().replace("aapl", "AAPL").replace("day", "Day")

@@ -149,10 +149,10 @@ ANSWERS = {202, 400, 401, 404, 409, 429}
 )
 @given(raw=SENT, with_token=st.sampled_from([True, True, True, False]))
 def check_anything(trader: Trader, raw: bytes, with_token: bool) -> None:
-    said = trader.alert(raw, token=None if with_token else "")
-    assert said.status_code in ANSWERS, said.text
-    if said.status_code != 202:
-        assert_error(said, said.status_code)
+    response = trader.alert(raw, token=None if with_token else "")
+    assert response.status_code in ANSWERS, response.text
+    if response.status_code != 202:
+        assert_error(response, response.status_code)
 
 
 def test_whatever_is_sent_is_never_answered_with_a_server_error(trader: Trader, installation: Installation):

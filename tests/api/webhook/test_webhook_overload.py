@@ -32,10 +32,10 @@ def test_too_many_alerts_are_answered_429_with_the_time_to_wait(
 ):
     installation = Installation(make_app(clock=clock, feed=feed, DASHTRADE_WEBHOOK_RATE="1"))
     trader, other_trader = installation.join(), installation.join("bob@example.com")
-    said = [trader.alert("hello") for _ in range(27)]
-    assert [answer.status_code for answer in said[:25]] == [400] * 25
-    body = assert_error(said[-1], 429)
-    assert body["error"] == "too_many_alerts" and said[-1].headers["Retry-After"] == "1"
+    result = [trader.alert("hello") for _ in range(27)]
+    assert [answer.status_code for answer in result[:25]] == [400] * 25
+    body = assert_error(result[-1], 429)
+    assert body["error"] == "too_many_alerts" and result[-1].headers["Retry-After"] == "1"
     assert other_trader.alert("hello").status_code == 400, "one user's storm is not another's"
 
 
@@ -44,9 +44,9 @@ def test_a_locked_database_is_answered_503_fast_and_the_alert_can_be_sent_again(
     with sqlite3.connect(app.db.url.database, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         began = perf_counter()
-        said = trader.alert(BUY)
+        response = trader.alert(BUY)
         assert perf_counter() - began < 2.9, "TradingView gives up after 3 s"
-        assert assert_error(said, 503)["error"] == "unavailable" and said.headers["Retry-After"]
+        assert assert_error(response, 503)["error"] == "unavailable" and response.headers["Retry-After"]
         other.execute("ROLLBACK")
     other.close()
     assert trader.alert(BUY).json["duplicate"] is False
@@ -65,10 +65,10 @@ def test_of_many_who_meet_a_locked_database_none_waits_for_the_others(trader: Tr
         ).status_code, perf_counter() - began
 
     with ThreadPoolExecutor(16) as pool:
-        said = list(pool.map(ask, range(16)))
+        answer = list(pool.map(ask, range(16)))
     other.execute("ROLLBACK")
     other.close()
-    assert {status for status, _ in said} == {503} and max(took for _, took in said) < 2.9
+    assert {status for status, _ in answer} == {503} and max(took for _, took in answer) < 2.9
 
 
 @sqlite
@@ -105,8 +105,8 @@ def test_health_tells_of_the_process_the_database_and_the_worker(installation: I
 def test_a_worker_that_stopped_beating_is_missed(trader: Trader, installation: Installation):
     installation.app.engine.leases.renew()
     installation.app.db.write(lambda conn: conn.exec_driver_sql("UPDATE workers SET seen = seen - 11"))
-    said = installation.flask.test_client().get("/health")
-    assert said.status_code == 503 and said.json["worker"] == "silent"
+    answer = installation.flask.test_client().get("/health")
+    assert answer.status_code == 503 and answer.json["worker"] == "silent"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -118,13 +118,13 @@ def test_test_webhook_explains_and_changes_nothing(trader: Trader, installation:
 
     before = everything()
     body = DIALECTS[dialect]
-    said = installation.flask.test_client().post(
+    response = installation.flask.test_client().post(
         "/test-webhook", data=json.dumps(body) if isinstance(body, dict) else body
     )
-    assert said.status_code == 200 and said.json["ok"] is True
-    shown = said.json["signal"]
+    assert response.status_code == 200 and response.json["ok"] is True
+    shown = response.json["signal"]
     assert (shown["action"], shown["symbol"], shown["dialect"]) == ("buy", "NYSE:AAPL-EQ", dialect)
-    assert said.json["explanation"].startswith("BUY AAPL")
+    assert response.json["explanation"].startswith("BUY AAPL")
     assert everything() == before
 
 

@@ -39,11 +39,11 @@ def test_an_id_counts_per_symbol_and_timeframe(trader: Trader):
     trader.bot("AAPL", "1H")
     trader.bot("BTCUSDT", "15 Min")
     body = {"action": "buy", "id": "2025-06-04T15:00:00Z"}
-    said = [
+    answer = [
         trader.send(body | {"symbol": symbol, "timeframe": frame})
         for symbol, frame in (("AAPL", "15"), ("AAPL", "1H"), ("BTCUSDT", "15"))
     ]
-    assert len(set(said)) == 3
+    assert len(set(answer)) == 3
     other_spelling = trader.alert(body | {"symbol": "AAPL", "timeframe": "15 Min"})
     assert other_spelling.status_code == 409, "the fields are not those of the first"
 
@@ -96,12 +96,12 @@ def test_fifty_at_once_are_one_decision_and_one_order(
 ):
     body = BUY | named
     with ThreadPoolExecutor(16) as pool:
-        said = list(pool.map(lambda _: trader.alert(body), range(50)))
-    assert {answer.status_code for answer in said} == {202}
-    assert len({answer.json["signal_id"] for answer in said}) == 1
-    assert sum(not answer.json["duplicate"] for answer in said) == 1
+        result = list(pool.map(lambda _: trader.alert(body), range(50)))
+    assert {answer.status_code for answer in result} == {202}
+    assert len({answer.json["signal_id"] for answer in result}) == 1
+    assert sum(not answer.json["duplicate"] for answer in result) == 1
     installation.work()
-    story = trader.story(said[0].json["signal_id"])
+    story = trader.story(result[0].json["signal_id"])
     assert story["duplicate_count"] == 49 and len(story["orders"]) == 1 and len(story["bots"]) == 1
     assert trader.holds(story["orders"][0]["bot_id"]) == 50
 
@@ -154,10 +154,10 @@ def test_two_users_may_send_the_same(installation: Installation, trader: Trader)
 def test_what_cannot_be_read_is_answered_400_with_what_and_where(
     trader: Trader, body: Any, field: str | None
 ):
-    said = assert_error(trader.alert(body), 400)
-    assert said["error"] == "bad_alert"
-    assert field is None or said["field"] == field
-    story = trader.story(said["signal_id"])  # and its user, who sent nothing by hand, sees it too
+    answer = assert_error(trader.alert(body), 400)
+    assert answer["error"] == "bad_alert"
+    assert field is None or answer["field"] == field
+    story = trader.story(answer["signal_id"])  # and its user, who sent nothing by hand, sees it too
     assert story["status"] == "refused" and story["reason"] and story["orders"] == []
     assert next(line["step"] for line in story["timeline"]) == "received"
 
@@ -165,5 +165,5 @@ def test_what_cannot_be_read_is_answered_400_with_what_and_where(
 @sqlite
 def test_what_was_sent_is_kept_without_what_proves_the_sender(trader: Trader):
     for name in ("secret", "passphrase", "token", "key"):
-        said = assert_error(trader.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
-        assert "s3cr3t-word" not in trader.call("GET", f"/signals/{said['signal_id']}").text
+        answer = assert_error(trader.alert(BUY | {"quantity": -1, name: "s3cr3t-word"}), 400)
+        assert "s3cr3t-word" not in trader.call("GET", f"/signals/{answer['signal_id']}").text

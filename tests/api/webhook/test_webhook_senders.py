@@ -37,26 +37,30 @@ def places(person: Trader) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("place", ["address", "header", "token", "secret", "passphrase", "key", "text"])
 @sqlite
 def test_the_token_may_come_in_the_address_the_header_or_the_body(trader: Trader, place: str):
-    said = trader.alert(**places(trader)[place])
-    assert said.status_code == 202
-    assert said.json == {"signal_id": said.json["signal_id"], "status": "accepted", "duplicate": False}
-    assert trader.token not in trader.call("GET", f"/signals/{said.json['signal_id']}").text
+    response = trader.alert(**places(trader)[place])
+    assert response.status_code == 202
+    assert response.json == {
+        "signal_id": response.json["signal_id"],
+        "status": "accepted",
+        "duplicate": False,
+    }
+    assert trader.token not in trader.call("GET", f"/signals/{response.json['signal_id']}").text
 
 
 def test_unknown_revoked_and_missing_tokens_are_answered_in_the_same_words(trader: Trader):
     old = trader.token
     new = trader.request("POST", "/webhook-token/rotate")["token"]
-    said = [
+    answer = [
         assert_error(trader.alert(BUY, token=token), 401) for token in (old, "usr_" + "x" * 32, "nonsense")
     ]
-    said += [
+    answer += [
         assert_error(trader.alert(body, token=""), 401)
         for body in (BUY, b"\xff\xfe", "", '{"a":', BUY | {"token": "usr_" + "y" * 32})
     ]
-    assert all(body == said[0] for body in said)
+    assert all(body == answer[0] for body in answer)
     assert trader.alert(BUY, token=new).status_code == 202
     trader.request("DELETE", "/webhook-token")
-    assert assert_error(trader.alert(BUY, token=new), 401) == said[0]
+    assert assert_error(trader.alert(BUY, token=new), 401) == answer[0]
 
 
 @sqlite

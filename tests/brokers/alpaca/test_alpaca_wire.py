@@ -146,12 +146,12 @@ def test_an_older_error_being_handled_does_not_make_a_time_out_look_unsent(harne
 def test_no_body_whatever_raises_anything_else_than_our_errors(status: int, text: str):
     request = OrderRequest(client_order_id="a", symbol=AAPL, side=BUY, type=OrderType.MARKET, quantity=D(1))
     answer = AlpacaErrorResponse(status=status, text=text)
-    said = submit_error(answer, request, NOW)
-    assert isinstance(said, (Rejected, BadCredentials, Unknown)) and isinstance(
+    result = submit_error(answer, request, NOW)
+    assert isinstance(result, (Rejected, BadCredentials, Unknown)) and isinstance(
         read_error(answer, NOW), (BadCredentials, Unavailable)
     )
     if "message" not in text and status != 401:
-        assert isinstance(said, Unknown), "only Alpaca's own words are a refusal"
+        assert isinstance(result, Unknown), "only Alpaca's own words are a refusal"
 
 
 def test_a_401_has_no_code_and_is_the_key(sim: AlpacaSimulator):

@@ -208,8 +208,8 @@ def test_when_a_throttled_request_may_go_again_is_heeded(kraken):
 
 def test_a_time_that_makes_no_sense_is_not_waited_for(kraken):
     kraken.broker.quote(kraken.sol)
-    for said in ("1", "99999999999999"):
-        kraken.answers(200, {"error": [f"EService:Throttled: {said}"]})
+    for answer in ("1", "99999999999999"):
+        kraken.answers(200, {"error": [f"EService:Throttled: {answer}"]})
         with pytest.raises(RetryLater) as refused:
             kraken.buy()
         assert 1 <= refused.value.after.total_seconds() <= 60

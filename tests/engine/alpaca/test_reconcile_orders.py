@@ -22,9 +22,9 @@ def test_a_bot_does_not_sell_what_the_broker_does_not_have(holding: ReconcileHar
     holding.look(2)
     posts = len(holding.sim.requests("POST", "/v2/orders"))
     for action in ("close", "sell", "reverse"):
-        said = holding.trader.trades(action)
-        assert (said["status"], said["reason_code"]) == ("refused", "broker_has_less")
-        assert (said["facts"]["left"], said["facts"]["owned"]) == ("0", "10")
+        answer = holding.trader.trades(action)
+        assert (answer["status"], answer["reason_code"]) == ("refused", "broker_has_less")
+        assert (answer["facts"]["left"], answer["facts"]["owned"]) == ("0", "10")
     assert len(holding.sim.requests("POST", "/v2/orders")) == posts and holding.trader.holds(1) == 10
 
 
@@ -58,8 +58,8 @@ def test_a_split_is_not_taken_for_a_crash_by_the_stops(holding: ReconcileHarness
 def test_a_closing_order_is_limited_to_what_the_broker_has_left(holding: ReconcileHarness):
     holding.by_hand("AAPL", 6)
     holding.look(2)
-    said = holding.trader.trades("reverse")
-    assert said["status"] == "filled" and "no more of the 10 on record" in str(said["timeline"])
+    answer = holding.trader.trades("reverse")
+    assert answer["status"] == "filled" and "no more of the 10 on record" in str(answer["timeline"])
     assert holding.trader.holds(1) == 4 and holding.sim.market.quantity(holding.sim.market.asset("AAPL")) == 0
     holding.look(2)
     holding.resolve(holding.drift(), "give")

@@ -226,7 +226,7 @@ def test_a_bot_of_extended_hours_gets_out_there_too(trader: Trader, sim: AlpacaS
 
 def test_what_a_broker_cannot_do_is_reported_when_the_bot_is_saved(trader: Trader):
     paper = trader.account()
-    said = trader.call(
+    response = trader.call(
         "POST",
         "/bots",
         {
@@ -237,7 +237,7 @@ def test_what_a_broker_cannot_do_is_reported_when_the_bot_is_saved(trader: Trade
             "time_in_force": "opg",
         },
     )
-    assert said.status_code == 400 and "takes no opg orders" in said.json["message"]
+    assert response.status_code == 400 and "takes no opg orders" in response.json["message"]
 
 
 # --- when ---------------------------------------------------------------------------------------------------

@@ -148,9 +148,9 @@ def test_no_lock_no_protection_and_no_closed_market_keeps_a_bot_from_closing(
     exits: list[PastExit], locked: bool, closed: bool, when_closed: WhenClosed, action: str
 ):
     signal = Signal(action=Action(action), symbol=AAPL, written_symbol="AAPL")
-    said = decide(signal, view_of(exits, locked, closed, when_closed))
-    assert isinstance(said, Approved)
-    assert [(step.effect, step.quantity) for step in said.steps] == [(Effect.CLOSE, 10)], (
+    answer = decide(signal, view_of(exits, locked, closed, when_closed))
+    assert isinstance(answer, Approved)
+    assert [(step.effect, step.quantity) for step in answer.steps] == [(Effect.CLOSE, 10)], (
         "closed whole, and nothing opened"
     )
 

@@ -284,8 +284,10 @@ def test_a_bad_protection_is_a_clear_400(trader: Trader):
             "amount of money",
         ),
     ):
-        said = trader.call("POST", "/protections", body)
-        assert (said.status_code, said.json["field"]) == (400, field) and hint in said.json["hint"]
+        response = trader.call("POST", "/protections", body)
+        assert (response.status_code, response.json["field"]) == (400, field) and hint in response.json[
+            "hint"
+        ]
     assert trader.call("POST", "/protections", {"kind": "cooldown", "scope": "bot"}).json["field"] == "id"
     assert (
         trader.call(

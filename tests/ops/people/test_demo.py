@@ -77,12 +77,12 @@ def test_a_demo_goes_on_from_where_it_is(demo_app: App):
     installation = Installation(demo_app)
     user = reread(demo_app, demo.start(demo_app, address=""))
     token = token_service.rotate_webhook_token(demo_app, user)
-    said = installation.flask.test_client().post(
+    response = installation.flask.test_client().post(
         "/webhook",
         query_string={"token": token},
         json={"action": "close", "symbol": "NASDAQ:AAPL", "timeframe": "1 Hour"},
     )
-    assert said.status_code == 202
+    assert response.status_code == 202
     installation.work()
     with demo_app.db.read() as conn:
         assert not [
@@ -175,7 +175,7 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
         had = conn.scalar(sa.text(f"SELECT count(*) FROM signals WHERE user_id = {user.id}"))
     monkeypatch.setattr(demo, "MAX_ALERTS", had + 1)
     client = Installation(demo_app).flask.test_client()
-    said = [
+    answer = [
         client.post(
             "/webhook",
             query_string={"token": token},
@@ -183,7 +183,7 @@ def test_a_demo_takes_so_many_alerts_and_no_more(demo_app: App, monkeypatch: pyt
         ).status_code
         for n in range(2)
     ]
-    assert said == [202, 409]
+    assert answer == [202, 409]
 
 
 def test_a_demo_has_no_password_sign_in(demo_app: App):

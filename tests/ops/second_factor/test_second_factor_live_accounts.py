@@ -31,16 +31,16 @@ def stored(person: Trader, account_id: int) -> Any:
 
 
 def test_real_money_asks_for_a_second_factor_and_names_the_field(trader: Trader):
-    said = trader.call("POST", "/accounts", LIVE)
+    response = trader.call("POST", "/accounts", LIVE)
     assert (
-        said.status_code == 400
-        and said.json["field"] == "decline_second_factor"
-        and "anyone" in said.json["hint"]
+        response.status_code == 400
+        and response.json["field"] == "decline_second_factor"
+        and "anyone" in response.json["hint"]
     )
     quiet = trader.request("POST", "/accounts", LIVE | {"acknowledge": ""})
     assert quiet["problem"] and quiet["second_factor_declined_at"] is None
-    said = trader.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
-    assert said.status_code == 400 and said.json["field"] == "decline_second_factor"
+    response = trader.call("PATCH", f"/accounts/{quiet['id']}", {"acknowledge": "REAL MONEY"})
+    assert response.status_code == 400 and response.json["field"] == "decline_second_factor"
     assert not stored(trader, quiet["id"]).acknowledged_at
 
 
@@ -82,8 +82,8 @@ def test_a_decline_is_kept_on_the_account_and_in_the_audit_log(trader: Trader, s
 
 
 def test_a_decline_without_the_acknowledgement_says_what_is_missing(trader: Trader):
-    said = trader.call("POST", "/accounts", LIVE | DECLINE | {"acknowledge": ""})
-    assert said.status_code == 400 and said.json["field"] == "acknowledge"
+    response = trader.call("POST", "/accounts", LIVE | DECLINE | {"acknowledge": ""})
+    assert response.status_code == 400 and response.json["field"] == "acknowledge"
     paper = trader.account()
     assert trader.call("PATCH", f"/accounts/{paper}", DECLINE).json["field"] == "acknowledge"
 
@@ -108,8 +108,10 @@ def test_a_required_second_factor_cannot_be_declined(app: App, superadmin: Trade
         ("POST", "/accounts", LIVE | DECLINE),
         ("PATCH", f"/accounts/{quiet}", {"acknowledge": "REAL MONEY"} | DECLINE),
     ):
-        said = script.call(method, path, body)
-        assert said.status_code == 409 and "requires two-factor authentication" in said.json["message"]
+        response = script.call(method, path, body)
+        assert (
+            response.status_code == 409 and "requires two-factor authentication" in response.json["message"]
+        )
     assert not stored(trader, quiet).acknowledged_at
 
 
@@ -117,9 +119,9 @@ def test_switching_it_off_with_real_money_asks_for_the_same_decline(app: App, tr
     script = named_token(trader, TokenScope.ADMIN)
     user = set_up(trader)
     account, paper = script.request("POST", "/accounts", LIVE)["id"], script.account()
-    with pytest.raises(Malformed) as said:
+    with pytest.raises(Malformed) as answer:
         second_factor.disable(app, user, password=PASSWORD, address="")
-    assert said.value.where == "decline_second_factor" and reread(trader).second_factor
+    assert answer.value.where == "decline_second_factor" and reread(trader).second_factor
     second_factor.disable(app, user, password=PASSWORD, address="", declines=True)
     assert (
         not reread(trader).second_factor

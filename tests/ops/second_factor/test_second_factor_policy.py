@@ -115,9 +115,9 @@ def test_a_program_that_signed_in_with_a_password_alone_only_closes_and_stops(
             ("GET", "/tokens", None),
             ("POST", "/webhook-token/rotate", {}),
         ):
-            said = program.call(method, path, body)
-            assert said.status_code == 403 and said.json["error"] == "second_factor_required", path
-            assert "only close positions" in said.json["message"] and "code" in said.json["hint"]
+            response = program.call(method, path, body)
+            assert response.status_code == 403 and response.json["error"] == "second_factor_required", path
+            assert "only close positions" in response.json["message"] and "code" in response.json["hint"]
         program.request("PUT", "/switches", {"mode": "pause_entries"})
         again = program.call("PUT", "/switches", {"mode": "none"})
         assert again.status_code == 403 and again.json["error"] == "second_factor_required", (

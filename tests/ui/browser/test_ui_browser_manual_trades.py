@@ -189,5 +189,5 @@ def test_copying_the_masked_address_copies_the_address(
         tab.evaluate("navigator.clipboard.writeText('')")
         tab.get_by_role("button", name="Copy webhook URL").click()
         wait_for_text(tab, "Copied")
-        said = tab.evaluate("navigator.clipboard.readText()")
-        assert said.endswith(f"/webhook?token={token}") and "•" not in said, part
+        answer = tab.evaluate("navigator.clipboard.readText()")
+        assert answer.endswith(f"/webhook?token={token}") and "•" not in answer, part

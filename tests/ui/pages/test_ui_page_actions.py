@@ -125,10 +125,10 @@ def test_any_pasted_payload_is_read_or_explained(raw: str, trader: Trader, seen_
 
 
 def test_a_field_is_named_in_words(trader: Trader):
-    said = explained(
+    answer = explained(
         Malformed("daily_loss_limit is not a number: 'abc'", where="daily_loss_limit", hint="Send a number.")
     )
-    assert said.startswith("**Daily loss limit is not a number")
+    assert answer.startswith("**Daily loss limit is not a number")
 
 
 def test_bots_of_one_name_are_distinguished(trader: Trader, app: App):
@@ -166,8 +166,8 @@ def test_the_message_of_the_alert_builder_reaches_its_bot(
     signal = parse(message.encode()).signal
     assert (signal.symbol, signal.timeframe) == (bot.symbol, bot.timeframe)
     assert signal.action == (action if dialect.asks_action else "buy")
-    said = trader.alert(message)
-    assert said.status_code == 202, said.text
+    response = trader.alert(message)
+    assert response.status_code == 202, response.text
 
 
 def test_a_test_message_names_its_bot(trader: Trader, app: App):
