@@ -28,6 +28,7 @@ many_apps.share()
 NOBODY = bcrypt.hashpw(b"nobody", bcrypt.gensalt(4)).decode()
 
 
+BROWSER = "tests/ui/browser/"
 NOT_QUICK = {"browser", "postgres", "slow"}  # marks
 NOT_QUICK_ROOMS = {"api", "brokers", "ops", "ui"}  # wires, whole programs and pages: most of all the time
 
@@ -41,6 +42,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left = {item for item in items if _takes_long(item)}
         config.hook.pytest_deselected(items=list(left))
         items[:] = [item for item in items if item not in left]
+    if hasattr(config, "workerinput"):  # of two processes, one begins with the browser, which takes longest
+        items.sort(key=lambda item: not item.nodeid.startswith(BROWSER))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By file, and all that drives a browser in one process: two browsers at once would starve each other."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneBrowser(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
+
+    return OneBrowser(config, log)
 
 
 def _takes_long(item: pytest.Item) -> bool:

@@ -163,6 +163,12 @@ def add_random_user(door: App, role: Role = Role.STANDARD) -> User:
     return add_user(door, f"{secrets.token_hex(4)}@example.com", "Somebody", role)
 
 
+def forget_sign_in(tab: Any) -> None:
+    """The page is left first: it would notice, and lead to the sign-in while the test goes there itself."""
+    tab.goto("about:blank")
+    tab.context.clear_cookies()
+
+
 def submit_sign_in(tab: Any, home: RunningDashTrade, email: str, password: str = PASSWORD) -> None:
     tab.goto(f"{home.ui}/auth/login")
     tab.fill("#email", email)

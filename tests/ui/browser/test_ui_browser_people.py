@@ -25,6 +25,7 @@ from tests.support.browser import (
     PASSWORD,
     RunningDashTrade,
     add_random_user,
+    forget_sign_in,
     press,
     ready,
     submit_sign_in,
@@ -74,7 +75,7 @@ def test_the_second_factor_from_the_qr_code_to_the_last_recovery_code(
     wait_for_text(tab, "10 recovery codes left")
 
     def second_step(code: str) -> None:
-        tab.context.clear_cookies()
+        forget_sign_in(tab)
         submit_sign_in(tab, home, user.email)
         tab.get_by_label("Code").fill(code)
         tab.get_by_role("button", name="Sign in").click()
@@ -120,7 +121,7 @@ def test_one_click_to_a_demo_that_becomes_an_account(tab: Any, home: RunningDash
         )
     form.get_by_role("button", name="Create account").click()
     tab.get_by_text("This is a demo").wait_for(state="detached", timeout=15_000)
-    tab.context.clear_cookies()
+    forget_sign_in(tab)
     submit_sign_in(tab, home, email)
     ready(tab)
     tab.goto(f"{home.ui}/bots")
@@ -163,7 +164,7 @@ def test_roles_by_address_after_a_restart(tab: Any, home: RunningDashTrade, door
     wait_for_text(tab, "Get started")
     assert tab.get_by_text("Waiting signals").count() == 0
     assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == 403
-    tab.context.clear_cookies()
+    forget_sign_in(tab)
     submit_sign_in(tab, home, add_random_user(door, Role.ADMIN).email)
     ready(tab)
     tab.goto(f"{home.ui}/admin?part=System")
@@ -221,7 +222,7 @@ def test_each_page_by_its_address_after_a_restart_is_for_whom_it_is(
     assert tab.context.request.get(f"{home.ui}/files/all-trades.csv").status == (
         403 if role is Role.STANDARD else 200
     )
-    tab.context.clear_cookies()
+    forget_sign_in(tab)
     for path in TITLES:
         tab.goto(home.ui + path)
         assert tab.url.startswith(f"{home.ui}/auth/login"), path
