@@ -71,11 +71,11 @@ def stops_its_flip(order: Order) -> bool:
     return not order.final and not order.is_open and order.status is not OrderStatus.FILLED
 
 
-def dropped_steps(order: Order, of_signal: Iterable[Order], now: datetime) -> list[tuple[Order, Order]]:
-    """(a later step before, the step after)."""
+def dropped_steps(order: Order, of_signal: Iterable[Order], now: datetime) -> list[Order]:
+    """The later steps of a reversal whose closing order failed, as they end."""
     why = Reason(Code.STEP_BEFORE_ENDED, {"status": str(order.status)})
     return [
-        (later, replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now))
+        replace(later, status=OrderStatus.CANCELED, reason=why, reserve=ZERO, updated_at=now)
         for later in of_signal
         if later.step > order.step and later.status is OrderStatus.CREATED
     ]

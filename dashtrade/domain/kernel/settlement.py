@@ -46,7 +46,7 @@ def settle(books: Books, order: Order, now: datetime) -> None:
     if found is None:
         return
     if stops_its_flip(order):
-        for _, dropped in dropped_steps(order, of_signal, now):
+        for dropped in dropped_steps(order, of_signal, now):
             books.put_order(dropped)
             books.log(dropped, now, "canceled", dropped.reason)
     end_decision(books, order.decision_id, found, now)
