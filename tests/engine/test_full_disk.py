@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -41,14 +42,13 @@ def of_mb(size: int) -> Any:
 
 
 def fill_up(folder: Path, leave: int = 0) -> Path:
-    """By something that is not DashTrade."""
+    """By something that is not DashTrade: what is free now, not what the ballast gives up meanwhile."""
     file = folder / "something else"
-    with open(file, "ab", buffering=0) as out:
-        while (free := os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize - leave) > 0:
-            try:
-                out.write(b"x" * min(MB, free))
-            except OSError:
-                break
+    state = os.statvfs(folder)
+    room = state.f_bavail * state.f_frsize - leave
+    with open(file, "ab", buffering=0) as out, contextlib.suppress(OSError):
+        while room > 0:
+            room -= out.write(b"x" * min(MB, room))
     return file
 
 
