@@ -2,8 +2,9 @@
 
 Imports point one way (import-linter does not take top-level modules):
 
-    ground, domain <- tables <- database <- bot_database, worker_ipc <- dashtrade.engine <- bot_engine
-        <- context <- services <- app <- worker, api, ui <- webhook_server <- Home, pages, cli, doctor
+    ground, domain <- market <- tables, adapters <- database <- bot_database, worker_ipc <- dashtrade.engine
+        <- bot_engine <- context <- services <- app <- worker, api, ui <- webhook_server
+        <- Home, pages, cli, doctor
 
 `ground` is what needs nothing of ours and may be used by all: GROUND below. The supervising process stays
 small, so supervisor and ports stand on the ground alone. The command line and the doctor are doors: nobody
@@ -44,6 +45,7 @@ ADAPTERS = ("brokers", "feeds", "channels", "strategies")
 LEVELS = [  # a module may import what stands above it here, and what stands in its own row
     ("ground",),
     ("domain", "small"),
+    ("market",),
     ("tables", "adapters"),
     ("database",),
     ("bot_database", "worker_ipc"),
@@ -131,10 +133,10 @@ def test_imports_point_one_way(module: str):
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "adapters"])
-def test_adapters_import_the_domain_and_their_own_files_alone(module: str):
+def test_adapters_import_the_domain_the_market_and_their_own_files_alone(module: str):
     parts = module.split(".")
     own = ".".join(parts[: 3 if len(parts) > 3 else 2])  # one broker's package knows of no other's
-    assert all(name.startswith(("dashtrade.domain", own)) for name in imports(module))
+    assert all(name.startswith(("dashtrade.domain", "dashtrade.market", own)) for name in imports(module))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,11 @@ def test_the_domain_imports_the_standard_library_and_itself(module: str):
     every = {name.partition(".")[0] for name in _every_import(tree(module))}
     assert every <= set(sys.stdlib_module_names) | {"dashtrade"}
     assert all(name.startswith("dashtrade.domain") for name in imports(module))
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) == "market"])
+def test_the_market_imports_the_domain_and_itself(module: str):
+    assert all(name.startswith(("dashtrade.domain", "dashtrade.market")) for name in imports(module))
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if room(m) in ("ground", "small")])

@@ -1,0 +1,1 @@
+"""Market data as arrays: candles in columns, timeframes, trading sessions. numpy, and no database."""
