@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record
 
 PAPER = "paper"  # the built-in broker: its books are in our own database, and it is always available
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Account:
     id: int
     user_id: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import ExitPlan, Size
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -38,7 +39,7 @@ class WhenClosed(StrEnum):
     WAIT = "wait"  # until the next open, then re-evaluated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Window:
     """When entries are allowed. If `until` is before `since`, the window runs over midnight and belongs to
     the day it began."""
@@ -88,7 +89,7 @@ def _clock_time(written: object) -> time:
     raise Malformed("a trading window's time cannot be read", where="windows", hint=_WINDOW_HINT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Day:
     """A bot's day so far (UTC)."""
 
@@ -102,7 +103,7 @@ class Day:
     losses: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderDefaults:
     """How a bot's entries are ordered where the alert does not say."""
 
@@ -132,7 +133,7 @@ class OrderDefaults:
         return found or None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BotSettings:
     """A bot's user settings with their defaults; `services/bots/spec.py` declares how each is written, named
     and explained."""
@@ -155,7 +156,7 @@ class BotSettings:
     order_defaults: OrderDefaults = field(default_factory=OrderDefaults)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Bot(BotSettings):
     """Its settings, what it trades, and its position."""
 
@@ -205,7 +206,7 @@ class Stop(StrEnum):
         return list(Stop).index(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Switch:
     scope: str  # all | user | account | bot
     scope_id: int

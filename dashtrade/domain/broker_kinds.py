@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -16,12 +15,13 @@ from typing import Any, Literal
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.paper_account import PaperStore
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
+from dashtrade.domain.record import record
 
 # A context that yields a number of at least the given value, exclusive until the answer has arrived.
 Nonces = Callable[[int], AbstractContextManager[int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Credential:
     name: str
     help: str  # what to copy, and from where
@@ -30,7 +30,7 @@ class Credential:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountOption:
     """A setting of an account. The adapter has its own default; this default is the form's."""
 
@@ -43,7 +43,7 @@ class AccountOption:
     folded: bool = False  # hidden under advanced settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Address:
     """A setting for a custom server; `<…>` in its name stands for any letters."""
 
@@ -55,7 +55,7 @@ class Address:
         return re.fullmatch(re.sub("<[A-Z]+>", "[A-Z0-9]+", self.setting), name) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BrokerChoice:
     """A choice in the form: the broker, or one exchange of the broker `crypto`."""
 
@@ -75,7 +75,7 @@ class BrokerChoice:
         return {"exchange": self.exchange} if self.exchange else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BrokerSignIn:
     """A recurring sign-in on the broker's own page; its result becomes the credential `token`."""
 
@@ -91,7 +91,7 @@ class BrokerSignIn:
     exchange: Callable[..., str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Surroundings:
     """The parts of the application that an adapter may use, for one account."""
 
@@ -107,7 +107,7 @@ class Surroundings:
     owner_of: Callable[[str], str | None]  # our id of the order with this broker number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BrokerKind:
     name: str
     modes: tuple[str, ...]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from dashtrade.domain.ports import BrokerFill, OrderReport
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import ZERO, OrderSide, Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Lot:
     """The part of one fill that is still held. `remaining` is signed like the position."""
 
@@ -21,7 +21,7 @@ class Lot:
     opened_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Position:
     """A bot's position. `cost` is quantity x price of its lots, signed like the quantity."""
 
@@ -40,7 +40,7 @@ class Position:
         return self.quantity * mark - self.cost
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Booking:
     """The effect of one fill."""
 

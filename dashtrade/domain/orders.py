@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,6 +9,7 @@ from enum import StrEnum
 from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.ports import OrderRef, VenueStatus
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
 
@@ -77,7 +77,7 @@ class Effect(StrEnum):
         return self in (Effect.REDUCE, Effect.CLOSE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Order:
     """One order of one bot. `id` is its client order id."""
 

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 from dashtrade.domain.ports import BrokerFill, Quote, VenueStatus
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact, money, plain
 
 T = TypeVar("T")
+STARTING_CASH = Decimal(100_000)
 AVERAGE = Context(prec=20)  # for display; the ledger uses the fills
 _FEE_STEP = Decimal("0.00000001")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PaperOrder:
     """An order as this broker keeps it. A triggered stop becomes a market order, a stop-limit a limit
     order."""
@@ -49,7 +51,7 @@ class PaperOrder:
     updated_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PaperPosition:
     symbol: Symbol
     quantity: Decimal  # signed: short is negative
@@ -82,11 +84,11 @@ class PaperStore(Protocol):
     def read(self, work: Callable[[PaperBook], T]) -> T: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PaperSettings:
     """How one paper account behaves. Buying power is equity x leverage - exposure; shorts count in full."""
 
-    starting_cash: Decimal = Decimal(100_000)
+    starting_cash: Decimal = STARTING_CASH
     fee_per_order: Decimal = ZERO
     fee_percent: Decimal = ZERO
     slippage_percent: Decimal = ZERO  # of the price, against you, on orders filled at the market's price
@@ -261,7 +263,7 @@ class MemoryPaperStore:
     """A paper account that lives as long as the process. Exclusive to one thread at a time; a failed `write`
     is rolled back."""
 
-    def __init__(self, cash: Decimal = PaperSettings().starting_cash) -> None:
+    def __init__(self, cash: Decimal = STARTING_CASH) -> None:
         self._turn, self._book = threading.Lock(), _MemoryBook(cash)
 
     def write(self, work: Callable[[PaperBook], T]) -> T:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.access import Role
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class User:
     id: int
     email: str

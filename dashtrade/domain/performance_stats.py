@@ -7,18 +7,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
 
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 
 DAYS_A_YEAR = 365  # crypto trades every day, and a stock's idle days count as such
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ClosedTrade:
     """A closed round trip: its profit after fees, and how long the position was held."""
 
@@ -35,7 +35,7 @@ def running_totals(days: Iterable[tuple[date, Decimal]]) -> list[Decimal]:
     return list(accumulate(net for _, net in days))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TradeStats:
     count: int
     wins: int
@@ -66,7 +66,7 @@ def trade_stats(trades: Sequence[ClosedTrade]) -> TradeStats:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GroupTotals:
     """Totals of several round trips."""
 

@@ -6,13 +6,14 @@ An adapter (a package in `brokers/`, a file in `feeds/`) implements one of these
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce
@@ -86,7 +87,7 @@ class VenueStatus(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderRequest:
     """One order as sent to the broker. `quantity` is positive; exactly one of `quantity` and `notional` is
     set."""
@@ -112,7 +113,7 @@ class OrderRequest:
     stop_loss_limit: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderRef:
     """An order's names at the broker: our id always, the broker's once known."""
 
@@ -126,7 +127,7 @@ class OrderRef:
     with_legs: bool = False  # include the exits it was sent with
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BrokerFill:
     """One execution. `id` is unique within the account. `fee` is in the quote currency; a fee taken from the
     bought coin is `fee_base` (it leaves less to sell)."""
@@ -140,7 +141,7 @@ class BrokerFill:
     fee_base: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Leg:
     """An exit that the broker holds for an order. `client_order_id` is the broker's own, and can be looked up
     like ours."""
@@ -155,7 +156,7 @@ class Leg:
     stop_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderReport:
     """The broker's current view of an order. `fills` are all executions reported so far (repeats are
     harmless); for a broker that reports only totals, leave it empty: the engine books the difference from
@@ -174,7 +175,7 @@ class OrderReport:
     legs: tuple[Leg, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FoundOrder:
     """An order with one of our ids, as the broker lists it; it may be missing here."""
 
@@ -202,7 +203,7 @@ class FoundOrder:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountState:
     """The account as the broker reports it."""
 
@@ -215,7 +216,7 @@ class AccountState:
     can_withdraw: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BrokerPosition:
     """The broker's position for the whole account: net over all bots and manual trades. Signed: short is
     negative."""
@@ -226,7 +227,7 @@ class BrokerPosition:
     mark: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Rules:
     """What the broker accepts for one symbol."""
 
@@ -240,7 +241,7 @@ class Rules:
     note: Reason = NO_REASON  # rules that were assumed, as the broker does not provide them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Quote:
     symbol: Symbol
     bid: Decimal
@@ -258,7 +259,7 @@ class Quote:
         return self.ask if side is OrderSide.BUY else self.bid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Candle:
     at: datetime  # its opening time
     open: Decimal
@@ -268,7 +269,7 @@ class Candle:
     volume: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Capabilities:
     """How one broker differs from another, as data: used to validate bots, build orders and generate
     documentation."""
@@ -376,7 +377,7 @@ class Feed(Protocol):
         """Oldest first; the last one may still be open."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Offers:
     """Optional features of a broker; None where it lacks one. Each adapter declares them; nobody inspects
     it."""

@@ -7,12 +7,12 @@ asset is a stock, or a coin in any quote currency: a broker holds SOL, not SOL/U
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from dashtrade.domain.reasons import Code, Fact, Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, plain
 
@@ -53,7 +53,7 @@ class Remedy(StrEnum):
 UNRESOLVED = frozenset({DriftStatus.OPEN, DriftStatus.FROZEN})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Drift:
     """One difference, from its discovery until it is resolved. Quantities are signed: short is negative."""
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from dashtrade.domain.record import record
 from dashtrade.domain.values import iso, plain
 
 
@@ -270,7 +271,7 @@ MOMENTS = frozenset({"good_until", "last", "now", "opens_at", "quoted", "until"}
 Fact: TypeAlias = "str | int | Decimal | datetime | Reason | tuple[Reason, ...]"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Reason:
     code: Code
     facts: Mapping[str, Fact] = field(default_factory=dict)

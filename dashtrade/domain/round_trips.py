@@ -9,12 +9,12 @@ realised."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from dashtrade.domain.bots import Day
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, Side
@@ -69,7 +69,7 @@ def exit_reason(
     return _STOPS.get(order_type, ExitReason.ALERT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RoundTrip:
     """Quantities are unsigned; `realized` is before fees. `closed_at` is None while it is open."""
 
@@ -118,7 +118,7 @@ class RoundTrip:
         return self.closed_at - self.opened_at if self.closed_at is not None else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Execution:
     """One booked fill, as input of a round trip."""
 
@@ -235,7 +235,7 @@ def outcome(trip: RoundTrip | None) -> int:
     return (trip.net > 0) - (trip.net < 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Tally:
     """Changes of the counts of wins and losses."""
 

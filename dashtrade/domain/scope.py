@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from dashtrade.domain.record import record
 
 
 class MoneyKind(StrEnum):
@@ -13,7 +14,7 @@ class MoneyKind(StrEnum):
     PAPER = "paper"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MoneyScope:
     """All accounts with this kind of money, or one of them."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BotOutcome:
     """One bot's part of it."""
 
@@ -17,7 +16,7 @@ class BotOutcome:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SignalOutcome:
     signal_id: str
     status: str

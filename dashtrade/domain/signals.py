@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType, Side, TimeInForce
@@ -32,7 +32,7 @@ class SizeKind(StrEnum):
     RISK_PERCENT = "risk_percent"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Size:
     kind: SizeKind
     value: Decimal  # positive
@@ -62,7 +62,7 @@ class ExitCause(StrEnum):
     FLATTEN = "flatten"  # its user closes everything
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Target:
     """A take-profit or stop-loss as written: exactly one of price, percent (of the entry price) and amount
     (price distance)."""
@@ -76,7 +76,7 @@ class Target:
     share_quantity: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExitPlan:
     """The exits of a position, as requested by an alert or as a bot's own rule."""
 
@@ -91,7 +91,7 @@ class ExitPlan:
         return not (self.take_profits or self.stop_loss or self.close_after or self.close_at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Signal:
     action: Action
     symbol: Symbol

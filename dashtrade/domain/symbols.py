@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 
+from dashtrade.domain.record import record
 from dashtrade.domain.values import Malformed
 
 # --- symbols ------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ _COIN = re.compile(r"[A-Z0-9]{1,12}")
 _SYMBOL_HINT = "Write a stock as AAPL or NASDAQ:AAPL, a coin as BTC/USDT, BTCUSD or BINANCE:BTCUSDT."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Symbol:
     """One instrument. `text` is its universal form: `NYSE:AAPL-EQ` (any US-listed stock: NYSE stands for the
     US market and its hours, whatever exchange the alert named), `LSE:VOD-EQ`, `CRYPTO:BTC/USDT`."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 
+from dashtrade.domain.record import record
 from dashtrade.domain.values import Malformed
 
 # --- timeframes ---------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ _TIMEFRAME = re.compile(r"(\d{0,5})[\s-]{0,3}([A-Za-z]*)")
 _TIMEFRAME_HINT = 'Write it as "15 Min", "15", "1H", "D" or "1W".'
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(kw_only=False, order=True)
 class Timeframe:
     """A candle's length. `text` is its one form: `15m`, `1h`, `1d`, `1w`, `1M`."""
 

@@ -6,13 +6,14 @@ other sentences; pages capitalise it. Times are in the reader's time zone. The t
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from dashtrade.domain.reason_words import WORDS
 from dashtrade.domain.reasons import Fact, Reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import as_sentence, plain
 
 T = TypeVar("T")

@@ -4,7 +4,6 @@ commit."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -21,6 +20,7 @@ from dashtrade.domain.kernel.crossing import ExitCandidate, cross, exit_candidat
 from dashtrade.domain.kernel.new_orders import orders_of
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
 from dashtrade.engine import holdings, protection_checks
@@ -37,7 +37,7 @@ CarryOut = Callable[[sa.Connection, Books, Order], Order]
 SignalOf = Callable[[str], Signal]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MarketSnapshot:
     """The broker's data for a decision, fetched before the transaction opens."""
 
@@ -57,7 +57,7 @@ class StaleSnapshot(Exception):
     and the decision repeated."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DecisionResult:
     """The order to send now (already SUBMITTING), or as `carry_out` left it; and the other signal decided
     with it."""

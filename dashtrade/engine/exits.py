@@ -8,7 +8,6 @@ and notifies the user. The record is in the database, so no crash loses it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -29,6 +28,7 @@ from dashtrade.domain.kernel.watching import NextForExit, next_for
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Action, ExitCause, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
 from dashtrade.engine.intake import Alert, Receipt, signal_json

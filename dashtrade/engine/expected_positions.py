@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 
 from dashtrade.domain.orders import UNCONFIRMED, Order, OrderStatus
 from dashtrade.domain.position_mismatch import Drift, asset_of, by_asset
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables import drifts as table
 from dashtrade.tables import orders as order_table
@@ -19,7 +19,7 @@ from dashtrade.tables.drifts import ReconciliationState
 MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # an order working longer than this is a resting order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExpectedPositions:
     """The positions expected at one moment."""
 

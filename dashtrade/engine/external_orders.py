@@ -7,7 +7,6 @@ way."""
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,6 +21,7 @@ from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.position_mismatch import Drift, scaled
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
@@ -42,7 +42,7 @@ def signal_id_of(order_id: str, at: datetime) -> str:
     return f"{int(at.timestamp() * 1000):012x}{sha256(order_id)[:20]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExternalOrder:
     """What was traded, with its id in DashTrade."""
 

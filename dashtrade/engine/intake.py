@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.domain.decisions.decide import ENTRIES
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Action, ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -28,7 +28,7 @@ from dashtrade.tables import storage
 RESEND_WINDOW = timedelta(seconds=30)  # TradingView repeats at 5, 10 and 15 s, each with a 3 s time-out
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Receipt:
     """The signal is stored and will be decided once for each of these bots."""
 
@@ -37,7 +37,7 @@ class Receipt:
     lanes: tuple[lane_table.Lane, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NoBot:
     """No bot matches; recorded so that its user can see it."""
 
@@ -46,7 +46,7 @@ class NoBot:
     bots: tuple[dict[str, Any], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Conflict:
     """The id was used before with other content."""
 
@@ -61,7 +61,7 @@ class StorageFull(Exception):
     """The user's storage quota is used up, and the alert is no exit. Nothing of it is stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Alert:
     """An alert to store. Its id is fixed beforehand, so that two attempts are one signal."""
 

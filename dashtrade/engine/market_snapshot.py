@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.deciding import MarketSnapshot
 
@@ -30,7 +31,7 @@ ACCOUNT_MAX_AGE, QUOTE_MAX_AGE = timedelta(seconds=5), timedelta(seconds=0.5)
 MAX_THREADS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _SymbolState:
     """Price, rules and market hours of a symbol."""
 

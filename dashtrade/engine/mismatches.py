@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from dashtrade.domain.position_mismatch import (
     split_ratio,
 )
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.domain.wording import words
@@ -34,7 +34,7 @@ from dashtrade.tables import messages as message_table
 log = logging.getLogger("dashtrade.reconcile")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MismatchFinding:
     """A difference seen twice, or its end."""
 

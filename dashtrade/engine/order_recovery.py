@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +19,7 @@ from dashtrade.domain.notices.trading import OrderRecovered, OrderWithoutBot
 from dashtrade.domain.orders import ENDED, Order, OrderStatus
 from dashtrade.domain.ports import Broker, Clock, FoundOrder, Listing, OrderReport
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import bot_of_order, client_order_id
 from dashtrade.engine import booking, external_orders

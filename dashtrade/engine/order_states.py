@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Capabilities, Clock
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.wording import words
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.stored_books import on_books

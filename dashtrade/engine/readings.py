@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
+from dashtrade.domain.record import replace
 from dashtrade.engine.account_jobs import JOB_LIMIT_SECONDS, AccountJobs
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.outages import Outages, backoff_delay

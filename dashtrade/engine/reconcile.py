@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -34,6 +33,7 @@ from dashtrade.domain.ports import (
 )
 from dashtrade.domain.position_mismatch import asset_of, by_asset
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.domain.wording import words

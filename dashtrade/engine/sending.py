@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -32,6 +31,7 @@ from dashtrade.domain.ports import (
     Unknown,
 )
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import plain
 from dashtrade.engine import booking
 from dashtrade.engine.lanes import LaneLost, Leases

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -14,6 +13,7 @@ from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.records import BookedFill
 from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.orders import Order
+from dashtrade.domain.record import replace
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bot_positions, order_events

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.reasons import Code, Reason, quoted, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Action
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.reconcile import NotReconciled

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil, floor
 
 from dashtrade.domain.ports import Candle, Clock, Quote
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 
@@ -181,7 +181,7 @@ def _drawn(track: _Track, starts: range, finish: int) -> Iterator[Candle]:
 # --- one symbol's character ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class _Track:
     """The parameters of a symbol's path. Compared by identity, which makes it a fast key of the cached
     levels."""

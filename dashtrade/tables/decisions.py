@@ -11,6 +11,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import field_names
 from dashtrade.domain.signals import Origin
 from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
@@ -49,7 +50,7 @@ def open_lanes(conn: sa.Connection, now: datetime) -> list[Lane]:
 
 # fields whose columns have another name
 _COLUMNS = {"cancelled_count": "taken_back", "sole_recipient": "alone"}
-_TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in PendingDecision.__slots__]
+_TASK = [decisions.c[_COLUMNS.get(name, name)].label(name) for name in field_names(PendingDecision)]
 
 _IN_ORDER = (
     sa.select(*_TASK)

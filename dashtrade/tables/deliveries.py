@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from dashtrade.domain.channels import MAX_TRIES, DeliveryState, retry_after
+from dashtrade.domain.record import record
 from dashtrade.tables.base import (
     BigId,
     id_column,
@@ -41,7 +41,7 @@ CLAIM_LIFE = timedelta(minutes=2)  # a claim without a result after this counts 
 INTERRUPTED = "the process ended while it was being sent"
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class Claim:
     """A delivery that one process is attempting. `tries` includes this attempt; it identifies the claim."""
 

@@ -3,7 +3,6 @@ was last reconciled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.position_mismatch import Drift, DriftStatus, MismatchKind, asset_of
+from dashtrade.domain.record import field_names, record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
 from dashtrade.tables.base import (
@@ -100,7 +100,7 @@ SYSTEM = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReconciliationState:
     """The state of an account's reconciliation."""
 
@@ -209,8 +209,8 @@ def reconciliation_state(conn: sa.Connection, account_id: int) -> Reconciliation
 
 def put_reconciliation_state(conn: sa.Connection, new_state: ReconciliationState) -> None:
     """Under the account's lock."""
-    values = {name: getattr(new_state, name) for name in ReconciliationState.__slots__ if name != "notified"}
-    values["told"] = new_state.notified
+    values = {name: getattr(new_state, name) for name in field_names(ReconciliationState)}
+    values["told"] = values.pop("notified")
     of_owner = reconciliations.c.account_id == new_state.account_id
     if not conn.execute(sa.update(reconciliations).where(of_owner).values(**values)).rowcount:
         conn.execute(sa.insert(reconciliations).values(**values))

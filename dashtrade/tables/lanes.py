@@ -4,12 +4,12 @@ One worker at a time, by a lease with an increasing token."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import BigId, Instrument, int_column, is_postgres, metadata, text_column
 from dashtrade.tables.compiled_sql import run, scalar
@@ -35,7 +35,7 @@ workers = sa.Table(
 SYSTEM = {"record_heartbeat", "claim", "free_lanes", "is_held", "heartbeat_age", "release", "renew"}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Lane:
     account_id: int
     symbol: Symbol

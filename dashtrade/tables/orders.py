@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
 from dashtrade.domain.orders import Effect, Order, OrderStatus
+from dashtrade.domain.record import field_names
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.base import (
@@ -134,7 +135,7 @@ def order_from_row(row: Any) -> Order:
 
 
 # each field of an order with its column, which has another name for one of them
-_FIELD_COLUMNS = tuple((name, {"sole_recipient": "alone"}.get(name, name)) for name in Order.__slots__)
+_FIELD_COLUMNS = tuple((name, {"sole_recipient": "alone"}.get(name, name)) for name in field_names(Order))
 
 _INSERT = sa.insert(orders)
 

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.paper_account import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
+from dashtrade.domain.record import field_names
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 from dashtrade.tables.base import (
@@ -183,7 +184,7 @@ class TableBook:
         run(
             self._conn,
             _ADD_ORDER,
-            {name: getattr(order, name) for name in PaperOrder.__slots__} | {"account_id": self._account},
+            {name: getattr(order, name) for name in field_names(PaperOrder)} | {"account_id": self._account},
         )
 
     def update_order(self, order: PaperOrder) -> None:
@@ -258,7 +259,7 @@ class TableBook:
 
 
 def _paper_order(row: Any) -> PaperOrder:
-    values = {name: getattr(row, name) for name in PaperOrder.__slots__}
+    values = {name: getattr(row, name) for name in field_names(PaperOrder)}
     return PaperOrder(
         **values
         | {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, SentEntry
 from dashtrade.domain.reasons import read_stored
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderType
@@ -88,7 +89,7 @@ SYSTEM = {"restrictions_on", "add_lock", "resets", "past_exits", "sent_entries",
 MAX_ROWS = 5000  # number of newest exits or orders considered
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ActiveProtection:
     """A user's protection over a bot, its account or all of the user's bots."""
 
@@ -99,7 +100,7 @@ class ActiveProtection:
     settings: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BotRestrictions:
     """All restrictions of a bot."""
 

@@ -7,7 +7,6 @@ paper broker has no row, as its books are in this database."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.accounts import PAPER
 from dashtrade.domain.ports import AccountState, BrokerPosition
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
 from dashtrade.tables.accounts import accounts
@@ -54,7 +54,7 @@ readings = sa.Table(
 SYSTEM = {"put", "watched", "busy", "load_all"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountReading:
     """One account as last read. While its broker cannot be read, balances and positions stay those of
     `read_at`."""

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.orders import Order
 from dashtrade.domain.performance_stats import ClosedTrade
 from dashtrade.domain.position_mismatch import scaled
+from dashtrade.domain.record import field_names
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.scope import MoneyKind
 from dashtrade.domain.signals import ExitCause
@@ -76,7 +77,7 @@ trips = sa.Table(
     _index("percent", "user_id", "percent_value", "id", closed=True),
     _index("length", "user_id", "held_seconds", "id", closed=True),
 )
-_FIELDS = tuple(name for name in RoundTrip.__slots__ if name != "id")
+_FIELDS = tuple(name for name in field_names(RoundTrip) if name != "id")
 _CHANGING = (
     "entry_quantity",
     "entry_notional",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -43,6 +42,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
+from dashtrade.domain.record import replace
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import ZERO, Malformed, floor_to, plain

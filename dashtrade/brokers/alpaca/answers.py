@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -24,13 +24,14 @@ from dashtrade.domain.ports import (
     Unavailable,
     Unknown,
 )
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO, Malformed, exact, money, plain
 
 DEFAULT_WAIT = timedelta(seconds=3)  # for a 429 without a time
 MAX_WAIT = timedelta(minutes=2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AlpacaErrorResponse:
     """An error response, unchanged."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dashtrade.brokers.alpaca import answers
 from dashtrade.brokers.alpaca.sdk import clients, response_of, was_never_sent
 from dashtrade.domain.ports import BrokerError, Clock
+from dashtrade.domain.record import record
 from dashtrade.domain.values import Malformed
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Timeouts:
     """In seconds. An order whose answer takes longer than `read` is looked up."""
 

@@ -5,7 +5,6 @@ named where."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from dashtrade.domain.ports import (
     VenueStatus,
 )
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, OrderSide, OrderType, TimeInForce, exact
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from decimal import Decimal
 
+from dashtrade.domain.record import record
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
 MAX_PAGES = 20  # of one list
@@ -17,7 +18,7 @@ MARKET, LIMIT, STOP, STOP_LIMIT = OrderType.MARKET, OrderType.LIMIT, OrderType.S
 GTC, IOC, FOK = TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Exchange:
     """One row of the table. The patterns are searched in the body of an error response."""
 

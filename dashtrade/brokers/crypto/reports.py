@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ from dashtrade.brokers.crypto.errors import not_offered
 from dashtrade.brokers.crypto.exchange import Exchange
 from dashtrade.brokers.crypto.executions import TRADES
 from dashtrade.domain.ports import BrokerFill, OrderRef, OrderReport, Rules, VenueStatus
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO, OrderSide, finite, round_to
 
 _STATUS = {
@@ -33,7 +33,7 @@ _REASON_FIELDS = ("reject_message", "cancel_message", "reject_reason", "reason",
 _NO_REASON = "REJECT_REASON_UNSPECIFIED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FillContext:
     """What turning executions into fills needs: the symbol's steps, the time, and the price of another
     coin."""

@@ -7,13 +7,13 @@ never sent again."""
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 
 from dashtrade.brokers.crypto.exchange import GTC, IOC, LIMIT, MARKET, STOP, STOP_LIMIT, Exchange
 from dashtrade.domain.ports import Capabilities
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import Malformed, OrderSide
 
 _NO_DAY = (

@@ -10,7 +10,6 @@ Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TypeVar
@@ -44,6 +43,7 @@ from dashtrade.domain.ports import (
     Unavailable,
     VenueStatus,
 )
+from dashtrade.domain.record import replace
 from dashtrade.domain.symbols import Symbol, usual_price_step
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given
 

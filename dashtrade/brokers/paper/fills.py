@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from dashtrade.brokers.paper.requests import WAITS_FOR_PRICE
 from dashtrade.domain.paper_account import AVERAGE, PaperLedger, PaperOrder
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, given
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FillStep:
     """The order after this step, and what it trades now at which price."""
 

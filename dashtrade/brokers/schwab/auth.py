@@ -12,13 +12,14 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from dashtrade.domain.ports import BadCredentials, Clock, SystemClock, Unavailable
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import Malformed
 
 API_URL = "https://api.schwabapi.com"
@@ -33,7 +34,7 @@ TOKEN_HINT = (
 SIGN_IN_HINT = "Sign in at Schwab again under Setup; this is required every seven days."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Token:
     """The stored token. `created` is when a person signed in: renewing does not change it."""
 

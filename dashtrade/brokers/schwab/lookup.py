@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +13,7 @@ from dashtrade.brokers.schwab import wire
 from dashtrade.brokers.schwab.connection import SchwabConnection
 from dashtrade.brokers.schwab.reports import entered_at, fees_of, matches, order_report, schwab_name
 from dashtrade.domain.ports import OrderRef, OrderReport, RetryLater, Unavailable, VenueStatus
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import ZERO, OrderSide
 
 log = logging.getLogger("dashtrade.schwab")

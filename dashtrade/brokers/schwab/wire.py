@@ -7,18 +7,18 @@ import functools
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from dashtrade.domain.ports import BadCredentials, BrokerError, Rejected, RetryLater, Unavailable, Unknown
+from dashtrade.domain.record import record
 
 CONNECT_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SchwabResponse:
     status: int
     text: str

@@ -7,7 +7,6 @@ the template filled in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +48,7 @@ from dashtrade.domain.alerts.payload import (
     shown,
 )
 from dashtrade.domain.alerts.sizes import clash, read_entry, read_part, read_size, unused_sizes
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Action, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed, OrderType, Side, exact, plain
@@ -56,7 +56,7 @@ from dashtrade.domain.values import Malformed, OrderType, Side, exact, plain
 __all__ = ["ParsedAlert", "open_body", "parse", "read", "read_loss", "read_profits", "redact", "secret_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ParsedAlert:
     signal: Signal
     secret: str | None  # the secret in the body that authenticates the sender

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 from dashtrade.domain.alerts.payload import CONTROL, bare
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Action, SizeKind
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed, OrderType, Side, TimeInForce, exact, plain
@@ -150,7 +150,7 @@ def contradiction(one: str, other: str) -> NoReturn:
     raise Malformed(f"{one} and {other} contradict each other", where=other, hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Fields:
     """The sent fields, by normalised name; each value with its path as written. A null counts as not sent."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from dashtrade.domain.alerts.fields import (
@@ -15,6 +14,7 @@ from dashtrade.domain.alerts.fields import (
     read_positive,
     read_share,
 )
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Target
 from dashtrade.domain.values import Malformed, OrderType
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from dashtrade.domain.decisions import netting
@@ -14,6 +13,7 @@ from dashtrade.domain.exits.plan import OrderExits, misplaced, plan_for
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import Rules
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import ExitPlan, Signal, Target
 from dashtrade.domain.values import (
     ZERO,

@@ -5,7 +5,6 @@ First what the signal means for this position (`_propose`), then whether it is a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashtrade.domain.decisions import netting
@@ -18,11 +17,12 @@ from dashtrade.domain.decisions.view import View, WaitingEntry
 from dashtrade.domain.exits.state import ExitState, at_break_even, released
 from dashtrade.domain.orders import Effect, Order
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Action, Signal
 from dashtrade.domain.values import ZERO, Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CancelFirst:
     """Orders of this bot block the decision: cancel them, wait until they have ended, then decide again."""
 
@@ -30,7 +30,7 @@ class CancelFirst:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Delay:
     """Wait: the bot delays its entries, or another bot's exit is in progress."""
 

@@ -8,12 +8,12 @@ one piece."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Capabilities, Rules
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, client_order_id, floor_to
 
@@ -21,7 +21,7 @@ ONE = Decimal(1)
 STEP_SPACING = 10  # between the numbers of a decision's steps, leaving room for the parts of a split step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AccountHoldings:
     """What the account holds of a symbol by our books, and which part is not this bot's."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.exits.state import ExitState
 from dashtrade.domain.protections import ProtectionLock
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Check:
     name: str
     ok: bool
@@ -19,7 +19,7 @@ class Check:
     triggered: tuple[ProtectionLock, ...] = ()  # the protections that blocked it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Refused:
     """Nothing is sent, and why. A skipped signal (already long) counts as refused too."""
 
@@ -28,7 +28,7 @@ class Refused:
     checks: tuple[Check, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Defer:
     """Not now: decided again at that time. An entry gives up its place until then, so that nothing waits
     behind it."""
@@ -38,7 +38,7 @@ class Defer:
     entry: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Proposal:
     """The signal's orders before the risk rules: reductions first, then at most one entry."""
 

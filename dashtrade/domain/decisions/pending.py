@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PendingDecision:
     id: int
     user_id: int

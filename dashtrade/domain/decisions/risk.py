@@ -6,7 +6,6 @@ only: reducing risk is never refused."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from dashtrade.domain.orders import Effect
 from dashtrade.domain.position_mismatch import DriftStatus
 from dashtrade.domain.protections import Guard, MarketClosed, ProtectionInputs, ProtectionLock, Scope
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason, reason, several
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO, OrderSide
 
 _APPROVAL_KEY = object()
@@ -30,7 +30,7 @@ OPEN_MARGIN = timedelta(seconds=1)  # clocks differ: the market may open a momen
 RECHECK_OPEN_AFTER = timedelta(minutes=1)  # whether a market has opened, if its opening time is unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Approved:
     """What may be sent. Created only by `review`."""
 

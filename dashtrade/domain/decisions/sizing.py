@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
 
 from dashtrade.domain.ports import Rules
 from dashtrade.domain.reasons import Code, Fact, Reason, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.values import ZERO, floor_to
 
 HUNDRED = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SizedQuantity:
     """A quantity the broker accepts, and its derivation."""
 
@@ -21,7 +21,7 @@ class SizedQuantity:
     explanation: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SizeRefused:
     """No valid quantity; the reason is a result, not an error."""
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.orders import Effect
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Step:
     """A planned order. A later step waits until the previous one is filled."""
 

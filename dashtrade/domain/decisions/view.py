@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,10 +12,11 @@ from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.position_mismatch import Drift
 from dashtrade.domain.protections import ActiveLock, Guard
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import Action
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WaitingEntry:
     """An entry of this bot that waits for the market to open."""
 
@@ -26,7 +26,7 @@ class WaitingEntry:
     action: Action
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class View:
     """All data a decision may use. Taken at one moment, under the lock of the account."""
 

@@ -4,18 +4,18 @@ rest."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dashtrade.domain.exits.plan import OrderExits, price_of
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderSide, OrderType, TimeInForce, given, round_to
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Entry:
     """What determines whether the broker can hold the exits."""
 
@@ -31,7 +31,7 @@ class Entry:
     sole_bot_on_symbol: bool  # no other bot of the account trades the symbol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Held:
     """Exits for the broker: as prices, with a time in force that keeps them past the day's close."""
 

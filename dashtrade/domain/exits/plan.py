@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import ExitPlan, Signal, Target
 from dashtrade.domain.values import ZERO, Side
 
 HUNDRED = Decimal(100)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderExits:
     """The exits of an entry order: they become levels once it is filled."""
 

@@ -6,7 +6,6 @@ away from the market: an exit never triggers earlier than requested."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
@@ -16,6 +15,7 @@ from dashtrade.domain.exits.plan import HUNDRED, OrderExits, price_of
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.position_mismatch import scaled
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.signals import ExitPlan
 from dashtrade.domain.values import ZERO, OrderSide
 
@@ -36,7 +36,7 @@ class ExitKind(StrEnum):
         return self.replace("_", "-")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class StopLevel:
     price: Decimal
     limit: Decimal | None = None  # of a stop-limit
@@ -44,7 +44,7 @@ class StopLevel:
     best: Decimal | None = None  # the best price seen, of a trailing stop
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TargetLevel:
     """A take-profit step. Neither share nor quantity: all that is left."""
 
@@ -53,7 +53,7 @@ class TargetLevel:
     quantity: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TriggeredExit:
     """An exit whose level was reached: retried until its part of the position is closed."""
 
@@ -71,7 +71,7 @@ class TriggeredExit:
         return failed_at + waits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExitState:
     """All exits of one bot's position. Falsy without exits."""
 
@@ -89,7 +89,7 @@ class ExitState:
         return bool(self.stop or self.take_profits or self.until or self.triggered)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Trigger:
     """The exit whose price or time is reached now."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.exits.state import ExitKind, ExitState
+from dashtrade.domain.record import record
 from dashtrade.domain.values import plain
 
 DASHTRADE = "DashTrade"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExitLine:
     """One exit in its current state."""
 

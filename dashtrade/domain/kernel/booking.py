@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,12 +12,13 @@ from dashtrade.domain.ledger import Booking, Lot, Position, book
 from dashtrade.domain.notices.trading import OrderFilled
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.round_trips import Execution, ExitReason, RoundTrip, exit_reason, follow_all, tally
 from dashtrade.domain.signals import ExitCause
 from dashtrade.domain.values import ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BookingInputs:
     """The state that fills are booked against."""
 
@@ -30,14 +30,14 @@ class BookingInputs:
     exits_held: bool  # the broker holds the exits of the order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class FillResult:
     fill: BrokerFill
     opened: Decimal  # signed quantity of the new lot; 0: none
     realized: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BookedFills:
     """Everything to store."""
 

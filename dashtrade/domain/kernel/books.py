@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Protocol
 
@@ -30,11 +30,12 @@ from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.round_trips import RoundTrip
 from dashtrade.domain.signals import ExitCause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TripInputs:
     """What the round trips of an order's fills are made from."""
 

@@ -8,7 +8,6 @@ they are gone and part of the position remains, DashTrade manages the exits."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from dashtrade.domain.bots import Bot
@@ -22,6 +21,7 @@ from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.orders import ENDED, FROM_VENUE, UNCONFIRMED, Effect, Order, OrderStatus
 from dashtrade.domain.ports import Leg, OrderReport
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.signals import ExitPlan, Target
 from dashtrade.domain.values import ZERO, OrderType, plain
 

@@ -7,7 +7,6 @@ other: an order each, marked with the other's id, one fill, one commit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -22,10 +21,11 @@ from dashtrade.domain.kernel.reporting import apply_report
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport, VenueStatus
 from dashtrade.domain.reasons import Code, Reason, reason, several
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, client_order_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ExitCandidate:
     """A decision whose first step closes a position at market."""
 

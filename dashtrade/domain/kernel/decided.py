@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +21,7 @@ from dashtrade.domain.kernel.settlement import end_signal, refuse
 from dashtrade.domain.notices.trading import CloseWaitsForMarket, EntryWaitsForMarket, OrderCancelledForExit
 from dashtrade.domain.orders import Order
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, as_data, numbers_of, reason, several
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import plain
 
 _WAITS_FOR_OPEN = (Code.WAITS_FOR_OPEN, Code.QUEUED_FOR_OPEN, Code.WAITS_FOR_OPEN_UNKNOWN)

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import OrderReport
+from dashtrade.domain.record import record
 
 MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # the next signal waits at most this long for it
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class LookUp:
     """It may have reached the broker: look it up there."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Send:
     """It was created and not sent yet."""
 
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Cancel:
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Decide:
     task: PendingDecision
     more: bool  # another decision waits behind it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from dashtrade.domain.decisions.netting import STEP_SPACING, split_at_zero, split_reason
@@ -13,10 +12,11 @@ from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason, several
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import ZERO, OrderSide, client_order_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NewOrder:
     order: Order
     explanation: Reason  # derivation of its size, price and exits

@@ -3,12 +3,12 @@ user. `order_states.change_order` says what follows from it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import ZERO
 
 MAX_SENDS = 6

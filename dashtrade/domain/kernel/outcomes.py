@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from dashtrade.domain.decisions.netting import STEP_SPACING
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.reasons import NO_REASON, Code, Fact, Reason
+from dashtrade.domain.record import replace
 from dashtrade.domain.values import ZERO, OrderSide
 
 ENDED = frozenset({"filled", "refused", "failed"})

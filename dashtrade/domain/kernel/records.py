@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +12,11 @@ from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderEvent:
     """A line of an order's history."""
 
@@ -26,7 +26,7 @@ class OrderEvent:
     detail: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BookedFill:
     order: Order
     fill: BrokerFill
@@ -36,7 +36,7 @@ class BookedFill:
     booked_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TradeChange:
     """An order's trade after some of its fills. Profit and fee are those of these fills."""
 
@@ -47,7 +47,7 @@ class TradeChange:
     first: bool  # the order's first fills
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Message:
     user_id: int
     notice: Notice
@@ -55,7 +55,7 @@ class Message:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RiskEvent:
     bot: Bot
     at: datetime
@@ -67,7 +67,7 @@ class RiskEvent:
     signal_id: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NewLock:
     """Of a protection that was triggered."""
 
@@ -85,7 +85,7 @@ class NewLock:
     until: datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MadeDecision:
     """How a decision was made."""
 
@@ -95,7 +95,7 @@ class MadeDecision:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DecisionChange:
     status: str
     reason: Reason
@@ -103,7 +103,7 @@ class DecisionChange:
     made: MadeDecision | None  # None: it was made in an earlier transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SignalChange:
     status: str
     reason: Reason

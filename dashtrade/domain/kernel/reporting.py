@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dashtrade.domain.kernel import broker_held_exits
@@ -15,11 +14,12 @@ from dashtrade.domain.kernel.settlement import settle
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport
+from dashtrade.domain.record import record, replace
 
 _NO_TRIP = TripInputs(trip=None, origin="", cause=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Booked:
     """The order after booking, and whether anything changed."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,10 +10,11 @@ from dashtrade.domain.ledger import Fees, new_fills
 from dashtrade.domain.orders import ENDED, FROM_VENUE, TRANSITIONS, Order, OrderStatus
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.reasons import Code, Reason, quoted, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.values import ZERO, plain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Reported:
     """The order after the report, and its unbooked fills."""
 

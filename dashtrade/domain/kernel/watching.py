@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, auto
@@ -23,10 +22,11 @@ from dashtrade.domain.kernel.outcomes import SIGNAL_UNDER_WAY
 from dashtrade.domain.orders import Effect, Order, OrderStatus
 from dashtrade.domain.ports import Quote
 from dashtrade.domain.reasons import Code, Reason, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.signals import ExitCause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LimitBreach:
     """The position is closed, and the bot paused."""
 
@@ -36,20 +36,20 @@ class LimitBreach:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ExitTriggered:
     trigger: Trigger
     mark: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class ExitUnderWay:
     """An exit was triggered earlier: `next_for` says how it goes on."""
 
     triggered: TriggeredExit
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class StopMoves:
     exits: ExitState
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
+
+from dashtrade.domain.record import record
 
 
 class Level(StrEnum):
@@ -26,7 +27,7 @@ class Page(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class Notice:
     """One message to a user. Symbols are in their universal form; `bot` and `account` are names."""
 

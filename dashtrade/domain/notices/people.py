@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 
 # --- broker accounts ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class KeyRefused(Notice):
     kind, level, page = "key_refused", Level.ERROR, Page.SETUP
     account: str
@@ -18,7 +17,7 @@ class KeyRefused(Notice):
     paused_bots: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class BrokerUnreachable(Notice):
     """`compared`: whether the account's positions were read since the worker's start; until then nothing new
     is sent."""
@@ -29,13 +28,13 @@ class BrokerUnreachable(Notice):
     compared: bool
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class BrokerAnswers(Notice):
     kind, level, page = "broker_answers", Level.INFO, Page.SETUP
     account: str
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class SignInDue(Notice):
     kind, level, page = "sign_in_due", Level.WARNING, Page.SETUP
     account: str
@@ -46,13 +45,13 @@ class SignInDue(Notice):
 # --- the user's own account ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class DemoStarted(Notice):
     kind, level, page = "demo_started", Level.INFO, Page.SETUP
     bots: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PasswordLinkCreated(Notice):
     """`by`: the admin's email; None: the command line."""
 
@@ -60,12 +59,12 @@ class PasswordLinkCreated(Notice):
     by: str | None
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PasswordChanged(Notice):
     kind, level, page = "password_changed", Level.INFO, Page.ACCOUNT
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PasswordChangedTokensValid(Notice):
     """API tokens by name, and the webhook token, that may have been created with the old password."""
 
@@ -74,7 +73,7 @@ class PasswordChangedTokensValid(Notice):
     webhook_token: bool
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class RoleChanged(Notice):
     kind, level, page = "role_changed", Level.WARNING, Page.ACCOUNT
     before: str
@@ -82,12 +81,12 @@ class RoleChanged(Notice):
     by: str
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class AccountReactivated(Notice):
     kind, level, page = "account_reactivated", Level.WARNING, Page.SETUP
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class SecondFactorRemoved(Notice):
     """`by` as in PasswordLinkCreated."""
 
@@ -95,34 +94,34 @@ class SecondFactorRemoved(Notice):
     by: str | None
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class RecoveryCodeUsed(Notice):
     kind, level, page = "recovery_code_used", Level.WARNING, Page.ACCOUNT
     left: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class WrongCodes(Notice):
     """The password was right."""
 
     kind, level, page = "wrong_codes", Level.ERROR, Page.ACCOUNT
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class SecondFactorRequired(Notice):
     """To users without a second factor."""
 
     kind, level, page = "second_factor_required", Level.WARNING, Page.ACCOUNT
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class SecondFactorStays(Notice):
     """A second factor became required, and the user already has one."""
 
     kind, level, page = "second_factor_stays", Level.INFO, Page.ACCOUNT
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class SecondFactorVoluntary(Notice):
     kind, level, page = "second_factor_voluntary", Level.INFO, Page.ACCOUNT
     has_one: bool
@@ -131,20 +130,20 @@ class SecondFactorVoluntary(Notice):
 # --- the installation ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class StorageNearlyFull(Notice):
     kind, level, page = "storage_nearly_full", Level.WARNING, Page.ACCOUNT
     used_bytes: int
     limit_bytes: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class DiskLow(Notice):
     kind, level, page = "disk_low", Level.ERROR, Page.ADMIN
     free_bytes: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class DiskFree(Notice):
     kind, level, page = "disk_free", Level.INFO, Page.ADMIN
     free_bytes: int

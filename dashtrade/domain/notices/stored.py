@@ -4,7 +4,6 @@ Stored notices must stay readable: a kind keeps its name, and a fact its name an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from dashtrade.domain.as_json import JsonValue, WrongType, from_json, to_json
@@ -13,6 +12,7 @@ from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.notices.trading import ExitsTakenOver
 from dashtrade.domain.notices.wording import words
 from dashtrade.domain.notices.wording_base import Words
+from dashtrade.domain.record import record
 
 KINDS: dict[str, type[Notice]] = {
     kind.kind: kind
@@ -22,7 +22,7 @@ KINDS: dict[str, type[Notice]] = {
 }
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class Message:
     """A notice for its user. A message from before kinds were stored has none, but its text as `written`."""
 

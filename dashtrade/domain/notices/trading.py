@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,19 +9,20 @@ from dashtrade.domain.exits.wording import ExitLine
 from dashtrade.domain.notices.base import Level, Notice, Page
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import OrderSide
 
 # --- alerts and orders --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class AlertFailed(Notice):
     kind, level, page = "alert_failed", Level.ERROR, Page.SIGNALS
     symbol: str
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class ExitWaitsForBroker(Notice):
     """An exit waits without limit, unlike an entry."""
 
@@ -32,7 +32,7 @@ class ExitWaitsForBroker(Notice):
     problem: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class EntryWaitsForMarket(Notice):
     kind, level, page = "entry_waits_for_market", Level.INFO, Page.SIGNALS
     bot: str
@@ -40,7 +40,7 @@ class EntryWaitsForMarket(Notice):
     retry_at: datetime
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class CloseWaitsForMarket(Notice):
     """`retry_at`: the next attempt, which is not the opening if that is unknown."""
 
@@ -50,7 +50,7 @@ class CloseWaitsForMarket(Notice):
     retry_at: datetime
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderFilled(Notice):
     """`realized`: of the part it reduced; None for an entry."""
 
@@ -63,7 +63,7 @@ class OrderFilled(Notice):
     realized: Decimal | None
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderRefused(Notice):
     kind, level, page = "order_refused", Level.WARNING, Page.SIGNALS
     side: OrderSide
@@ -72,7 +72,7 @@ class OrderRefused(Notice):
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderUnconfirmed(Notice):
     kind, level, page = "order_unconfirmed", Level.ERROR, Page.POSITIONS
     order_id: str
@@ -82,7 +82,7 @@ class OrderUnconfirmed(Notice):
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderCancelledForExit(Notice):
     """The broker accepts no two opposite orders of one account."""
 
@@ -95,7 +95,7 @@ class OrderCancelledForExit(Notice):
     broker: str
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderRecovered(Notice):
     """The order carries a bot's id but was missing here, as after a restored backup."""
 
@@ -107,7 +107,7 @@ class OrderRecovered(Notice):
     placed_at: datetime
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class OrderWithoutBot(Notice):
     kind, level, page = "order_without_bot", Level.ERROR, Page.POSITIONS
     account: str
@@ -122,14 +122,14 @@ class OrderWithoutBot(Notice):
 # --- exits, protections, positions --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class BotStopped(Notice):
     kind, level, page = "bot_stopped", Level.ERROR, Page.BOTS
     bot: str
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class EntriesLocked(Notice):
     """By a kind of protection. `locked_symbol`: set if only one symbol is locked; `until` None: until
     unlocked by its user."""
@@ -143,7 +143,7 @@ class EntriesLocked(Notice):
     until: datetime | None
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class ExitFailing(Notice):
     kind, level, page = "exit_failing", Level.ERROR, Page.POSITIONS
     bot: str
@@ -155,7 +155,7 @@ class ExitFailing(Notice):
     symbol: str
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class ExitStepSkipped(Notice):
     kind, level, page = "exit_step_skipped", Level.WARNING, Page.POSITIONS
     bot: str
@@ -164,7 +164,7 @@ class ExitStepSkipped(Notice):
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class StopLimitUnfilled(Notice):
     kind, level, page = "stop_limit_unfilled", Level.ERROR, Page.POSITIONS
     bot: str
@@ -173,7 +173,7 @@ class StopLimitUnfilled(Notice):
     seconds: int
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class ExitsTakenOver(Notice):
     """The broker no longer holds them."""
 
@@ -186,7 +186,7 @@ class ExitsTakenOver(Notice):
     exits: tuple[ExitLine, ...]
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PositionSplit(Notice):
     kind, level, page = "position_split", Level.INFO, Page.POSITIONS
     bot: str
@@ -196,7 +196,7 @@ class PositionSplit(Notice):
     after: Decimal
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PositionMismatch(Notice):
     """The positions of the bots, of the user, and at the broker. `ratio`: set if the difference looks like a
     split."""
@@ -211,14 +211,14 @@ class PositionMismatch(Notice):
     broker: Decimal
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class MismatchGone(Notice):
     kind, level, page = "mismatch_gone", Level.INFO, Page.POSITIONS
     symbol: str
     quantity: Decimal
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class MismatchAssigned(Notice):
     """The user assigned the difference to a bot, which now owns `position`."""
 
@@ -231,21 +231,21 @@ class MismatchAssigned(Notice):
     position: Decimal
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class PositionLeft:
     bot_id: int
     symbol: str
     reason: Reason
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class FlattenIncomplete(Notice):
     kind, level, page = "flatten_incomplete", Level.ERROR, Page.POSITIONS
     positions: int
     left: tuple[PositionLeft, ...]
 
 
-@dataclass(frozen=True)
+@record(kw_only=False)
 class FlattenDone(Notice):
     kind, level, page = "flatten_done", Level.INFO, Page.POSITIONS
     positions: int

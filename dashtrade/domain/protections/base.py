@@ -7,7 +7,7 @@ stopped."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.ports import Quote
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.record import record
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, Malformed, exact, plain
 
@@ -48,7 +49,7 @@ class LockTarget(StrEnum):
     BOT = "bot"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PastExit:
     """An order that closed or reduced a position, and its profit after its fee."""
 
@@ -60,7 +61,7 @@ class PastExit:
     stopped: bool  # by a stop-loss or a loss limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SentEntry:
     """A decided order, entry or exit."""
 
@@ -69,7 +70,7 @@ class SentEntry:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OtherHolding:
     """The position or pending entry of another bot. Quantities are unsigned."""
 
@@ -79,7 +80,7 @@ class OtherHolding:
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ProtectionInputs:
     """Events within a protection's scope, up to now and since its last unlocking."""
 
@@ -96,7 +97,7 @@ class ProtectionInputs:
     others: tuple[OtherHolding, ...] = ()  # one for each other bot of the scope
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Lock:
     """Entries are blocked until a time, or until unlocked by hand (None). A lock that ends now blocks this
     entry only."""
@@ -121,7 +122,7 @@ class Protection(Protocol):
     def judge(self, entry: Step, seen: ProtectionInputs) -> Lock | None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Guard:
     """An active protection: whose trading it watches, and the events there."""
 
@@ -134,7 +135,7 @@ class Guard:
     others: tuple[OtherHolding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ProtectionLock:
     """A protection that blocked an entry."""
 
@@ -142,7 +143,7 @@ class ProtectionLock:
     lock: Lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ActiveLock:
     """A lock that is active now."""
 
@@ -185,7 +186,7 @@ def counting(exits: tuple[PastExit, ...], counts: str) -> tuple[PastExit, ...]:
 # --- settings -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SettingRule:
     """How one setting is parsed and described."""
 

@@ -3,7 +3,6 @@ stop."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import ClassVar
@@ -22,9 +21,10 @@ from dashtrade.domain.protections.base import (
     within,
 )
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Cooldown:
     """Blocks entries for some minutes after a stop, a losing exit or any exit."""
 

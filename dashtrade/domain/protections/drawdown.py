@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 from typing import ClassVar
@@ -20,10 +19,11 @@ from dashtrade.domain.protections.base import (
     recent,
 )
 from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Drawdown:
     """Blocks entries when realised profit has fallen too far from its peak within the look-back: in money, or
     in percent of the equity."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
@@ -21,10 +20,11 @@ from dashtrade.domain.protections.base import (
     within,
 )
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class LosingSymbol:
     """Blocks entries in a symbol whose exits within the look-back lost money in total."""
 

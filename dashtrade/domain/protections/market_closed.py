@@ -3,16 +3,16 @@ is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs
 from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import TimeInForce
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MarketClosed:
     """Blocks entries while the market is closed. Applies to all users; the bot decides whether the alert is
     refused or queued until the open."""

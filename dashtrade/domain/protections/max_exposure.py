@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
@@ -17,10 +16,11 @@ from dashtrade.domain.protections.base import (
     measured,
 )
 from dashtrade.domain.reasons import Code, Fact, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import ZERO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MaxExposure:
     """Limits the exposure in one symbol over all bots, long and short added up: in money, or in percent of
     the equity."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MaxPositions:
     """Limits the number of open positions; a pending entry counts as one."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import ClassVar
@@ -10,11 +9,12 @@ from typing import ClassVar
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 
 MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class OrderRate:
     """Blocks entries after too many orders within a minute, such as from a runaway alert."""
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.protections.base import Lock, Needs, ProtectionInputs, counted, lock_end, locking
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 from dashtrade.domain.values import OrderType
 
 NAMED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})  # these limit their cost themselves
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class StalePrice:
     """Blocks market entries on a quote older than a number of seconds. Applies to all users; add your own to
     replace the default."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
@@ -22,9 +21,10 @@ from dashtrade.domain.protections.base import (
     within,
 )
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class StopStreak:
     """Blocks entries for a while after several stops (or losing exits) within the look-back, counted from the
     last one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
@@ -18,9 +17,10 @@ from dashtrade.domain.protections.base import (
 )
 from dashtrade.domain.protections.stale_price import NAMED
 from dashtrade.domain.reasons import Code, reason
+from dashtrade.domain.record import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WideSpread:
     """Blocks market entries while the spread between bid and ask is wider than a percentage."""
 

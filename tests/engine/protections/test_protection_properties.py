@@ -20,6 +20,7 @@ from dashtrade.domain.orders import Effect
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
 from dashtrade.domain.protections import ActiveLock, Guard, PastExit, ProtectionInputs, Scope, SentEntry
 from dashtrade.domain.reasons import NO_REASON, quoted
+from dashtrade.domain.record import field_names
 from dashtrade.domain.signals import Action, Signal
 from tests.support.fakes import MORNING
 from tests.support.protections import AAPL, MSFT, holding, inputs, judge, past_exit
@@ -65,7 +66,7 @@ def test_a_lock_ends_when_it_says_and_nothing_from_before_its_unlocking_makes_an
     assert lock.lasts(MORNING), "a lock that has ended is none"
     if lock.until is not None:
         later = ProtectionInputs(
-            **{name: getattr(view, name) for name in ProtectionInputs.__slots__} | {"now": lock.until}
+            **{name: getattr(view, name) for name in field_names(ProtectionInputs)} | {"now": lock.until}
         )
         assert judge(kind, later, **settings) is None, "at its end the same exits lock no more"
     assert judge(kind, inputs(*(one for one in exits if one.at > MORNING)), **settings) is None
