@@ -8,6 +8,7 @@ from dashtrade.tables import (  # noqa: F401  (they declare the tables)
     attempts,
     bot_days,
     bots,
+    candles,
     decisions,
     deliveries,
     drifts,

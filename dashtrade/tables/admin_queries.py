@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.tables import candles  # noqa: F401  (imported candles go with their user)
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import escape_formula_column, is_postgres, metadata
 from dashtrade.tables.bot_days import performance

@@ -19,10 +19,14 @@ from dashtrade.domain.position_mismatch import MismatchKind
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.market.bars import bars_of
+from dashtrade.market.series import Series
 from dashtrade.settings import Settings
 from dashtrade.tables import (
     attempts,
     bot_positions,
+    candles,
     drifts,
     flattens,
     invitations,
@@ -38,6 +42,7 @@ from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.installation import KEY, Installation, Trader
 
 AAPL = Symbol.parse("AAPL")
+OWN_CANDLES = Series(source="my file", symbol=AAPL, timeframe=Timeframe(60))
 
 
 @dataclass
@@ -97,6 +102,7 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             )
             for owner in (trader, other_trader)
         )
+        candles.write_own(conn, trader.user.id, OWN_CANDLES, bars_of([(0, 1, 1, 1, 1, 1)]), now)
         drifts.put_outside(conn, trader.user.id, trader.paper, "KO", Decimal(3), now)
         drifts.put_reconciliation_state(
             conn,

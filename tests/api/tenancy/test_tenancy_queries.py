@@ -55,6 +55,7 @@ from dashtrade.tables import (
     trades,
     user_orders,
 )
+from tests.support.candle_cases import MAKES_CANDLES, READS_CANDLES
 from tests.support.fakes import ManualClock
 from tests.support.two_tenants import AAPL, TwoTenants
 
@@ -82,6 +83,7 @@ LIFE = {"created_at": ManualClock().time, "expires_at": ManualClock().time, "use
 Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 
 READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, nothing for Bob
+    **READS_CANDLES,
     "accounts.get": lambda c, o, of: accounts.get(c, o, of.account),
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
     "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.trader,
@@ -219,6 +221,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
 }
 
 MAKES: dict[str, Query] = {  # what Bob makes is Bob's
+    **MAKES_CANDLES,
     "accounts.add": lambda c, o, of: accounts.add(
         c,
         o,
