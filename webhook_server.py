@@ -281,18 +281,12 @@ def create_server(app: App) -> Flask:
 
 def prepared(settings: Settings) -> Callable[[], int]:
     """Everything that can fail at start is done here; later failures lead to a restart."""
-    from dashtrade.api.wire import json_errors
     from dashtrade.http_server import HttpServer
 
-    json_errors()
     app = build_app(settings)
     app.connect()
     server = HttpServer(
-        create_server(app),
-        host=settings.host,
-        port=settings.webhook_port,
-        max_request_body_size=1024 * 1024,
-        max_request_header_size=32 * 1024,
+        create_server(app), host=settings.host, port=settings.webhook_port, max_body_bytes=MAX_BODY_BYTES
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))

@@ -24,7 +24,10 @@ def slow_down(seconds: float) -> None:
 
 def main() -> int:
     slow_down(float(sys.argv[1]) / 1000)
-    return int(importlib.import_module(sys.argv[2]).main())
+    module = importlib.import_module(sys.argv[2])
+    if hasattr(module, "__path__"):  # a package is run by its __main__, as with `python -m`
+        module = importlib.import_module(f"{sys.argv[2]}.__main__")
+    return int(module.main())
 
 
 if __name__ == "__main__":

@@ -1,225 +1,252 @@
-"""The receiver's HTTP server: waitress, hardened against resource exhaustion.
+"""The receiver's HTTP server: uvicorn, and Flask in threads behind it.
 
-Waitress limits silence, not slowness, and refuses new connections when all are in use. Here a request must
-arrive in full within seconds; when connections run out, idle ones are closed, of the busiest address first;
-clients that do not read an answer are disconnected; and alerts have reserved threads."""
+One event loop reads requests and sends answers, so a slow client holds no thread; `http_connection` limits
+what a client may take of it. A request that has arrived waits for its turn: alerts have turns of their own,
+and senders take turns, so that a flood only delays itself."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import logging
 import re
-import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
-from typing import Any
+import socket
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
 
-from waitress import wasyncore
-from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+import uvicorn
 
+from dashtrade.http_connection import ConnectionLimits, HttpConnection
 from dashtrade.http_headers import DATA
 from dashtrade.limits import room_for_connections
+from dashtrade.wsgi_threads import Scope, Send, Wsgi, WsgiThreads
 
+T = TypeVar("T")
 log = logging.getLogger("dashtrade.http")
 
 ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte
 IDLE_SECONDS = 10.0  # for a connection without a request
 UNREAD_SECONDS = 20.0  # for an answer that the client does not read
+STOP_SECONDS = 5  # for requests in progress when the process is to end
 MAX_CONNECTIONS = 1000
-ACCEPTS_PER_LOOP = 100  # connections accepted per turn of the loop
-BACKLOG = 4096  # backlog; connections beyond it are retried by the client after a second
-NO_LIMIT = 10**9  # disables waitress's own limit, which refuses everybody
+BACKLOG = 4096  # connections beyond it are retried by the client after a second
 OTHER_DESCRIPTORS = 200  # of the database, the logs and the worker
+ALERTS_AT_ONCE = 64  # beyond them senders take turns
 ALERT_THREADS, OTHER_THREADS = 32, 24
 ALERTS = "/webhook"
-_TOKEN = re.compile(r"(?:^|&)token=([^&]*)")
+_TOKEN = re.compile(rb"(?:^|&)token=([^&]*)")
+
+_REFUSALS = {
+    400: (
+        "Bad Request",
+        "bad_request",
+        "The request is not valid HTTP.",
+        "Send it with an ordinary HTTP client.",
+    ),
+    431: (
+        "Request Header Fields Too Large",
+        "headers_too_large",
+        "The request's headers are too large.",
+        "Send fewer or shorter headers.",
+    ),
+}
+
+
+def refusal(status: int) -> bytes:
+    """The whole answer to a request that does not reach Flask, as JSON like every other error."""
+    phrase, error, message, hint = _REFUSALS[status]
+    body = json.dumps({"error": error, "message": message, "hint": hint}).encode()
+    headers = (
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+        *DATA,
+    )
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def connection_limit() -> int:
     return room_for_connections(MAX_CONNECTIONS, OTHER_DESCRIPTORS)
 
 
-class Request(HTTPRequestParser):
-    path = ""  # of malformed requests too: waitress reads it for logging
+class FairQueue(Generic[T]):
+    """Each sender's things in order, and the senders in turn, so that a flood only delays itself."""
+
+    def __init__(self) -> None:
+        self._by_sender: OrderedDict[object, deque[T]] = OrderedDict()
+
+    def append(self, sender: object, thing: T) -> None:
+        self._by_sender.setdefault(sender, deque()).append(thing)
+
+    def popleft(self) -> T:
+        sender, things = self._by_sender.popitem(last=False)
+        thing = things.popleft()
+        if things:
+            self._by_sender[sender] = things
+        return thing
+
+    def __bool__(self) -> bool:
+        return bool(self._by_sender)
 
 
-class MalformedRequest(ErrorTask):
-    """The answer to a malformed request, which never reaches the application."""
+class Turn:
+    """One of the requests handled at a time; `end` may come before the answer."""
 
-    def execute(self) -> None:
-        self.response_headers.extend(DATA)
-        super().execute()
+    def __init__(self, turns: Turns) -> None:
+        self._turns, self._ended = turns, False
 
-
-class LimitedChannel(HTTPChannel):
-    """One connection, with the time since when a request has been arriving."""
-
-    error_task_class, parser_class = MalformedRequest, Request
-    arriving_since: float | None = None
-
-    def received(self, data: bytes) -> bool:
-        if self.request is None:
-            self.arriving_since = time.monotonic()
-        more: bool = super().received(data)
-        if self.request is None:
-            self.arriving_since = None
-        return more
-
-    @property
-    def waits(self) -> bool:
-        """Nothing of it is being processed, and no answer is being sent."""
-        return not self.requests and not self.total_outbufs_len
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._turns.give_back()
 
 
-class LimitedServer(TcpWSGIServer):
-    """One listening socket."""
+class Turns:
+    """So many requests at a time; the others wait, and their senders take turns. For one event loop."""
 
-    channel_class = LimitedChannel
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
-    def __init__(self, *given: Any, alerts: ThreadedTaskDispatcher, most: int, **more: Any) -> None:
-        self._alerts, self._max_connections, self._logged_at = alerts, most, float("-inf")
-        self.accepted = 0
-        super().__init__(*given, **more)
+    @contextlib.asynccontextmanager
+    async def turn(self, sender: object) -> AsyncIterator[Turn]:
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait(sender)
+        turn = Turn(self)
+        try:
+            yield turn
+        finally:
+            turn.end()
 
-    def add_task(self, task: LimitedChannel) -> None:
-        path = task.requests[0].path.rstrip("/") if task.requests else ""
-        (self._alerts if path == ALERTS else self.task_dispatcher).add_task(task)
+    async def _wait(self, sender: object) -> None:
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(sender, place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():  # it was given the turn in the same moment
+                self.give_back()
+            raise
 
-    def handle_accept(self) -> None:
-        """Accept all waiting connections, up to a number: one per turn of the loop would let a flood delay
-        everybody else."""
-        for _ in range(ACCEPTS_PER_LOOP):
-            if len(self.active_channels) >= self._max_connections:
-                self._make_room()
-            before = self.accepted
-            super().handle_accept()
-            if self.accepted == before:
+    def give_back(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
                 return
+        self._free += 1
 
-    def accept(self) -> tuple[Any, Any] | None:
-        accepted: tuple[Any, Any] | None = super().accept()
-        self.accepted += accepted is not None
-        return accepted
 
-    def maintenance(self, now: float) -> None:
-        late = time.monotonic() - ARRIVAL_SECONDS
-        for channel in list(self.active_channels.values()):
-            silent = channel.waits and channel.last_activity < now - IDLE_SECONDS
-            slow = (
-                channel.arriving_since is not None and not channel.requests and channel.arriving_since < late
-            )
-            unread = channel.total_outbufs_len and channel.last_activity < now - UNREAD_SECONDS
-            if silent or slow or unread:
-                channel.handle_close()
+def sender_of(scope: Scope) -> object:
+    """The token, if visible in the request; else the address."""
+    token = _TOKEN.search(scope["query_string"])
+    if token is not None:
+        return token[1]
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return value
+    return scope["client"][0] if scope["client"] else ""
 
-    def _make_room(self) -> None:
-        """Close the oldest idle connection of the busiest address: requests answered at once are never
-        affected."""
-        waiting = [channel for channel in self.active_channels.values() if channel.waits]
-        if not waiting:
-            return
-        connections_by_address = Counter(channel.addr[0] for channel in waiting)
-        waiting.sort(key=lambda channel: (-connections_by_address[channel.addr[0]], channel.creation_time))
-        for channel in waiting[: max(self._max_connections // 20, 1)]:
-            channel.handle_close()
-        if time.monotonic() - self._logged_at > 60:
-            self._logged_at = time.monotonic()
-            address, count = connections_by_address.most_common(1)[0]
-            log.warning(
-                "all %s connections are taken, %s of those that wait by %s: the oldest are closed",
-                self._max_connections,
-                count,
-                address,
-            )
+
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """One for each address that the name has."""
+    made: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            made.append(socket.socket(family, kind, protocol))
+            made[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made[-1].setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made[-1].bind(address)
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
 
 
 class HttpServer:
-    """All listening sockets, one loop, and its threads."""
+    """All listening sockets, one event loop, and Flask's threads."""
 
-    def __init__(self, application: Callable[..., Any], *, host: str, port: int, **adjustments: Any) -> None:
-        self._adj = Adjustments(
-            host=host,
-            port=port,
-            threads=OTHER_THREADS,
-            asyncore_use_poll=True,
-            cleanup_interval=1,
-            ident=None,
-            connection_limit=NO_LIMIT,
-            backlog=BACKLOG,
-            clear_untrusted_proxy_headers=False,
-            **adjustments,
+    def __init__(self, application: Wsgi, *, host: str, port: int, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._alert_turns, self._other_turns = Turns(ALERTS_AT_ONCE), Turns(OTHER_THREADS)
+        self._alerts = WsgiThreads(application, ALERT_THREADS, "alert")
+        self._others = WsgiThreads(application, OTHER_THREADS, "request")
+        limits = ConnectionLimits(
+            log=log,
+            refusal=refusal,
+            max_connections=connection_limit(),
+            arrival_seconds=ARRIVAL_SECONDS,
+            idle_seconds=IDLE_SECONDS,
+            unread_seconds=UNREAD_SECONDS,
         )
-        self._map: dict[int, Any] = {}
-        self._alerts, self._others = _threads(ALERT_THREADS), _threads(OTHER_THREADS)
-        most = connection_limit()
-        self._servers = [
-            LimitedServer(
-                application,
-                self._map,
-                True,
-                None,
-                dispatcher=self._others,
-                adj=self._adj,
-                sockinfo=info,
-                alerts=self._alerts,
-                most=most,
-            )
-            for info in self._adj.listen
-        ]
+        config: dict[str, Any] = {
+            "http": partial(HttpConnection, limits),
+            "ws": "none",
+            "interface": "asgi3",
+            "lifespan": "off",
+            "log_config": None,
+            "log_level": "error",
+            "access_log": False,
+            "server_header": False,
+            "proxy_headers": False,
+            "backlog": BACKLOG,
+            "timeout_keep_alive": IDLE_SECONDS,
+            "timeout_graceful_shutdown": STOP_SECONDS,
+        }
+        self.uvicorn = uvicorn.Server(uvicorn.Config(self._handle, **config))
+        self._sockets = listening_sockets(host, port)
 
     @property
     def port(self) -> int:
-        return int(self._servers[0].effective_port)
+        return int(self._sockets[0].getsockname()[1])
 
     def run(self) -> None:
-        """Until SystemExit is raised in this thread."""
-        wasyncore.loop(timeout=self._adj.asyncore_loop_timeout, map=self._map, use_poll=True)
+        """Until SIGTERM or SIGINT, or `stop`: then no new requests; running ones finish."""
+        self.uvicorn.run(sockets=self._sockets)
+
+    def stop(self) -> None:
+        self.uvicorn.should_exit = True
 
     def close(self) -> None:
-        """Accept no new requests; running ones finish."""
-        for server in self._servers:
-            server.accepting = False
+        for one in self._sockets:
+            one.close()
         for threads in (self._alerts, self._others):
-            threads.shutdown()
-        wasyncore.close_all(self._map)
+            threads.close()
+
+    async def _handle(self, scope: Scope, receive: Callable[[], Any], send: Send) -> None:
+        body = await self._body(scope, receive)
+        if body is None:
+            return
+        is_alert = scope["path"].rstrip("/") == ALERTS
+        turns, threads = (self._alert_turns, self._alerts) if is_alert else (self._other_turns, self._others)
+        async with turns.turn(sender_of(scope)):
+            await threads(scope, body, receive, send)
+
+    async def _body(self, scope: Scope, receive: Callable[[], Any]) -> bytes | None:
+        """The whole of it; of one that is too large, nothing or the beginning: Flask refuses it by its
+        length. None: the client has gone."""
+        if _content_length(scope) > self._max_body_bytes:
+            return b""
+        body = b""
+        while len(body) <= self._max_body_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body = body + message["body"] if body else message["body"]
+            if not message["more_body"]:
+                break
+        return body
 
 
-class FairQueue:
-    """The queue for threads: each sender's requests in order, and the senders in turn, so that a flood only
-    delays itself."""
-
-    def __init__(self) -> None:
-        self._tasks_by_sender: OrderedDict[str, deque[LimitedChannel]] = OrderedDict()
-
-    def append(self, task: LimitedChannel) -> None:
-        self._tasks_by_sender.setdefault(_sender(task), deque()).append(task)
-
-    def popleft(self) -> LimitedChannel:
-        sender, tasks = self._tasks_by_sender.popitem(last=False)
-        task = tasks.popleft()
-        if tasks:
-            self._tasks_by_sender[sender] = tasks
-        return task
-
-    def __len__(self) -> int:
-        return sum(map(len, self._tasks_by_sender.values()))
-
-
-def _sender(task: LimitedChannel) -> str:
-    """The token, if visible in the request; else the address."""
-    address = str(task.addr[0])
-    if not task.requests or task.requests[0].error:  # nothing else is known of a malformed request
-        return address
-    request = task.requests[0]
-    token = _TOKEN.search(request.query)
-    return token[1] if token is not None else request.headers.get("AUTHORIZATION", address)
-
-
-def _threads(count: int) -> ThreadedTaskDispatcher:
-    dispatcher = ThreadedTaskDispatcher()
-    dispatcher.queue = FairQueue()
-    dispatcher.set_thread_count(count)
-    return dispatcher
+def _content_length(scope: Scope) -> int:
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)

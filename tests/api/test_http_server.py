@@ -3,19 +3,21 @@ too many of them."""
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dashtrade import http_server
-from dashtrade.http_server import FairQueue, HttpServer
+from dashtrade.http_server import FairQueue, HttpServer, Turns, sender_of
+from tests.support.installation import wait_until
 
 Wsgi = Callable[..., Any]
 LONG = 64 * 1024 * 1024
@@ -29,12 +31,36 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     size = LONG if path == "/long" else 2
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(size))])
     if path == "/long":
-        return (b"x" * 65536 for _ in range(LONG // 65536))
+        return pieces(path)
     environ["wsgi.input"].read()
     return [b"ok"]
 
 
+def pieces(path: str) -> Iterator[bytes]:
+    BEING_SENT[path] += 1
+    try:
+        for _ in range(LONG // 65536):
+            yield b"x" * 65536
+    finally:
+        BEING_SENT[path] -= 1
+
+
 RELEASE = threading.Event()
+BEING_SENT: Counter[str] = Counter()
+
+
+@contextmanager
+def running(handles: Wsgi = application) -> Iterator[HttpServer]:
+    made = HttpServer(handles, host="127.0.0.1", port=0, max_body_bytes=64 * 1024)
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    wait_until(lambda: made.uvicorn.started)
+    yield made
+    RELEASE.set()
+    made.stop()
+    thread.join(10)
+    made.close()
+    assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -44,22 +70,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
     monkeypatch.setattr(http_server, "IDLE_SECONDS", 0.7)
     monkeypatch.setattr(http_server, "UNREAD_SECONDS", 0.7)
     RELEASE.clear()
-    made = HttpServer(application, host="127.0.0.1", port=0)
-    over = threading.Event()
-
-    def run() -> None:
-        from waitress import wasyncore
-
-        while not over.is_set():
-            wasyncore.loop(timeout=0.05, map=made._map, use_poll=True, count=1)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    yield made
-    RELEASE.set()
-    over.set()
-    thread.join(5)
-    made.close()
+    with running() as made:
+        yield made
 
 
 def answer(server: HttpServer, path: str = "/webhook", timeout: float = 5) -> int:
@@ -120,11 +132,9 @@ def test_a_connection_that_says_nothing_is_closed(server: HttpServer) -> None:
 
 
 def test_a_client_that_does_not_read_is_disconnected_and_frees_its_thread(server: HttpServer) -> None:
-    with connections(server, 1, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
-        time.sleep(3)
-        assert not any(
-            channel.requests for front in server._servers for channel in front.active_channels.values()
-        )
+    with connections(server, 3, b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n"):
+        wait_until(lambda: BEING_SENT == {"/long": 3})
+        wait_until(lambda: not BEING_SENT.total())
 
 
 def test_alerts_are_answered_while_everything_else_hangs(server: HttpServer) -> None:
@@ -159,16 +169,13 @@ def test_descriptors_beyond_a_thousand_and_twenty_four_are_no_end(server: HttpSe
             other.close()
 
 
-def test_a_crowd_that_comes_at_once_is_taken_in_at_one_turn(monkeypatch: pytest.MonkeyPatch):
-    """One at each turn of the loop would keep an alert behind a thousand strangers waiting for seconds."""
-    from waitress import wasyncore
-
-    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 60)
-    made = HttpServer(application, host="127.0.0.1", port=0)
-    with connections(made, 50):
-        wasyncore.poll2(0.0, made._map)
-        assert len(made._servers[0].active_channels) == 50
-    made.close()
+def test_a_crowd_that_comes_at_once_delays_nobody(server: HttpServer) -> None:
+    """One taken in at each turn of the loop would keep an alert behind a thousand strangers waiting."""
+    with connections(server, 50):
+        began = time.monotonic()
+        assert answer(server) == 200
+        assert time.monotonic() - began < 0.5
+        assert len(server.uvicorn.server_state.connections) >= 50
 
 
 def test_what_is_no_request_is_answered_with_the_headers_of_all_answers(server: HttpServer) -> None:
@@ -182,26 +189,56 @@ def test_what_is_no_request_is_answered_with_the_headers_of_all_answers(server: 
     )
 
 
-class Task:
-    def __init__(
-        self, query: str, number: int, address: str = "203.0.113.9", authorization: str = ""
-    ) -> None:
-        headers = {"AUTHORIZATION": authorization} if authorization else {}
-        self.requests = [SimpleNamespace(query=query, headers=headers, error=None)]
-        self.addr, self.number = (address, 1), number
+def scope(query: str, address: str = "203.0.113.9", authorization: str = "") -> dict[str, Any]:
+    headers = [(b"authorization", authorization.encode())] if authorization else []
+    return {"query_string": query.encode(), "headers": headers, "client": (address, 1)}
 
 
 def test_senders_take_turns_and_each_is_served_in_order():
     """A flood waits for itself: whoever else sends an alert is next."""
-    waiting: Any = FairQueue()
+    waiting: FairQueue[int] = FairQueue()
     for number in range(100):
-        waiting.append(Task("token=usr_flood&wait=2", number))
-    waiting.append(Task("wait=2&token=usr_ann", 1000))
-    waiting.append(Task("", 2000, authorization="Bearer usr_bob"))
-    waiting.append(Task("", 3000, address="203.0.113.7"))
-    assert len(waiting) == 103
-    assert [waiting.popleft().number for _ in range(6)] == [0, 1000, 2000, 3000, 1, 2]
-    assert [waiting.popleft().number for _ in range(97)] == list(range(3, 100))
-    assert len(waiting) == 0
+        waiting.append(sender_of(scope("token=usr_flood&wait=2")), number)
+    waiting.append(sender_of(scope("wait=2&token=usr_ann")), 1000)
+    waiting.append(sender_of(scope("", authorization="Bearer usr_bob")), 2000)
+    waiting.append(sender_of(scope("", address="203.0.113.7")), 3000)
+    assert [waiting.popleft() for _ in range(6)] == [0, 1000, 2000, 3000, 1, 2]
+    assert [waiting.popleft() for _ in range(97)] == list(range(3, 100))
+    assert not waiting
     with pytest.raises(KeyError):
         waiting.popleft()
+
+
+def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
+    served: list[str] = []
+
+    async def ask(turns: Turns, sender: str, hold: asyncio.Event) -> None:
+        async with turns.turn(sender):
+            served.append(sender)
+            await hold.wait()
+
+    async def story() -> None:
+        turns, hold = Turns(1), asyncio.Event()
+        tasks = [asyncio.create_task(ask(turns, sender, hold)) for sender in ("ann", "bob", "cem", "dan")]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        hold.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with turns.turn("eve"):
+            served.append("eve")
+
+    asyncio.run(story())
+    assert served == ["ann", "cem", "dan", "eve"]
+
+
+def test_a_turn_that_ends_before_the_answer_is_free_once():
+    async def story() -> None:
+        turns = Turns(1)
+        async with turns.turn("ann") as turn:
+            turn.end()
+            async with turns.turn("bob"):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.01), turns.turn("cem"):
+                        pass
+
+    asyncio.run(story())

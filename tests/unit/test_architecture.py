@@ -32,6 +32,7 @@ GROUND = {
     "dashtrade.processes.parent_watchdog",
     "dashtrade.disk",
     "dashtrade.failpoints",
+    "dashtrade.http_connection",
     "dashtrade.http_headers",
     "dashtrade.limits",
     "dashtrade.locks",
@@ -39,6 +40,7 @@ GROUND = {
     "dashtrade.redaction",
     "dashtrade.security_log",
     "dashtrade.settings",
+    "dashtrade.wsgi_threads",
     "encryption",
 }
 ADAPTERS = ("brokers", "feeds", "channels", "strategies")

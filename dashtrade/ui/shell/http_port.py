@@ -167,4 +167,5 @@ class HttpConnection(_ReadTimeout, H11Protocol):
 def protocols() -> dict[str, Any]:
     """Arguments for uvicorn."""
     HttpConnection.max_connections = connection_limit()
-    return {"http": HttpConnection, "ws": WebSocketConnection, "backlog": BACKLOG}
+    # uvicorn would take uvloop, which the receiver brings: what Streamlit does beside it was not tried there
+    return {"http": HttpConnection, "ws": WebSocketConnection, "backlog": BACKLOG, "loop": "asyncio"}
