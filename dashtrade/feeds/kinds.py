@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dashtrade.domain.broker_kinds import Address, Credential
 from dashtrade.domain.ports import BrokerError, Clock, Quote
@@ -54,6 +54,7 @@ class Candles:
 
     timeframes: tuple[Timeframe, ...]
     adjustments: frozenset[Adjustment] = frozenset({Adjustment.RAW})
+    only: Literal["stocks", "coins", ""] = ""
     reach: timedelta | None = None  # how far back; None: as long as the symbol has traded
 
 
@@ -63,15 +64,23 @@ class Tier:
 
     name: str
     candles: tuple[Candles, ...] = ()
-    quotes: Prices = Prices.NONE  # of current prices
+    quotes: Prices = Prices.NONE
+    coin_quotes: Prices | None = None  # where those of coins differ
     delay: timedelta = timedelta(0)  # of the newest price
     per_minute: int | None = None  # requests
     per_day: int | None = None
 
+    def quotes_of(self, symbol: Symbol) -> Prices:
+        return self.coin_quotes if symbol.is_crypto and self.coin_quotes is not None else self.quotes
+
     def timeframes(self, series: Series) -> list[Timeframe]:
         """Those it has of this symbol and adjustment. Coins have no splits: every adjustment is the same."""
+        coin = series.symbol.is_crypto
         fits = (
-            each for each in self.candles if series.symbol.is_crypto or series.adjustment in each.adjustments
+            each
+            for each in self.candles
+            if each.only != ("stocks" if coin else "coins")
+            and (coin or series.adjustment in each.adjustments)
         )
         return sorted(one for each in fits for one in each.timeframes)
 

@@ -67,7 +67,7 @@ class WebSource:
 
     def quote(self, symbol: Symbol) -> Quote:
         self._must_trade(symbol)
-        if self.tier.quotes is Prices.NONE:
+        if self.tier.quotes_of(symbol) is Prices.NONE:
             raise NotOffered(f"{self.kind.title} has candles and no current prices in this plan.")
         return self.current(symbol)
 

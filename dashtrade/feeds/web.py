@@ -89,10 +89,10 @@ class Web:
         self._around.gate.leave(None)
         return found
 
-    def follow_up(self, address: str) -> tuple[str, dict[str, str]]:
+    def follow_up(self, address: str) -> str:
         """The path of the next page, at our own address of the source: the key goes nowhere else."""
         parts = urlsplit(address)
-        return f"{parts.path}?{parts.query}", {}
+        return f"{parts.path}?{parts.query}"
 
     def reading(self, read: Callable[[Any], T], reply: Any) -> T:
         try:

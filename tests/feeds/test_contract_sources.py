@@ -77,21 +77,23 @@ def test_many_pages_are_one_answer(source, harness: SourceHarness):
 
 
 def test_the_candle_that_has_not_ended_is_not_given(source, harness: SourceHarness):
-    harness.sim.market.now = harness.clock.time = harness.start + 10.5 * harness.timeframe.span
+    now = harness.opening(10) + harness.timeframe.span / 2 + harness.delay
+    harness.sim.market.now = harness.clock.time = now
     found = rows(source, harness)
     assert found == [one.row for one in harness.truth()]
     assert len(found) == 10
 
 
 def test_with_our_clock_ahead_half_a_candle_is_not_taken_for_a_whole_one(source, harness: SourceHarness):
-    harness.sim.market.now = harness.start + 10.5 * harness.timeframe.span
-    harness.clock.time = harness.sim.market.now + 3 * harness.timeframe.span
+    harness.sim.market.now = harness.opening(10) + harness.timeframe.span / 2
+    harness.clock.time = harness.sim.market.now + harness.delay + 3 * harness.timeframe.span
     assert len(rows(source, harness)) == 10
 
 
-def test_with_our_clock_behind_no_candle_is_lost_that_has_ended_by_it(source, harness: SourceHarness):
-    harness.sim.market.now = harness.start + 10.5 * harness.timeframe.span
-    harness.clock.time = harness.start + 8 * harness.timeframe.span
+def test_with_our_clock_behind_candles_that_have_ended_by_it_are_given(source, harness: SourceHarness):
+    behind = harness.opening(8)
+    harness.sim.market.now = harness.opening(10) + harness.timeframe.span / 2
+    harness.clock.time = behind + harness.delay
     assert len(rows(source, harness)) == 8
 
 
@@ -165,7 +167,8 @@ def test_an_unknown_symbol_has_no_candles(source, harness: SourceHarness):
 
 
 def test_a_quote_says_what_stands_in_for_bid_and_ask(source, harness: SourceHarness):
-    if source.tier.quotes is Prices.NONE:
+    kind = source.tier.quotes_of(harness.symbol)
+    if kind is Prices.NONE:
         with pytest.raises(NotOffered):
             source.quote(harness.symbol)
         assert not harness.sim.asked
@@ -173,14 +176,14 @@ def test_a_quote_says_what_stands_in_for_bid_and_ask(source, harness: SourceHarn
     price = harness.sim.market.price(harness.at_source)
     quote = source.quote(harness.symbol)
     assert quote.at <= harness.clock.time
-    if source.tier.quotes is Prices.BID_ASK:
+    if kind is Prices.BID_ASK:
         assert quote.bid == price < quote.ask and not quote.note
     else:
         assert quote.bid == quote.ask == price and quote.note.code is Code.LAST_PRICE_USED
 
 
 def test_a_price_of_nothing_is_none(source, harness: SourceHarness):
-    if source.tier.quotes is not Prices.NONE:
+    if source.tier.quotes_of(harness.symbol) is not Prices.NONE:
         harness.sim.market.worthless = True
         with pytest.raises((NotOffered, Unavailable)):
             source.quote(harness.symbol)

@@ -55,6 +55,7 @@ class SourceHarness:
     tier: str = ""
     adjustment: Adjustment = Adjustment.RAW
     source_name: str = ""
+    delay: timedelta = timedelta(0)  # until it gives a candle that has ended
     rows_come_in_pages: bool = True
     clock: ManualClock = field(init=False)
     gate: CountingGate = field(default_factory=CountingGate)
@@ -73,18 +74,23 @@ class SourceHarness:
 
     @property
     def end(self) -> datetime:
-        return self.start + 40 * self.timeframe.span
+        """Forty candles later: of a stock's days, five make a week."""
+        weeks = self.timeframe.seconds == 86_400 and not self.symbol.is_crypto
+        return self.start + (56 if weeks else 40) * self.timeframe.span
 
     def make(self) -> PriceSource:
         tier = self.kind.tier(self.tier)
         around = Around(clock=self.clock, gate=self.gate, address=self.addresses.get)
         return self.kind.make(self.kind, tier, self.credentials, around)
 
-    def truth(self, start: datetime | None = None, end: datetime | None = None) -> list[TrueCandle]:
-        """The candles of that stretch that have ended."""
-        seconds, now = self.timeframe.seconds, self.sim.market.now.timestamp()
-        first, last = (start or self.start).timestamp(), (end or self.end).timestamp()
-        found = self.sim.market.candles(self.at_source, seconds, first, last)
+    def opening(self, number: int) -> datetime:
+        """Of that candle of the stretch."""
+        return datetime.fromtimestamp(self.truth()[number].at, UTC)
+
+    def truth(self) -> list[TrueCandle]:
+        """The candles of the stretch that the source gives: those that have ended."""
+        seconds, now = self.timeframe.seconds, (self.sim.market.now - self.delay).timestamp()
+        found = self.sim.market.candles(self.at_source, seconds, self.start.timestamp(), self.end.timestamp())
         return [one for one in found if one.at + seconds <= now]
 
 
