@@ -40,6 +40,7 @@ from dashtrade.tables import user_orders
 from dashtrade.tables.base import metadata
 from dashtrade.tables.lanes import Lane
 from dashtrade.tables.paper import TableBook
+from dashtrade.trading_days import TradingDays
 from encryption import Vault
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ def surroundings(app: App, account: Account, prices: Feed) -> Surroundings:
         save_session=save_session,
         exclusive=lambda: app.db.exclusive(f"{account.broker}-{account.id}"),
         owner_of=owner_of,
+        sessions=app.trading_days.sessions,
     )
 
 
@@ -217,6 +219,7 @@ class App:
     feed: Feed
     notes: Notes
     disk: Disk
+    trading_days: TradingDays
     brokers: Brokers = field(init=False)
     engine: Engine = field(init=False)
     worker: WorkerClient | None = None
@@ -267,7 +270,9 @@ class App:
         simulation under the same rules."""
         db = Database("sqlite://")
         metadata.create_all(db.engine)
-        return assemble(self.settings, db, clock, self.vault, demo_feed(clock), self.brokers.kinds)
+        past = assemble(self.settings, db, clock, self.vault, demo_feed(clock), self.brokers.kinds)
+        past.trading_days = self.trading_days
+        return past
 
     def close(self) -> None:
         if self.worker is not None:
@@ -289,6 +294,7 @@ def assemble(
         feed=feed,
         notes=Notes(db, clock),
         disk=Disk(db.file),
+        trading_days=TradingDays(db, clock),
     )
     app.brokers = Brokers(app, kinds)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

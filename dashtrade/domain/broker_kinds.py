@@ -16,6 +16,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.paper_account import PaperStore
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.record import record
+from dashtrade.domain.sessions import Sessions
 
 # A context that yields a number of at least the given value, exclusive until the answer has arrived.
 Nonces = Callable[[int], AbstractContextManager[int]]
@@ -105,6 +106,7 @@ class Surroundings:
     save_session: Callable[[str], None]
     exclusive: Callable[[], AbstractContextManager[Any]]  # one process at a time
     owner_of: Callable[[str], str | None]  # our id of the order with this broker number
+    sessions: Callable[[str], Sessions]  # a calendar's trading days
 
 
 @record

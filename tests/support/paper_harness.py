@@ -11,6 +11,7 @@ from dashtrade.domain.ports import OrderRequest, Quote, Unavailable
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import OrderType
 from tests.support.adapter_harness import AAPL
+from tests.support.sessions import new_york
 
 MSFT, BTC = Symbol.parse("MSFT"), Symbol.parse("BTC/USDT")
 MONDAY_NOON = datetime(2026, 3, 9, 16, 0, tzinfo=UTC)  # 12:00 in New York
@@ -77,7 +78,7 @@ class PaperHarness:
         self.settings = PaperSettings.from_options(options)
         self.clock = FixedClock(moment)
         self.feed, self.store = HandFeed(self.clock), CountingStore(self.settings.starting_cash)
-        self.broker = PaperBroker(self.store, self.feed, self.clock, self.settings)
+        self.broker = PaperBroker(self.store, self.feed, self.clock, self.settings, new_york)
         self.sent = 0
 
     def order(self, side, quantity, kind=OrderType.MARKET, *, symbol=AAPL, name=None, **rest):

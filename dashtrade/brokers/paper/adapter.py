@@ -4,8 +4,8 @@ It behaves like a real broker: it nets positions over all bots, refuses a client
 what exceeds the buying power, and fills in parts when configured. Markets are deep: an order never moves the
 price and never queues. State lives behind `PaperStore`; no price is fetched inside a transaction.
 
-Hours "exchange" are 09:30 to 16:00 in New York, Monday to Friday, and 04:00 to 20:00 for orders marked
-`extended_hours`; US holidays and half days are not modelled. Crypto trades at any time."""
+Hours "exchange" are those of New York: 09:30 to 16:00 on its trading days, to 13:00 on half days; 04:00 to
+20:00, or 17:00, for orders marked `extended_hours`. Crypto trades at any time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from dashtrade.brokers.paper.capabilities import capabilities_of
 from dashtrade.brokers.paper.fills import FillStep, end_order, report, trade, trigger_stop
-from dashtrade.brokers.paper.hours import in_session, session_end, session_start
+from dashtrade.brokers.paper.hours import Hours
 from dashtrade.brokers.paper.requests import AT_ONCE, WAITS_FOR_PRICE, check, new_order, quantity_step_of
 from dashtrade.domain.paper_account import (
     NeedsQuotes,
@@ -44,6 +44,7 @@ from dashtrade.domain.ports import (
     VenueStatus,
 )
 from dashtrade.domain.record import replace
+from dashtrade.domain.sessions import Sessions
 from dashtrade.domain.symbols import Symbol, usual_price_step
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, floor_to, given
 
@@ -58,8 +59,17 @@ _PRECISION_DIGITS = 60  # of precision: enough for every product to be exact
 class PaperBroker:
     """One paper account. Call `tick` every few seconds: working orders only move on then."""
 
-    def __init__(self, store: PaperStore, feed: Feed, clock: Clock, settings: PaperSettings) -> None:
+    def __init__(
+        self,
+        store: PaperStore,
+        feed: Feed,
+        clock: Clock,
+        settings: PaperSettings,
+        sessions: Callable[[], Sessions],
+    ) -> None:
+        """`sessions`: the trading days of New York, asked for when a stock needs them."""
         self._store, self._feed, self._clock, self._settings = store, feed, clock, settings
+        self._hours = Hours(sessions)
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
         # Generated prices need no network: the engine may use this broker inside a transaction.
         self.offers = Offers(on_paper=True, local=feed.demo, start_over=self.reset)
@@ -154,10 +164,10 @@ class PaperBroker:
         )
 
     def market_open(self, symbol: Symbol) -> bool:
-        return self._always_open(symbol) or in_session(self._clock.now(), extended=False)
+        return self._always_open(symbol) or self._hours.in_session(self._clock.now(), extended=False)
 
     def opens_at(self, symbol: Symbol) -> datetime | None:
-        return session_start(self._clock.now())
+        return self._hours.session_start(self._clock.now())
 
     def close(self) -> None:
         """Nothing to release."""
@@ -310,12 +320,14 @@ class PaperBroker:
         return symbol.is_crypto or self._settings.hours == "always"
 
     def _is_tradable(self, order: PaperOrder, moment: datetime) -> bool:
-        return self._always_open(order.symbol) or in_session(moment, extended=order.extended_hours)
+        return self._always_open(order.symbol) or self._hours.in_session(
+            moment, extended=order.extended_hours
+        )
 
     def _day_ends_at(self, order: PaperOrder) -> datetime:
         if self._always_open(order.symbol):
             return datetime.combine(order.created_at.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
-        return session_end(order.created_at, extended=order.extended_hours)
+        return self._hours.session_end(order.created_at, extended=order.extended_hours)
 
     def _quotes(self, symbols: Iterable[Symbol]) -> dict[Symbol, Quote]:
         """Available quotes; an order on a symbol without a price waits for the next tick."""

@@ -19,7 +19,13 @@ def _make(account: Account, credentials: dict[str, str], surroundings: Surroundi
     from dashtrade.brokers.paper.adapter import PaperBroker
 
     settings = PaperSettings.from_options(account.options)
-    return PaperBroker(surroundings.books, surroundings.prices, surroundings.clock, settings)
+    return PaperBroker(
+        surroundings.books,
+        surroundings.prices,
+        surroundings.clock,
+        settings,
+        lambda: surroundings.sessions("XNYS"),
+    )
 
 
 BROKER = BrokerKind(
@@ -80,7 +86,7 @@ BROKER = BrokerKind(
                 ),
                 AccountOption(
                     name="hours",
-                    help="always, or exchange: stocks trade Monday to Friday, 09:30 to 16:00 in New York",
+                    help="always, or exchange: stocks trade in New York's hours, with holidays and half days",
                 ),
             ),
         ),

@@ -12,6 +12,7 @@ from dashtrade.domain.paper_account import MemoryPaperStore, PaperSettings
 from dashtrade.domain.ports import Broker, Quote, SystemClock, Unavailable
 from dashtrade.domain.symbols import Symbol
 from tests.support.broker_contract import BrokerContract, ContractVenue
+from tests.support.sessions import new_york
 
 CENT = Decimal("0.01")
 
@@ -76,7 +77,7 @@ class PaperVenue(ContractVenue):
         return len(self.store.names)
 
     def restarted(self) -> Broker:
-        return PaperBroker(self.store, self.feed, SystemClock(), self.settings)
+        return PaperBroker(self.store, self.feed, SystemClock(), self.settings, new_york)
 
     def step(self) -> None:
         if not self.waits:

@@ -158,6 +158,9 @@ def test_a_reset_gives_back_the_starting_cash_and_keeps_the_past():
 
 # --- hours ---
 
+THANKSGIVING = datetime(2026, 11, 26, 17, tzinfo=UTC)
+AFTER_THE_CALENDAR = datetime(2040, 11, 22, 17, tzinfo=UTC)  # a Thursday too
+
 
 def test_always_open_fills_a_stock_on_a_saturday():
     harness = PaperHarness(SATURDAY)
@@ -200,6 +203,25 @@ def test_extended_hours_are_for_orders_that_ask_for_them():
     assert harness.order(BUY, 1, extended_hours=True).status is VenueStatus.FILLED
 
 
+def test_a_stock_does_not_trade_on_a_holiday_nor_after_the_end_of_a_half_day():
+    harness = PaperHarness(THANKSGIVING, hours="exchange")
+    assert not harness.broker.market_open(AAPL) and harness.order(BUY, 1).status is VenueStatus.WORKING
+    assert harness.broker.opens_at(AAPL) == datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
+    harness.clock.moment = datetime(2026, 11, 27, 17, 59, tzinfo=UTC)
+    assert harness.broker.market_open(AAPL)
+    harness.clock.moment = datetime(2026, 11, 27, 18, tzinfo=UTC)
+    assert not harness.broker.market_open(AAPL)
+    assert harness.order(BUY, 1, extended_hours=True).status is VenueStatus.FILLED
+    harness.clock.moment = datetime(2026, 11, 27, 22, tzinfo=UTC)  # 17:00 in New York
+    assert harness.order(BUY, 1, extended_hours=True).status is VenueStatus.WORKING
+    assert harness.broker.opens_at(AAPL) == datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
+
+
+def test_where_the_calendar_ends_weekdays_count():
+    harness = PaperHarness(AFTER_THE_CALENDAR, hours="exchange")
+    assert harness.broker.market_open(AAPL)
+
+
 @pytest.mark.parametrize(
     ("hours", "created", "ends"),
     [
@@ -208,6 +230,8 @@ def test_extended_hours_are_for_orders_that_ask_for_them():
         ("exchange", SATURDAY, datetime(2026, 3, 9, 20, tzinfo=UTC)),
         # Friday night, winter
         ("exchange", datetime(2026, 1, 9, 22, tzinfo=UTC), datetime(2026, 1, 12, 21, tzinfo=UTC)),
+        ("exchange", THANKSGIVING, datetime(2026, 11, 27, 18, tzinfo=UTC)),
+        ("exchange", AFTER_THE_CALENDAR, datetime(2040, 11, 22, 21, tzinfo=UTC)),
     ],
 )
 def test_a_day_order_ends_with_its_day(hours, created, ends):
