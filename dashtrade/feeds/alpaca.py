@@ -18,7 +18,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, exact, iso
 from dashtrade.feeds.kinds import Around, Candles, Prices, SourceKind, Tier, timeframes
 from dashtrade.feeds.rows import ms_of, row, session_day
-from dashtrade.feeds.source import Page, WebSource
+from dashtrade.feeds.source import NetworkSource, Page
 from dashtrade.feeds.web import Reply, Web
 from dashtrade.market.series import Adjustment, Series
 
@@ -30,7 +30,7 @@ DELAY = timedelta(minutes=16)
 _UNITS = {"m": "Min", "h": "Hour", "d": "Day"}
 
 
-class AlpacaSource(WebSource):
+class AlpacaSource(NetworkSource):
     def __init__(self, kind: SourceKind, tier: Tier, key: str, secret: str, around: Around) -> None:
         web = Web(
             kind.title,
@@ -40,6 +40,7 @@ class AlpacaSource(WebSource):
             secrets=(key, secret),
             refused=_refused,
         )
+        self.web = web
         super().__init__(kind, tier, around, web, name="alpaca-iex" if tier.name == "iex" else kind.name)
         self._feed = "iex" if tier.name == "iex" else "sip"
 

@@ -24,7 +24,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import exact
 from dashtrade.feeds.kinds import Around, Candles, Prices, SourceKind, Tier, timeframes
 from dashtrade.feeds.rows import NEW_YORK, Row, from_new_york, ms_of, row
-from dashtrade.feeds.source import Page, WebSource
+from dashtrade.feeds.source import NetworkSource, Page
 from dashtrade.feeds.web import Reply, Web
 from dashtrade.market.series import Adjustment, Series
 
@@ -36,12 +36,11 @@ _ZONES = ("US/Eastern", "America/New_York")
 _COMPACT = timedelta(days=130)  # of calendar days, within the last hundred sessions
 
 
-class AlphaVantageSource(WebSource):
+class AlphaVantageSource(NetworkSource):
     def __init__(self, kind: SourceKind, tier: Tier, key: str, around: Around) -> None:
         address = around.address("ALPHA_VANTAGE_URL") or URL
-        super().__init__(
-            kind, tier, around, Web(kind.title, address, around, secrets=(key,), refused=_refused)
-        )
+        self.web = Web(kind.title, address, around, secrets=(key,), refused=_refused)
+        super().__init__(kind, tier, around, self.web)
         self._key = key
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:

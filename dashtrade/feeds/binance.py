@@ -15,7 +15,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import exact
 from dashtrade.feeds.kinds import Around, Candles, Prices, SourceKind, Tier, timeframes
 from dashtrade.feeds.rows import ms_of, row
-from dashtrade.feeds.source import Page, WebSource
+from dashtrade.feeds.source import NetworkSource, Page
 from dashtrade.feeds.web import Reply, Web
 from dashtrade.market.series import Series
 
@@ -26,10 +26,11 @@ DATA_URL, STREAM_URL = "https://data-api.binance.vision", "wss://data-stream.bin
 PAGE = 1000
 
 
-class BinanceSource(WebSource):
+class BinanceSource(NetworkSource):
     def __init__(self, kind: SourceKind, tier: Tier, around: Around) -> None:
         address = around.address("BINANCE_DATA_URL") or DATA_URL
-        super().__init__(kind, tier, around, Web(kind.title, address, around, refused=_refused))
+        self.web = Web(kind.title, address, around, refused=_refused)
+        super().__init__(kind, tier, around, self.web)
         self._stream_url = around.address("BINANCE_STREAM_URL") or STREAM_URL
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:

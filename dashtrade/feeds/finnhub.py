@@ -14,7 +14,7 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import exact
 from dashtrade.feeds.kinds import Around, Candles, Prices, SourceKind, Tier, timeframes
 from dashtrade.feeds.rows import from_ms, row
-from dashtrade.feeds.source import Page, WebSource
+from dashtrade.feeds.source import NetworkSource, Page
 from dashtrade.feeds.web import Reply, Web
 from dashtrade.market.series import Adjustment, Series
 
@@ -25,7 +25,7 @@ _COLUMNS = ("t", "o", "h", "l", "c", "v")
 _STRETCH, _DAILY_STRETCH = timedelta(days=28), timedelta(days=3650)
 
 
-class FinnhubSource(WebSource):
+class FinnhubSource(NetworkSource):
     def __init__(self, kind: SourceKind, tier: Tier, key: str, around: Around) -> None:
         web = Web(
             kind.title,
@@ -34,6 +34,7 @@ class FinnhubSource(WebSource):
             headers={"X-Finnhub-Token": key},  # and not in the address, which ends up in logs
             secrets=(key,),
         )
+        self.web = web
         super().__init__(kind, tier, around, web)
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:

@@ -16,7 +16,7 @@ from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import exact
 from dashtrade.feeds.kinds import Around, Candles, Prices, SourceKind, Tier, timeframes
 from dashtrade.feeds.rows import from_ms, ms_of, row, session_day
-from dashtrade.feeds.source import Page, WebSource
+from dashtrade.feeds.source import NetworkSource, Page
 from dashtrade.feeds.web import Reply, Web
 from dashtrade.market.series import Adjustment, Series
 
@@ -25,7 +25,7 @@ PAGE = 50_000
 _SPANS = {86_400: "day", 3600: "hour", 60: "minute"}
 
 
-class MassiveSource(WebSource):
+class MassiveSource(NetworkSource):
     def __init__(self, kind: SourceKind, tier: Tier, key: str, around: Around) -> None:
         web = Web(
             kind.title,
@@ -35,6 +35,7 @@ class MassiveSource(WebSource):
             secrets=(key,),
             refused=_refused,
         )
+        self.web = web
         super().__init__(kind, tier, around, web)
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:

@@ -12,7 +12,7 @@ from dashtrade.domain.ports import NotOffered, Quote, RetryLater
 from dashtrade.domain.symbols import Symbol
 from dashtrade.feeds.kinds import Around, Prices, SourceKind, Tier
 from dashtrade.feeds.rows import Row, bars_of_rows
-from dashtrade.feeds.web import Web
+from dashtrade.feeds.web import Calls
 from dashtrade.market.series import Series
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ LOOK_SECONDS = 2.0  # between two looks at whether a candle has ended
 GRACE = timedelta(seconds=2)  # a source needs a moment to close a candle
 
 
-class WebSource:
-    """A source that is asked over HTTP. Its file says how pages of candles and a quote are read."""
+class NetworkSource:
+    """A source that is asked request by request. Its file says how pages of candles and a quote are read."""
 
     always_open = False
 
-    def __init__(self, kind: SourceKind, tier: Tier, around: Around, web: Web, *, name: str = "") -> None:
+    def __init__(self, kind: SourceKind, tier: Tier, around: Around, calls: Calls, *, name: str = "") -> None:
         self.name = name or kind.name
-        self.kind, self.tier, self.around, self.web = kind, tier, around, web
+        self.kind, self.tier, self.around, self.calls = kind, tier, around, calls
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:
         """All candles that open in the range; those outside of it do no harm."""
@@ -57,11 +57,11 @@ class WebSource:
         if start < end:
             for number, (page, made_at) in enumerate(self.pages(series, start, end)):
                 if number == MOST_PAGES:
-                    raise self.web.unavailable("its pages do not end")
+                    raise self.calls.unavailable("its pages do not end")
                 rows += page
                 ended_by = min(ended_by, made_at)
         title, timeframe = self.kind.title, series.timeframe
-        return self.web.reading(
+        return self.calls.reading(
             lambda found: bars_of_rows(title, found, start, end, ended_by, timeframe), rows
         )
 
@@ -75,7 +75,7 @@ class WebSource:
         return polled(self, series, time.sleep)
 
     def close(self) -> None:
-        self.web.close()
+        self.calls.close()
 
     def _must_trade(self, symbol: Symbol) -> None:
         if not self.kind.trades(symbol):
@@ -89,7 +89,7 @@ class WebSource:
 
 
 def polled(
-    source: WebSource, series: Sequence[Series], wait: Callable[[float], None]
+    source: NetworkSource, series: Sequence[Series], wait: Callable[[float], None]
 ) -> Iterator[tuple[Series, Bars] | None]:
     """Where there is no stream: each candle is asked for when it has ended."""
     clock, delay = source.around.clock, source.tier.delay + GRACE

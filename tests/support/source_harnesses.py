@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
+from dashtrade.feeds.exchange import ExchangeSource
 from dashtrade.feeds.registry import SOURCES
 from dashtrade.market.series import Adjustment
 from tests.simulators import (
     source_alpaca,
     source_alpha_vantage,
     source_binance,
+    source_exchange,
     source_finnhub,
     source_massive,
 )
@@ -40,6 +42,24 @@ def _binance() -> Iterator[SourceHarness]:
             limited=source_binance.LIMITED,
             wait=timedelta(seconds=7),
             no_plan=source_binance.RESTRICTED,
+        )
+
+
+@contextmanager
+def _bitstamp() -> Iterator[SourceHarness]:
+    with source_exchange.BitstampServer() as sim:
+        yield _harness(
+            "ccxt",
+            sim,
+            "CCXT_URL_BITSTAMP",
+            Symbol.parse("BTC/USD"),
+            "BTC/USD",
+            source_name="ccxt-bitstamp",
+            credentials={"exchange": "bitstamp"},
+            limited=source_exchange.LIMITED,
+            wait=timedelta(seconds=7),
+            shows_strange_shapes=False,
+            warm=lambda source: cast(ExchangeSource, source).load(),
         )
 
 
@@ -156,6 +176,7 @@ def _harness(
 # The name of the source first, then what of it.
 HARNESSES: Mapping[str, Callable[[], AbstractContextManager[SourceHarness]]] = {
     "binance": _binance,
+    "ccxt": _bitstamp,
     "alpaca delayed": partial(_alpaca, "AAPL", "delayed"),
     "alpaca iex": partial(_alpaca, "AAPL", "iex"),
     "alpaca days": partial(_alpaca, "AAPL", "sip", DAY),
