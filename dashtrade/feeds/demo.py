@@ -26,9 +26,9 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 
 NODE = 5_000  # milliseconds between two points of the path
-_TOP = 10  # the slowest octave: a level every 4**10 nodes, 60.7 days
-_UNIT = 10  # the levels of octave 0 are multiples of 2**10: ten times a quarter of the way leaves no fraction
-_NOISE = 15  # bits of one random amount, and its sign
+TOP = 10  # the slowest octave: a level every 4**10 nodes, 60.7 days
+UNIT = 10  # the levels of octave 0 are multiples of 2**10: ten times a quarter of the way leaves no fraction
+NOISE = 15  # bits of one random amount, and its sign
 _MASK = 0xFFFFFFFF
 _SECOND, _WEEK, _MONDAY = 1_000, 604_800, 345_600_000  # the epoch was a Thursday: weeks begin 4 days after it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -146,21 +146,21 @@ class DemoFeed:
         return self.quote_at(symbol, self._clock.now())
 
     def quote_at(self, symbol: Symbol, moment: datetime) -> Quote:
-        track = _track(symbol)
+        track = track_of(symbol)
         bid, ask = track.book(_level_at(track, (moment - _EPOCH) // _MS))
         return Quote(symbol=symbol, bid=bid * track.step, ask=ask * track.step, at=moment, demo=True)
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, *, end: datetime, count: int) -> Sequence[Candle]:
         """Mid prices. The last candle is the one that contains `end`, cut off at `end`, or the one that `end`
         closes."""
-        track, span, finish = _track(symbol), timeframe.seconds * _SECOND, (end - _EPOCH) // _MS
+        track, span, finish = track_of(symbol), timeframe.seconds * _SECOND, (end - _EPOCH) // _MS
         anchor = _MONDAY if timeframe.seconds % _WEEK == 0 else 0
         last = anchor + (finish - 1 - anchor) // span * span
         starts = range(last - (count - 1) * span, last + 1, span)
         return list(_drawn(track, starts, finish))
 
 
-def _drawn(track: _Track, starts: range, finish: int) -> Iterator[Candle]:
+def _drawn(track: Track, starts: range, finish: int) -> Iterator[Candle]:
     opening = _level_at(track, starts[0]) if starts else 0
     for start in starts:
         stop = min(start + starts.step, finish)
@@ -182,7 +182,7 @@ def _drawn(track: _Track, starts: range, finish: int) -> Iterator[Candle]:
 
 
 @record(kw_only=False, eq=False)
-class _Track:
+class Track:
     """The parameters of a symbol's path. Compared by identity, which makes it a fast key of the cached
     levels."""
 
@@ -211,29 +211,29 @@ class _Track:
         return sum(self.book(level)) * self.step / 2
 
     def volume(self, start: int, stop: int) -> Decimal:
-        share = 1.2 + _noise(self.seeds[0], start // _SECOND) / (1 << _NOISE)
+        share = 1.2 + _noise(self.seeds[0], start // _SECOND) / (1 << NOISE)
         traded = int(self.daily * share * (stop - start) / 86_400_000 * 10**self.lot)
         return Decimal(max(1, traded)).scaleb(-self.lot)
 
 
 @lru_cache(maxsize=4096)
-def _track(symbol: Symbol) -> _Track:
+def track_of(symbol: Symbol) -> Track:
     for_cash = symbol.is_crypto and symbol.quote in _CASH and symbol.base not in _CASH
     # otherwise BTC/USDT and BTC/EUR would diverge from BTC/USD
     text = f"CRYPTO:{symbol.base}/USD" if for_cash else symbol.text
-    chance = hashlib.shake_128(text.encode()).digest(4 * (_TOP + 4))
+    chance = hashlib.shake_128(text.encode()).digest(4 * (TOP + 4))
     numbers = [int.from_bytes(chance[at : at + 4], "big") for at in range(0, len(chance), 4)]
     dollars, move, against = _character(symbol, numbers[-1], numbers[-2])
     price = dollars / against
     decimals, half_spread = 2, 0.0001 if symbol.is_crypto else 0.00002
     while symbol.is_crypto and price * 10**decimals < 10_000:
         decimals += 1
-    return _Track(
-        seeds=tuple(numbers[: _TOP + 1]),
+    return Track(
+        seeds=tuple(numbers[: TOP + 1]),
         phase=numbers[-3] << 8,
         base=price,
         # 0.0109: the part of a day's move within 5 seconds; measured
-        gain=move / 100 * 0.0109 / (1 << _NOISE + _UNIT) / 16,
+        gain=move / 100 * 0.0109 / (1 << NOISE + UNIT) / 16,
         below=(1 - half_spread) * 10**decimals,
         above=(1 + half_spread) * 10**decimals,
         step=Decimal(1).scaleb(-decimals),
@@ -265,26 +265,26 @@ def _noise(seed: int, index: int) -> int:
 
 
 @lru_cache(maxsize=1 << 15)
-def _level(track: _Track, octave: int, index: int) -> int:
+def _level(track: Track, octave: int, index: int) -> int:
     """The path at a point of an octave's grid: that of the slower octave, or offset from the line between two
     of its points."""
-    if octave == _TOP:
-        return _noise(track.seeds[octave], index) << octave + _UNIT
+    if octave == TOP:
+        return _noise(track.seeds[octave], index) << octave + UNIT
     part, left = index & 3, _level(track, octave + 1, index >> 2)
     if not part:
         return left
     right = _level(track, octave + 1, (index >> 2) + 1)
-    return left + ((right - left) * part >> 2) + (_noise(track.seeds[octave], index) << octave + _UNIT)
+    return left + ((right - left) * part >> 2) + (_noise(track.seeds[octave], index) << octave + UNIT)
 
 
-def _level_at(track: _Track, moment: int) -> int:
+def _level_at(track: Track, moment: int) -> int:
     """The path at any millisecond since the epoch."""
     node, past = divmod(moment + track.phase, NODE)
     here = _level(track, 0, node)
     return here + (_level(track, 0, node + 1) - here) * past // NODE if past else here
 
 
-def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tuple[int, int]:
+def _extremes(track: Track, first: int, last: int, low: int, high: int) -> tuple[int, int]:
     """The lowest and the highest level of the nodes from `first` to `last`, and of the two given.
 
     A day has 17,280 nodes, a month half a million: so only stretches that could hold a new extreme are
@@ -292,7 +292,7 @@ def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tupl
     if first > last:
         return low, high
     octave = 0
-    while octave < _TOP and (last - first) >> 2 * octave:
+    while octave < TOP and (last - first) >> 2 * octave:
         octave += 1
     begin, finish = first >> 2 * octave, (last >> 2 * octave) + 1
     points = [_level(track, octave, index) for index in range(begin, finish + 1)]
@@ -306,7 +306,7 @@ def _extremes(track: _Track, first: int, last: int, low: int, high: int) -> tupl
 
 
 def _closer(
-    track: _Track,
+    track: Track,
     octave: int,
     stretches: list[tuple[int, int, int]],
     first: int,
@@ -316,7 +316,7 @@ def _closer(
 ) -> tuple[list[tuple[int, int, int]], int, int]:
     """The next faster octave of those stretches (index, left, right) that may reach beyond `low` or
     `high`."""
-    shift, seed, reach, finer = 2 * octave, track.seeds[octave], 1 << octave + 1 + _NOISE + _UNIT, []
+    shift, seed, reach, finer = 2 * octave, track.seeds[octave], 1 << octave + 1 + NOISE + UNIT, []
     for stretch, left, right in stretches:
         if max(left, right) + reach <= high and min(left, right) - reach >= low:
             continue
@@ -325,7 +325,7 @@ def _closer(
             index = start + part
             after = right
             if part < 4:
-                after = left + ((right - left) * part >> 2) + (_noise(seed, index) << octave + _UNIT)
+                after = left + ((right - left) * part >> 2) + (_noise(seed, index) << octave + UNIT)
                 if first <= index << shift <= last:
                     low, high = min(low, after), max(high, after)
             if index << shift > first and (index - 1) << shift < last:

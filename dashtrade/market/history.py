@@ -26,14 +26,14 @@ class Source(Protocol):
         Raises NotOffered where it has none."""
 
     def bars(self, series: Series, start: datetime, end: datetime) -> Bars:
-        """What it has that opens at `start` or later and before `end`, all pages; the newest may still be
-        open. Daily bars open at 00:00 UTC of the day of the session, weekly ones on Monday's, monthly ones on
-        the first's (`market.timeframes`). A bar it does not have is left out, never made up."""
+        """What it has that has ended, and opens at `start` or later and before `end`: all pages. Daily bars
+        open at 00:00 UTC of the day of the session, weekly ones on Monday's, monthly ones on the first's
+        (`market.timeframes`). A bar it does not have is left out, never made up."""
 
     def follow(self, series: Sequence[Series]) -> Iterator[tuple[Series, Bars] | None]:
-        """Bars as they change, until the caller closes the iterator: those that have ended, and the open one
-        last. None every few seconds while there is nothing, so that the caller can stop. Raises Unavailable
-        when the connection is lost: the caller asks `bars` for what it missed, and follows again."""
+        """Bars as they end, until the caller closes the iterator. None every few seconds while there is
+        nothing, so that the caller can stop. Raises Unavailable when the connection is lost: the caller asks
+        `bars` for what it missed, and follows again."""
 
 
 class History(Protocol):
