@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -166,15 +167,11 @@ class Json(ConvertedType):
 
 BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite assigns ids only to an INTEGER key
 
-_symbols: dict[str, Symbol] = {}
 
-
+@lru_cache(maxsize=4096)
 def symbol_of(text: str) -> Symbol:
     """The symbol of a stored universal form; cached, as there are few and they are read often."""
-    found = _symbols.get(text)
-    if found is None:
-        found = _symbols[text] = Symbol.parse(text)
-    return found
+    return Symbol.parse(text)
 
 
 def id_column() -> sa.Column[int]:

@@ -16,21 +16,22 @@ from dashtrade.domain.alerts.fields import (
     IMPLIED,
     MARKS,
     NEEDS,
-    ORDER_TYPES,
     POSITIONS,
-    TIMES_IN_FORCE,
     Fields,
     Read,
     agreed,
     contradiction,
-    read_choice,
+    read_action,
     read_flag,
     read_label,
     read_minutes,
     read_moment,
+    read_order_type,
     read_percent,
+    read_position,
     read_positive,
     read_span,
+    read_time_in_force,
     read_time_of_day,
     read_timeframe,
 )
@@ -69,16 +70,14 @@ class ParsedAlert:
 
 def _requested_action(fields: Fields) -> tuple[Action | None, Side | None, Side | None]:
     """The action, the side it is limited to, and the position wanted afterwards."""
-    words = fields.read("action", read_choice(ACTIONS))
-    wanted = fields.read("wanted", read_choice(POSITIONS))
+    words = fields.read("action", read_action)
+    wanted = fields.read("wanted", read_position)
     sides = {
         path: POSITIONS[bare(value)]
         for path, value in fields.get("side")
         if isinstance(value, str) and bare(value) in POSITIONS
     }
-    words += [
-        (path, read_choice(ACTIONS)(value, path)) for path, value in fields.get("side") if path not in sides
-    ]
+    words += [(path, read_action(value, path)) for path, value in fields.get("side") if path not in sides]
     action, only = agreed(words) or (None, None)
     for path, side in sides.items():
         if action in EXITS and side is not Side.FLAT:  # with close, the side names the position to close
@@ -121,7 +120,7 @@ def _settle(
 
 def _move(fields: Fields) -> dict[str, Any]:
     action, only, wanted = _requested_action(fields)
-    prev = fields.one("prev", read_choice(POSITIONS))
+    prev = fields.one("prev", read_position)
     after, before = fields.one("after", _position_side(wanted)), fields.one("before", _position_side(prev))
     grown = after - before if after is not None and before is not None and prev in (None, wanted) else None
     settled = _settle(action, wanted, prev, grown)
@@ -183,7 +182,7 @@ def _qualified(market: str | None, text: str, where: str) -> Symbol:
 
 
 def _order(fields: Fields) -> dict[str, Any]:
-    kind = fields.one("ordertype", read_choice(ORDER_TYPES))
+    kind = fields.one("ordertype", read_order_type)
     prices = {name: fields.one(name, read_positive) for name in ("limit_price", "stop_price", "trail_amount")}
     prices["trail_percent"] = fields.one("trail_percent", read_percent)
     if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) and prices["limit_price"] is None:
@@ -214,9 +213,11 @@ def parse(raw: bytes) -> ParsedAlert:
 
 def _refuse_placeholders(opened: dict[str, Any] | str) -> None:
     for path, text in leaves(opened):
+        if not isinstance(text, str) or "{{" not in text:
+            continue
         # Not `{{.*?}}`: on a text of nothing but braces that takes seconds.
-        _, opening, rest = text.partition("{{") if isinstance(text, str) else ("", "", "")
-        if opening and "}}" in rest:
+        rest = text.partition("{{")[2]
+        if "}}" in rest:
             hint = (
                 "TradingView did not fill it in: check the placeholder's spelling, and that this kind "
                 "of alert supports it."
@@ -269,7 +270,7 @@ def _signal(fields: Fields, dialect: str | None) -> Signal:
         timeframe=fields.one("timeframe", read_timeframe),
         bot=bot,
         key=fields.one("key", read_label),
-        time_in_force=fields.one("tif", read_choice(TIMES_IN_FORCE)),
+        time_in_force=fields.one("tif", read_time_in_force),
         extended_hours=fields.one("extendedhours", read_flag) or False,
         take_profits=fields.one("profit", read_profits) or (),
         stop_loss=fields.one("loss", read_loss),

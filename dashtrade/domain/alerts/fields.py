@@ -142,6 +142,11 @@ _EXIT_LIKE = re.compile(
     r"(?:sl|tp|stop|stoploss|trail|trailing|trailingstop|trailingstoploss|takeprofit|target|profittarget)"
     r"(?:price|percent|percentage|perc|pct|amount|points|pips|ticks|distance|offset|value|limit)?\d*"
 )
+_THINGS = {
+    name: {name, *(thing for thing, others in _NAMES.items() if name in others)}
+    for names in _NAMES.values()
+    for name in names
+}
 _KNOWN = frozenset(name for thing, names in _NAMES.items() for name in (thing, *names))
 
 
@@ -155,6 +160,7 @@ class Fields:
     """The sent fields, by normalised name; each value with its path as written. A null counts as not sent."""
 
     named: dict[str, list[tuple[str, Any]]]
+    things: set[str]  # what `get` may find
 
     @classmethod
     def of(cls, body: dict[str, Any], within: str = "") -> Fields:
@@ -166,19 +172,18 @@ class Fields:
             # Beside market_position it is TradingView's strategy.position_size: the resulting position, not
             # the order's size.
             named.setdefault("positionafter", []).extend(named.pop("positionsize"))
-        return cls(named)
+        return cls(named, set().union(*(_THINGS.get(name, (name,)) for name in named)))
 
     def get(self, thing: str) -> list[tuple[str, Any]]:
-        names = _NAMES.get(thing, (thing,))
-        if self.named.keys().isdisjoint(names):
+        if thing not in self.things:
             return []
-        return [found for name in names for found in self.named.get(name, ())]
+        return [found for name in _NAMES.get(thing, (thing,)) for found in self.named.get(name, ())]
 
     def read(self, thing: str, how: Read[T]) -> list[tuple[str, T]]:
         return [(path, how(value, path)) for path, value in self.get(thing)]
 
     def one(self, thing: str, how: Read[T]) -> T | None:
-        return agreed(self.read(thing, how))
+        return agreed(self.read(thing, how)) if thing in self.things else None
 
     def refuse_unknown_exits(self) -> None:
         """A stop under an unknown name would be ignored silently."""
@@ -195,7 +200,8 @@ class Fields:
 
     def first(self, thing: str, how: Read[T]) -> T | None:
         """For names whose values may differ (the bar's time and the alert's), though each has to be valid."""
-        return next((value for _, value in self.read(thing, how)), None)
+        found = self.read(thing, how)
+        return found[0][1] if found else None
 
 
 def _flat(body: dict[str, Any], inside: str = "") -> Iterator[tuple[str, Any]]:
@@ -247,18 +253,24 @@ def agreed(found: list[tuple[str, T]]) -> T | None:
 
 
 def read_choice(table: dict[str, T]) -> Read[T]:
+    meanings = {bare(word): meaning for word, meaning in table.items()}
+    known = f"Known: {', '.join(table)}."
+
     def read(value: object, where: str) -> T:
-        known = f"Known: {', '.join(table)}."
         if not isinstance(value, str):
             raise Malformed(f"{where} is not a text", where=where, hint=known)
-        for word, meaning in table.items():
-            if bare(word) == bare(value):
-                return meaning
+        if (word := bare(value)) in meanings:
+            return meanings[word]
         near = get_close_matches(value.lower(), list(table), n=1, cutoff=LIKE) if len(value) <= 40 else []
         hint = f"Did you mean {near[0]!r}? {known}" if near else known
         raise Malformed(f"{where} {value[:40]!r} is unknown", where=where, hint=hint)
 
     return read
+
+
+read_action, read_position = read_choice(ACTIONS), read_choice(POSITIONS)
+read_order_type, read_stop_type = read_choice(ORDER_TYPES), read_choice(STOP_TYPES)
+read_size_kind, read_time_in_force = read_choice(SIZE_KINDS), read_choice(TIMES_IN_FORCE)
 
 
 def read_label(value: object, where: str) -> str:

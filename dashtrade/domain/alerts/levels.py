@@ -6,13 +6,12 @@ from decimal import Decimal
 
 from dashtrade.domain.alerts.fields import (
     HUNDRED,
-    STOP_TYPES,
     Fields,
     contradiction,
-    read_choice,
     read_percent,
     read_positive,
     read_share,
+    read_stop_type,
 )
 from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Target
@@ -67,7 +66,7 @@ def read_loss(value: object, where: str) -> Target:
     }
     way = _only_way(ways, where, "stopPrice, percent, amount, trailAmount, trailPercent")
     limit, trails = fields.one("limit_price", read_positive), way.startswith("trail")
-    kind = fields.one("type", read_choice(STOP_TYPES))
+    kind = fields.one("type", read_stop_type)
     kind = kind or (OrderType.TRAILING_STOP if trails else OrderType.STOP_LIMIT if limit else OrderType.STOP)
     trailing = kind is OrderType.TRAILING_STOP
     limited = kind is OrderType.STOP_LIMIT

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from dashtrade.domain.values import Malformed
@@ -130,7 +131,10 @@ def leaves(value: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, An
         for key, inner in value.items():
             here = (f"{path}.{key}" if path else key)[:200]
             yield here, key
-            yield from leaves(inner, here, depth + 1)
+            if depth == MAX_DEPTH or isinstance(inner, (dict, list)):
+                yield from leaves(inner, here, depth + 1)
+            else:
+                yield here, inner
     elif isinstance(value, list):
         for number, inner in enumerate(value):
             yield from leaves(inner, f"{path}[{number}]", depth + 1)
@@ -162,12 +166,12 @@ def secrets_in(opened: dict[str, Any] | str | None) -> list[str]:
 
 def secret_of(opened: dict[str, Any] | str) -> str | None:
     pairs = _named_in(opened) if isinstance(opened, str) else list(opened.items())
-    for name in _AUTH:
-        for key, value in pairs:
-            text = str(value).strip() if isinstance(value, str | int | Decimal) else ""
-            if bare(key) == name and is_auth(key, value) and text and not isinstance(value, bool):
-                return text
-    return None
+    found = [
+        (bare(key), str(value).strip())
+        for key, value in pairs
+        if is_auth(key, value) and isinstance(value, (str, int, Decimal)) and not isinstance(value, bool)
+    ]
+    return next((text for name in _AUTH for key, text in found if key == name and text), None)
 
 
 def redact(opened: dict[str, Any] | str) -> dict[str, Any] | str:
@@ -207,8 +211,12 @@ def canonical_text(value: Any) -> str:
     """JSON in canonical form, every number exactly as sent."""
     if isinstance(value, dict):
         return (
-            "{" + ",".join(f"{json.dumps(key)}:{canonical_text(value[key])}" for key in sorted(value)) + "}"
+            "{"
+            + ",".join([f"{canonical_text(key)}:{canonical_text(value[key])}" for key in sorted(value)])
+            + "}"
         )
     if isinstance(value, list):
         return "[" + ",".join(map(canonical_text, value)) + "]"
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
     return str(value) if isinstance(value, Decimal) else json.dumps(value)

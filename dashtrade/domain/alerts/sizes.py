@@ -9,13 +9,12 @@ from dashtrade.domain.alerts.fields import (
     EXITS,
     HUNDRED,
     PERCENT,
-    SIZE_KINDS,
     Fields,
     Read,
     agreed,
-    read_choice,
     read_percent,
     read_share,
+    read_size_kind,
     without_sign,
 )
 from dashtrade.domain.signals import Action, Size, SizeKind
@@ -58,7 +57,7 @@ def read_part_of_position(value: str, where: str) -> Size:
 
 
 def read_size(fields: Fields, action: Action) -> Size | None:
-    kind, leaving = fields.one("sizekind", read_choice(SIZE_KINDS)), action in EXITS
+    kind, leaving = fields.one("sizekind", read_size_kind), action in EXITS
     found = fields.read("size", _sized(kind, leaving=leaving))
     return agreed(found + fields.read("dollars", _sized(SizeKind.DOLLARS, leaving=leaving)))
 
