@@ -189,8 +189,10 @@ class Bot(BotSettings):
         return self.last_day if self.last_day.date == today else Day(date=today)
 
     def in_window(self, now: datetime) -> bool:
+        if not self.windows:
+            return True
         local = now.astimezone(ZoneInfo(self.time_zone))
-        return not self.windows or any(window.covers(local) for window in self.windows)
+        return any(window.covers(local) for window in self.windows)
 
 
 class Stop(StrEnum):

@@ -348,6 +348,7 @@ def _plain(name: str, fact: Fact) -> Any:
     return fact
 
 
+_CODES = {str(code): code for code in Code}
 _OLD = {"paused by its user": Code.PAUSED_BY_USER, "halted by a switch": Code.HALTED_BY_SWITCH}
 
 
@@ -360,9 +361,10 @@ def read_stored(text: str) -> Reason:
 
 def from_data(found: Mapping[str, Any]) -> Reason:
     """A code of a newer DashTrade is shown by its name."""
-    if found["code"] not in set(Code):
+    code = _CODES.get(found["code"])
+    if code is None:
         return quoted(str(found["code"]).replace("_", " "))
-    return Reason(Code(found["code"]), {name: _read(name, value) for name, value in found["facts"].items()})
+    return Reason(code, {name: _read(name, value) for name, value in found["facts"].items()})
 
 
 def _read(name: str, value: Any) -> Fact:

@@ -39,7 +39,7 @@ class Side(StrEnum):
 
     @property
     def sign(self) -> int:
-        return {Side.LONG: 1, Side.SHORT: -1, Side.FLAT: 0}[self]
+        return (self is Side.LONG) - (self is Side.SHORT)
 
 
 class OrderSide(StrEnum):

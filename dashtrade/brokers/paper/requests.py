@@ -14,6 +14,7 @@ AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 WAITS_FOR_PRICE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 
+_SHARE_STEP, _COIN_STEP = Decimal("0.000001"), Decimal("0.00000001")
 _MAX_NUMBER = Decimal(10) ** 12  # upper limit of a number in an order
 
 
@@ -55,7 +56,7 @@ def check(request: OrderRequest, capabilities: Capabilities) -> None:
 
 
 def quantity_step_of(symbol: Symbol) -> Decimal:
-    return Decimal("0.00000001") if symbol.is_crypto else Decimal("0.000001")
+    return _COIN_STEP if symbol.is_crypto else _SHARE_STEP
 
 
 def _quantity(request: OrderRequest, price: Decimal) -> Decimal:

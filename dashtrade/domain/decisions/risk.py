@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from dashtrade.domain.bots import Bot, Day, Stop, Switch, WhenClosed
@@ -111,8 +112,9 @@ def counterfactual_of(step: Step | None) -> Reason:
 # --- the rules ----------------------------------------------------------------------------------------------
 
 
-def _passes(name: str, code: Code, **facts: Fact) -> Check:
-    return Check(name=name, ok=True, reason=Reason(code, facts))
+@cache
+def _passes(name: str, code: Code) -> Check:
+    return Check(name=name, ok=True, reason=Reason(code))
 
 
 def _fails(name: str, code: Code, **facts: Fact) -> Check:
@@ -268,7 +270,7 @@ def _risk_limit(entry: Step, view: View) -> Check:
     if limit is None:
         return _passes("max loss", Code.NO_RISK_LIMIT)
     if entry.effect is not Effect.ADD:
-        return _passes("max loss", Code.RISK_LIMIT_SET, limit_percent=limit)
+        return Check(name="max loss", ok=True, reason=reason(Code.RISK_LIMIT_SET, limit_percent=limit))
     loss = loss_percent(view.bot, view.quote.mid)
     ok = loss < limit
     code = Code.LOSS_WITHIN_RISK_LIMIT if ok else Code.LOSS_PAST_RISK_LIMIT
@@ -292,7 +294,7 @@ def _venue(entry: Step, view: View) -> Check:
     why = _unsupported(entry, view)
     if why:
         return Check(name="venue", ok=False, reason=why)
-    return _passes("venue", Code.BROKER_TAKES_IT, broker=view.capabilities.name)
+    return Check(name="venue", ok=True, reason=reason(Code.BROKER_TAKES_IT, broker=view.capabilities.name))
 
 
 def _unsupported(entry: Step, view: View) -> Reason:
