@@ -8,24 +8,25 @@ from __future__ import annotations
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
 from operator import add
+
+from dashtrade.domain.record import record
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _COLUMNS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Session:
     day: datetime  # its date, as 00:00 UTC
     opens_at: datetime
     closes_at: datetime
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@record(eq=False)
 class Sessions:
     """Oldest first, in milliseconds since 1970. Outside the first and the last day nothing is known."""
 
