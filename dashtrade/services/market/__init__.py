@@ -1,0 +1,1 @@
+"""Market data: which sources there are, and what they are asked."""
