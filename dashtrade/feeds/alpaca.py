@@ -145,7 +145,7 @@ SOURCE = SourceKind(
     crypto=True,
     tiers=(
         Tier(name="delayed", candles=_CANDLES, delay=DELAY, per_minute=150),
-        Tier(name="iex", candles=_CANDLES, quotes=Prices.BID_ASK, per_minute=150),
+        Tier(name="iex", candles=_CANDLES, quotes=Prices.BID_ASK, per_minute=150, partial=True),
         Tier(name="sip", candles=_CANDLES, quotes=Prices.BID_ASK, per_minute=1000),
     ),
     credentials=(

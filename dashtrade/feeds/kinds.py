@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Protocol
 
@@ -67,8 +67,14 @@ class Tier:
     quotes: Prices = Prices.NONE
     coin_quotes: Prices | None = None  # where those of coins differ
     delay: timedelta = timedelta(0)  # of the newest price
+    partial: bool = False  # prices of one exchange of many: highs and lows are narrower than the market's
     per_minute: int | None = None  # requests
     per_day: int | None = None
+
+    def reaches(self, series: Series, start: datetime, now: datetime) -> bool:
+        """Has it candles from then on?"""
+        found = (each for each in self.candles if series.timeframe in each.timeframes)
+        return any(each.reach is None or now - each.reach <= start for each in found)
 
     def quotes_of(self, symbol: Symbol) -> Prices:
         return self.coin_quotes if symbol.is_crypto and self.coin_quotes is not None else self.quotes

@@ -119,19 +119,16 @@ def _make(kind: SourceKind, tier: Tier, credentials: Mapping[str, str], around: 
     return MassiveSource(kind, tier, credentials["key"], around)
 
 
-_CANDLES = (
-    Candles(
-        timeframes=timeframes("1m 5m 15m 30m 1h 1d"),
-        adjustments=frozenset({Adjustment.RAW, Adjustment.SPLIT}),
-    ),
-)
+_TIMEFRAMES, _ADJUSTMENTS = (timeframes("1m 5m 15m 30m 1h 1d"), frozenset({Adjustment.RAW, Adjustment.SPLIT}))
+_CANDLES = (Candles(timeframes=_TIMEFRAMES, adjustments=_ADJUSTMENTS),)
+_TWO_YEARS = (Candles(timeframes=_TIMEFRAMES, adjustments=_ADJUSTMENTS, reach=timedelta(days=729)),)
 SOURCE = SourceKind(
     name="massive",
     title="Massive",
     stocks=True,
     crypto=True,
     tiers=(
-        Tier(name="free", candles=_CANDLES, delay=timedelta(days=1), per_minute=5),
+        Tier(name="free", candles=_TWO_YEARS, delay=timedelta(days=1), per_minute=5),
         Tier(name="delayed", candles=_CANDLES, delay=timedelta(minutes=15), per_minute=600),
         Tier(
             name="real time", candles=_CANDLES, quotes=Prices.BID_ASK, coin_quotes=Prices.LAST, per_minute=600
