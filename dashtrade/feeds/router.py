@@ -120,7 +120,12 @@ class Router:
 
 def _rank(source: PriceSource) -> tuple[timedelta, bool, float, float]:
     tier = source.tier
-    return tier.delay, not source.kind.streams, -(tier.per_day or float("inf")), -(tier.per_minute or float("inf"))
+    return (
+        tier.delay,
+        not source.kind.streams,
+        -(tier.per_day or float("inf")),
+        -(tier.per_minute or float("inf")),
+    )
 
 
 def _together(errors: Sequence[BrokerError], what: str) -> BrokerError:
