@@ -123,10 +123,13 @@ class Engine:
         )
         self.db.may_write()
         result = self.host.store(alert)
-        if result is None:
-            result = self.db.write(alert.store)
-            failpoint("after_accept_commit")
-            self.on_accepted(alert, result)
+        return self.store(alert) if result is None else result
+
+    def store(self, alert: Alert) -> IntakeResult:
+        """Store in this process."""
+        result = self.db.write(alert.store)
+        failpoint("after_accept_commit")
+        self.on_accepted(alert, result)
         return result
 
     def on_accepted(self, alert: Alert, result: IntakeResult) -> None:

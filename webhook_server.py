@@ -6,37 +6,22 @@ process under the supervisor: if this process fails, stops are still watched and
 from __future__ import annotations
 
 import logging
-import math
 import signal
 import sys
-import threading
 from collections.abc import Callable
-from datetime import timedelta
 from importlib import import_module
-from typing import Any
 
 from flask import Blueprint, Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from bot_engine import Conflict, NoBot
-from dashtrade.api import admission
-from dashtrade.api.answers import ApiError, reply
+from dashtrade.api import admission, receiving
+from dashtrade.api.answers import response_of
+from dashtrade.api.direct_alerts import DirectAlerts
 from dashtrade.api.error_answers import handle_errors
-from dashtrade.api.http import WEBHOOK_HINT, add_security_headers, bearer, client_address, get_app, get_limits
-from dashtrade.api.signal_fields import outcome_fields
+from dashtrade.api.http import add_security_headers, bearer, client_address, get_app, get_limits
 from dashtrade.app import CannotStart, build_app
 from dashtrade.context import App
-from dashtrade.domain.alert_retention import cut, text_to_store, written
-from dashtrade.domain.alerts.dialects import ParsedAlert, open_body, read, secret_of
-from dashtrade.domain.alerts.payload import secrets_in
-from dashtrade.domain.people import User
-from dashtrade.domain.signals import Origin
-from dashtrade.domain.values import Malformed, as_sentence, sha256
-from dashtrade.engine.intake import StorageFull, record_refusal
 from dashtrade.limits import Rate, ReceiverLimits
-from dashtrade.services.operations import quotas
-from dashtrade.services.people import tokens
-from dashtrade.services.trading import signal_story
 from dashtrade.settings import EX_CONFIG, Settings
 
 log = logging.getLogger("dashtrade.webhook")
@@ -67,195 +52,26 @@ API = tuple(
 )
 bp = Blueprint("webhook", __name__)
 
-# Alerts are parsed one at a time, as Python runs one thread at a time anyway. Nothing waits for the database
-# or the network while holding the lock.
-PARSE_LOCK = threading.Lock()
 GIL_SWITCH_SECONDS = 0.001  # seconds a thread may hold the GIL: most threads only answer an alert
 MAX_BODY_BYTES = 64 * 1024
-# limit for an unknown sender (the token may be in the body) and for one above the rate (the alert may be an
-# exit)
-MAX_SHORT_BODY_BYTES = 4 * 1024
-MAX_WAIT_SECONDS = 2.5  # TradingView gives up after 3 s
-TRADINGVIEW_ADDRESSES = frozenset({"52.89.214.238", "34.212.75.30", "54.218.53.128", "52.32.178.7"})
-
-
-# --- the alert ----------------------------------------------------------------------------------------------
 
 
 @bp.post("/webhook")
 def receive() -> Response:
     """Receive an alert. 202 once it is durable; with ?wait=SECONDS (at most 2.5), 200 and the outcome."""
-    app, wait = get_app(), _wait_seconds()
-    user = _sender_by_token(app)
-    refusal: Exception | None = admission.too_many(user) if user is not None else _unknown_sender()
-    g.user = user
-    if refusal is not None and (
-        request.content_length is None or request.content_length > MAX_SHORT_BODY_BYTES
-    ):
-        raise refusal
-    raw = request.get_data(cache=False)
-    with PARSE_LOCK:
-        opened, problem = _open(raw)
-    if user is None:
-        user = _sender_by_body(app, opened)
-        refusal = admission.too_many(user)
-    g.user = user
-    refusal = refusal or admission.no_room(app, user)
-    try:
-        if problem is not None:
-            raise problem
-        with PARSE_LOCK:
-            reading = read(opened)
-            text = text_to_store(opened, reading.signal)
-    except Malformed as error:
-        raise refusal or _refused(app, user, raw, opened, error) from None
-    _check_secret(user, opened)
-    if refusal is not None:
-        admission.let_exits_pass(app, user, reading.signal, refusal)
-    return _accept(app, user, reading, text, wait)
-
-
-def _accept(app: App, user: User, reading: ParsedAlert, text: str, wait: float) -> Response:
-    try:
-        accepted = app.engine.accept(
-            user.id,
-            reading.signal,
-            content=reading.canonical,
-            raw=text,
-            origin=Origin.WEBHOOK,
-            sender=client_address(),
-            sender_waits=bool(wait),
-            max_age=timedelta(seconds=user.max_alert_age) if user.max_alert_age else None,
-            storage_limit_bytes=quotas.room_of(app, user),
-        )
-    except StorageFull:
-        raise admission.no_storage(app, user) from None
-    match accepted:
-        case NoBot():
-            choices = [f"{bot['symbol']} on {bot['timeframe']}" for bot in accepted.bots]
-            hint = (
-                f"Your bots: {', '.join(choices[:20])}."
-                if choices
-                else "You have no bots yet: create one first."
-            )
-            raise ApiError(
-                404,
-                "no_bot",
-                as_sentence(accepted.message),
-                hint,
-                bots=list(accepted.bots),
-                signal_id=accepted.signal_id,
-            )
-        case Conflict():
-            raise ApiError(
-                409,
-                "conflict",
-                as_sentence(accepted.message),
-                "Use a new id for a new alert.",
-                signal_id=accepted.signal_id,
-            )
-    with get_limits().waiting.place(user.id) as placed:
-        if wait and placed:
-            outcome = app.wait(user.id, accepted.signal_id, wait, fresh=not accepted.duplicate)
-            outcome = outcome or signal_story.outcome(app, user.id, accepted.signal_id)
-            return reply((outcome_fields(outcome) if outcome else {}) | {"duplicate": accepted.duplicate})
-    return reply(
-        {"signal_id": accepted.signal_id, "status": "accepted", "duplicate": accepted.duplicate}, 202
+    app = get_app()
+    asked = receiving.AlertRequest(
+        token=request.args.get("token") or bearer(),
+        wait=request.args.get("wait", ""),
+        content_length=request.content_length,
+        body=lambda: request.get_data(cache=False),
+        sender=client_address(),
     )
-
-
-def _open(raw: bytes) -> tuple[Any, Malformed | None]:
     try:
-        return open_body(raw), None
-    except Malformed as error:
-        return None, error
-
-
-def _wait_seconds() -> float:
-    text = request.args.get("wait", "")
-    if not text:
-        return 0.0
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise ApiError(
-            400,
-            "bad_request",
-            f"wait cannot be {text[:20]!r}.",
-            f"A number of seconds from 0 to {MAX_WAIT_SECONDS}.",
-            field="wait",
-        )
-    return min(seconds, MAX_WAIT_SECONDS)  # a longer wait is shortened: no reason to lose the alert
-
-
-def _sender_by_token(app: App) -> User | None:
-    """The user of the token in the address or the header, before the body is read. Unknown and revoked
-    tokens get the same answer."""
-    token = request.args.get("token") or bearer()
-    return _sender(tokens.by_webhook_token(app, token)) if token else None
-
-
-def _sender_by_body(app: App, opened: Any) -> User:
-    """The user of the token in the body."""
-    token = secret_of(opened) if opened is not None else None
-    return _sender(tokens.by_webhook_token(app, token) if token else None)
-
-
-def _unknown_sender() -> ApiError:
-    return ApiError(
-        401, "unauthorized", "The webhook token is missing, unknown or no longer valid.", WEBHOOK_HINT
-    )
-
-
-def _sender(user: User | None) -> User:
-    if user is None:
-        raise _unknown_sender()
-    if user.tradingview_only and client_address() not in TRADINGVIEW_ADDRESSES:
-        raise ApiError(
-            401,
-            "unauthorized",
-            "This user accepts alerts from TradingView's addresses only.",
-            "Send the alert from TradingView, or change the option under Setup.",
-        )
-    return user
-
-
-def _check_secret(user: User, opened: Any) -> None:
-    if user.body_secret_hash is None:
-        return
-    if user.body_secret_hash not in map(sha256, secrets_in(opened)):
-        raise ApiError(
-            401,
-            "unauthorized",
-            "This user requires a secret in the alert's body, and it is missing or wrong.",
-            'Add "secret": "…" to the alert, or secret=… to its text.',
-        )
-
-
-def _refused(app: App, user: User, raw: bytes, opened: Any, error: Malformed) -> Exception:
-    """400, and on record: the sender is a program, and its user finds the reason in the list of signals."""
-    shown = (
-        written(opened)
-        if opened is not None
-        else raw[:2000].decode("utf-8", "replace").replace("\x00", "\ufffd")
-    )
-    reason = (
-        f"{error.message}{f' ({error.where})' if error.where and error.where not in error.message else ''}"
-    )
-    sender, now, room = client_address(), app.clock.now(), quotas.room_of(app, user)
-    try:
-        signal_id = app.db.write(
-            lambda conn: record_refusal(
-                conn, user.id, raw=cut(shown), why=reason, sender=sender, now=now, storage_limit_bytes=room
-            )
-        )
-    except StorageFull:
-        return admission.no_storage(app, user)
-    return ApiError(
-        400, "bad_alert", as_sentence(error.message), error.hint, field=error.where, signal_id=signal_id
-    )
+        answer = receiving.run_here(app, receiving.receive(app, get_limits(), asked, app.db.read))
+    finally:
+        g.user = asked.user
+    return response_of(answer)
 
 
 # --- the process --------------------------------------------------------------------------------------------
@@ -285,8 +101,11 @@ def prepared(settings: Settings) -> Callable[[], int]:
 
     app = build_app(settings)
     app.connect()
+    flask = create_server(app)
+    # on PostgreSQL an alert is read and written over a network, so it takes a thread
+    direct = DirectAlerts(app, flask.config["LIMITS"]) if app.db.file is not None else None
     server = HttpServer(
-        create_server(app), host=settings.host, port=settings.webhook_port, max_body_bytes=MAX_BODY_BYTES
+        flask, host=settings.host, port=settings.webhook_port, max_body_bytes=MAX_BODY_BYTES, direct=direct
     )
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: sys.exit(0))
@@ -303,6 +122,8 @@ def prepared(settings: Settings) -> Callable[[], int]:
             log.info("stopping")
         finally:
             server.close()
+            if direct is not None:
+                direct.close()
             app.close()
         return 0
 

@@ -21,7 +21,7 @@ from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
-from dashtrade.domain.as_json import WrongType, from_json, from_named_json, to_json
+from dashtrade.domain.as_json import JsonValue, WrongType, from_json, from_named_json, to_json
 from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
@@ -242,24 +242,27 @@ class App:
             while True:
                 event.wait(max(min(POLL_SECONDS, end - time.monotonic()), 0))
                 event.clear()
-                outcome = self._reported_outcome(signal_id) if fresh else None
+                told = self.worker.outcome_of(signal_id) if fresh and self.worker is not None else None
+                outcome = self.read_outcome(signal_id, told)
                 if outcome is not None:
                     return outcome
-                with self.db.read() as conn:
-                    status = signal_table.status_of(conn, owner, signal_id)
-                if status != "accepted" or time.monotonic() >= end:
+                if not self.is_pending(owner, signal_id) or time.monotonic() >= end:
                     return None
         finally:
             if self.worker is not None:
                 self.worker.forget(signal_id)
 
-    def _reported_outcome(self, signal_id: str) -> SignalOutcome | None:
-        """A report of a worker of another version may be unreadable; the outcome is in the database too."""
-        reported = self.worker.outcome_of(signal_id) if self.worker is not None else None
-        if reported is None:
+    def is_pending(self, owner: int, signal_id: str) -> bool:
+        with self.db.read() as conn:
+            return signal_table.status_of(conn, owner, signal_id) == "accepted"
+
+    def read_outcome(self, signal_id: str, told: JsonValue | None) -> SignalOutcome | None:
+        """The worker's report. One of a worker of another version may be unreadable; the outcome is in the
+        database too."""
+        if told is None:
             return None
         try:
-            outcome: SignalOutcome = from_json(SignalOutcome, reported)
+            outcome: SignalOutcome = from_json(SignalOutcome, told)
         except WrongType as error:
             log.warning("the worker's report on signal %s is unreadable: %s", signal_id, error)
             return None

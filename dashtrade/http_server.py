@@ -7,13 +7,12 @@ and senders take turns, so that a flood only delays itself."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import re
 import socket
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +24,8 @@ from dashtrade.limits import room_for_connections
 from dashtrade.wsgi_threads import Scope, Send, Wsgi, WsgiThreads
 
 T = TypeVar("T")
+# scope, body and the end of its turn, where it only waits from then on -> status, headers, body
+Direct = Callable[[Scope, bytes, Callable[[], None]], Awaitable[tuple[int, list[tuple[bytes, bytes]], bytes]]]
 log = logging.getLogger("dashtrade.http")
 
 ARRIVAL_SECONDS = 8.0  # for a request to arrive in full, from its first byte
@@ -112,17 +113,12 @@ class Turns:
         self._free = at_once
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
-    @contextlib.asynccontextmanager
-    async def turn(self, sender: object) -> AsyncIterator[Turn]:
+    async def take(self, sender: object) -> Turn:
         if self._free:
             self._free -= 1
         else:
             await self._wait(sender)
-        turn = Turn(self)
-        try:
-            yield turn
-        finally:
-            turn.end()
+        return Turn(self)
 
     async def _wait(self, sender: object) -> None:
         place = asyncio.get_running_loop().create_future()
@@ -176,8 +172,11 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
 class HttpServer:
     """All listening sockets, one event loop, and Flask's threads."""
 
-    def __init__(self, application: Wsgi, *, host: str, port: int, max_body_bytes: int) -> None:
-        self._max_body_bytes = max_body_bytes
+    def __init__(
+        self, application: Wsgi, *, host: str, port: int, max_body_bytes: int, direct: Direct | None = None
+    ) -> None:
+        """`direct` handles alerts on the event loop; without it they go to Flask, too."""
+        self._max_body_bytes, self._direct = max_body_bytes, direct
         self._alert_turns, self._other_turns = Turns(ALERTS_AT_ONCE), Turns(OTHER_THREADS)
         self._alerts = WsgiThreads(application, ALERT_THREADS, "alert")
         self._others = WsgiThreads(application, OTHER_THREADS, "request")
@@ -229,8 +228,24 @@ class HttpServer:
             return
         is_alert = scope["path"].rstrip("/") == ALERTS
         turns, threads = (self._alert_turns, self._alerts) if is_alert else (self._other_turns, self._others)
-        async with turns.turn(sender_of(scope)):
-            await threads(scope, body, receive, send)
+        turn = await turns.take(sender_of(scope))
+        try:
+            if is_alert and self._direct is not None and self._is_plain(scope, body):
+                status, headers, answer = await self._direct(scope, body, turn.end)
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": answer})
+            else:
+                await threads(scope, body, receive, send)
+        finally:
+            turn.end()
+
+    def _is_plain(self, scope: Scope, body: bytes) -> bool:
+        """All of it is there. What is more, or no POST, Flask refuses."""
+        return (
+            scope["method"] == "POST"
+            and len(body) <= self._max_body_bytes
+            and (bool(body) or not _content_length(scope))
+        )
 
     async def _body(self, scope: Scope, receive: Callable[[], Any]) -> bytes | None:
         """The whole of it; of one that is too large, nothing or the beginning: Flask refuses it by its

@@ -6,13 +6,18 @@ still read, and exits pass by a rate limit of their own, which entries cannot us
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+
 from dashtrade.api.answers import ApiError
-from dashtrade.api.http import get_limits
 from dashtrade.context import App
 from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
 from dashtrade.engine.intake import count_exits
+from dashtrade.limits import ReceiverLimits
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
@@ -22,9 +27,9 @@ BURST_SECONDS = 25
 EXITS_PASS = "Exits of your bots' positions still pass."
 
 
-def too_many(user: User) -> ApiError | None:
+def too_many(limits: ReceiverLimits, user: User) -> ApiError | None:
     """The reason to accept only exits from this user now: they exceeded the rate."""
-    rate = get_limits().alerts
+    rate = limits.alerts
     wait = rate.take(user.id)
     if not wait:
         return None
@@ -38,7 +43,9 @@ def too_many(user: User) -> ApiError | None:
     )
 
 
-def no_room(app: App, user: User) -> Exception | None:
+def no_room(
+    app: App, user: User, reader: Callable[[], AbstractContextManager[sa.Connection]]
+) -> Exception | None:
     """The reason to accept only exits from this user for now."""
     if app.disk.is_low():
         return ApiError(
@@ -51,7 +58,9 @@ def no_room(app: App, user: User) -> Exception | None:
             f"{EXITS_PASS} Ask the operator of the installation to free space, then send the alert again.",
             {"Retry-After": "60"},
         )
-    if quotas.stored(app, user) >= quotas.room_of(app, user):
+    with reader() as conn:
+        stored = quotas.stored(conn, user)
+    if stored >= quotas.room_of(app, user):
         return no_storage(app, user)
     try:
         demo.check_alerts(app, user)
@@ -68,8 +77,8 @@ def no_storage(app: App, user: User) -> Refusal:
     return quotas.full(quotas.room_of(app, user))
 
 
-def let_exits_pass(app: App, user: User, signal: Signal, refusal: Exception) -> None:
+def let_exits_pass(app: App, limits: ReceiverLimits, user: User, signal: Signal, refusal: Exception) -> None:
     with app.db.read() as conn:
         bots = count_exits(conn, user.id, signal)
-    if not bots or get_limits().exits.take(user.id, cost=bots):
+    if not bots or limits.exits.take(user.id, cost=bots):
         raise refusal

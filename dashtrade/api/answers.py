@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
@@ -34,5 +36,25 @@ class ApiError(Exception):
         self.body = {"error": error, "message": message, "hint": hint} | more
 
 
-def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_ENCODE(body), status=status, mimetype="application/json", headers=headers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer, whichever server sends it."""
+
+    status: int = 200
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def encoded(self) -> bytes:
+        return _ENCODE(self.body).encode()
+
+
+def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return response_of(Answer(body=body, status=status, headers=headers or {}))
+
+
+def response_of(answer: Answer) -> Response:
+    """As Flask sends it."""
+    return Response(
+        answer.encoded, status=answer.status, mimetype="application/json", headers=dict(answer.headers)
+    )

@@ -1,4 +1,4 @@
-"""Every error as a response: what happened, where, and what to do."""
+"""Every error as an answer: what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bot_database import DatabaseUnavailable
-from dashtrade.api.answers import ApiError, reply
+from dashtrade.api.answers import Answer, ApiError, response_of
 from dashtrade.api.http import note_refusal
 from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.values import Malformed, as_sentence
@@ -23,65 +23,77 @@ log = logging.getLogger("dashtrade.api")
 
 def handle_errors(flask: Flask) -> None:
     """Every error becomes JSON that says what happened and what to do."""
-    for kind, handler in HANDLERS.items():
-        flask.register_error_handler(kind, handler)
+    flask.register_error_handler(Exception, _response)
 
 
-def _api_error(error: ApiError) -> Response:
-    if error.status == 429:
-        note_refusal(g.get("user"), AuditAction.THROTTLED)
-    return reply(error.body, error.status, error.headers)
+def _response(error: Exception) -> Response:
+    action = audit_action(error)
+    if action is not None:
+        note_refusal(g.get("user"), action)
+    return response_of(answer_to(error, f"{request.method} {request.path}"))
 
 
-def _malformed(error: Malformed) -> Response:
-    return reply(
-        {
-            "error": "bad_request",
-            "message": as_sentence(error.message),
-            "hint": error.hint,
-            "field": error.where,
-        },
-        400,
+def audit_action(error: Exception) -> AuditAction | None:
+    """What of it is noted in the audit log."""
+    if isinstance(error, ApiError) and error.status == 429:
+        return AuditAction.THROTTLED
+    return AuditAction.REFUSED if isinstance(error, Forbidden) else None
+
+
+def answer_to(error: Exception, place: str) -> Answer:
+    for kind in type(error).__mro__:
+        if kind in _ANSWERS:
+            return _ANSWERS[kind](error)
+    log.error("a request failed with an unexpected error: %s", place, exc_info=error)
+    return _error(
+        500,
+        "internal",
+        "Unexpected error in DashTrade; details are in the log.",
+        "Try again; if the error stays, check the log.",
     )
 
 
-def _not_found(error: NotFound) -> Response:
-    return reply({"error": "not_found", "message": as_sentence(error.message), "hint": error.hint}, 404)
+def _error(
+    status: int, error: str, message: str, hint: str, headers: dict[str, str] | None = None, **more: Any
+) -> Answer:
+    body = {"error": error, "message": message, "hint": hint} | more
+    return Answer(status=status, body=body, headers=headers or {})
 
 
-def _refusal(error: Refusal) -> Response:
-    return reply({"error": "conflict", "message": as_sentence(error.message), "hint": error.hint}, 409)
+def _api_error(error: ApiError) -> Answer:
+    return Answer(status=error.status, body=error.body, headers=error.headers)
 
 
-def _forbidden(error: Forbidden) -> Response:
-    note_refusal(g.get("user"))
-    return reply({"error": "forbidden", "message": as_sentence(error.message), "hint": error.hint}, 403)
+def _malformed(error: Malformed) -> Answer:
+    return _error(400, "bad_request", as_sentence(error.message), error.hint, field=error.where)
 
 
-def _sign_in_denied(error: Denied) -> Response:
-    body = {
-        "error": "too_many_attempts" if error.retry_after else error.error,
-        "message": as_sentence(error.message),
-        "hint": error.hint,
-    }
-    return reply(
-        body,
-        429 if error.retry_after else 401,
-        {"Retry-After": str(error.retry_after)} if error.retry_after else None,
-    )
+def _not_found(error: NotFound) -> Answer:
+    return _error(404, "not_found", as_sentence(error.message), error.hint)
 
 
-def _database_unavailable(error: DatabaseUnavailable) -> Response:
+def _refusal(error: Refusal) -> Answer:
+    return _error(409, "conflict", as_sentence(error.message), error.hint)
+
+
+def _forbidden(error: Forbidden) -> Answer:
+    return _error(403, "forbidden", as_sentence(error.message), error.hint)
+
+
+def _sign_in_denied(error: Denied) -> Answer:
+    message = as_sentence(error.message)
+    if not error.retry_after:
+        return _error(401, error.error, message, error.hint)
+    return _error(429, "too_many_attempts", message, error.hint, {"Retry-After": str(error.retry_after)})
+
+
+def _database_unavailable(error: DatabaseUnavailable) -> Answer:
     log.warning("%s", error)
-    body = {
-        "error": "unavailable",
-        "message": "The database cannot be used right now; nothing was changed.",
-        "hint": "Try again in a moment.",
-    }
-    return reply(body, 503, {"Retry-After": "2"})
+    message = "The database cannot be used right now; nothing was changed."
+    return _error(503, "unavailable", message, "Try again in a moment.", {"Retry-After": "2"})
 
 
-def _http(error: HTTPException) -> Response:
+def _http(error: HTTPException) -> Answer:
     status = error.code or 400
     name = (error.name or "error").lower().replace(" ", "_")
     headers = (
@@ -89,28 +101,11 @@ def _http(error: HTTPException) -> Response:
         if isinstance(error, MethodNotAllowed) and error.valid_methods
         else None
     )
-    return reply(
-        {
-            "error": name,
-            "message": _HTTP_WORDS.get(status, f"{error.name}."),
-            "hint": _HTTP_HINTS.get(status, "See /api/v1/openapi.json."),
-        },
-        status,
-        headers,
-    )
+    message = _HTTP_WORDS.get(status, f"{error.name}.")
+    return _error(status, name, message, _HTTP_HINTS.get(status, "See /api/v1/openapi.json."), headers)
 
 
-def _unexpected(error: Exception) -> Response:
-    log.exception("a request failed with an unexpected error: %s %s", request.method, request.path)
-    body = {
-        "error": "internal",
-        "message": "Unexpected error in DashTrade; details are in the log.",
-        "hint": "Try again; if the error stays, check the log.",
-    }
-    return reply(body, 500)
-
-
-HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
+_ANSWERS: dict[type, Callable[[Any], Answer]] = {
     ApiError: _api_error,
     Malformed: _malformed,
     NotFound: _not_found,
@@ -119,7 +114,6 @@ HANDLERS: dict[type[Exception], Callable[[Any], Response]] = {
     Denied: _sign_in_denied,
     DatabaseUnavailable: _database_unavailable,
     HTTPException: _http,
-    Exception: _unexpected,
 }
 
 _HTTP_WORDS = {

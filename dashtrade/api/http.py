@@ -166,7 +166,11 @@ STOP_SCOPES = (TokenScope.TRADE, TokenScope.STOP)  # for closing and pausing, wh
 
 
 def bearer() -> str | None:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return bearer_of(request.headers.get("Authorization", ""))
+
+
+def bearer_of(header: str) -> str | None:
+    scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 

@@ -26,33 +26,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from dashtrade.processes.frames import (
+    ANSWER_SECONDS,
+    MAX_FRAME_BYTES,
+    MAX_REMEMBERED,
+    RECONNECT_SECONDS,
+    SIZE,
+    UNRESPONSIVE_SECONDS,
+    frame,
+    socket_file,
+)
+
 log = logging.getLogger("dashtrade.processes.worker_ipc")
-MAX_REMEMBERED = 5000
-ANSWER_SECONDS = 1.0  # for a reply to an alert; afterwards the receiver stores the alert itself
-RECONNECT_SECONDS = 0.5  # between two attempts to connect
-UNRESPONSIVE_SECONDS = 5.0  # pause after a missing reply
-MAX_FRAME_BYTES = 1024 * 1024
 MAX_ADDRESS_BYTES = 100  # limit for a Unix socket's path, with a reserve
-_SIZE = struct.Struct("!I")
-
-
-def _frame(message: Any) -> bytes:
-    body = json.dumps(message, separators=(",", ":")).encode()
-    return _SIZE.pack(len(body)) + body
 
 
 def _frames(sock: socket.socket) -> Iterator[bytes]:
     """Yields messages until the connection ends."""
     with contextlib.suppress(OSError), sock.makefile("rb", 65536) as file:
-        while len(head := file.read(_SIZE.size)) == _SIZE.size:
-            size = _SIZE.unpack(head)[0]
+        while len(head := file.read(SIZE.size)) == SIZE.size:
+            size = SIZE.unpack(head)[0]
             if size > MAX_FRAME_BYTES or len(body := file.read(size)) < size:
                 return
             yield body
-
-
-def socket_file(home: Path) -> Path:
-    return home / "worker.sock"
 
 
 def _listen_at(file: Path) -> socket.socket:
@@ -89,7 +85,7 @@ class ClientConnection:
         self._sock, self._lock = sock, threading.Lock()
 
     def tell(self, *message: Any) -> None:
-        data = _frame(message)
+        data = frame(message)
         with self._lock, contextlib.suppress(OSError):
             if self._sock.send(data, socket.MSG_DONTWAIT) < len(data):
                 self._sock.shutdown(socket.SHUT_RDWR)
@@ -143,12 +139,17 @@ class WorkerServer:
             self._accept(connection, *fields)
         else:
             lane, signal_id = fields
-            self.subscribe(connection, signal_id)
+            self._subscribe(connection, signal_id, None)
             self._wake(lane)
 
     def subscribe(self, connection: ClientConnection, signal_id: str, owner: int | None = None) -> None:
-        """Notify this connection when the signal changes; with `owner` (whose signal it is), of the outcome
-        too."""
+        """Notify this connection of the signal's outcome, where its sender waits: `owner` is whose signal it
+        is, None where nobody waits."""
+        if owner is not None:
+            self._subscribe(connection, signal_id, owner)
+
+    def _subscribe(self, connection: ClientConnection, signal_id: str, owner: int | None) -> None:
+        """Notify this connection when the signal changes; with `owner`, of the outcome too."""
         self._by_signal[signal_id] = connection, owner
         while len(self._by_signal) > MAX_REMEMBERED:
             self._by_signal.popitem(last=False)
@@ -222,7 +223,7 @@ class WorkerClient:
             sock = self._sock or self._connect()
             if sock is None:
                 return False
-            sock.sendall(_frame(message))
+            sock.sendall(frame(message))
         except (OSError, ValueError):  # no worker, or one that is exiting
             self._disconnect()
             return False

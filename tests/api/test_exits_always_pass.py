@@ -144,9 +144,11 @@ def test_a_demo_that_has_had_its_alerts_can_still_close(
     trader: Trader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dashtrade.services.demo import demo
+    from dashtrade.services.people import tokens
 
     user = replace(trader.user, demo_until=trader.installation.app.clock.now())
     monkeypatch.setattr(demo, "MAX_ALERTS", 1)
-    monkeypatch.setattr("dashtrade.services.people.tokens.by_webhook_token", lambda app, token: user)
+    found = tokens.WebhookUser(user=user, touch=None)
+    monkeypatch.setattr(tokens, "of_webhook_token", lambda app, conn, token: found)
     assert status(trader, "buy", "MSFT") == 409
     assert status(trader, "close", "AAPL") == 202

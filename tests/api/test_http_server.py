@@ -213,9 +213,10 @@ def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
     served: list[str] = []
 
     async def ask(turns: Turns, sender: str, hold: asyncio.Event) -> None:
-        async with turns.turn(sender):
-            served.append(sender)
-            await hold.wait()
+        turn = await turns.take(sender)
+        served.append(sender)
+        await hold.wait()
+        turn.end()
 
     async def story() -> None:
         turns, hold = Turns(1), asyncio.Event()
@@ -224,8 +225,8 @@ def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
         tasks[1].cancel()
         hold.set()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with turns.turn("eve"):
-            served.append("eve")
+        await turns.take("eve")
+        served.append("eve")
 
     asyncio.run(story())
     assert served == ["ann", "cem", "dan", "eve"]
@@ -234,11 +235,12 @@ def test_who_gives_up_waiting_leaves_the_turn_to_the_next():
 def test_a_turn_that_ends_before_the_answer_is_free_once():
     async def story() -> None:
         turns = Turns(1)
-        async with turns.turn("ann") as turn:
-            turn.end()
-            async with turns.turn("bob"):
-                with pytest.raises(TimeoutError):
-                    async with asyncio.timeout(0.01), turns.turn("cem"):
-                        pass
+        turn = await turns.take("ann")
+        turn.end()
+        await turns.take("bob")
+        turn.end()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await turns.take("cem")
 
     asyncio.run(story())

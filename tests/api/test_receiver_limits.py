@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-import webhook_server
-from dashtrade.api import http
+from dashtrade.api import http, receiving
 from dashtrade.domain.alerts.payload import MAX_FIELDS, MAX_TEXT, MAX_VALUES
 from dashtrade.limits import BoundedQueue, ConcurrencyLimit, Rate, ReceiverLimits, network_of
 from tests.support.databases import SqliteFiles
@@ -34,8 +33,8 @@ def trader(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Trader:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bytes]]:
     """The bodies that anybody looked into."""
     seen: list[bytes] = []
-    real = webhook_server.open_body
-    monkeypatch.setattr(webhook_server, "open_body", lambda raw: (seen.append(raw), real(raw))[1])
+    real = receiving.open_body
+    monkeypatch.setattr(receiving, "open_body", lambda raw: (seen.append(raw), real(raw))[1])
     yield seen
 
 
@@ -167,14 +166,14 @@ def test_recording_a_bad_alert_delays_no_other_user(trader: Trader, monkeypatch:
     """It is written to the disk: alerts of others are read meanwhile."""
     other_trader = trader.installation.join("bob@example.com")
     other_trader.bot("MSFT")
-    real, written, go_on = webhook_server._refused, threading.Event(), threading.Event()
+    real, written, go_on = receiving._refused, threading.Event(), threading.Event()
 
     def slowly(*about: Any) -> Exception:
         written.set()
         go_on.wait(20)
         return real(*about)
 
-    monkeypatch.setattr(webhook_server, "_refused", slowly)
+    monkeypatch.setattr(receiving, "_refused", slowly)
     bad = threading.Thread(target=lambda: trader.alert("what is this"))
     bad.start()
     assert written.wait(20)

@@ -41,7 +41,8 @@ def trader(make_app: MakeApp, clock: ManualClock, feed: ManualFeed) -> Trader:
 
 
 def used(person: Trader) -> int:
-    return quotas.stored(person.installation.app, person.user)
+    with person.installation.app.db.read() as conn:
+        return quotas.stored(conn, person.user)
 
 
 def fill(person: Trader, to: float = 1.0) -> None:

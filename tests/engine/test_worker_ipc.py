@@ -18,14 +18,8 @@ from dashtrade.context import App
 from dashtrade.domain.as_json import from_json, to_json
 from dashtrade.engine.host import Host
 from dashtrade.engine.intake import Alert
-from dashtrade.processes.worker_ipc import (
-    ClientConnection,
-    WorkerClient,
-    WorkerServer,
-    _frame,
-    _PendingReply,
-    socket_file,
-)
+from dashtrade.processes.frames import frame, socket_file
+from dashtrade.processes.worker_ipc import ClientConnection, WorkerClient, WorkerServer, _PendingReply
 from tests.support.hosts import StoringHost
 from tests.support.installation import Installation
 
@@ -77,7 +71,7 @@ def test_an_answer_that_comes_when_its_alert_was_given_up_does_not_end_the_heari
     answer = caller._pending[1] = _PendingReply()
     answer.done.release()
     for message in (["accepted", 1, "stored"], ["change", "s1", {"status": "filled"}]):
-        there.sendall(_frame(message))
+        there.sendall(frame(message))
     there.close()
     caller._listen(here)
     assert caller.outcome_of("s1") == {"status": "filled"}

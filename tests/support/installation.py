@@ -58,6 +58,9 @@ class Installation:
         self.watch = Watch(app.db, app.clock, app.brokers.feed)
         self.readings = Readings(app.db, app.clock, app.brokers.of, app.engine.leases, app.engine.outages)
 
+    def client_for_alerts(self) -> Any:
+        return self.flask.test_client()
+
     def join(self, email: str = "ann@example.com", role: Role = Role.STANDARD) -> Trader:
         """A user with an access token and a webhook token, without the time that hashing a password takes."""
         now, access = self.app.clock.now(), "dt_" + secrets.token_urlsafe(32)
@@ -184,7 +187,7 @@ class Trader:
         empty."""
         data = json.dumps(body) if isinstance(body, dict) else body
         token = self.token if token is None else token
-        return self.installation.flask.test_client().post(
+        return self.installation.client_for_alerts().post(
             "/webhook",
             data=data,
             query_string=({"token": token} if token else {}) | query,

@@ -105,10 +105,9 @@ def room_of(app: App, user: User) -> int:
     return room(app, demo=user.demo_until is not None)
 
 
-def stored(app: App, user: User) -> int:
+def stored(conn: sa.Connection, user: User) -> int:
     """Bytes stored for the user's alerts and their results."""
-    with app.db.read() as conn:
-        return storage.used(conn, user.id)
+    return storage.used(conn, user.id)
 
 
 def full(most: int) -> Refusal:

@@ -50,6 +50,14 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookUser:
+    """Whose webhook token it is. `touch` writes down when it was used, where that is due."""
+
+    user: User
+    touch: Callable[[], None] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookToken:
     text: str  # decrypted, for its owner
     created_at: datetime
@@ -91,8 +99,21 @@ def by_scoped_token(app: App, token: str) -> Access | None:
 
 
 def by_webhook_token(app: App, token: str) -> User | None:
-    found = _by_token(app, token, token_table.of_webhook_token, token_table.touch_webhook_token)
-    return found[0] if found else None
+    with app.db.read() as conn:
+        found = of_webhook_token(app, conn, token)
+    if found is not None and found.touch is not None:
+        found.touch()
+    return found.user if found is not None else None
+
+
+def of_webhook_token(app: App, conn: sa.Connection, token: str) -> WebhookUser | None:
+    """Read at every request, so that a revoked token stops working at once."""
+    now = app.clock.now()
+    found = token_table.of_webhook_token(conn, sha256(token), now)
+    if found is None:
+        return None
+    user, row = found
+    return WebhookUser(user=user, touch=_touch(app, row, token_table.touch_webhook_token, now))
 
 
 def _by_token(
@@ -104,11 +125,21 @@ def _by_token(
         found = find(conn, sha256(token), now)
     if found is None:
         return None
-    row = found[1]
-    if row.used_at is None or now - row.used_at > TOUCH_EVERY:
+    touch = _touch(app, found[1], used, now)
+    if touch is not None:
+        touch()
+    return found
+
+
+def _touch(app: App, row: Any, used: Callable[..., None], now: datetime) -> Callable[[], None] | None:
+    if row.used_at is not None and now - row.used_at <= TOUCH_EVERY:
+        return None
+
+    def touch() -> None:
         with contextlib.suppress(DatabaseUnavailable):  # reading must work while the database is read-only
             app.db.write(lambda conn: used(conn, row.token_id, now))
-    return found
+
+    return touch
 
 
 # --- webhook tokens -----------------------------------------------------------------------------------------

@@ -190,7 +190,9 @@ def _locked(app: App, user: User) -> Iterator[AttentionItem]:
 
 
 def _storage(app: App, user: User) -> Iterator[AttentionItem]:
-    used, most = quotas.stored(app, user), quotas.room_of(app, user)
+    with app.db.read() as conn:
+        used = quotas.stored(conn, user)
+    most = quotas.room_of(app, user)
     if used < most * quotas.NEARLY_FULL_SHARE:
         return
     full = used >= most

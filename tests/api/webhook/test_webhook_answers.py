@@ -6,11 +6,11 @@ from time import perf_counter
 
 import pytest
 
+from dashtrade.api.receiving import MAX_WAIT_SECONDS
 from dashtrade.tables import signals as signal_table
 from tests.support.databases import sqlite
 from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, assert_error
-from webhook_server import MAX_WAIT_SECONDS
 
 # --- what is answered ---------------------------------------------------------------------------------------
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from dashtrade.api.receiving import TRADINGVIEW_ADDRESSES
 from dashtrade.context import App
 from dashtrade.logs import Redacting
 from tests.support.databases import sqlite
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
 from tests.support.webhook import BUY, DIALECTS, assert_error
-from webhook_server import TRADINGVIEW_ADDRESSES
 
 # --- who sent it --------------------------------------------------------------------------------------------
 
@@ -120,7 +120,7 @@ def test_no_token_ever_reaches_a_log(
     trader.alert(BUY | {"symbol": "{{ticker}}", "token": trader.token})
     trader.alert(f"BUY NOTHING token={trader.token} key={trader.token}")
     monkeypatch.setattr(
-        "webhook_server.read",
+        "dashtrade.api.receiving.read",
         lambda opened: (_ for _ in ()).throw(RuntimeError(f"with {trader.token} and {trader.access}")),
     )
     assert_error(trader.alert(BUY), 500)  # even an unforeseen error passes the last gate
