@@ -42,8 +42,11 @@ class _Plan:
 
     def __init__(self, conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> None:
         dialect = conn.dialect
-        compiled = statement.compile(
-            dialect=dialect, column_keys=list(given) if isinstance(statement, sa.Insert) else None
+        compiled: Any = (
+            # inline: without its own RETURNING of the new row's id, which nothing here reads
+            statement.inline().compile(dialect=dialect, column_keys=list(given))
+            if isinstance(statement, sa.Insert)
+            else statement.compile(dialect=dialect)
         )
         self.text = str(compiled)
         self.positional: bool = compiled.positional
@@ -97,10 +100,15 @@ class _Plan:
 _plans: dict[tuple[Any, str], _Plan] = {}
 
 
-def _execute(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> tuple[_Plan, Any]:
+def _plan_of(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> _Plan:
     plan = _plans.get((statement, conn.dialect.name))
     if plan is None:
         plan = _plans[(statement, conn.dialect.name)] = _Plan(conn, statement, given)
+    return plan
+
+
+def _execute(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> tuple[_Plan, Any]:
+    plan = _plan_of(conn, statement, given)
     cursor = conn.connection.cursor()
     try:
         cursor.execute(plan.text, plan.values(given))
@@ -151,6 +159,35 @@ def run(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = N
     return count
 
 
-def run_many(conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]]) -> None:
+def run_many(conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]]) -> int:
+    """Execute once for each, in one call of the driver; returns the number of changed rows."""
+    if not given:
+        return 0
+    plan = _plan_of(conn, statement, given[0])
+    cursor = conn.connection.cursor()
+    try:
+        if plan.positional:
+            cursor.executemany(plan.text, [plan.values(values) for values in given])
+            count: int = cursor.rowcount
+        else:
+            count = _execute_batch(cursor, plan, given, counted=type(statement) is not sa.Insert)
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(conn, plan, error) from error
+    cursor.close()
+    return count
+
+
+def _execute_batch(cursor: Any, plan: _Plan, given: Sequence[Mapping[str, Any]], *, counted: bool) -> int:
+    """psycopg2's own `executemany` sends each by itself, and counts the rows of the last alone.
+
+    Plain inserts, of which each adds a row, are sent in one message, which cannot tell the rows of each."""
+    if not counted:
+        from psycopg2.extras import execute_batch
+
+        execute_batch(cursor, plan.text, [plan.values(values) for values in given], page_size=len(given))
+        return len(given)
+    count = 0
     for values in given:
-        run(conn, statement, values)
+        cursor.execute(plan.text, plan.values(values))
+        count += cursor.rowcount
+    return count
