@@ -42,13 +42,24 @@ class AlphaVantageSource(NetworkSource):
         self.web = Web(kind.title, address, around, secrets=(key,), refused=_refused)
         super().__init__(kind, tier, around, self.web)
         self._key = key
+        self._ended_month: tuple[Series, str, Page] | None = None  # asked for last
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:
         if series.timeframe.seconds == 86_400:
             yield self._days(series, start)
             return
         for month in _months(start, min(end, self.around.clock.now())):
-            yield self._month(series, month)
+            yield self._kept_month(series, month)
+
+    def _kept_month(self, series: Series, month: str) -> Page:
+        """Who reads a month in several stretches has it for one request, of 25 a day."""
+        kept = self._ended_month
+        if kept is not None and kept[:2] == (series, month):
+            return kept[2]
+        page = self._month(series, month)
+        if month < f"{page[1].astimezone(NEW_YORK):%Y-%m}":
+            self._ended_month = series, month, page
+        return page
 
     def _days(self, series: Series, start: datetime) -> Page:
         size = "compact" if self.around.clock.now() - start < _COMPACT else "full"

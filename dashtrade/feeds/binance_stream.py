@@ -40,6 +40,8 @@ class RestBars(Protocol):
 
 
 def followed(rest: RestBars, url: str, series: Sequence[Series]) -> Iterator[tuple[Series, Bars] | None]:
+    """Candles that have ended, each once and in order. The open one, which comes every two seconds, shows
+    what was missed, and is not given: it would be stored."""
     by_stream = {f"{_name(each.symbol)}@kline_{each.timeframe.text}": each for each in series}
     followers = {each: _Follower(each) for each in series}
     for message in messages(url, list(by_stream)):
@@ -85,9 +87,9 @@ class _Follower:
             self.closed = read[0] - length
         if self.closed < read[0] - length:
             yield from self._missed(read, rest)
-        yield bars_of([read])
         if has_closed:
             self.closed = read[0]
+            yield bars_of([read])
 
     def _missed(self, now: Row, rest: RestBars) -> Iterator[Bars]:
         assert self.closed is not None

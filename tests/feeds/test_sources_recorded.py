@@ -212,6 +212,20 @@ def test_a_month_is_one_request(harness: SourceHarness):
     ]
 
 
+@of("alpha_vantage")
+def test_a_month_that_has_ended_is_asked_for_once_though_read_in_stretches(harness: SourceHarness):
+    source, start = harness.make(), datetime(2025, 10, 6, tzinfo=UTC)
+    found = [
+        source.bars(harness.series, start + timedelta(days=n), start + timedelta(days=n + 1))
+        for n in range(4)
+    ]
+    assert [len(bars) for bars in found] == [390] * 4
+    assert len(harness.sim.asked) == 1
+    for _ in range(2):  # what goes on is asked for again
+        source.bars(harness.series, datetime(2025, 11, 4, tzinfo=UTC), harness.clock.now())
+    assert len(harness.sim.asked) == 3
+
+
 @pytest.mark.parametrize("name", ["alpaca days", "massive days", "alpha_vantage days", "finnhub days"])
 def test_days_are_those_of_the_session_on_both_sides_of_the_change(name: str):
     with HARNESSES[name]() as harness:
