@@ -1,4 +1,4 @@
-"""Stored candles: series, their blocks of 4,096 timeframes, what was corrected, and what no source has.
+"""Stored candles: series, their blocks of 4,096 timeframes, what was corrected, and what was asked for.
 
 Candles are shared by all users, unless a user imported them: then the rows have an owner, and only that user
 reads them. Only candles that have ended are stored. One that comes again with other numbers replaces what was
@@ -94,8 +94,8 @@ revisions = sa.Table(
     time_column("replaced_at"),
     *_packed_columns(),
 )
-gaps_table = sa.Table(
-    "candle_gaps",
+coverage_table = sa.Table(
+    "candle_coverage",
     metadata,
     _series_column(primary_key=True, autoincrement=False),
     sa.Column("start_at", BigId, primary_key=True, autoincrement=False),
@@ -111,7 +111,7 @@ sessions_table = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 
-SYSTEM = {"write_shared", "put_gap", "sessions", "put_sessions"}
+SYSTEM = {"write_shared", "put_coverage", "sessions", "put_sessions"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,11 +240,11 @@ def own_bars(conn: sa.Connection, owner: int) -> int:
     return int(total or 0)
 
 
-def gaps(conn: sa.Connection, owner: int, series: Series) -> list[tuple[datetime, datetime]]:
-    """Stretches of which the source has said that it has nothing."""
-    found, g = find(conn, owner, series), gaps_table.c
-    query = sa.select(g.start_at, g.end_at).where(g.series_id == found, _visible(gaps_table, owner))
-    rows = conn.execute(query.order_by(g.start_at))
+def coverage(conn: sa.Connection, owner: int, series: Series) -> list[tuple[datetime, datetime]]:
+    """Stretches for which the source was asked: what is not stored of them, it does not have."""
+    found, c = find(conn, owner, series), coverage_table.c
+    query = sa.select(c.start_at, c.end_at).where(c.series_id == found, _visible(coverage_table, owner))
+    rows = conn.execute(query.order_by(c.start_at))
     return [(EPOCH + row.start_at * _MS, EPOCH + row.end_at * _MS) for row in rows]
 
 
@@ -305,19 +305,18 @@ def _put_block(conn: sa.Connection, keeper: int | None, series_id: int, block: B
     conn.execute(added.on_conflict_do_update(index_elements=["series_id", "number"], set_=replaced))
 
 
-def put_gap(conn: sa.Connection, series: Series, start: datetime, end: datetime, now: datetime) -> None:
-    """The source was asked for this stretch of a shared series, and has nothing."""
-    insert: Any = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    series_id = _lock_series(conn, None, series, now)
-    added = insert(gaps_table).values(
-        series_id=series_id, start_at=_ms(start), end_at=_ms(end), user_id=None, asked_at=now
-    )
-    conn.execute(
-        added.on_conflict_do_update(
-            index_elements=["series_id", "start_at"],
-            set_={"end_at": added.excluded.end_at, "asked_at": added.excluded.asked_at},
-        )
-    )
+def put_coverage(conn: sa.Connection, series: Series, start: datetime, end: datetime, now: datetime) -> None:
+    """The source of a shared series has answered for this stretch; what touches it becomes one with it."""
+    series_id, c = _lock_series(conn, None, series, now), coverage_table.c
+    touching = (c.series_id == series_id) & (c.start_at <= _ms(end)) & (c.end_at >= _ms(start))
+    rows = conn.execute(sa.select(c.start_at, c.end_at).where(touching)).all()
+    conn.execute(sa.delete(coverage_table).where(touching))
+    row = {
+        "start_at": min([_ms(start), *(row.start_at for row in rows)]),
+        "end_at": max([_ms(end), *(row.end_at for row in rows)]),
+    }
+    values = {"series_id": series_id, "user_id": None, "asked_at": now, **row}
+    conn.execute(sa.insert(coverage_table).values(values))
 
 
 def remove_own(conn: sa.Connection, owner: int, series: Series) -> int:
@@ -326,7 +325,7 @@ def remove_own(conn: sa.Connection, owner: int, series: Series) -> int:
     found = conn.scalar(query)
     of_series = blocks_table.c.series_id == found
     removed = conn.scalar(sa.select(sa.func.sum(blocks_table.c.bars)).where(of_series)) or 0
-    for table in (blocks_table, revisions, gaps_table):
+    for table in (blocks_table, revisions, coverage_table):
         conn.execute(sa.delete(table).where(table.c.series_id == found, table.c.user_id == owner))
     conn.execute(sa.delete(series_table).where(series_table.c.id == found, series_table.c.user_id == owner))
     return int(removed)

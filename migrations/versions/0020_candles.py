@@ -36,16 +36,16 @@ def upgrade() -> None:
         )
     _blocks()
     op.create_table(
-        "candle_gaps",
+        "candle_coverage",
         sa.Column("series_id", base.BigId, autoincrement=False, nullable=False),
         sa.Column("start_at", base.BigId, autoincrement=False, nullable=False),
         sa.Column("end_at", base.BigId, nullable=False),
         sa.Column("user_id", base.BigId, nullable=True),
         sa.Column("asked_at", base.UtcTime(), nullable=False),
-        *_keys("candle_gaps"),
-        sa.PrimaryKeyConstraint("series_id", "start_at", name=op.f("pk_candle_gaps")),
+        *_keys("candle_coverage"),
+        sa.PrimaryKeyConstraint("series_id", "start_at", name=op.f("pk_candle_coverage")),
     )
-    op.create_index(op.f("ix_candle_gaps_user_id"), "candle_gaps", ["user_id"])
+    op.create_index(op.f("ix_candle_coverage_user_id"), "candle_coverage", ["user_id"])
     op.create_table(
         "market_sessions",
         sa.Column("market", sa.Text(), nullable=False),

@@ -167,15 +167,25 @@ def test_several_writers_of_one_block_lose_nothing(db: Database):
     assert read(db).is_same(whole)
 
 
-def test_what_a_source_does_not_have_is_remembered(db: Database):
+def test_what_a_source_was_asked_for_is_remembered_and_joined(db: Database):
     hour = timedelta(hours=1)
-    for start, end in ((2, 3), (0, 1), (2, 4)):
-        db.write(
-            lambda conn, a=start, b=end: candles.put_gap(conn, BTC, EPOCH + a * hour, EPOCH + b * hour, NOW)
-        )
-    with db.read() as conn:
-        assert candles.gaps(conn, ANN, BTC) == [(EPOCH, EPOCH + hour), (EPOCH + 2 * hour, EPOCH + 4 * hour)]
-        assert candles.gaps(conn, ANN, BTC.with_timeframe(Timeframe(300))) == []
+
+    def asked(series: Series = BTC) -> list[tuple[int, int]]:
+        with db.read() as conn:
+            found = candles.coverage(conn, ANN, series)
+        return [((start - EPOCH) // hour, (end - EPOCH) // hour) for start, end in found]
+
+    def ask(start: int, end: int) -> None:
+        db.write(lambda conn: candles.put_coverage(conn, BTC, EPOCH + start * hour, EPOCH + end * hour, NOW))
+
+    for start, end in ((4, 5), (0, 1), (8, 9)):
+        ask(start, end)
+    assert asked() == [(0, 1), (4, 5), (8, 9)] and asked(BTC.with_timeframe(Timeframe(300))) == []
+    ask(1, 2)
+    ask(3, 6)
+    assert asked() == [(0, 2), (3, 6), (8, 9)]
+    ask(0, 9)
+    assert asked() == [(0, 9)]
 
 
 def test_a_series_that_is_not_stored_is_empty(db: Database):

@@ -17,12 +17,12 @@ from tests.support.two_tenants import OWN_CANDLES
 Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 
 
-def _gap(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
+def _covered(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     """Of an imported series: there is none by itself, as it has no source to ask."""
-    series_id, table = candles.find(conn, of.trader, OWN_CANDLES), candles.gaps_table
+    series_id, table = candles.find(conn, of.trader, OWN_CANDLES), candles.coverage_table
     row = {"series_id": series_id, "start_at": 0, "end_at": 60_000, "user_id": of.trader, "asked_at": of.now}
     conn.execute(sa.insert(table).values(**row))
-    found = candles.gaps(conn, owner, OWN_CANDLES)
+    found = candles.coverage(conn, owner, OWN_CANDLES)
     conn.execute(sa.delete(table).where(table.c.series_id == series_id))
     return found
 
@@ -35,7 +35,7 @@ READS_CANDLES: dict[str, Query] = {
         candles.fingerprint(c, o, OWN_CANDLES, EPOCH, of.now) != blocks.fingerprint([])
     ),
     "candles.own_bars": lambda c, o, of: candles.own_bars(c, o),
-    "candles.gaps": lambda c, o, of: _gap(c, o, of),
+    "candles.coverage": lambda c, o, of: _covered(c, o, of),
     "candles.remove_own": lambda c, o, of: candles.remove_own(c, o, OWN_CANDLES),
 }
 MAKES_CANDLES: dict[str, Query] = {
