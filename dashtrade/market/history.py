@@ -7,6 +7,7 @@ source has no such series), `RetryLater` (its budget is spent), `BadCredentials`
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -36,15 +37,34 @@ class Source(Protocol):
         `bars` for what it missed, and follows again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch in which bars are expected and none is stored: from the first missing open time to the end of
+    the last missing bar."""
+
+    start: datetime
+    end: datetime
+    bars: int
+    asked: bool  # the source was asked for all of it, and does not have them
+
+
 class History(Protocol):
-    """Stored candles, of any timeframe that the stored ones can be made into."""
+    """Stored candles, of any timeframe that the stored ones can be made into. Reading asks no source: `fill`
+    does."""
+
+    def fill(self, series: Series, start: datetime, end: datetime, *, again: bool = False) -> int:
+        """Ask the source for what is missing of the stretch and was not asked for yet; `again`: for what is
+        missing in any case. Returns how many bars are new. What was stored before an error stays."""
 
     def bars(self, series: Series, start: datetime, end: datetime) -> Bars:
         """Those that have ended and open at `start` or later and before `end`."""
 
-    def missing(self, series: Series) -> Sequence[tuple[datetime, datetime]]:
-        """Stretches within the stored candles in which bars are expected and there are none: each from the
-        first missing open time to the one after the last."""
+    def missing(self, series: Series, start: datetime, end: datetime) -> Sequence[Gap]:
+        """The gaps of the stored series within a stretch."""
 
-    def follow(self, series: Sequence[Series]) -> Iterator[tuple[Series, Bars] | None]:
-        """Bars that have ended since it was last asked, stored before they are given; None in between."""
+    def follow(
+        self, series: Sequence[Series], since: datetime | None = None
+    ) -> Iterator[tuple[Series, Bars] | None]:
+        """Of one source: bars as they end, stored before they are given; None in between. The first are those
+        that ended after `since`, or now. Fails as `Source.follow` does; called again with the end of the last
+        bar that was given, it goes on from there."""

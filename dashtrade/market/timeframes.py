@@ -54,7 +54,7 @@ def higher(bars: Bars, made_of: Timeframe, timeframe: Timeframe, sessions: Sessi
     tells whether the last one is whole."""
     if timeframe == made_of:
         return bars
-    if timeframe.seconds % made_of.seconds and not _is_by_date(timeframe):
+    if not can_be_made(made_of, timeframe):
         raise ValueError(f"{timeframe} cannot be made of {made_of}")
     labels, inside = _labels(bars.at, made_of, timeframe, sessions)
     if not bool(inside.all()):
@@ -75,6 +75,18 @@ def higher(bars: Bars, made_of: Timeframe, timeframe: Timeframe, sessions: Sessi
         price_step=bars.price_step,
         volume_step=bars.volume_step,
     )
+
+
+def can_be_made(made_of: Timeframe, timeframe: Timeframe) -> bool:
+    if made_of == timeframe or made_of.seconds * 1000 < DAY:
+        whole = DAY // 1000 if _is_by_date(timeframe) else timeframe.seconds
+        return made_of == timeframe or whole % made_of.seconds == 0
+    if made_of.seconds * 1000 == DAY:
+        return _is_by_date(timeframe)
+    kinds = {
+        (one.seconds * 1000 % _MONTH == 0, one.seconds * 1000 % WEEK == 0) for one in (made_of, timeframe)
+    }
+    return len(kinds) == 1 and timeframe.seconds % made_of.seconds == 0
 
 
 def opening(moment: datetime, timeframe: Timeframe, sessions: Sessions | None) -> int:
@@ -202,9 +214,9 @@ def _expected_in_sessions(known: _Days, first: int, last: int, span: int) -> Col
 
 def gaps(
     at: Column, timeframe: Timeframe, sessions: Sessions | None, start: datetime, end: datetime
-) -> list[tuple[int, int]]:
+) -> list[tuple[int, int, int]]:
     """Stretches without a bar where there should be some, between the two moments: each from the first
-    missing open time to the one after the last (or the end of the last, where nothing follows)."""
+    missing open time to the end of the last missing bar, and how many are missing."""
     wanted = expected(timeframe, sessions, start, end)
     missing = np.flatnonzero(~np.isin(wanted, at))
     if not len(missing):
@@ -213,4 +225,6 @@ def gaps(
     firsts = missing[np.concatenate([np.zeros(1, np.int64), breaks + 1])]
     lasts = missing[np.append(breaks, len(missing) - 1)]
     closing = ends(wanted[lasts], timeframe, sessions)
-    return [(int(wanted[a]), int(b)) for a, b in zip(firsts, closing, strict=True)]
+    counts = np.diff(np.concatenate([[0], breaks + 1, [len(missing)]]))
+    opens = wanted[firsts]
+    return list(zip(opens.tolist(), closing.tolist(), counts.tolist(), strict=True))

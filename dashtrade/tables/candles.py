@@ -234,6 +234,15 @@ def _block(row: Any) -> Block:
     return Block(**{one.name: getattr(row, one.name) for one in fields(Block)})
 
 
+def has_before(conn: sa.Connection, owner: int, series: Series, moment: datetime) -> bool:
+    """Is a bar stored that opens before it?"""
+    query = sa.select(sa.func.min(blocks_table.c.first_at)).where(
+        blocks_table.c.series_id == find(conn, owner, series), _visible(blocks_table, owner)
+    )
+    first = conn.scalar(query)
+    return first is not None and first < _ms(moment)
+
+
 def own_bars(conn: sa.Connection, owner: int) -> int:
     """How many this user has imported."""
     total = conn.scalar(sa.select(sa.func.sum(blocks_table.c.bars)).where(blocks_table.c.user_id == owner))

@@ -34,6 +34,7 @@ READS_CANDLES: dict[str, Query] = {
     "candles.fingerprint": lambda c, o, of: (
         candles.fingerprint(c, o, OWN_CANDLES, EPOCH, of.now) != blocks.fingerprint([])
     ),
+    "candles.has_before": lambda c, o, of: candles.has_before(c, o, OWN_CANDLES, of.now),
     "candles.own_bars": lambda c, o, of: candles.own_bars(c, o),
     "candles.coverage": lambda c, o, of: _covered(c, o, of),
     "candles.remove_own": lambda c, o, of: candles.remove_own(c, o, OWN_CANDLES),

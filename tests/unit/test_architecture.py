@@ -53,7 +53,7 @@ LEVELS = [  # a module may import what stands above it here, and what stands in 
     ("bot_database", "worker_ipc"),
     ("engine",),
     ("bot_engine",),
-    ("security_notes", "nonces", "trading_days"),
+    ("security_notes", "nonces", "trading_days", "candle_history"),
     ("context",),
     ("services",),
     ("app",),

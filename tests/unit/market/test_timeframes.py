@@ -15,7 +15,7 @@ from dashtrade.domain.ports import Candle
 from dashtrade.domain.sessions import Sessions
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.market.bars import EPOCH, Bars, bars_of, moment_of, ms_of
-from dashtrade.market.timeframes import ended, ends, expected, gaps, higher, opening
+from dashtrade.market.timeframes import can_be_made, ended, ends, expected, gaps, higher, opening
 from tests.support.sessions import new_york
 
 MINUTE, DAY = Timeframe(60), Timeframe(86_400)
@@ -198,10 +198,10 @@ def test_a_gap_is_named_from_its_first_missing_bar_to_the_end_of_its_last():
     whole = expected(MINUTE, sessions, start, end)
     assert len(whole) == 90
     lost = np.delete(whole, [3, 4, 5, 58, 59, 60, 61])  # the last two before the holiday, the first two after
-    found = [(moment_of(a), moment_of(b)) for a, b in gaps(lost, MINUTE, sessions, start, end)]
+    found = [(moment_of(a), moment_of(b), bars) for a, b, bars in gaps(lost, MINUTE, sessions, start, end)]
     assert found == [
-        (at("2026-11-25T20:03"), at("2026-11-25T20:06")),
-        (at("2026-11-25T20:58"), at("2026-11-27T14:32")),
+        (at("2026-11-25T20:03"), at("2026-11-25T20:06"), 3),
+        (at("2026-11-25T20:58"), at("2026-11-27T14:32"), 4),
     ]
     nights = ms_of(at("2026-11-25T23:00"))  # what trades at night is neither wanted nor in the way
     assert gaps(np.sort(np.append(whole, nights)), MINUTE, sessions, start, end) == []
@@ -224,6 +224,20 @@ def test_the_bar_a_moment_lies_in(moment: str, text: str, opens: str):
 def test_a_timeframe_that_cannot_be_made_of_another_is_refused():
     with pytest.raises(ValueError, match="cannot be made"):
         higher(minutes(EPOCH, 9), frame("2m"), frame("3m"), None)
+    for made_of, wanted, can in (
+        ("1m", "7h", True),
+        ("1h", "1M", True),
+        ("1d", "1M", True),
+        ("7h", "1d", False),
+        ("1w", "1M", False),
+        ("1w", "2w", True),
+        ("2d", "1M", False),
+        ("1M", "3M", True),
+        ("2d", "4d", True),
+        ("1d", "1h", False),
+        ("1w", "1w", True),
+    ):
+        assert can_be_made(frame(made_of), frame(wanted)) is can, (made_of, wanted)
     assert higher(minutes(EPOCH, 9), MINUTE, MINUTE, None).is_same(minutes(EPOCH, 9))
 
 
