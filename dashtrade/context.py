@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
@@ -22,7 +22,7 @@ from bot_engine import Engine
 from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.as_json import JsonValue, WrongType, from_json, from_named_json, to_json
-from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
+from dashtrade.domain.broker_kinds import Address, BrokerKind, Surroundings
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.reasons import NO_REASON, Reason
@@ -66,7 +66,10 @@ class PaperTables:
 
 def broker_addresses(settings: Settings, kinds: Mapping[str, BrokerKind]) -> dict[str, str]:
     """The custom addresses of all brokers; raises BadSetting."""
-    known = [address for kind in kinds.values() for address in kind.addresses]
+    return custom_addresses(settings, [address for kind in kinds.values() for address in kind.addresses])
+
+
+def custom_addresses(settings: Settings, known: Sequence[Address]) -> dict[str, str]:
     found = {}
     for name, text in settings.addresses.items():
         if any(address.covers(name) for address in known):

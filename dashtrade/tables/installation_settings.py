@@ -15,11 +15,17 @@ system_settings = sa.Table(
 SECOND_FACTOR, REQUIRED = "second_factor", "required"
 
 
-SYSTEM = {"drop_setting", "put_setting", "setting"}
+SYSTEM = {"drop_setting", "put_setting", "setting", "settings_below"}
 
 
 def setting(conn: sa.Connection, name: str) -> str | None:
     return conn.scalar(sa.select(system_settings.c.value).where(system_settings.c.name == name))
+
+
+def settings_below(conn: sa.Connection, prefix: str) -> dict[str, str]:
+    """Every setting whose name begins so."""
+    found = sa.select(system_settings).where(system_settings.c.name.startswith(prefix, autoescape=True))
+    return {row.name: row.value for row in conn.execute(found.order_by(system_settings.c.name))}
 
 
 def put_setting(conn: sa.Connection, name: str, value: str) -> None:

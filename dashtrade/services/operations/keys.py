@@ -16,6 +16,7 @@ from dashtrade.tables import tokens as token_table
 from encryption import WrongKey
 
 CHECK = "key_check"
+SOURCE_KEY = "source_key:"  # and the name of a source of market data: the operator's key of it
 _PAGE = 200
 
 
@@ -40,11 +41,13 @@ def rotate_all(app: App) -> int:
     moved += _rotate(app, proof_table.sealed_factors, proof_table.put_sealed_factor, "totp_secret")
 
     def own(conn: sa.Connection) -> int:
-        sealed = installation_settings.setting(conn, CHECK)
-        if sealed is None or not app.vault.needs_rotation(sealed):
-            return 0
-        installation_settings.put_setting(conn, CHECK, app.vault.rotate(sealed))
-        return 1
+        check = installation_settings.setting(conn, CHECK)
+        sealed = installation_settings.settings_below(conn, SOURCE_KEY)
+        sealed |= {CHECK: check} if check is not None else {}
+        stale = [name for name, value in sealed.items() if app.vault.needs_rotation(value)]
+        for name in stale:
+            installation_settings.put_setting(conn, name, app.vault.rotate(sealed[name]))
+        return len(stale)
 
     return moved + app.db.write(own)
 
