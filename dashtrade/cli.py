@@ -59,6 +59,34 @@ def brokers(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
+def source_list(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.feeds import guide
+
+    print(guide.as_markdown(), end="")
+    return 0
+
+
+def source_key(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services.market.sources import fields_of, put_operator_key
+
+    fields = fields_of(given.source)
+    credentials = {field.name: _read_secret(field.label) for field in fields}
+    put_operator_key(build_app(settings), given.source, given.plan, credentials)
+    print(f"The key of {given.source} is stored, sealed. All users of this installation can use it.")
+    return 0
+
+
+def source_forget(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services.market.sources import drop_operator_key
+
+    if not drop_operator_key(build_app(settings), given.source):
+        raise CommandRefused(f"There is no key of {given.source}.")
+    print(f"The key of {given.source} is deleted.")
+    return 0
+
+
 def user_add(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
     from dashtrade.domain.access import Role
@@ -218,6 +246,14 @@ def _read_password() -> str:
     return password
 
 
+def _read_secret(name: str) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    from getpass import getpass
+
+    return getpass(f"{name}: ").strip()
+
+
 def _about_the_key(settings: Settings) -> str:
     where = "ENCRYPTION_KEY" if settings.encryption_keys else str(settings.key_file)
     return (
@@ -240,6 +276,7 @@ def parser() -> argparse.ArgumentParser:
         commands, "brokers", brokers, "What each broker can and cannot do, and how to connect it."
     )
     table.add_argument("--markdown", action="store_true", help="as the table of docs/brokers.md")
+    _source_commands(_group(commands, "source", "Manage sources of market data."))
     _user_commands(_group(commands, "user", "Manage accounts."))
     save = _command(commands, "backup", backup, "Save the database to a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
@@ -256,6 +293,20 @@ def parser() -> argparse.ArgumentParser:
         "Print the link that creates the first account, while there is none.",
     )
     return top
+
+
+def _source_commands(sources: Any) -> None:
+    _command(sources, "list", source_list, "What each source has, as docs/market-data.md shows it.")
+    key = _command(
+        sources,
+        "key",
+        source_key,
+        "Store a key for all users; it is asked for, or read from standard input, a line for each part.",
+    )
+    key.add_argument("source", metavar="SOURCE")
+    key.add_argument("plan", metavar="PLAN")
+    forget = _command(sources, "forget", source_forget, "Delete the key of a source.")
+    forget.add_argument("source", metavar="SOURCE")
 
 
 def _user_commands(users: Any) -> None:

@@ -41,6 +41,9 @@ def test_the_commands_are_these():
         "brokers",
         "migrate",
         "doctor",
+        "source list",
+        "source key",
+        "source forget",
         "user add",
         "user rescue",
         "backup",
@@ -166,3 +169,30 @@ def test_the_doctor_survives_a_check_that_breaks(home, monkeypatch):
 
     monkeypatch.setattr(doctor, "check_disk", check_luck)
     assert "The luck check itself failed" in problems(home)
+
+
+def test_a_key_of_a_source_is_read_from_standard_input_and_deleted(home, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("PK123\nsecret-of-it\n"))
+    assert cli.main(["source", "key", "alpaca", "iex"]) == 0
+    assert "secret-of-it" not in capsys.readouterr().out
+    assert cli.main(["source", "forget", "alpaca"]) == 0
+    assert cli.main(["source", "forget", "alpaca"]) == 1
+    assert "no key of alpaca" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["nosuch", "free"], "One of: alpaca, massive, finnhub, alpha_vantage"),
+        (["finnhub", "gold"], "One of: free, paid"),
+        (["finnhub", "free"], "missing"),
+    ],
+)
+def test_a_key_of_a_source_that_cannot_be_is_refused(home, capsys, given: list[str], said: str):
+    assert cli.main(["source", "key", *given]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_the_list_of_sources_is_that_of_the_manual(home, capsys):
+    assert cli.main(["source", "list"]) == 0
+    assert "| `finnhub` Finnhub | free |" in capsys.readouterr().out

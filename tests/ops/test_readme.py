@@ -18,6 +18,8 @@ from dashtrade.cli import parser
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.protections import KINDS
 from dashtrade.domain.values import Malformed
+from dashtrade.feeds import guide as source_guide
+from dashtrade.feeds.registry import SOURCES
 from dashtrade.services.bots.spec import SETTINGS
 from dashtrade.settings import Settings
 
@@ -91,7 +93,8 @@ def test_every_page_of_docs_is_reached_from_the_readme() -> None:
 
 def test_every_setting_stands_in_the_manual_as_the_program_reads_it() -> None:
     rows = [f"| `{row.name}` | {row.default} | {row.meaning} |" for row in Settings.TABLE]
-    addresses = [address for kind in BROKERS.values() for address in kind.addresses]
+    kinds = [*BROKERS.values(), *SOURCES.values()]
+    addresses = [address for kind in kinds for address in kind.addresses]
     rows += [f"| `{each.setting}` | {each.default} | {each.meaning} |" for each in addresses]
     missing = [row for row in rows if row not in manual("operations.md")]
     assert not missing, "put into docs/operations.md, under Settings:\n" + "\n".join(missing)
@@ -106,6 +109,13 @@ def test_what_each_broker_can_do_stands_in_the_manual_as_the_program_goes_by_it(
     made = re.search(r"<!-- brokers -->\n(.*)<!-- /brokers -->", manual("brokers.md"), re.DOTALL)
     assert made is not None and made.group(1) == guide.as_markdown(), (
         "put what `dashtrade brokers --markdown` prints between the marks in docs/brokers.md"
+    )
+
+
+def test_what_each_source_has_stands_in_the_manual_as_the_program_goes_by_it() -> None:
+    made = re.search(r"<!-- sources -->\n(.*)<!-- /sources -->", manual("market-data.md"), re.DOTALL)
+    assert made is not None and made.group(1) == source_guide.as_markdown(), (
+        "put what `dashtrade source list` prints between the marks in docs/market-data.md"
     )
 
 

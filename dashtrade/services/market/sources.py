@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from dashtrade.context import App, custom_addresses
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.broker_kinds import Credential
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.feeds.kinds import Around, PriceSource, SourceKind, Tier
 from dashtrade.feeds.registry import SOURCES
@@ -136,12 +137,14 @@ class Sources:
 # --- the operator's keys ------------------------------------------------------------------------------------
 
 
+def fields_of(source: str) -> tuple[Credential, ...]:
+    """The parts of its key."""
+    return _with_key(source).credentials
+
+
 def put_operator_key(app: App, source: str, tier: str, credentials: Mapping[str, str]) -> None:
     """For all users of this installation. Stored sealed, and never shown again."""
-    kind = SOURCES.get(source)
-    if kind is None or not kind.needs_key:
-        named = ", ".join(name for name, each in SOURCES.items() if each.needs_key)
-        raise Malformed(f"there is no key for {source[:40]!r}", where="source", hint=f"One of: {named}.")
+    kind = _with_key(source)
     if tier not in {each.name for each in kind.tiers}:
         hint = f"One of: {', '.join(each.name for each in kind.tiers)}."
         raise Malformed(f"{kind.title} has no plan {tier[:40]!r}", where="tier", hint=hint)
@@ -155,3 +158,11 @@ def put_operator_key(app: App, source: str, tier: str, credentials: Mapping[str,
 
 def drop_operator_key(app: App, source: str) -> bool:
     return app.db.write(lambda conn: installation_settings.drop_setting(conn, f"{SOURCE_KEY}{source}"))
+
+
+def _with_key(source: str) -> SourceKind:
+    kind = SOURCES.get(source)
+    if kind is None or not kind.needs_key:
+        named = ", ".join(name for name, each in SOURCES.items() if each.needs_key)
+        raise Malformed(f"there is no key for {source[:40]!r}", where="source", hint=f"One of: {named}.")
+    return kind
