@@ -99,6 +99,12 @@ def opening(moment: datetime, timeframe: Timeframe, sessions: Sessions | None) -
     return int(labels[0])
 
 
+def labels_by_date(at: Column, timeframe: Timeframe) -> Column:
+    """Of dates as 00:00 UTC: the days, weeks or months that they are in."""
+    span = timeframe.seconds * 1000
+    return _dated(at, span) if span % WEEK == 0 or span % _MONTH == 0 else at
+
+
 def _is_by_date(timeframe: Timeframe) -> bool:
     return timeframe.seconds * 1000 % DAY == 0
 

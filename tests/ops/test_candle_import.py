@@ -1,0 +1,85 @@
+"""A user's own candles: imported whole or not at all, read by that user alone, and removed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dashtrade.context import App
+from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.domain.values import Malformed
+from dashtrade.market.importing import Reading
+from dashtrade.market.series import Series
+from dashtrade.services.market import importing
+from dashtrade.services.refusals import Refusal
+from dashtrade.tables import candles
+from dashtrade.tables.candles import Written
+from tests.support.installation import Installation, Trader
+
+BTC = Symbol.parse("BTC/USDT")
+FILE = Series(source="own:my file", symbol=BTC, timeframe=Timeframe(60))
+
+
+def text(app: App, count: int, close: str = "100") -> bytes:
+    start = app.clock.now() - timedelta(days=1)
+    rows = (f"{(start + timedelta(minutes=n)).isoformat()},100,101,99,{close},1" for n in range(count))
+    return "\n".join(["time,open,high,low,close,volume", *rows]).encode()
+
+
+def reading(app: App, count: int = 3, close: str = "100") -> Reading:
+    return importing.look_through(app, text(app, count, close), symbol=BTC)
+
+
+def stored(app: App, trader: Trader) -> list[int]:
+    now = app.clock.now()
+    with app.db.read() as conn:
+        found = candles.read(conn, trader.user.id, FILE, now - timedelta(days=9), now)
+    return [int(one.close) for one in found.candles()]
+
+
+def test_a_look_through_stores_nothing(app: App, trader: Trader):
+    assert reading(app).is_good
+    assert importing.imports(app, trader.user) == []
+
+
+def test_what_was_imported_is_there_for_its_user_alone(app: App, trader: Trader, installation: Installation):
+    other = installation.join("bob@example.com")
+    written = importing.store(app, trader.user, reading(app), name="my file", symbol=BTC)
+    assert written == Written(added=3)
+    assert stored(app, trader) == [100] * 3 and stored(app, other) == []
+    (one,) = importing.imports(app, trader.user)
+    assert (one.series, one.bars) == (FILE, 3) and importing.imports(app, other.user) == []
+    assert importing.remove(app, other.user, FILE) == 0 and stored(app, trader) == [100] * 3
+    assert importing.remove(app, trader.user, FILE) == 3 and importing.imports(app, trader.user) == []
+
+
+def test_the_same_file_again_changes_what_differs(app: App, trader: Trader):
+    importing.store(app, trader.user, reading(app), name="my file", symbol=BTC)
+    again = importing.store(app, trader.user, reading(app, 4, "101"), name="my file", symbol=BTC)
+    assert again == Written(added=1, changed=3) and stored(app, trader) == [101] * 4
+
+
+def test_a_file_with_a_wrong_row_is_not_imported_at_all(app: App, trader: Trader):
+    wrong = importing.look_through(app, text(app, 3) + b"\nsoon,1,1,1,1,1", symbol=BTC)
+    assert [one.row for one in wrong.problems] == [5]
+    with pytest.raises(Refusal, match="nothing was imported"):
+        importing.store(app, trader.user, wrong, name="my file", symbol=BTC)
+    assert importing.imports(app, trader.user) == []
+
+
+def test_nobody_imports_without_end(app: App, trader: Trader, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importing, "MOST_BARS", 5)
+    importing.store(app, trader.user, reading(app), name="my file", symbol=BTC)
+    with pytest.raises(Refusal, match="is the most"):
+        importing.store(app, trader.user, reading(app), name="another", symbol=BTC)
+    monkeypatch.setattr(importing, "MOST_BYTES", 10)
+    with pytest.raises(Malformed, match="larger"):
+        reading(app)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a" * 41, "../etc", "a:b", "a\nb"])
+def test_a_name_is_short_and_plain(app: App, trader: Trader, name: str):
+    with pytest.raises(Malformed):
+        importing.store(app, trader.user, reading(app), name=name, symbol=BTC)
