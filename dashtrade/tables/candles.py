@@ -6,6 +6,7 @@ stored, and what it replaces is kept as a revision."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -274,21 +275,31 @@ def _write(conn: sa.Connection, keeper: int | None, series: Series, bars: Bars, 
     from dashtrade.market import blocks
 
     series_id, added, changed = _lock_series(conn, keeper, series, now), 0, 0
-    for number, part in blocks.split(bars, series.timeframe):
-        row = conn.execute(
-            sa.select(blocks_table).where(
-                blocks_table.c.series_id == series_id, blocks_table.c.number == number
-            )
-        ).first()
-        stored = part[:0] if row is None else blocks.unpack(_block(row))
-        merged, replaced = blocks.merge(stored, part)
+    parts = list(blocks.split(bars, series.timeframe))
+    stored = _stored_blocks(conn, series_id, [number for number, _ in parts])
+    row: dict[str, Any] = {"series_id": series_id, "user_id": keeper}
+    new, old = [], []
+    for number, part in parts:
+        before = blocks.unpack(stored[number]) if number in stored else part[:0]
+        merged, replaced = blocks.merge(before, part)
         if len(replaced):
-            old = {"number": number, "replaced_at": now, **_columns(blocks.pack(number, replaced))}
-            conn.execute(sa.insert(revisions).values(series_id=series_id, user_id=keeper, **old))
-        if len(replaced) or len(merged) > len(stored):
-            _put_block(conn, keeper, series_id, blocks.pack(number, merged))
-        added, changed = added + len(merged) - len(stored), changed + len(replaced)
+            old.append(row | {"replaced_at": now} | _columns(blocks.pack(number, replaced)))
+        if len(replaced) or len(merged) > len(before):
+            new.append(row | _columns(blocks.pack(number, merged)))
+        added, changed = added + len(merged) - len(before), changed + len(replaced)
+    if old:
+        conn.execute(_ADD_REVISION, old)
+    if new:
+        conn.execute(_PUT_BLOCK[conn.dialect.name], new)
     return Written(added=added, changed=changed)
+
+
+def _stored_blocks(conn: sa.Connection, series_id: int, numbers: Sequence[int]) -> dict[int, Block]:
+    if not numbers:
+        return {}
+    b = blocks_table.c
+    query = sa.select(blocks_table).where(b.series_id == series_id, b.number.between(numbers[0], numbers[-1]))
+    return {row.number: _block(row) for row in conn.execute(query)}
 
 
 def _lock_series(conn: sa.Connection, keeper: int | None, series: Series, now: datetime) -> int:
@@ -306,12 +317,14 @@ def _columns(block: Block) -> dict[str, Any]:
     return dict(zip((one.name for one in fields(block)), astuple(block), strict=True))
 
 
-def _put_block(conn: sa.Connection, keeper: int | None, series_id: int, block: Block) -> None:
-    insert: Any = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    values = _columns(block)
-    added = insert(blocks_table).values(series_id=series_id, user_id=keeper, **values)
-    replaced = {name: added.excluded[name] for name in values if name != "number"}
-    conn.execute(added.on_conflict_do_update(index_elements=["series_id", "number"], set_=replaced))
+def _put_block(insert: Any) -> Any:
+    added = insert(blocks_table)
+    replaced = {one.name: added.excluded[one.name] for one in blocks_table.c if not one.primary_key}
+    return added.on_conflict_do_update(index_elements=["series_id", "number"], set_=replaced)
+
+
+_PUT_BLOCK = {"sqlite": _put_block(sqlite.insert), "postgresql": _put_block(postgresql.insert)}
+_ADD_REVISION = sa.insert(revisions)
 
 
 def put_coverage(conn: sa.Connection, series: Series, start: datetime, end: datetime, now: datetime) -> None:
