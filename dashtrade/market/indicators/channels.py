@@ -76,6 +76,7 @@ KINDS = (
         "percent of the mean, `percent` where the price lies between them (0 to 1).",
         settings=(period(20, low=2), factor(2.0)),
         outputs=("upper", "lower", "width", "percent"),
+        main="middle",
         build=_bb,
     ),
     IndicatorKind(
@@ -84,6 +85,7 @@ KINDS = (
         about="The exponential average, and bands so many average true ranges above and below it.",
         settings=(period(20), factor(2.0)),
         outputs=("upper", "lower"),
+        main="middle",
         build=_keltner,
     ),
     IndicatorKind(
@@ -93,6 +95,7 @@ KINDS = (
         settings=(period(20),),
         source=None,
         outputs=("upper", "lower"),
+        main="middle",
         build=_donchian,
     ),
 )

@@ -45,6 +45,7 @@ class IndicatorKind:
     settings: tuple[IndicatorSetting, ...] = ()
     source: str | None = "close"
     outputs: tuple[str, ...] = ()  # besides the main one
+    main: str = "line"  # what the main one is called, if anybody calls it
 
 
 def one(function: Callable[..., Line]) -> Callable[..., Made]:

@@ -79,7 +79,7 @@ def _smoothed(share: Callable[[float], float], forgets: int) -> Operation:
         run=run,
         start=recurrences.smoothing_state,
         reach=lambda settings: forgets * int(settings[0]) + 16,  # very short ones take a little longer
-        cost=lambda settings: 75.0,
+        cost=lambda settings: 160.0,
     )
 
 
@@ -113,9 +113,9 @@ OPERATIONS: dict[str, Operation] = {
     "not": _now(elementwise.opposite, is_truth=True),
     "lag": Operation(run=_lagged, reach=lambda settings: int(settings[0])),
     "total": _of_last(windows.total),
-    "weighted_total": _of_last(windows.weighted_total, cost=20),
+    "weighted_total": _of_last(windows.weighted_total, cost=30),
     "deviation": _of_last(windows.deviation, cost=40),
-    "mean_deviation": _of_last(windows.mean_deviation, each=1.0),
+    "mean_deviation": _of_last(windows.mean_deviation, each=1.5),
     "highest": _of_last(windows.highest),
     "lowest": _of_last(windows.lowest),
     "since_highest": _of_last(windows.since_highest, cost=40),
@@ -128,8 +128,8 @@ OPERATIONS: dict[str, Operation] = {
         run=_supertrend,
         start=recurrences.supertrend_state,
         reach=lambda settings: SUPERTREND_FORGETS,
-        cost=lambda settings: 600.0,
+        cost=lambda settings: 2_000.0,
     ),
-    "vwap": Operation(run=_vwap, start=recurrences.vwap_state, sessions=1, cost=lambda settings: 200.0),
+    "vwap": Operation(run=_vwap, start=recurrences.vwap_state, sessions=1, cost=lambda settings: 400.0),
     "between": Operation(run=_between, is_truth=True, cost=lambda settings: 20.0),
 }

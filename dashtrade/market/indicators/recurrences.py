@@ -81,38 +81,41 @@ def supertrend(
     """The trailing stop, or its direction: 1 below the price, -1 above it. A stop moves with the price alone,
     and changes sides when a close breaks it; a close beyond the band of the candle before sets it afresh. All
     stops that there can be are followed, and the value is known once there is but one."""
+    begun, band_above, band_below, rise, rise_most, fall, fall_most, first = state
     for place in range(len(close)):
         price, above, below = close[place], upper[place], lower[place]
         found[place] = nan
         if not (price == price and above == above and below == below):
             continue
         under, under_most, over, over_most = inf, -inf, inf, -inf  # none, as yet
-        if state[0] == 0.0:
-            under, under_most = below, (below if state[7] == 1.0 else inf)
-            if state[7] == 0.0:
+        if begun == 0.0:
+            under, under_most = below, (below if first == 1.0 else inf)
+            if first == 0.0:
                 over, over_most = -inf, above
-        if state[3] <= state[4]:
-            if price > state[1]:
+        if rise <= rise_most:
+            if price > band_above:
                 under, under_most = below, below
             else:
-                if state[4] > price:
+                if rise_most > price:
                     over, over_most = above, above
-                if state[3] <= price:
-                    under, under_most = max(below, state[3]), max(below, min(state[4], price))
-        if state[5] <= state[6]:
-            if state[5] < price:
+                if rise <= price:
+                    under, under_most = max(below, rise), max(below, min(rise_most, price))
+        if fall <= fall_most:
+            if fall < price:
                 under, under_most = min(under, below), max(under_most, below)
-            if state[6] >= price and price < state[2]:
+            if fall_most >= price and price < band_below:
                 over, over_most = min(over, above), max(over_most, above)
-            elif state[6] >= price:
-                over = min(over, above, max(state[5], price))
-                over_most = max(over_most, min(above, state[6]))
-        state[0], state[1], state[2] = 1.0, above, below
-        state[3], state[4], state[5], state[6] = under, under_most, over, over_most
+            elif fall_most >= price:
+                over = min(over, above, max(fall, price))
+                over_most = max(over_most, min(above, fall_most))
+        begun, band_above, band_below = 1.0, above, below
+        rise, rise_most, fall, fall_most = under, under_most, over, over_most
         if over > over_most and under == under_most:
             found[place] = 1.0 if direction == 1.0 else under
         elif under > under_most and over == over_most:
             found[place] = -1.0 if direction == 1.0 else over
+    state[0], state[1], state[2] = begun, band_above, band_below
+    state[3], state[4], state[5], state[6] = rise, rise_most, fall, fall_most
 
 
 def vwap_state(from_first: bool) -> list[float]:

@@ -115,6 +115,7 @@ KINDS = (
         settings=(period(9, "conversion"), period(26, "base"), period(52, "span")),
         source=None,
         outputs=("base", "span_a", "span_b"),
+        main="conversion",
         build=_ichimoku,
     ),
     IndicatorKind(

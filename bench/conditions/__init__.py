@@ -1,0 +1,1 @@
+"""Random conditions, held to what conditions promise."""
