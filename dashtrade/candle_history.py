@@ -149,7 +149,7 @@ class CandleHistory:
         for first, last in _outside(asked, start, end):
             for gap_start, gap_end in _in_pieces(self._gaps(base, sessions, first, last), base):
                 added += self._ask(source, base, gap_start, gap_end)
-            self._answered(base, first, last)
+            self._answered(base, first, last, source.delay)
         return added
 
     def _gaps(
@@ -171,10 +171,10 @@ class CandleHistory:
             return 0
         return self._db.write(lambda conn: candles.write_shared(conn, base, bars, now)).added
 
-    def _answered(self, base: Series, start: datetime, end: datetime) -> None:
+    def _answered(self, base: Series, start: datetime, end: datetime, delay: timedelta) -> None:
         """The source has answered for all of this; what it may still add is asked for again."""
         now = self._clock.now()
-        settled = min(end, now - LATE - base.timeframe.span)
+        settled = min(end, now - delay - LATE - base.timeframe.span)
         if start < settled:
             self._db.write(lambda conn: candles.put_coverage(conn, base, start, settled, now))
 

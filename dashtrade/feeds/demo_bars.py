@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -29,6 +29,7 @@ class DemoHistory:
 
     name = "demo"
     always_open = True
+    delay = timedelta(0)
 
     def __init__(self, clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
         self._clock, self._pause = clock, pause

@@ -30,7 +30,7 @@ class NetworkSource:
     always_open = False
 
     def __init__(self, kind: SourceKind, tier: Tier, around: Around, calls: Calls, *, name: str = "") -> None:
-        self.name = name or kind.name
+        self.name, self.delay = name or kind.name, tier.delay
         self.kind, self.tier, self.around, self.calls = kind, tier, around, calls
 
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from dashtrade.market.bars import Bars
@@ -21,6 +21,7 @@ class Source(Protocol):
 
     name: str
     always_open: bool  # it has stocks at night and on holidays too, as the demo market does
+    delay: timedelta  # after its end, until a bar is given: a quarter of an hour, or a day, in free plans
 
     def finest(self, series: Series) -> Series:
         """The series to store, of which this one can be made: the shortest timeframe this source has of it.

@@ -41,6 +41,7 @@ class Recorded:
     """A source that answers from what it was given, and may be away, late or without some bars."""
 
     name = "recorded"
+    delay = timedelta(0)
 
     def __init__(self, bars: Bars, clock: ManualClock, *, always_open: bool = True) -> None:
         self.all, self.clock, self.always_open = bars, clock, always_open

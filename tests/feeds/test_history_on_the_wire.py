@@ -65,6 +65,16 @@ def test_a_hole_of_the_source_is_asked_for_once_and_named(app: App, harness: Sou
     assert [(gap.start, gap.bars, gap.asked) for gap in gaps] == [(lost[0], 2, True)]
 
 
+@pytest.mark.parametrize("harness", ["alpaca delayed"], indirect=True)
+def test_what_a_source_gives_later_is_asked_for_again_later(app: App, harness: SourceHarness):
+    """A quarter of an hour late: what it does not give now is no gap of it."""
+    told, start = history(app, harness), datetime(2025, 11, 5, 14, 30, tzinfo=UTC)  # the open
+    assert told.fill(harness.series, start, harness.clock.time) == 14
+    for _ in range(2):
+        harness.sim.market.now = harness.clock.forward(20 * 60)
+        assert told.fill(harness.series, start, harness.clock.time) == 20
+
+
 @pytest.mark.parametrize("harness", ["alpha_vantage"], indirect=True)
 def test_three_weeks_of_minutes_are_one_request_of_the_day(app: App, harness: SourceHarness):
     start, end = datetime(2025, 10, 6, tzinfo=UTC), datetime(2025, 10, 25, tzinfo=UTC)

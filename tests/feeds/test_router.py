@@ -40,6 +40,7 @@ class Fake:
     """A source that has what its description says, or fails."""
 
     always_open = False
+    delay = timedelta(0)
 
     def __init__(self, kind: str, tier: str, *, name: str = "", fails: BrokerError | None = None) -> None:
         self.kind: SourceKind = SOURCES[kind]
