@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from bot_database import Database
-from dashtrade.domain.ports import Clock, NotOffered
+from dashtrade.domain.ports import Clock, NotOffered, Unavailable
 from dashtrade.domain.sessions import Sessions
 from dashtrade.market import timeframes
 from dashtrade.market.bars import EPOCH, Bars, moment_of, ms_of, no_bars
@@ -26,6 +26,8 @@ from dashtrade.tables import candles
 LATE = timedelta(minutes=10)  # a source may still add a bar for so long after its end
 CATCH_UP = timedelta(days=7)  # the longest stretch that `follow` fills by itself at its start
 PATIENCE = timedelta(seconds=90)  # for the last part of a longer bar: a quiet minute may have none
+
+BLOCKS_AT_ONCE = 64  # 262,144 timeframes
 
 _MS = timedelta(milliseconds=1)
 
@@ -84,6 +86,16 @@ class CandleHistory:
         whole = timeframes.ended(made, series.timeframe, sessions, min(known, self._clock.now()))
         return whole[self._begins_late(fine, base, whole, sessions) :].between(start, end)
 
+    def open_bar(self, series: Series) -> Bars:
+        """The bar whose span goes on, of what is stored of it so far; empty before its first part has
+        ended."""
+        base, sessions, now = self.stored(series), self.sessions(series), self._clock.now()
+        if base is None or base == series:
+            return no_bars()
+        opened = moment_of(timeframes.opening(now, series.timeframe, sessions))
+        fine = self._read(base, opened, now)
+        return timeframes.higher(fine, base.timeframe, series.timeframe, sessions).between(opened, now)
+
     def missing(self, series: Series, start: datetime, end: datetime) -> list[Gap]:
         base, sessions = self.stored(series), self.sessions(series)
         if base is None:
@@ -112,7 +124,10 @@ class CandleHistory:
         source, calendar = self._source_of(series.source), calendar_of(series.symbol)
         if calendar is None or (source is not None and source.always_open):
             return None
-        return self._sessions_of(calendar)
+        found = self._sessions_of(calendar)
+        if not len(found):
+            raise Unavailable(f"The trading days of {series.symbol.short} cannot be computed now; try again.")
+        return found
 
     def _read(self, base: Series, start: datetime, end: datetime) -> Bars:
         with self._db.read() as conn:
@@ -146,7 +161,7 @@ class CandleHistory:
         end = min(end, self._clock.now())
         with self._db.read() as conn:
             asked = [] if again else candles.coverage(conn, self._owner, base)
-        for first, last in _outside(asked, start, end):
+        for first, last in _stretches(_outside(asked, start, end), base):
             for gap_start, gap_end in _in_pieces(self._gaps(base, sessions, first, last), base):
                 added += self._ask(source, base, gap_start, gap_end)
             self._answered(base, first, last, source.delay)
@@ -228,6 +243,18 @@ class CandleHistory:
         ended = moment_of(timeframes.ends(found.at[-1:], timeframe, sessions)[0])
         one.since = ended if is_stored else moment_of(timeframes.opening(ended, timeframe, sessions))
         return found
+
+
+def _stretches(
+    parts: Iterator[tuple[datetime, datetime]], base: Series
+) -> Iterator[tuple[datetime, datetime]]:
+    """In pieces whose open times fit in memory, each of them answered by itself."""
+    most = timedelta(milliseconds=BLOCKS_AT_ONCE * block_span(base.timeframe))
+    for start, end in parts:
+        while end - start > most:
+            yield start, start + most
+            start += most
+        yield start, end
 
 
 def _outside(

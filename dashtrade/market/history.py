@@ -60,6 +60,9 @@ class History(Protocol):
     def bars(self, series: Series, start: datetime, end: datetime) -> Bars:
         """Those that have ended and open at `start` or later and before `end`."""
 
+    def open_bar(self, series: Series) -> Bars:
+        """The bar whose span goes on, as far as it is stored: for charts, never for a decision."""
+
     def missing(self, series: Series, start: datetime, end: datetime) -> Sequence[Gap]:
         """The gaps of the stored series within a stretch."""
 

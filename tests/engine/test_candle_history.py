@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from bot_database import Database
+from dashtrade import candle_history
 from dashtrade.candle_history import CATCH_UP, LATE, PATIENCE, CandleHistory
 from dashtrade.context import App
 from dashtrade.domain.ports import NotOffered, Unavailable
+from dashtrade.domain.sessions import NO_SESSIONS
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.feeds.demo_bars import DemoHistory
@@ -177,6 +179,42 @@ def test_a_bar_is_not_told_before_it_is_whole(db: Database, clock: ManualClock):
     assert [f"{one.at:%H}" for one in told.bars(btc, NOW - 2 * HOUR, NOW + DAY).candles()] == ["14"]
     clock.time = NOW + timedelta(hours=5)  # and nobody asked the source
     assert [f"{one.at:%H}" for one in told.bars(btc, NOW - 2 * HOUR, NOW + DAY).candles()] == ["14"]
+
+
+def test_the_open_bar_is_told_apart(db: Database, clock: ManualClock):
+    whole = minutes(NOW - DAY, NOW + DAY)
+    told, btc = history(db, clock, Recorded(whole, clock)), series(BTC, "1h", "recorded")
+    clock.time = NOW + 25 * MINUTE
+    told.fill(btc, NOW - 3 * HOUR, clock.time)
+    so_far = whole.between(NOW.replace(second=0), NOW.replace(second=0) + 25 * MINUTE)
+    (bar,) = told.open_bar(btc).candles()
+    assert (bar.at, bar.volume) == (NOW.replace(second=0), int(so_far.volume.sum()))
+    assert bar.at not in [one.at for one in told.bars(btc, NOW - 3 * HOUR, NOW + DAY).candles()]
+    assert len(told.open_bar(series(BTC, "1m", "recorded"))) == 0
+    clock.time = NOW.replace(hour=16, minute=0, second=1)
+    assert len(told.open_bar(btc)) == 0
+
+
+def test_without_trading_days_a_stock_has_no_timeframes(db: Database, clock: ManualClock):
+    """They would be other candles than an hour later."""
+    source = Recorded(minutes(NOW - DAY, NOW), clock, always_open=False)
+    told = CandleHistory(db, clock, ANN, {"recorded": source}.get, lambda calendar: NO_SESSIONS)
+    with pytest.raises(Unavailable, match="trading days"):
+        told.bars(series(AAPL, "1h", "recorded"), NOW - DAY, NOW)
+
+
+def test_years_are_filled_piece_by_piece(db: Database, clock: ManualClock, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(candle_history, "BLOCKS_AT_ONCE", 1)
+    source = Recorded(minutes(NOW - 9 * DAY, NOW), clock)
+    source.away_after = 2
+    told, btc = history(db, clock, source), series(BTC, "1m", "recorded")
+    with pytest.raises(Unavailable):
+        told.fill(btc, NOW - 9 * DAY, NOW - DAY)
+    source.away_after = 99
+    asked_before = len(source.asked)
+    told.fill(btc, NOW - 9 * DAY, NOW - DAY)
+    assert min(start for start, _ in source.asked[asked_before:]) > source.asked[1][0]
+    assert told.missing(btc, NOW - 9 * DAY, NOW - DAY) == []
 
 
 def test_imported_candles_are_read_in_longer_timeframes_too(db: Database, clock: ManualClock):
