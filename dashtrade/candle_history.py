@@ -208,7 +208,7 @@ class CandleHistory:
             if news is not None and len(news[1]):
                 self._take(*news, seen)
             for one in followed:
-                if found := self._news_of(one):
+                if found := self._news_of(one, source.delay):
                     yield one.series, found
             yield None
 
@@ -227,7 +227,7 @@ class CandleHistory:
         self.fill(base, opened, now)
         return _Followed(series=series, base=base, since=opened)
 
-    def _news_of(self, one: _Followed) -> Bars | None:
+    def _news_of(self, one: _Followed, delay: timedelta) -> Bars | None:
         """Its bars that have ended since it was last asked; nothing is read before one can have."""
         sessions, timeframe, now = self.sessions(one.series), one.series.timeframe, self._clock.now()
         is_stored = one.base == one.series
@@ -237,7 +237,7 @@ class CandleHistory:
         if is_stored:
             found = self._read(one.base, one.since, now)
         else:
-            found = self._higher(one.base, one.series, sessions, one.since, now, now - PATIENCE)
+            found = self._higher(one.base, one.series, sessions, one.since, now, now - delay - PATIENCE)
         if not len(found):
             return None
         ended = moment_of(timeframes.ends(found.at[-1:], timeframe, sessions)[0])

@@ -294,18 +294,19 @@ def test_what_came_while_the_connection_was_made_is_asked_for(db: Database, cloc
     assert [opened for _, opened, _ in followed(told, [btc])] == ["15:00", "15:01", "15:02", "15:03"]
 
 
-def test_a_quiet_last_minute_does_not_hold_up_the_hour(db: Database, clock: ManualClock):
+@pytest.mark.parametrize("delay", [timedelta(0), 5 * MINUTE])
+def test_a_quiet_last_minute_does_not_hold_up_the_hour(db: Database, clock: ManualClock, delay: timedelta):
     clock.time = datetime(2026, 11, 27, 14, 57, 30, tzinfo=UTC)
     whole = minutes(clock.time - DAY, clock.time + MINUTE)  # nothing trades from 14:59 on
     source = Recorded(whole, clock)
     ends, told_at = clock.time.replace(hour=15, minute=0, second=0), []
-    source.news = [None] * 60
+    source.news, source.delay = [None] * 90, delay
     told, hour = history(db, clock, source), series(BTC, "1h", "recorded")
     with pytest.raises(Unavailable):
         for news in told.follow([hour]):
             if news is not None:
                 told_at.append(clock.time)
-    assert [at - ends for at in told_at] == [PATIENCE]
+    assert [at - ends for at in told_at] == [PATIENCE + delay]
     assert told_at[0] - ends < LATE
 
 
