@@ -156,7 +156,7 @@ class CandleHistory:
     def fill(self, series: Series, start: datetime, end: datetime, *, again: bool = False) -> int:
         source = self._source_of(series.source)
         if source is None:
-            raise NotOffered(f"{series.source} is an import: there is no source to ask.")
+            raise NotOffered(f"{series.source} is an import, or no source of yours: there is nothing to ask.")
         base, sessions, added = source.finest(series), self.sessions(series), 0
         end = min(end, self._clock.now())
         with self._db.read() as conn:
