@@ -139,7 +139,7 @@ class Maker:
     def _priced(self, depth: int, at: bool) -> str:
         """A series that is no fixed number."""
         if self._random.random() < 0.5:
-            return f"(close - {self._series(depth, at)})"
+            return f"(2 * close - {self._series(depth, at)})"  # never 0 all along, which averages wait out
         return self._indicator(depth, at)
 
     def _indicator(self, depth: int, at: bool) -> str:
@@ -149,6 +149,8 @@ class Maker:
             str(random.randint(max(int(setting.low), 2), LONGEST)) if setting.is_whole else "1.5"
             for setting in kind.settings
         ]
+        if "slow" in [setting.name for setting in kind.settings] and settings[0] == settings[1]:
+            settings[1] = str(LONGEST + 1)  # their difference would be 0
         if kind.source is not None and random.random() < 0.4:
             settings = [self._priced(depth + 1, at), *settings]
         written = f"{kind.name}({', '.join(settings)})" if settings else kind.name

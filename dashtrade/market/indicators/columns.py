@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dashtrade.market.bars import Bars
+from dashtrade.domain.sessions import Sessions
+from dashtrade.domain.timeframes import Timeframe
+from dashtrade.market.bars import Bars, ms_of
+from dashtrade.market.timeframes import ends
 
 Floats: TypeAlias = npt.NDArray[np.float64]  # NaN: not known
 Moments: TypeAlias = npt.NDArray[np.int64]  # milliseconds since 1970
@@ -66,14 +71,26 @@ class Columns:
 _ARRAYS = tuple(field.name for field in fields(Columns) if field.name != "from_first")
 
 
-def columns_of(bars: Bars, closed_at: Moments, *, from_first: bool = False) -> Columns:
-    """Of stored candles and the moments at which they closed (`market.timeframes` knows them)."""
+def columns_of(
+    bars: Bars,
+    timeframe: Timeframe,
+    sessions: Sessions | None,
+    *,
+    missing: Sequence[tuple[datetime, datetime]] = (),
+    from_first: bool = False,
+) -> Columns:
+    """Of stored candles that have ended; `missing` as `history.History` tells it."""
+    after_gap = np.zeros(len(bars), bool)
+    places = np.searchsorted(bars.at, [ms_of(start) for start, _ in missing])
+    after_gap[places[(places > 0) & (places < len(bars))]] = True
     return Columns(
-        closed_at=closed_at,
+        closed_at=ends(bars.at, timeframe, sessions),
         open=bars.floats("open"),
         high=bars.floats("high"),
         low=bars.floats("low"),
         close=bars.floats("close"),
         volume=bars.floats("volume"),
+        session=bars.at // DAY_MS,
+        after_gap=after_gap,
         from_first=from_first,
     )

@@ -18,7 +18,7 @@ Inputs: TypeAlias = Sequence[Array]
 Settings: TypeAlias = tuple[Setting, ...]
 
 # After so many times n candles an average has, all but surely, forgotten what came before: at most 29 and 54
-# in 12,000 trials each (bench.conditions counts those that had not).
+# in 7,200 trials each (bench.conditions counts those that had not).
 EMA_FORGETS = 32
 RMA_FORGETS = 64
 SUPERTREND_FORGETS = 2_000  # candles; it waits for a move of twice its distance
