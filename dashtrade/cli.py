@@ -87,6 +87,20 @@ def source_forget(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
+def candles_import(settings: Settings, given: argparse.Namespace) -> int:
+    from dashtrade.app import build_app
+    from dashtrade.services.market import import_report, importing
+
+    app = build_app(settings)
+    user, symbol = importing.user_named(app, given.user), importing.Symbol.parse(given.symbol)
+    reading = importing.look_through(app, importing.contents(given.file), symbol=symbol)
+    print(*import_report.summary(reading), sep="\n")
+    if reading.is_good and not given.dry_run:
+        written = importing.store(app, user, reading, name=given.name, symbol=symbol)
+        print(f"Imported: {written.added:,} new, {written.changed:,} changed.")
+    return 0 if reading.is_good else 1
+
+
 def user_add(settings: Settings, given: argparse.Namespace) -> int:
     from dashtrade.app import build_app
     from dashtrade.domain.access import Role
@@ -277,6 +291,7 @@ def parser() -> argparse.ArgumentParser:
     )
     table.add_argument("--markdown", action="store_true", help="as the table of docs/brokers.md")
     _source_commands(_group(commands, "source", "Manage sources of market data."))
+    _candles_commands(_group(commands, "candles", "Manage candles of one's own."))
     _user_commands(_group(commands, "user", "Manage accounts."))
     save = _command(commands, "backup", backup, "Save the database to a file; DashTrade may be running.")
     save.add_argument("file", metavar="FILE", type=Path)
@@ -307,6 +322,14 @@ def _source_commands(sources: Any) -> None:
     key.add_argument("plan", metavar="PLAN")
     forget = _command(sources, "forget", source_forget, "Delete the key of a source.")
     forget.add_argument("source", metavar="SOURCE")
+
+
+def _candles_commands(candles: Any) -> None:
+    add = _command(candles, "import", candles_import, "Import candles from a CSV or Parquet file.")
+    add.add_argument("file", metavar="FILE", type=Path)
+    for name in ("user", "symbol", "name"):
+        add.add_argument(f"--{name}", required=True)
+    add.add_argument("--dry-run", action="store_true", help="say what is wrong, and store nothing")
 
 
 def _user_commands(users: Any) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from dashtrade import cli
 from dashtrade.context import App
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
-from dashtrade.market.importing import Reading
+from dashtrade.market.importing import Fault, Problem, Reading
 from dashtrade.market.series import Series
-from dashtrade.services.market import importing
+from dashtrade.services.market import import_report, importing
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import candles
 from dashtrade.tables.candles import Written
-from tests.support.installation import Installation, Trader
+from tests.support.fakes import ManualClock
+from tests.support.installation import Installation, MakeApp, Trader
+
+Command: TypeAlias = Callable[..., int]
 
 BTC = Symbol.parse("BTC/USDT")
 FILE = Series(source="own:my file", symbol=BTC, timeframe=Timeframe(60))
@@ -83,3 +90,66 @@ def test_nobody_imports_without_end(app: App, trader: Trader, monkeypatch: pytes
 def test_a_name_is_short_and_plain(app: App, trader: Trader, name: str):
     with pytest.raises(Malformed):
         importing.store(app, trader.user, reading(app), name=name, symbol=BTC)
+
+
+@pytest.fixture
+def command(
+    make_app: MakeApp, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """`dashtrade candles import` on the test's installation."""
+    app = make_app(clock=clock)
+    Installation(app).join()
+    monkeypatch.setattr("dashtrade.app.build_app", lambda settings: app)
+
+    def run(data: bytes, *more: str, user: str = "ann@example.com") -> int:
+        file = tmp_path / "candles.csv"
+        file.write_bytes(data)
+        return cli.main(
+            [
+                "candles",
+                "import",
+                str(file),
+                "--user",
+                user,
+                "--symbol",
+                "BTC/USDT",
+                "--name",
+                "my file",
+                *more,
+            ]
+        )
+
+    return run
+
+
+def test_the_command_imports_a_file(command: Command, app: App):
+    assert command(text(app, 3), "--dry-run") == 0 and all_stored(app) == []
+    assert command(text(app, 3)) == 0 and all_stored(app) == [3]
+    assert command(text(app, 3) + b"\nsoon,1,1,1,1,1") == 1 and all_stored(app) == [3]
+    assert command(text(app, 3), user="eve@example.com") == 1
+
+
+def test_a_file_that_is_not_there_is_refused(app: App, tmp_path: Path):
+    for file in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(Malformed, match="cannot be read"):
+            importing.contents(file)
+
+
+def all_stored(app: App) -> list[int]:
+    with app.db.read() as conn:
+        return [one.bars for one in candles.list_series(conn, 1)]
+
+
+def test_every_fault_has_its_words():
+    assert set(import_report.WORDS) == set(Fault)
+
+
+def test_a_summary_names_rows_and_gaps(app: App):
+    lines = text(app, 300).splitlines()
+    wrong = [line.replace(b",100,101", b",100,x") if n in (7, 8) else line for n, line in enumerate(lines)]
+    told = list(import_report.summary(importing.look_through(app, b"\n".join(wrong), symbol=BTC)))
+    assert [line for line in told if line.startswith("row ")] == [
+        import_report.told(Problem(row=row, field="high", fault=Fault.NO_NUMBER, value="x")) for row in (8, 9)
+    ]
+    good = importing.look_through(app, b"\n".join(lines[:50] + lines[60:]), symbol=BTC)
+    assert sum(line.startswith("gap") for line in import_report.summary(good)) == 1

@@ -44,6 +44,7 @@ def test_the_commands_are_these():
         "source list",
         "source key",
         "source forget",
+        "candles import",
         "user add",
         "user rescue",
         "backup",

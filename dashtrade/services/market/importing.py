@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from dashtrade.domain.values import Malformed
 from dashtrade.market.calendar import calendar_of
 from dashtrade.market.series import Adjustment, Series
 from dashtrade.services.refusals import Refusal
-from dashtrade.tables import candles
+from dashtrade.tables import candles, people
 from dashtrade.tables.candles import StoredSeries, Written
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ def source_name(name: str) -> str:
     return OWN + name
 
 
+def contents(file: Path) -> bytes:
+    try:
+        _check_size(file.stat().st_size)
+        return file.read_bytes()
+    except OSError as error:
+        raise Malformed(f"{file} cannot be read", where="file", hint=str(error.strerror)) from error
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        raise Malformed(f"the file is larger than {MOST_BYTES >> 20} MB", where="file", hint="Split it.")
+
+
 def look_through(
     app: App,
     data: bytes,
@@ -49,8 +63,7 @@ def look_through(
     """The dry run: what the file holds, and what is wrong in which row. Nothing is stored."""
     from dashtrade.market import importing
 
-    if len(data) > MOST_BYTES:
-        raise Malformed(f"the file is larger than {MOST_BYTES >> 20} MB", where="file", hint="Split it.")
+    _check_size(len(data))
     calendar = calendar_of(symbol)
     sessions = None if calendar is None else app.trading_days.sessions(calendar) or None
     return importing.read(
@@ -85,6 +98,14 @@ def store(
         )
     now = app.clock.now()
     return app.db.write(lambda conn: candles.write_own(conn, user.id, series, reading.bars, now))
+
+
+def user_named(app: App, email: str) -> User:
+    with app.db.read() as conn:
+        found = people.by_email(conn, email.strip().lower())
+    if found is None:
+        raise Malformed(f"there is no user {email[:60]}", where="user", hint="Write the email address.")
+    return found[0]
 
 
 def imports(app: App, user: User) -> list[StoredSeries]:
