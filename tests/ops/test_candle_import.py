@@ -11,17 +11,20 @@ import pytest
 
 from dashtrade import cli
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from dashtrade.market.importing import Fault, Problem, Reading
 from dashtrade.market.series import Series
 from dashtrade.services.market import import_report, importing
+from dashtrade.services.people import removal
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import candles
 from dashtrade.tables.candles import Written
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, MakeApp, Trader
+from tests.support.user_rows import row_counts
 
 Command: TypeAlias = Callable[..., int]
 
@@ -153,3 +156,15 @@ def test_a_summary_names_rows_and_gaps(app: App):
     ]
     good = importing.look_through(app, b"\n".join(lines[:50] + lines[60:]), symbol=BTC)
     assert sum(line.startswith("gap") for line in import_report.summary(good)) == 1
+
+
+def test_imported_candles_go_with_their_user_and_shared_ones_stay(app: App, trader: Trader):
+    importing.store(app, trader.user, reading(app), name="my file", symbol=BTC)
+    importing.store(app, trader.user, reading(app, close="99.5"), name="my file", symbol=BTC)  # a revision
+    shared = Series(source="demo", symbol=BTC, timeframe=Timeframe(60))
+    app.db.write(lambda conn: candles.write_shared(conn, shared, reading(app).bars, app.clock.now()))
+    assert row_counts(app, trader.user.id)["candle_revisions"] == 1
+    removal.remove(app, trader.user.id, actor=None, action=AuditAction.USER_DELETED)
+    assert row_counts(app, trader.user.id) == {}
+    with app.db.read() as conn:
+        assert [one.series for one in candles.list_series(conn, trader.user.id)] == [shared]
