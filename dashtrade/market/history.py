@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dashtrade.market.bars import Bars
 from dashtrade.market.series import Series
+
+if TYPE_CHECKING:  # numpy is loaded with the first bars, not with the table of sources
+    from dashtrade.market.bars import Bars
 
 
 class Source(Protocol):
