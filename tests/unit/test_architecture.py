@@ -254,7 +254,7 @@ def test_only_the_system_clock_asks_what_time_it_is():
 
 
 def test_no_broker_and_no_chart_is_loaded_by_the_application():
-    heavy = ("ccxt", "alpaca", "streamlit", "pandas", "numpy", "plotly")
+    heavy = ("ccxt", "alpaca", "streamlit", "pandas", "numpy", "plotly", "lark", "numba")
     script = (
         f"import sys, dashtrade.app, webhook_server, dashtrade.worker.worker; print([n for n in {heavy!r} "
         "if n in sys.modules])"

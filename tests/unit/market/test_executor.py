@@ -152,3 +152,14 @@ def test_the_same_value_is_computed_once() -> None:
     graph = Graph()
     assert line_of("RSI", graph, 14) == line_of("RSI", graph, 14) != line_of("RSI", graph, 15)
     assert constant(graph, 5) == constant(graph, 5.0)
+
+
+def test_a_chunk_without_candles_changes_nothing() -> None:
+    graph, wanted = all_indicators()
+    candles, executor = walk(60, seed=2), Executor(graph, wanted)
+    first = executor.advance({OWN: candles[:40]})
+    assert all(len(values) == 0 for values in executor.advance({OWN: candles[40:40]}).values())
+    last = executor.advance({OWN: candles[40:]})
+    joined = {number: np.concatenate((first[number], last[number])) for number in wanted}
+    assert same(joined, run_whole(graph, wanted, {OWN: candles}))
+    assert all(len(values) == 0 for values in run_whole(graph, wanted, {OWN: candles[:0]}).values())
