@@ -69,17 +69,20 @@ def check_settings(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_addresses(settings: Settings) -> Iterator[CheckResult]:
-    """Broker addresses that differ from the defaults."""
+    """Addresses of brokers and of sources of market data that differ from the defaults."""
     from dashtrade.brokers.registry import BROKERS
-    from dashtrade.context import broker_addresses
+    from dashtrade.context import custom_addresses
+    from dashtrade.feeds.registry import SOURCES
 
+    known = [address for kind in BROKERS.values() for address in kind.addresses]
+    known += [address for kind in SOURCES.values() for address in kind.addresses]
     try:
-        found = broker_addresses(settings, BROKERS)
+        found = custom_addresses(settings, known)
     except BadSetting as error:
         yield CheckResult(ok=False, what=f"{error.name}: {error.message}", hint=error.hint)
         return
     if found:
-        yield CheckResult(ok=True, what=f"Brokers with address overrides: {', '.join(found)}")
+        yield CheckResult(ok=True, what=f"Address overrides: {', '.join(found)}")
 
 
 def _dashboard_name(settings: Settings) -> CheckResult:

@@ -197,3 +197,8 @@ def test_a_key_of_a_source_that_cannot_be_is_refused(home, capsys, given: list[s
 def test_the_list_of_sources_is_that_of_the_manual(home, capsys):
     assert cli.main(["source", "list"]) == 0
     assert "| `finnhub` Finnhub | free |" in capsys.readouterr().out
+
+
+def test_the_doctor_names_an_address_of_a_source_that_is_none(home, monkeypatch):
+    monkeypatch.setenv("FINNHUB_URL", "finnhub.example.com")
+    assert "FINNHUB_URL" in problems(home)
