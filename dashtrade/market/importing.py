@@ -22,7 +22,7 @@ from dashtrade.domain.sessions import Sessions
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import Malformed
 from dashtrade.market import timeframes
-from dashtrade.market.bars import EPOCH, PRICES, Bars, bars_of, ms_of, no_bars
+from dashtrade.market.bars import EPOCH, PRICES, Bars, bars_of, joined, ms_of, no_bars
 
 FIELDS = ("time", *PRICES, "volume")
 NAMES = {
@@ -38,6 +38,7 @@ MOST_UNPACKED = 512 * 1024 * 1024  # bytes of a Parquet file
 MOST_TOLD = 100  # problems, and gaps, that are listed; all are counted
 _MS = timedelta(milliseconds=1)
 _DAY_MS = 86_400_000
+_ROWS_AT_ONCE = 20_000
 
 
 class Fault(StrEnum):
@@ -107,17 +108,18 @@ def read(
     found = _Found(table, zone)
     at = found.times()
     timeframe = timeframe or _usual(at)
-    numbers = {name: found.numbers(name) for name in (*PRICES, "volume")}
-    found.check_numbers(numbers)
-    if len(at) > 1 and at[0] is not None and at[-1] is not None and at[0] > at[-1]:
-        at.reverse()  # newest first
-        numbers = {name: column[::-1] for name, column in numbers.items()}
+    if len(at) > 1 and at[0] is not None and at[-1] is not None and at[0] > at[-1]:  # newest first
+        at.reverse()
         found.reverse()
     at = found.on_the_grid(at, timeframe)
     found.check_order(at)
     found.check_ended(at, timeframe, sessions, now)
-    rows = list(zip(at, *numbers.values(), strict=True)) if not found.problems else []
-    bars = bars_of(rows) if rows else no_bars()
+    try:
+        bars = found.bars(at)
+    except ValueError as error:  # each number is one, and together they do not fit into steps
+        raise Malformed(
+            f"the file's numbers do not fit together: {error}", where="file", hint="Round its prices."
+        ) from error
     gaps = _gaps(bars, timeframe, sessions)
     named = {name: table.names[place] for name, place in table.of_field.items()}
     problems = sorted(found.problems, key=lambda one: (one.row, FIELDS.index(one.field)))
@@ -127,7 +129,7 @@ def read(
         rows=len(table.rows),
         columns=named,
         problems=tuple(problems[:MOST_TOLD]),
-        problem_count=len(problems),
+        problem_count=found.problem_count,
         gaps=tuple(gaps[:MOST_TOLD]),
         gap_count=len(gaps),
         missing_bars=sum(bars for _, _, bars in gaps),
@@ -231,25 +233,40 @@ class _Found:
     """The rows' values, and what is wrong with them."""
 
     def __init__(self, table: Columns, zone: ZoneInfo | None) -> None:
-        self.problems: list[Problem] = []
-        self._table, self._zone = table, zone
+        self.problems: list[Problem] = []  # the first of each fault
+        self.problem_count = 0
+        self._table, self._zone, self._rows = table, zone, list(table.rows)
         self._numbers = list(range(table.first_row, table.first_row + len(table.rows)))
+        self._told: Counter[Fault] = Counter()
 
     def reverse(self) -> None:
         self._numbers.reverse()
+        self._rows.reverse()
 
     def times(self) -> list[int | None]:
         zone = self._zone or UTC
-        return self._column("time", lambda value: _moment(value, zone), Fault.NO_TIME)
+        return self._column("time", slice(None), lambda value: _moment(value, zone), Fault.NO_TIME)
 
-    def numbers(self, name: str) -> list[Decimal | None]:
+    def bars(self, at: Sequence[int | None]) -> Bars:
+        """None, once there is a problem; some rows at a time, as a Decimal is twelve times a bar's number."""
+        parts = []
+        for start in range(0, len(at), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            columns = [self._numbers_of(name, part) for name in (*PRICES, "volume")]
+            self._check_numbers(part, columns)
+            if not self.problem_count:
+                rows = zip(at[part], *columns, strict=True)
+                parts.append(bars_of(rows))
+        return no_bars() if self.problem_count else joined(parts)
+
+    def _numbers_of(self, name: str, part: slice) -> list[Decimal | None]:
         if name not in self._table.of_field:
-            return [Decimal(0)] * len(self._numbers)
-        return self._column(name, _number, Fault.NO_NUMBER)
+            return [Decimal(0)] * len(self._numbers[part])
+        return self._column(name, part, _number, Fault.NO_NUMBER)
 
-    def _column(self, name: str, parse: Callable[[Any], Any], fault: Fault) -> list[Any]:
+    def _column(self, name: str, part: slice, parse: Callable[[Any], Any], fault: Fault) -> list[Any]:
         place, values = self._table.of_field[name], []
-        for number, row in zip(self._numbers, self._table.rows, strict=True):
+        for number, row in zip(self._numbers[part], self._rows[part], strict=True):
             value = row[place] if place < len(row) else ""
             values.append(parse(value))
             if values[-1] is None:
@@ -257,10 +274,13 @@ class _Found:
         return values
 
     def _problem(self, row: int, field: str, fault: Fault, value: object) -> None:
-        self.problems.append(Problem(row=row, field=field, fault=fault, value=str(value)[:60]))
+        self.problem_count += 1
+        self._told[fault] += 1
+        if self._told[fault] <= MOST_TOLD:
+            self.problems.append(Problem(row=row, field=field, fault=fault, value=str(value)[:60]))
 
-    def check_numbers(self, numbers: Mapping[str, Sequence[Decimal | None]]) -> None:
-        for row, *values in zip(self._numbers, *numbers.values(), strict=True):
+    def _check_numbers(self, part: slice, columns: Sequence[Sequence[Decimal | None]]) -> None:
+        for row, *values in zip(self._numbers[part], *columns, strict=True):
             for name, value in zip(PRICES, values, strict=False):
                 if value is not None and value <= 0:
                     self._problem(row, name, Fault.NOT_POSITIVE, value)

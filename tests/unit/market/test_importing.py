@@ -192,6 +192,15 @@ def test_a_file_of_wrong_rows_tells_the_first_of_them_and_counts_all():
     assert reading.problems[0].row == 2 and reading.problems[0].value == "x"
 
 
+@pytest.mark.parametrize("rows_at_once", [1, 100])
+def test_prices_that_do_not_fit_together_are_refused(monkeypatch: pytest.MonkeyPatch, rows_at_once: int):
+    monkeypatch.setattr(importing, "_ROWS_AT_ONCE", rows_at_once)
+    text = lines("2026-11-20,1e12,1e12,1e12,1e12,1", f"2026-11-21,{','.join(['0.00000001'] * 4)},1")
+    with pytest.raises(Malformed, match="do not fit"):
+        read(text)
+    assert read(GOOD).is_good and len(read(GOOD).bars) == 3
+
+
 def test_a_file_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importing, "MOST_ROWS", 2)
     with pytest.raises(Malformed, match="3 rows"):
