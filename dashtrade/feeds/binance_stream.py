@@ -57,7 +57,7 @@ def followed(rest: RestBars, url: str, series: Sequence[Series]) -> Iterator[tup
 def quotes(url: str, symbols: Sequence[Symbol], clock: Clock) -> Iterator[Quote | None]:
     """Best bid and ask at each change. Binance sends no time with them: it is that of their arrival."""
     by_stream = {f"{_name(symbol)}@bookTicker": symbol for symbol in symbols}
-    for message in messages(url, list(by_stream), quiet_seconds=10 * QUIET_SECONDS):
+    for message in messages(url, list(by_stream), patience=10):
         symbol = by_stream.get(message["stream"]) if message is not None else None
         if message is None or symbol is None:
             yield None
@@ -103,9 +103,7 @@ class _Follower:
             self.closed = max(self.closed, now[0] - self.series.timeframe.seconds * 1000)
 
 
-def messages(
-    url: str, streams: Sequence[str], *, quiet_seconds: float = QUIET_SECONDS
-) -> Iterator[dict[str, Any] | None]:
+def messages(url: str, streams: Sequence[str], *, patience: float = 1) -> Iterator[dict[str, Any] | None]:
     """What comes over one connection after another, each `{"stream": …, "data": …}`; None while there is
     nothing. Raises Unavailable when no connection can be made."""
     from websockets.exceptions import WebSocketException
@@ -117,7 +115,7 @@ def messages(
     while True:
         try:
             with connect(address, open_timeout=OPEN_SECONDS, close_timeout=1, max_size=2**20) as connection:
-                for message in _received(connection, quiet_seconds):
+                for message in _received(connection, patience * QUIET_SECONDS):
                     failed = failed if message is None else 0
                     yield message
         except (WebSocketException, OSError) as error:
