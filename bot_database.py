@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,7 +165,7 @@ class Database:
         if lost and not self.is_sqlite:
             self.engine.dispose()
 
-    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
+    def write_all(self, fns: Sequence[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
         """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
         return self.group.write_all(fns)
 

@@ -8,7 +8,6 @@ recovery are the same path."""
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -18,7 +17,17 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.decisions.pending import PendingDecision
-from dashtrade.domain.kernel.lane import Cancel, Decide, LookUp, Send, actions, is_news_of, only_arrived
+from dashtrade.domain.kernel.accepting import Alert, Conflict, IntakeResult, NoBot, Receipt
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.deciding import (
+    CarryOut,
+    DecisionResult,
+    MarketSnapshot,
+    StaleSnapshot,
+    decide_one,
+)
+from dashtrade.domain.kernel.lane import Cancel, Decide, Lane, LookUp, Send, actions, is_news_of, only_arrived
+from dashtrade.domain.kernel.paper_pages import PaperPages
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -34,31 +43,34 @@ from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.signals import ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
-from dashtrade.engine.deciding import DecisionResult, StaleSnapshot, decide_one
+from dashtrade.engine.at_once import AtOnce
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Alert, Conflict, IntakeResult, NoBot, Receipt, signal_json, signal_of
-from dashtrade.engine.lanes import LaneLost, Leases
+from dashtrade.engine.intake import accept, signal_json
+from dashtrade.engine.lanes import Leases
 from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotReconciled, Reconciler
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
-from dashtrade.engine.stored_books import DecidedElsewhere
+from dashtrade.engine.steps import LaneLost, Lease, Step
+from dashtrade.engine.storing import DecidedElsewhere
 from dashtrade.engine.unconfirmed import UnconfirmedOrders
 from dashtrade.engine.undecided import EXIT_ACTIONS, Undecided
-from dashtrade.engine.workflow import Call, Workflow, Write, run_sync
+from dashtrade.engine.workflow import Call, Workflow, run_sync
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables.lanes import Lane
 
 __all__ = ["Conflict", "Engine", "IntakeResult", "Lane", "NoBot", "Receipt"]
 
 log = logging.getLogger("dashtrade.engine")
 
-MAX_CACHED_SIGNALS = 2000  # parsed signals kept in memory
+
+def log_accepted(alert: Alert, result: IntakeResult) -> None:
+    if isinstance(result, Receipt) and not result.duplicate:
+        signal = alert.signal
+        log.info("signal %s user %s: accepted %s %s", alert.id, alert.owner, signal.action, signal.symbol)
 
 
 class Engine:
@@ -83,8 +95,8 @@ class Engine:
         self.reconciler = Reconciler(
             db, clock, broker_of, self.sender, self.leases, self.collect, self.outages
         )
-        self._undecided = Undecided(db, clock, self.leases, lambda signal_id: self.host.on_change(signal_id))
-        self._parsed_signals: OrderedDict[str, Signal] = OrderedDict()
+        self.at_once = AtOnce(clock, self.leases, broker_of, self.sender, self._decide_locally)
+        self._undecided = Undecided(clock, lambda signal_id: self.host.on_change(signal_id))
 
     # --- intake ---------------------------------------------------------------------------------------------
 
@@ -127,31 +139,17 @@ class Engine:
 
     def store(self, alert: Alert) -> IntakeResult:
         """Store in this process."""
-        result = self.db.write(alert.store)
+        result = self.db.write(lambda conn: accept(conn, alert))
         failpoint("after_accept_commit")
         self.on_accepted(alert, result)
         return result
 
     def on_accepted(self, alert: Alert, result: IntakeResult) -> None:
         """The signal is stored: start its lanes."""
+        log_accepted(alert, result)
         if isinstance(result, Receipt) and not result.duplicate:
-            owner, signal = alert.owner, alert.signal
-            log.info(
-                "signal %s user %s: accepted %s %s", result.signal_id, owner, signal.action, signal.symbol
-            )
-            self._cache_signal(result.signal_id, signal)
             for lane in result.lanes:
                 self.host.wake(lane, result.signal_id)
-
-    def _cache_signal(self, signal_id: str, signal: Signal) -> None:
-        self._parsed_signals[signal_id] = signal
-        while len(self._parsed_signals) > MAX_CACHED_SIGNALS:
-            self._parsed_signals.popitem(last=False)
-
-    def _signal(self, conn: sa.Connection, signal_id: str) -> Signal:
-        """The signal as parsed on arrival."""
-        cached = self._parsed_signals.get(signal_id)
-        return cached or signal_of(signal_table.stored(conn, signal_id))
 
     # --- the lane -------------------------------------------------------------------------------------------
 
@@ -167,43 +165,43 @@ class Engine:
     def lane_steps(self, lane: Lane) -> Workflow[None]:
         """Advance the lane as far as possible now. Drive one lane at most once at a time."""
         try:
-            token = yield from self.leases.acquire(lane)
-            while token is not None and (yield from self._advance(lane, token)):
+            lease = yield from self.leases.acquire(lane)
+            while lease is not None and (yield from self._advance(lease)):
                 pass
         except LaneLost as lost:
             log.warning("%s", lost)
             self.leases.drop(lane)
 
-    def _advance(self, lane: Lane, token: int) -> Workflow[bool]:
+    def _advance(self, lease: Lease) -> Workflow[bool]:
         """One step. True: there may be more to do at once."""
-        now = self.clock.now()
+        now, lane = self.clock.now(), lease.lane
         with self.db.read() as conn:
             orders = order_table.open_in_lane(conn, lane.account_id, lane.symbol)
-            waiting = decision_table.next_waiting(conn, lane, now)
+            waiting = decision_table.due_in_lane(conn, lane.account_id, lane.symbol, now, 2)
             account = account_table.load(conn, lane.account_id) if waiting else None
         for action in actions(orders, waiting, now):
             if isinstance(action, Decide):
                 assert account is not None
-                after = yield from self._decide(action.task, account, lane, token)
+                after = yield from self._decide(action.task, account, lease)
                 return action.more or after is None or (after.is_open or not after.final)
-            if (yield from self._on_order(action, lane, token)):
+            if (yield from self._on_order(action, lease)):
                 return True
         return False
 
-    def _on_order(self, action: LookUp | Send | Cancel, lane: Lane, token: int) -> Workflow[bool]:
+    def _on_order(self, action: LookUp | Send | Cancel, lease: Lease) -> Workflow[bool]:
         """True if the order's state may have changed."""
         order = after = action.order
         match action:
             case LookUp():
-                after = yield from self.unconfirmed.look_up(order, lane, token)
+                after = yield from self.unconfirmed.look_up(order, lease)
             case Send():
                 if self._must_wait(order.account_id, order.symbol):
                     return False
-                started = yield from self.sender.start(order, lane, token)
+                started = yield from self.sender.start(order, lease)
                 if started is not None:
                     yield from self.sender.send(started)
             case Cancel():
-                yield from self.sender.cancel(order, lane, token)
+                yield from self.sender.cancel(order, lease)
         self.host.on_change(order.signal_id)
         return not isinstance(action, LookUp) or (after.status, after.due_at) != (order.status, order.due_at)
 
@@ -211,34 +209,31 @@ class Engine:
         self,
         task: PendingDecision,
         account: Account,
-        lane: Lane,
-        token: int,
+        lease: Lease,
         *,
         fresh: bool = False,
         without_price: bool = False,
     ) -> Workflow[Order | None]:
         """The order that was sent, as it is now; None if there was nothing to send."""
         if account.problem:
-            yield from self._undecided.give_up(task, lane, token, account.problem)
+            yield from self._undecided.give_up(task, lease, account.problem)
             return None
         try:
-            decided = yield from self._decide_with(
-                self._broker_of(account), task, account, lane, token, fresh, without_price
-            )
+            decided = yield from self._decide_with(task, account, lease, fresh, without_price)
         except (Rejected, BadCredentials) as error:
             if isinstance(error, BadCredentials):
                 yield from disable_account(self.clock, task.account_id, task.user_id, quoted(error.message))
-            yield from self._undecided.give_up(task, lane, token, quoted(error.message))
+            yield from self._undecided.give_up(task, lease, quoted(error.message))
             return None
         except BrokerError as error:
-            action = yield Write(lambda conn: self._signal(conn, task.signal_id).action)
+            action = yield Step(task.account_id, lambda books: books.source.signal(task.signal_id).action)
             silent = isinstance(error, Unavailable) and not isinstance(error, NotReconciled)
             if action in EXIT_ACTIONS and silent and not without_price:
-                return (yield from self._decide(task, account, lane, token, fresh=True, without_price=True))
-            yield from self._undecided.wait_for_broker(task, lane, token, error, action)
+                return (yield from self._decide(task, account, lease, fresh=True, without_price=True))
+            yield from self._undecided.wait_for_broker(task, lease, error, action)
             return None
         except StaleSnapshot:
-            return (yield from self._decide(task, account, lane, token, fresh=True))
+            return (yield from self._decide(task, account, lease, fresh=True))
         except DecidedElsewhere:
             return None
         except (
@@ -249,12 +244,11 @@ class Engine:
         ):
             raise
         except Exception as error:  # nothing was sent: orders are committed before they are sent
-            yield from self._undecided.retry_or_give_up(task, lane, token, error)
+            yield from self._undecided.retry_or_give_up(task, lease, error)
             return None
         return (yield from self._send(task, decided))
 
     def _send(self, task: PendingDecision, decided: DecisionResult) -> Workflow[Order | None]:
-        self._parsed_signals.pop(task.signal_id, None)
         failpoint("after_decide_commit")
         order = decided.order
         if order is not None and order.status is OrderStatus.SUBMITTING:
@@ -273,45 +267,44 @@ class Engine:
         return not (account.simulated or self._broker_of(account).offers.local)
 
     def _decide_with(
-        self,
-        broker: Broker,
-        task: PendingDecision,
-        account: Account,
-        lane: Lane,
-        token: int,
-        fresh: bool,
-        without_price: bool,
+        self, task: PendingDecision, account: Account, lease: Lease, fresh: bool, without_price: bool
     ) -> Workflow[DecisionResult]:
         """A remote broker is asked before the transaction opens; a broker in our own database within it,
         where the order also fills."""
-        local, feed, simulated = broker.offers.local, self._feed_of(account), account.simulated
-        wait_reason = NO_REASON if local or simulated else self.host.wait_reason(account.id, task.symbol)
+        broker, feed, simulated = self._broker_of(account), self._feed_of(account), account.simulated
+        if broker.offers.local is not None:
+            step = partial(self._decide_locally, task=task, account=account)
+            return (yield Step(account.id, step, lease))
+        wait_reason = NO_REASON if simulated else self.host.wait_reason(account.id, task.symbol)
         if wait_reason:
             raise NotReconciled(wait_reason)
-        snapshot = None if local or fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
-        if snapshot is None and not local:
+        snapshot = None if fresh or simulated else self.snapshots.cached(broker, feed, task.symbol)
+        if snapshot is None:
             snapshot = yield Call(
                 (lambda: self.snapshots.without_price(broker, feed, task.symbol, simulated=simulated))
                 if without_price
                 else lambda: self.snapshots.fetch(broker, feed, task.symbol, fresh=fresh, simulated=simulated)
             )
+        market = snapshot
+        return (yield Step(account.id, lambda books: self._decide_on(books, task, market), lease))
 
-        def work(conn: sa.Connection) -> DecisionResult:
-            self.leases.check(conn, lane, token)
-            market = snapshot or self.snapshots.local(broker, feed, task.symbol, simulated=simulated)
-            carry_out = partial(self.sender.carry_out, broker=broker) if local else None
-            decided = decide_one(
-                conn,
-                task,
-                lambda signal_id: self._signal(conn, signal_id),
-                market,
-                self.clock.now(),
-                carry_out,
-            )
-            failpoint("before_decide_commit")
-            return decided
+    def _decide_locally(self, books: Books, task: PendingDecision, account: Account) -> DecisionResult:
+        broker = self._broker_of(account)
+        assert broker.offers.local is not None
+        market = self.snapshots.local(
+            broker.offers.local(PaperPages(books, account.id)),
+            self._feed_of(account),
+            task.symbol,
+            simulated=account.simulated,
+        )
+        return self._decide_on(books, task, market, partial(self.sender.carry_out, broker=broker))
 
-        return (yield Write(work))
+    def _decide_on(
+        self, books: Books, task: PendingDecision, market: MarketSnapshot, carry_out: CarryOut | None = None
+    ) -> DecisionResult:
+        decided = decide_one(books, task, market, self.clock.now(), carry_out)
+        failpoint("before_decide_commit")
+        return decided
 
     # --- broker reports -------------------------------------------------------------------------------------
 

@@ -26,18 +26,18 @@ from bench.crash_world import open_app
 from dashtrade import failpoints
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import BrokerError
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.host import Host
-from dashtrade.engine.workflow import Workflow, Write
+from dashtrade.engine.workflow import Call, Workflow
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import people as people_table
-from dashtrade.tables.lanes import Lane
 
 HORIZON_SECONDS = 900.0  # seconds of the run's own time in which all must have come to rest
 NOT_AT_REST, BROKEN = 3, 4  # exit codes
@@ -223,7 +223,7 @@ class WorkerLife:
                 self.wake(lane)
             return
         try:
-            done = self.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+            done = effect.fn() if isinstance(effect, Call) else self.app.db.write(effect.run)
             self.running[lane] = (steps, done, None)
         except Exception as failure:
             self.running[lane] = (steps, None, failure)

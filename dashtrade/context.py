@@ -23,13 +23,15 @@ from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.as_json import JsonValue, WrongType, from_json, from_named_json, to_json
 from dashtrade.domain.broker_kinds import Address, BrokerKind, Surroundings
+from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
+from dashtrade.domain.kernel.accepting import Alert, IntakeResult
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.paper_account import PaperBook
 from dashtrade.domain.ports import Broker, Capabilities, Clock, Feed
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.values import Malformed
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Alert, IntakeResult
 from dashtrade.nonces import SharedNonces
 from dashtrade.processes.worker_ipc import WorkerClient
 from dashtrade.security_notes import Notes
@@ -38,7 +40,6 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import user_orders
 from dashtrade.tables.base import metadata
-from dashtrade.tables.lanes import Lane
 from dashtrade.tables.paper import TableBook
 from dashtrade.trading_days import TradingDays
 from encryption import Vault
@@ -209,7 +210,7 @@ class WorkerHost(Host):
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._worker.work(to_json(lane), signal_id)
 
-    def on_change(self, signal_id: str) -> None:
+    def on_change(self, signal_id: str, outcome: SignalOutcome | None = None) -> None:
         self._worker.on_change(signal_id)
 
 

@@ -23,8 +23,8 @@ from bench.crash_checks import (
     story_agrees,
 )
 from bench.simulate.story import Story
+from dashtrade.domain.kernel.accepting import RESEND_WINDOW
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.engine.intake import RESEND_WINDOW
 from dashtrade.tables import bot_days as day_table
 from dashtrade.tables import bots as bot_table
 from dashtrade.tables import drifts as drift_table

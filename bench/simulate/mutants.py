@@ -12,12 +12,14 @@ import bot_engine
 from bench.simulate.store import Memory
 from dashtrade.domain.decisions import risk
 from dashtrade.domain.kernel import lane, next_states, reports
+from dashtrade.domain.kernel import sending as kernel_sending
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.engine import order_recovery, sending, unconfirmed
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.order_requests import request_of
-from dashtrade.engine.workflow import Call, Write
+from dashtrade.engine.steps import Step
+from dashtrade.engine.workflow import Call
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import signals as signal_table
 
@@ -44,11 +46,11 @@ def send_before_the_commit() -> None:
     class NotYet(Exception):
         pass
 
-    def dry_run(engine: Any, write: Write) -> Any:
+    def dry_run(engine: Any, write: Step) -> Any:
         found: list[Any] = []
 
         def work(conn: Any) -> None:
-            found.append(write.fn(conn))
+            found.append(write.run(conn))
             raise NotYet
 
         try:
@@ -56,11 +58,11 @@ def send_before_the_commit() -> None:
         except NotYet:
             return found[0]
 
-    def sends_first(self: Any, broker: Any, *given: Any) -> Any:
-        steps = decide(self, broker, *given)
+    def sends_first(self: Any, task: Any, account: Any, *given: Any) -> Any:
+        broker, steps = self.broker(account.id), decide(self, task, account, *given)
         effect, value = next(steps), None
         while True:
-            if isinstance(effect, Write) and not broker.offers.local:
+            if isinstance(effect, Step) and not broker.offers.local:
                 order = dry_run(self, effect).order
                 if order is not None and order.status is OrderStatus.SUBMITTING:
                     answers[order.id] = yield Call(lambda order=order: broker.submit(request_of(order)))
@@ -103,7 +105,7 @@ def skip_the_pause() -> None:
 
 
 def skip_the_pause_before_sending() -> None:
-    _put(sending, "entry_still_allowed", lambda bot, switches: NO_REASON)
+    _put(kernel_sending, "entry_still_allowed", lambda bot, switches: NO_REASON)
 
 
 def skip_the_largest_position() -> None:
@@ -113,9 +115,9 @@ def skip_the_largest_position() -> None:
 def resend_without_a_look() -> None:
     """An order without an answer is sent again at once."""
 
-    def again(self: Any, order: Any, of_lane: Any, token: int) -> Any:
+    def again(self: Any, order: Any, lease: Any) -> Any:
         order = yield from self._states.change(
-            order, of_lane, token, lambda current: next_states.submitting(current, self.clock.now())
+            order, lease, lambda current: next_states.submitting(current, self.clock.now())
         )
         if order.status is OrderStatus.SUBMITTING and order.sends < next_states.MAX_SENDS:
             order = yield from self._sender.send(order)
@@ -126,7 +128,7 @@ def resend_without_a_look() -> None:
 
 def forget_the_lease() -> None:
     """A worker that was away past its lease goes on as if it still had the lane."""
-    _put(Leases, "check", lambda self, conn, lane, token: None)
+    _put(Step, "check", lambda self, token: None)
     _put(Leases, "is_fresh", lambda self, lane: lane in self._held)
 
 

@@ -9,15 +9,15 @@ from typing import Any
 from bench.simulate.store import World
 from bot_engine import Engine
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.ports import Broker, BrokerError, OrderReport
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
 from dashtrade.engine.watch import Watch
-from dashtrade.engine.workflow import Call, Workflow, Write
+from dashtrade.engine.workflow import Call, Effect, Workflow
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
-from dashtrade.tables.lanes import Lane
 
 Key = tuple[int, str] | int  # a lane, or the number of a stream's report
 
@@ -30,7 +30,7 @@ class Running:
     lane: Lane | None
     value: Any = None
     error: Exception | None = None
-    effect: Write | Call | None = None
+    effect: Effect | None = None
     since: float = 0.0  # when it came to that effect
     acts: bool = False  # the effect is being carried out
 
@@ -124,7 +124,7 @@ class Worker:
         effect, run.effect, run.error, run.acts = run.effect, None, None, True
         self.waited = self.world.clock.seconds() - run.since
         try:
-            run.value = self.world.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+            run.value = effect.fn() if isinstance(effect, Call) else self.world.db.write(effect.run)
         except Exception as error:
             run.error = error
         run.acts = False

@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from dashtrade.api.answers import ApiError
 from dashtrade.context import App
 from dashtrade.domain.audit import AuditAction
+from dashtrade.domain.kernel.accepting import count_exits
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Signal
-from dashtrade.engine.intake import count_exits
+from dashtrade.engine.stored_books import StoredBooks
 from dashtrade.limits import ReceiverLimits
 from dashtrade.services.demo import demo
 from dashtrade.services.operations import quotas
@@ -79,6 +80,6 @@ def no_storage(app: App, user: User) -> Refusal:
 
 def let_exits_pass(app: App, limits: ReceiverLimits, user: User, signal: Signal, refusal: Exception) -> None:
     with app.db.read() as conn:
-        bots = count_exits(conn, user.id, signal)
+        bots = count_exits(StoredBooks(conn), user.id, signal)
     if not bots or limits.exits.take(user.id, cost=bots):
         raise refusal

@@ -25,11 +25,12 @@ from dashtrade.context import App
 from dashtrade.domain.alert_retention import cut, text_to_store, written
 from dashtrade.domain.alerts.dialects import ParsedAlert, open_body, read, secret_of
 from dashtrade.domain.alerts.payload import secrets_in
+from dashtrade.domain.kernel.accepting import Alert, StorageFull
 from dashtrade.domain.people import User
 from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed, as_sentence, new_id, sha256
-from dashtrade.engine.intake import Alert, StorageFull, record_refusal
+from dashtrade.engine.intake import record_refusal
 from dashtrade.limits import ReceiverLimits
 from dashtrade.services.operations import quotas
 from dashtrade.services.people import tokens

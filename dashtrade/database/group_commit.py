@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,7 +64,7 @@ class GroupWriter:
         finally:
             self._hand_over()
 
-    def write_all(self, fns: list[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
+    def write_all(self, fns: Sequence[Callable[[sa.Connection], Any]]) -> list[QueuedWrite]:
         """Several pieces of work in one group (SQLite): on return each is durable, or has its error."""
         works = [QueuedWrite(fn) for fn in fns]
         self._waiting.extend(works)

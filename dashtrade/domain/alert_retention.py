@@ -16,6 +16,9 @@ from dashtrade.domain.values import Malformed, plain
 
 MAX_STORED_BYTES = 8 * 1024
 OMITTED = "dashtrade_left_out"
+# an alert's rows: its own, and for each bot a decision with, at most, an order, its events, fills and trades;
+# measured, and rounded up
+SIGNAL_BYTES, DECISION_BYTES = 500, 3000
 _ENCODE = json.JSONEncoder(ensure_ascii=False, default=plain).encode
 
 
@@ -61,3 +64,8 @@ def cut(text: str) -> str:
     if len(raw) <= MAX_STORED_BYTES:
         return text
     return f"{raw[: MAX_STORED_BYTES - 100].decode('utf-8', 'ignore')} … (cut: {len(raw):,} bytes came)"
+
+
+def alert_bytes(raw: str, bots: int) -> int:
+    """What an alert takes of its user's storage."""
+    return SIGNAL_BYTES + len(raw.encode()) + DECISION_BYTES * bots

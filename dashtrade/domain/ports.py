@@ -10,7 +10,7 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.record import record
@@ -391,7 +391,9 @@ class Offers:
     sign_in_has_ended: Callable[[], bool] | None = None
     start_over: Callable[[], None] | None = None  # reset simulated money
     on_paper: bool = False  # the built-in paper broker: no real money
-    local: bool = False  # its books are in our own database, so that nothing waits for a network
+    # its books are in our own database, so nothing waits for a network: the broker on the `PaperBook` of a
+    # transaction under way
+    local: Callable[[Any], Broker] | None = None
 
 
 BrokerFactory = Callable[[dict[str, str], dict[str, object]], Broker]  # (credentials, options) -> Broker

@@ -24,6 +24,9 @@ from dashtrade.domain.exits.state import (
     TriggeredExit,
     after_step,
 )
+from dashtrade.domain.kernel.accepting import Alert, Receipt
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.domain.kernel.records import RiskEvent
 from dashtrade.domain.kernel.watching import NextForExit, next_for
 from dashtrade.domain.notices.trading import ExitFailing, ExitStepSkipped, StopLimitUnfilled
 from dashtrade.domain.orders import Order
@@ -31,7 +34,7 @@ from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Action, ExitCause, Origin, Signal, Size, SizeKind
 from dashtrade.domain.values import ZERO, OrderType, new_id
-from dashtrade.engine.intake import Alert, Receipt, signal_json
+from dashtrade.engine.intake import accept, signal_json
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -39,7 +42,6 @@ from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables.lanes import Lane
 
 
 def trigger(conn: sa.Connection, bot_before: Bot, hit: Trigger, mark: Decimal, now: datetime) -> list[Lane]:
@@ -64,16 +66,18 @@ def _trigger(conn: sa.Connection, bot: Bot, hit: Trigger, mark: Decimal, now: da
         if hit.kind is ExitKind.TIME_LIMIT
         else reason(Code.EXIT_REACHED, exit=hit.kind.label, price=hit.price, mark=mark)
     )
-    risk_event_table.add_risk_event(
+    risk_event_table.add(
         conn,
-        bot,
-        at=now,
-        kind=hit.kind,
-        threshold=hit.price,
-        actual=mark,
-        action=Reason(Code.POSITION_CLOSED if hit.quantity is None else Code.POSITION_REDUCED),
-        detail=detail,
-        signal_id=receipt.signal_id,
+        RiskEvent(
+            bot=bot,
+            at=now,
+            kind=hit.kind,
+            threshold=hit.price,
+            actual=mark,
+            action=Reason(Code.POSITION_CLOSED if hit.quantity is None else Code.POSITION_REDUCED),
+            detail=detail,
+            signal_id=receipt.signal_id,
+        ),
     )
     return list(receipt.lanes)
 
@@ -137,7 +141,7 @@ def store_close_signal(
         sender_waits=False,
         exit_cause=cause,
     )
-    answer = alert.store(conn)
+    answer = accept(conn, alert)
     return answer if isinstance(answer, Receipt) else None
 
 

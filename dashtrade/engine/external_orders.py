@@ -12,9 +12,15 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 
+from dashtrade.domain.alert_retention import alert_bytes
+from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.exits.plan import OrderExits
 from dashtrade.domain.exits.state import after_split
+from dashtrade.domain.kernel.accepting import new_decision
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.outcomes import Outcome
+from dashtrade.domain.kernel.records import MadeDecision, NewSignal, RiskEvent
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.notices.trading import PositionSplit
 from dashtrade.domain.orders import Effect, Order, OrderStatus
@@ -26,14 +32,13 @@ from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderSide, OrderType, TimeInForce, plain, sha256
 from dashtrade.engine import booking
-from dashtrade.tables import bot_positions, order_events, storage
+from dashtrade.engine.steps import on_books
+from dashtrade.tables import bot_positions
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import fills as fill_table
 from dashtrade.tables import messages as message_table
-from dashtrade.tables import orders as order_table
 from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
-from dashtrade.tables import signals as signal_table
 
 
 def signal_id_of(order_id: str, at: datetime) -> str:
@@ -67,37 +72,35 @@ def add_signal(
     origin: Origin,
     refused: Reason = NO_REASON,
 ) -> str:
-    """The signal the order would have had. Without a bot it is refused, with the reason."""
+    """The signal the order would have had, and its decision. Without a bot it is refused, with the reason."""
     at, side, symbol = external.at, str(external.side), external.symbol
-    signal_id = signal_id_of(external.id, at)
     raw = json.dumps(
         {"action": side, "symbol": str(symbol), "quantity": plain(external.quantity), "id": external.id}
         | ({"bot": str(bot.id)} if bot else {})
     )
-    storage.add(conn, user_id, storage.alert_bytes(raw, 1))
-    signal_table.add(
-        conn,
-        user_id,
-        {
-            "id": signal_id,
-            "received_at": at,
-            "origin": origin,
-            "dialect": "dashtrade",
-            "symbol": symbol,
-            "written_symbol": str(symbol),
-            "timeframe": bot.timeframe.seconds if bot else None,
-            "action": side,
-            "status": "refused" if refused else "accepted",
-            "reason": refused,
-            "dedupe_key": f"{origin}:{external.id}",
-            "body_hash": sha256(raw),
-            "raw": raw,
-            "sender": "DashTrade",
-            "ended_at": at if refused else None,
-        },
-        [bot] if bot and not refused else [],
+    signal = NewSignal(
+        id=signal_id_of(external.id, at),
+        user_id=user_id,
+        signal=parse(raw.encode()).signal,
+        received_at=at,
+        origin=origin,
+        sender="DashTrade",
+        raw=raw,
+        dedupe_key=f"{origin}:{external.id}",
+        body_hash=sha256(raw),
+        exit_cause=None,
     )
-    return signal_id
+    on_books(conn, lambda books: _add_signal(books, bot, signal, refused))
+    return signal.id
+
+
+def _add_signal(books: Books, bot: Bot | None, signal: NewSignal, refused: Reason) -> None:
+    books.add_stored_bytes(signal.user_id, alert_bytes(signal.raw, 1))
+    books.add_signal(signal)
+    if refused:
+        books.put_signal(signal.id, Outcome("refused", refused), signal.received_at)
+    elif bot is not None:
+        books.add_decision(new_decision(books, signal.id, bot, signal.received_at))
 
 
 def effect_on(position: Position, side: OrderSide, quantity: Decimal) -> Effect:
@@ -117,19 +120,14 @@ def store_working_order(
 ) -> Order:
     """Store the order as working, under a decision created with it."""
     order = _working_order(bot, signal_id, decision_id, external, now)
-    decision_table.store_decision(
-        conn,
-        decision_id,
-        status="sending",
-        reason=why,
-        counterfactual=NO_REASON,
-        checks=None,
-        numbers=None,
-        now=now,
-        ended=None,
-    )
-    order_table.insert(conn, [order])
-    order_events.log(conn, [(order, now, "working", why)])
+    made = MadeDecision(counterfactual=NO_REASON, checks=None, numbers=None, at=now)
+
+    def step(books: Books) -> None:
+        books.make_decision(decision_id, "sending", why, made, ended_at=None)
+        books.add_order(order)
+        books.log(order, now, "working", why)
+
+    on_books(conn, step)
     return order
 
 
@@ -208,16 +206,18 @@ def apply_split(conn: sa.Connection, bot: Bot, ratio: Decimal, now: datetime) ->
     bot_positions.split_position(
         conn, bot.id, new_position, after_split(bot.exits, ratio, new_position.side.sign), now
     )
-    risk_event_table.add_risk_event(
+    risk_event_table.add(
         conn,
-        bot,
-        at=now,
-        kind="split",
-        threshold=bot.position.quantity,
-        actual=new_position.quantity,
-        action=Reason(Code.POSITION_SPLIT),
-        detail=reason(Code.SPLIT_APPLIED, symbol=bot.symbol.short, ratio=ratio),
-        signal_id=None,
+        RiskEvent(
+            bot=bot,
+            at=now,
+            kind="split",
+            threshold=bot.position.quantity,
+            actual=new_position.quantity,
+            action=Reason(Code.POSITION_SPLIT),
+            detail=reason(Code.SPLIT_APPLIED, symbol=bot.symbol.short, ratio=ratio),
+            signal_id=None,
+        ),
     )
     message_table.notify(
         conn,

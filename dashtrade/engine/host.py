@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dashtrade.domain.kernel.accepting import Alert, IntakeResult
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.intake import Alert, IntakeResult
-from dashtrade.tables.lanes import Lane
 
 
 class Host:
@@ -18,8 +19,8 @@ class Host:
     def wake(self, lane: Lane, signal_id: str) -> None:
         """There is work in the lane. A worker finds it on its next pass; this makes it start at once."""
 
-    def on_change(self, signal_id: str) -> None:
-        """The outcome of a signal changed."""
+    def on_change(self, signal_id: str, outcome: SignalOutcome | None = None) -> None:
+        """The outcome of a signal changed: to this, if it has ended and is known here."""
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
         """Why nothing new may be sent there yet; NO_REASON if it may."""

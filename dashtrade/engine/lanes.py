@@ -11,15 +11,12 @@ import time
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.engine.steps import Lease
 from dashtrade.engine.workflow import Workflow, Write
 from dashtrade.tables import lanes as lane_table
-from dashtrade.tables.lanes import Lane
 
 LEASE_SECONDS = 6.0
-
-
-class LaneLost(Exception):
-    """Another worker has taken the lane: the pending write is dropped."""
 
 
 class Leases:
@@ -29,11 +26,16 @@ class Leases:
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
 
-    def acquire(self, lane: Lane) -> Workflow[int | None]:
-        """The lane's token, claimed now if necessary; None while another worker has it."""
+    def held(self, lane: Lane) -> Lease | None:
+        """The lane's lease, if it is certainly still valid."""
         held = self._held.get(lane)
-        if held is not None and self.is_fresh(lane):
-            return held[0]
+        return Lease(lane, held[0]) if held is not None and self.is_fresh(lane) else None
+
+    def acquire(self, lane: Lane) -> Workflow[Lease | None]:
+        """The lane's lease, claimed now if necessary; None while another worker has it."""
+        held = self.held(lane)
+        if held is not None:
+            return held
         asked_at = time.monotonic()
         try:
             token = yield Write(lambda conn: lane_table.claim(conn, lane, self.owner, self.ttl))
@@ -44,16 +46,12 @@ class Leases:
                 self._held.pop(lane, None)
             else:
                 self._held[lane] = (token, asked_at)
-        return token
+        return Lease(lane, token) if token is not None else None
 
     def is_fresh(self, lane: Lane) -> bool:
         """Is the lease certainly still valid? By the monotonic clock, as a wall clock may jump."""
         held = self._held.get(lane)
         return held is not None and time.monotonic() - held[1] < self.ttl * 0.8
-
-    def check(self, conn: sa.Connection, lane: Lane, token: int) -> None:
-        if not lane_table.is_held(conn, lane, token):
-            raise LaneLost(f"{lane} was taken by another worker")
 
     def drop(self, lane: Lane) -> None:
         with self._lock:

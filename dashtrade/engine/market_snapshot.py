@@ -17,11 +17,11 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from dashtrade.domain.kernel.deciding import MarketSnapshot
 from dashtrade.domain.ports import AccountState, Broker, BrokerError, Clock, Feed, Quote, Rules
 from dashtrade.domain.reasons import Code, Reason, reason
 from dashtrade.domain.record import record, replace
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.deciding import MarketSnapshot
 
 log = logging.getLogger("dashtrade.snapshots")
 

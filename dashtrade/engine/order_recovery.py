@@ -86,7 +86,7 @@ class OrderRecovery:
             due_at=None,
             updated_at=now,
         )
-        if not order_table.update(conn, order, after):
+        if not order_table.update(conn, [(order, after)]):
             return False
         order_events.log(conn, [(after, now, str(after.status), Reason(Code.FOUND_AT_BROKER))])
         return True

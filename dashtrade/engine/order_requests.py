@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
-import sqlalchemy as sa
-
 from bot_database import Database
-from dashtrade.domain.decisions.netting import split_at_zero, split_reason
 from dashtrade.domain.exits.broker_held import leg_prices
+from dashtrade.domain.kernel.holdings import account_net
 from dashtrade.domain.orders import Order
-from dashtrade.domain.ports import Broker, Capabilities, OrderRequest
-from dashtrade.domain.reasons import Code, reason
-from dashtrade.engine import holdings
-from dashtrade.tables import order_events
-from dashtrade.tables import orders as order_table
+from dashtrade.domain.ports import Broker, OrderRequest
+from dashtrade.engine.stored_books import StoredBooks
 
 
 def request_of(order: Order, account_holds: Decimal | None = None) -> OrderRequest:
@@ -42,26 +36,4 @@ def booked_holdings(db: Database, order: Order, broker: Broker) -> Decimal | Non
     if not order.effect.reduces or broker.capabilities.crosses_zero:
         return None
     with db.read() as conn:
-        return holdings.account_net(conn, order.account_id, order.symbol)
-
-
-def part_to_send(conn: sa.Connection, order: Order, can: Capabilities, now: datetime) -> Order:
-    """An order from long to short is sent in two parts; the second is checked against the account's holdings
-    at that time."""
-    net = None if can.crosses_zero else holdings.account_net(conn, order.account_id, order.symbol)
-    if net is None:
-        return order
-    first, rest = split_at_zero(order, net, can)
-    if first.quantity != order.quantity:
-        order_table.reduce_quantity(conn, first)
-    if rest is not None:
-        order_table.insert(conn, [rest])
-        rest_reason = reason(Code.REST_OF_STEP, side=str(rest.side), quantity=rest.quantity)
-        order_events.log(
-            conn,
-            [
-                (first, now, str(first.status), split_reason(first, rest)),
-                (rest, now, str(rest.status), rest_reason),
-            ],
-        )
-    return first
+        return account_net(StoredBooks(conn), order.account_id, order.symbol)

@@ -14,6 +14,7 @@ from functools import partial
 
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.ports import BadCredentials, Broker, BrokerError, Clock, RetryLater
 from dashtrade.domain.record import replace
 from dashtrade.engine.account_jobs import JOB_LIMIT_SECONDS, AccountJobs
@@ -23,7 +24,6 @@ from dashtrade.engine.reconcile import WHOLE_ACCOUNT
 from dashtrade.engine.workflow import run_sync
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import readings as table
-from dashtrade.tables.lanes import Lane
 from dashtrade.tables.readings import AccountReading
 
 log = logging.getLogger("dashtrade.readings")

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from bot_database import Database
 from dashtrade.domain.accounts import Account
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.notices.people import BrokerAnswers, BrokerUnreachable
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -51,7 +52,6 @@ from dashtrade.tables import drifts as table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import trades as trade_table
 from dashtrade.tables.drifts import ReconciliationState
-from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.reconcile")
 

@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from bot_database import Database, DatabaseUnavailable, savepoint
-from dashtrade.domain.decisions.risk import entry_still_allowed
-from dashtrade.domain.kernel import next_states, reporting
+from bot_database import Database, DatabaseUnavailable
+from dashtrade.domain.kernel import next_states, reporting, sending
 from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.kernel.order_states import change_order
+from dashtrade.domain.kernel.paper_pages import PaperPages
+from dashtrade.domain.kernel.reporting import Booked
 from dashtrade.domain.kernel.reports import is_news
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
@@ -30,22 +32,19 @@ from dashtrade.domain.ports import (
     Unavailable,
     Unknown,
 )
-from dashtrade.domain.reasons import NO_REASON, Code, Reason, quoted, reason
+from dashtrade.domain.reasons import Code, Reason, quoted, reason
 from dashtrade.domain.record import replace
 from dashtrade.domain.values import plain
-from dashtrade.engine import booking
-from dashtrade.engine.lanes import LaneLost, Leases
-from dashtrade.engine.order_requests import booked_holdings, part_to_send, request_of
+from dashtrade.engine.booking import report_step
+from dashtrade.engine.lanes import Leases
+from dashtrade.engine.order_requests import booked_holdings, request_of
 from dashtrade.engine.order_states import OrderStates, log_order
 from dashtrade.engine.refused_keys import disable_account
-from dashtrade.engine.stored_books import on_books
-from dashtrade.engine.workflow import Call, Workflow, Write
+from dashtrade.engine.steps import LaneLost, Lease, Step
+from dashtrade.engine.workflow import Call, Workflow
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions
 from dashtrade.tables import orders as order_table
-from dashtrade.tables import switches as switch_table
-from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
@@ -66,48 +65,28 @@ class Sender:
         self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
     ) -> None:
         self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
-        self.states = OrderStates(clock, leases)
+        self.states = OrderStates(clock)
         self.being_sent: set[str] = set()  # being sent now: the answer will confirm arrival
         # ended unfilled a moment ago -> late fills possible until
         self._recently_ended: dict[str, tuple[Order, datetime]] = {}
 
     # --- sending --------------------------------------------------------------------------------------------
 
-    def start(self, order: Order, lane: Lane, token: int) -> Workflow[Order | None]:
+    def start(self, order: Order, lease: Lease) -> Workflow[Order | None]:
         """CREATED -> SUBMITTING, unless its user has stopped it meanwhile."""
-        now = self.clock.now()
-
-        def work(conn: sa.Connection) -> Order | None:
-            self.leases.check(conn, lane, token)
-            account_table.lock_account(conn, order.account_id)
-            current = order_table.load(conn, order.id)
-            if current.status is not OrderStatus.CREATED:
-                return None
-            if why := self.stop_reason(conn, current):
-                stopped = replace(next_states.stopped(current, why), updated_at=now)
-                self.states.store(conn, current, stopped, now)
-                return None
-            current = part_to_send(conn, current, self.broker_of(current.account_id).capabilities, now)
-            submitting = replace(next_states.submitting(current, now), updated_at=now)
-            return self.states.store(conn, current, submitting, now)
-
-        return (yield Write(work))
-
-    def stop_reason(self, conn: sa.Connection, order: Order) -> Reason:
-        """Why its user would not have it sent any more; no reason: it may be."""
-        if order.cancel_requested:
-            return Reason(Code.CANCELLED_BEFORE_SENDING)
-        if order.effect.reduces:
-            return NO_REASON
-        bot = bot_positions.load(conn, order.bot_id)
-        return entry_still_allowed(bot, switch_table.switches_for(conn, bot))
+        now, can = self.clock.now(), self.broker_of(order.account_id).capabilities
+        started: Order | None = yield Step(
+            order.account_id, lambda books: sending.start(books, order.id, can, now), lease
+        )
+        return started
 
     def send(self, order: Order, *, again: bool = False) -> Workflow[Order]:
         """Send an order that is SUBMITTING and whose lane is held, once. `again`: an earlier attempt may have
         arrived."""
         # stalled too long: the lane's next holder looks the order up
-        if not self.leases.is_fresh(Lane(order.account_id, order.symbol)):
-            raise LaneLost("the lease ran out before sending")
+        lane = Lane(order.account_id, order.symbol)
+        if not self.leases.is_fresh(lane):
+            raise LaneLost(lane)
         failpoint("before_send")
         try:
             return (yield from self._send(order, self.broker_of(order.account_id)))
@@ -155,7 +134,7 @@ class Sender:
 
     def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
-            return (yield Write(lambda conn: self._carry_out_locally(conn, order, broker)))
+            return (yield Step(order.account_id, lambda books: self._carry_out_locally(books, order, broker)))
         request = request_of(order, booked_holdings(self.db, order, broker))
         self.being_sent.add(order.id)
         try:
@@ -195,26 +174,25 @@ class Sender:
             return (yield from self._refused(order, why))
         return (yield from self.book(order, report))
 
-    def _carry_out_locally(self, conn: sa.Connection, order: Order, broker: Broker) -> Order:
-        # lock before the local broker locks its books, as a decision does: prevents a deadlock
-        account_table.lock_account(conn, order.account_id)
-        current = order_table.load(conn, order.id)
+    def _carry_out_locally(self, books: Books, order: Order, broker: Broker) -> Order:
+        current = books.order(order.id)
         if (current.status, current.sends) != (order.status, order.sends):
             return current  # another worker has the lane by now, and carried it out
-        return on_books(conn, lambda books: self.carry_out(conn, books, order, broker))
+        return self.carry_out(books, order, broker)
 
-    def carry_out(self, conn: sa.Connection, books: Books, order: Order, broker: Broker) -> Order:
+    def carry_out(self, books: Books, order: Order, broker: Broker) -> Order:
         """An order to a local broker, filled or refused within this transaction."""
         before = books.changes.copied()
+        assert broker.offers.local is not None
         try:
-            with savepoint(conn):
-                report = broker.submit(request_of(order))
-                return reporting.apply_report(books, order.id, report, self.clock.now()).order
-        except (LaneLost, DatabaseUnavailable, sa.exc.DBAPIError, conn.dialect.loaded_dbapi.Error):
+            local = broker.offers.local(PaperPages(books, order.account_id))
+            report = local.submit(request_of(order))
+            return reporting.apply_report(books, order.id, report, self.clock.now()).order
+        except (DatabaseUnavailable, sa.exc.DBAPIError, self.db.engine.dialect.loaded_dbapi.Error):
             raise
         except Rejected as error:
             why = quoted(error.message)
-        except Exception as error:  # its changes are rolled back, so certainly nothing was traded
+        except Exception as error:  # its changes are dropped, so certainly nothing was traded
             log.exception("%s could not be carried out", order.id)
             why = reason(Code.PAPER_FAILED, error=type(error).__name__)
         books.changes, now = before, self.clock.now()
@@ -236,7 +214,7 @@ class Sender:
 
     def book_report(self, order: Order, report: OrderReport) -> Workflow[Order]:
         now = self.clock.now()
-        booked = yield Write(lambda conn: booking.apply_report(conn, order, report, now))
+        booked: Booked = yield report_step(order, report, now)
         failpoint("after_book_commit")
         if booked.changed:
             after = booked.order
@@ -271,16 +249,16 @@ class Sender:
 
     # --- cancelling -----------------------------------------------------------------------------------------
 
-    def cancel(self, order: Order, lane: Lane, token: int) -> Workflow[None]:
+    def cancel(self, order: Order, lease: Lease) -> Workflow[None]:
         """Request a cancellation; the broker's next report tells whether it succeeded."""
-        now = self.clock.now()
+        again_at = self.clock.now() + CANCEL_AGAIN_AFTER
         with self.db.read() as conn:
             problem = account_table.problem(conn, order.account_id)
-        if problem:  # a refused key is not tried again until its user has changed it
-            yield Write(
-                lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER)
-            )
-            return
+        if not problem:  # a refused key is not tried again until its user has changed it
+            yield from self._cancel(order)
+        yield Step(order.account_id, lambda books: sending.cancel_again_at(books, order.id, again_at), lease)
+
+    def _cancel(self, order: Order) -> Workflow[None]:
         broker = self.broker_of(order.account_id)
         try:
             yield Call(lambda: broker.cancel(order.ref))
@@ -290,13 +268,3 @@ class Sender:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
             yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
-        yield Write(lambda conn: self._cancel_again_at(conn, order.id, lane, token, now + CANCEL_AGAIN_AFTER))
-
-    def _cancel_again_at(
-        self, conn: sa.Connection, order_id: str, lane: Lane, token: int, at: datetime
-    ) -> None:
-        self.leases.check(conn, lane, token)
-        account_table.lock_account(conn, lane.account_id)
-        current = order_table.load(conn, order_id)
-        if current.is_open:
-            order_table.update(conn, current, replace(current, due_at=at))

@@ -1,62 +1,83 @@
-"""The kernel's books on the database: read within a transaction, and stored in it, each row once."""
+"""The kernel's source on the tables, within one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 
+from dashtrade.domain.accounts import Account
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.kernel.books import Books, Changes, TripInputs
+from dashtrade.domain.decisions.pending import PendingDecision
+from dashtrade.domain.decisions.view import WaitingEntry
 from dashtrade.domain.kernel.outcomes import Outcome
-from dashtrade.domain.kernel.records import BookedFill
+from dashtrade.domain.kernel.source import Listener, NewRow, Resets, StoredAlert, TripInputs
 from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.orders import Order
-from dashtrade.domain.record import replace
-from dashtrade.failpoints import failpoint
-from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bot_positions, order_events
+from dashtrade.domain.paper_account import PaperOrder, PaperPosition
+from dashtrade.domain.ports import BrokerFill
+from dashtrade.domain.position_mismatch import Drift
+from dashtrade.domain.protections import BotRestrictions, OtherHolding, PastExit, Scope, SentEntry
+from dashtrade.domain.signals import Signal
+from dashtrade.domain.symbols import Symbol
+from dashtrade.tables import accounts as account_table
+from dashtrade.tables import bot_positions, new_ids, storage
+from dashtrade.tables import bots as bot_table
 from dashtrade.tables import decisions as decision_table
+from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import fills as fill_table
-from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
+from dashtrade.tables import paper as paper_table
 from dashtrade.tables import protections as protection_table
-from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
-from dashtrade.tables import trades as trade_table
-
-T = TypeVar("T")
+from dashtrade.tables.base import is_postgres
 
 
-class DecidedElsewhere(Exception):
-    """Another worker made the decision first. Decisions are stored first, so nothing of the books is stored;
-    a caller that has written more lets it roll the transaction back."""
-
-
-def on_books(conn: sa.Connection, fn: Callable[[Books], T]) -> T:
-    """Run a step of the kernel in this transaction. The account must be locked."""
-    books = Books(StoredBooks(conn))
-    result = fn(books)
-    store(conn, books)
-    return result
+def signal_of(stored: Any) -> Signal:
+    """As parsed on arrival; records older than that column are parsed again."""
+    if stored.reading is not None:
+        return from_json(Signal, stored.reading)
+    return parse(stored.raw.encode()).signal
 
 
 class StoredBooks:
-    """The source of the books: the tables."""
-
     def __init__(self, conn: sa.Connection) -> None:
         self._conn = conn
+        self._last_ids: dict[NewRow, int] = {}
+
+    def new_id(self, row: NewRow) -> int:
+        if is_postgres(self._conn):
+            return new_ids.next_id(self._conn, row)
+        if row not in self._last_ids:
+            self._last_ids[row] = new_ids.last_id(self._conn, row)
+        self._last_ids[row] += 1  # nobody else writes meanwhile
+        return self._last_ids[row]
+
+    # --- accounts -------------------------------------------------------------------------------------------
+
+    def account(self, account_id: int) -> Account:
+        return account_table.load(self._conn, account_id)
 
     def order(self, order_id: str) -> Order:
         return order_table.load(self._conn, order_id)
+
+    def open_orders(self, account_id: int) -> list[Order]:
+        return order_table.open_in_account(self._conn, account_id)
 
     def orders_of_signal(self, signal_id: str, bot_id: int) -> list[Order]:
         return order_table.of_signal(self._conn, signal_id, bot_id)
 
     def bot(self, bot_id: int) -> Bot:
         return bot_positions.load(self._conn, bot_id)
+
+    def bots_on(self, account_id: int, symbol: Symbol) -> list[Bot]:
+        return bot_positions.on_symbol(self._conn, account_id, symbol)
 
     def lots(self, bot_id: int) -> list[Lot]:
         return fill_table.open_lots(self._conn, bot_id)
@@ -68,132 +89,84 @@ class StoredBooks:
         trip, origin, cause = trip_table.latest(self._conn, order)
         return TripInputs(trip=trip, origin=origin, cause=cause)
 
+    def drift(self, account_id: int, symbol: Symbol) -> Drift | None:
+        return drift_table.unresolved_on(self._conn, account_id, symbol)
+
+    def outside_quantity(self, account_id: int, symbol: Symbol) -> Decimal:
+        return drift_table.outside_quantity(self._conn, account_id, symbol)
+
+    # --- decisions ------------------------------------------------------------------------------------------
+
+    def due(self, account_id: int, symbol: Symbol, now: datetime, limit: int) -> list[PendingDecision]:
+        return decision_table.due_in_lane(self._conn, account_id, symbol, now, limit)
+
+    def waiting_for_open(self, task: PendingDecision, now: datetime) -> list[WaitingEntry]:
+        return decision_table.waiting_for_open(self._conn, task, now)
+
     def outcomes(self, signal_id: str) -> dict[int, Outcome]:
         # otherwise two that end at once might each miss the other, and the signal would never end
         signal_table.lock_signal(self._conn, signal_id)
         found = decision_table.decisions_of(self._conn, signal_id)
         return {one.id: Outcome(one.status, one.reason) for one in found}
 
+    def signal(self, signal_id: str) -> Signal:
+        return signal_of(signal_table.stored(self._conn, signal_id))
 
-def store(conn: sa.Connection, books: Books) -> None:
-    changes = books.changes
-    for task in changes.pending.values():
-        decision_table.put_pending(conn, task)
-    _store_decisions(conn, changes)
-    for order in changes.orders.values():
-        _store_order(conn, books.orders_before.get(order.id), order)
-    order_events.log(conn, [(one.order, one.at, one.status, one.detail) for one in changes.events])
-    for fill in changes.fills:
-        _store_fill(conn, fill, changes)
-    for lot in changes.lots.values():
-        if lot.id > 0:
-            fill_table.put_lot(conn, lot, changes.fills[-1].booked_at)
-    for trade in changes.trades:
-        trade_table.put_trade(
-            conn, trade.order, fee=trade.fee, realized=trade.realized, at=trade.at, first=trade.first
-        )
-    for trip in changes.trips.values():
-        trip_table.put(conn, trip if trip.id > 0 else replace(trip, id=0))
-    _store_bots(conn, books)
-    for lock in changes.locks:
-        protection_table.add_lock(conn, lock)
-    for event in changes.risk_events:
-        risk_event_table.add_risk_event(
-            conn,
-            event.bot,
-            at=event.at,
-            kind=event.kind,
-            threshold=event.threshold,
-            actual=event.actual,
-            action=event.action,
-            detail=event.detail,
-            signal_id=event.signal_id,
-        )
-    for message in changes.messages:
-        message_table.notify(
-            conn, message.user_id, message.notice, now=message.at, signal_id=message.signal_id
-        )
+    # --- protections ----------------------------------------------------------------------------------------
 
+    def restrictions(self, bot: Bot, now: datetime) -> BotRestrictions:
+        return protection_table.restrictions_on(self._conn, bot, now)
 
-def _store_decisions(conn: sa.Connection, changes: Changes) -> None:
-    for decision_id, change in changes.decisions.items():
-        if change.made is None:
-            decision_table.end_decision(
-                conn, decision_id, status=change.status, reason=change.reason, ended=change.ended_at
-            )
-        elif not decision_table.store_decision(
-            conn,
-            decision_id,
-            status=change.status,
-            reason=change.reason,
-            counterfactual=change.made.counterfactual,
-            checks=change.made.checks,
-            numbers=change.made.numbers,
-            now=change.made.at,
-            ended=change.ended_at,
-        ):
-            raise DecidedElsewhere
-    for signal_id, end in changes.signals.items():
-        signal_table.end_signal(conn, signal_id, status=end.status, reason=end.reason, ended=end.ended_at)
+    def lock_protections(self, user_id: int) -> None:
+        signal_table.lock_key(self._conn, f"protections|{user_id}")
 
+    def past_exits(self, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
+        return protection_table.past_exits(self._conn, bot, scope, since)
 
-def _store_order(conn: sa.Connection, before: Order | None, order: Order) -> None:
-    if before is None:
-        order_table.insert(conn, [order])
-        return
-    if order.cancel_requested and not before.cancel_requested:
-        order_table.request_cancel(conn, [order.id])
-    if replace(before, cancel_requested=order.cancel_requested) == order:
-        return
-    if not order_table.update(conn, before, order):
-        raise AssertionError(f"order {order.id} was changed without its account's lock")
+    def sent_entries(self, bot: Bot, scope: Scope, since: datetime) -> list[SentEntry]:
+        return protection_table.sent_entries(self._conn, bot, scope, since)
 
+    def other_holdings(self, bot: Bot, scope: Scope) -> list[OtherHolding]:
+        return protection_table.holdings(self._conn, bot, scope)
 
-def _store_fill(conn: sa.Connection, booked: BookedFill, changes: Changes) -> None:
-    fill, order, now = booked.fill, booked.order, booked.booked_at
-    fill_id = fill_table.add_fill(
-        conn,
-        {
-            "user_id": order.user_id,
-            "account_id": order.account_id,
-            "bot_id": order.bot_id,
-            "order_id": order.id,
-            "broker_fill_id": fill.id,
-            "side": order.side,
-            "quantity": fill.quantity,
-            "price": fill.price,
-            "fee": fill.fee,
-            "fee_base": fill.fee_base,
-            "realized": booked.realized,
-            "at": fill.at,
-            "booked_at": now,
-        },
-    )
-    failpoint("in_booking")
-    if booked.lot_id:
-        left = changes.lots[booked.lot_id].remaining
-        fill_table.add_lot(
-            conn,
-            {
-                "user_id": order.user_id,
-                "bot_id": order.bot_id,
-                "fill_id": fill_id,
-                "quantity": booked.opened,
-                "remaining": left,
-                "price": fill.price,
-                "opened_at": fill.at,
-                "closed_at": None if left else now,
-            },
-        )
+    def resets(self, protection_ids: Sequence[int]) -> Resets:
+        return protection_table.resets(self._conn, list(protection_ids))
 
+    # --- alerts ---------------------------------------------------------------------------------------------
 
-def _store_bots(conn: sa.Connection, books: Books) -> None:
-    for bot in books.changes.bots.values():
-        before = books.bots_before.get(bot.id)
-        booked = bot.id in books.changes.booked_bots
-        if booked or before is None or before.exits != bot.exits:
-            bot_positions.book(conn, bot, now=bot.updated_at)
-        else:
-            bot_positions.save_status(conn, bot)
-    for bot_id in books.changes.booked_bots:
-        day_table.put_day(conn, books.changes.bots[bot_id])
+    def repeat_of(self, owner: int, key: str) -> StoredAlert | None:
+        signal_table.lock_key(self._conn, f"{owner}|{key}")
+        row = signal_table.repeat_of(self._conn, owner, key)
+        return row and StoredAlert(id=row.id, body_hash=row.body_hash, received_at=row.received_at)
+
+    def listening_on(self, owner: int, symbol: Symbol) -> list[Listener]:
+        return bot_table.listening_on(self._conn, owner, symbol)
+
+    def all_listeners(self, owner: int) -> list[Listener]:
+        return bot_table.all_with_names(self._conn, owner)
+
+    def engaged(self, owner: int, bot_ids: Sequence[int]) -> list[Decimal]:
+        return [row.position_quantity for row in decision_table.engaged(self._conn, owner, list(bot_ids))]
+
+    def stored_bytes(self, owner: int) -> int:
+        return storage.used_locked(self._conn, owner)
+
+    # --- paper ----------------------------------------------------------------------------------------------
+
+    def paper_cash(self, account_id: int) -> Decimal:
+        return paper_table.TableBook(self._conn, account_id, writes=True).cash()
+
+    def paper_positions(self, account_id: int) -> list[PaperPosition]:
+        return self._paper(account_id).positions()
+
+    def paper_working(self, account_id: int) -> list[PaperOrder]:
+        return self._paper(account_id).working()
+
+    def paper_order(self, account_id: int, client_order_id: str) -> PaperOrder | None:
+        return self._paper(account_id).order(client_order_id)
+
+    def paper_fills(self, account_id: int, client_order_id: str) -> list[BrokerFill]:
+        return self._paper(account_id).fills(client_order_id)
+
+    def _paper(self, account_id: int) -> paper_table.TableBook:
+        return paper_table.TableBook(self._conn, account_id, writes=False)

@@ -11,12 +11,11 @@ from dashtrade.domain.kernel import next_states
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
 from dashtrade.domain.reasons import Code, quoted, reason
-from dashtrade.engine.lanes import LaneLost
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
+from dashtrade.engine.steps import LaneLost, Lease
 from dashtrade.engine.workflow import Call, Workflow
 from dashtrade.failpoints import failpoint
-from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.orders")
 
@@ -27,7 +26,7 @@ class UnconfirmedOrders:
     def __init__(self, clock: Clock, sender: Sender) -> None:
         self.clock, self._sender, self._states = clock, sender, sender.states
 
-    def look_up(self, order: Order, lane: Lane, token: int) -> Workflow[Order]:
+    def look_up(self, order: Order, lease: Lease) -> Workflow[Order]:
         """Look up an unconfirmed order; wait out the broker's lag and look again; resend only where provably
         safe."""
         now = self.clock.now()
@@ -36,7 +35,7 @@ class UnconfirmedOrders:
             report = yield Call(lambda: broker.find(order.ref))
             if report is not None:
                 return (yield from self._sender.book(order, report))
-            return (yield from self._not_found(order, lane, token, broker.capabilities, now))
+            return (yield from self._not_found(order, lease, broker.capabilities, now))
         except (Unavailable, RetryLater) as error:
             why = quoted(error.message)
             due_at = now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER)
@@ -45,7 +44,7 @@ class UnconfirmedOrders:
             why = reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
             return (
                 yield from self._states.change(
-                    order, lane, token, lambda current: next_states.needs_attention(current, why)
+                    order, lease, lambda current: next_states.needs_attention(current, why)
                 )
             )
         except (LaneLost, DatabaseUnavailable):
@@ -56,22 +55,20 @@ class UnconfirmedOrders:
             due_at = now + 5 * LOOK_UP_AGAIN_AFTER
         return (
             yield from self._states.change(
-                order, lane, token, lambda current: next_states.unconfirmed(current, why, due_at)
+                order, lease, lambda current: next_states.unconfirmed(current, why, due_at)
             )
         )
 
-    def _not_found(
-        self, order: Order, lane: Lane, token: int, can: Capabilities, now: datetime
-    ) -> Workflow[Order]:
+    def _not_found(self, order: Order, lease: Lease, can: Capabilities, now: datetime) -> Workflow[Order]:
         after = next_states.not_found(order, can, now)
         if after.status is not OrderStatus.SUBMITTING:
             return (
                 yield from self._states.change(
-                    order, lane, token, lambda current: next_states.not_found(current, can, now)
+                    order, lease, lambda current: next_states.not_found(current, can, now)
                 )
             )
         failpoint("before_resend")
-        again = yield from self._states.send_again(order, lane, token, now, can, self._sender.stop_reason)
+        again = yield from self._states.send_again(order, lease, now, can)
         if again.status is not OrderStatus.SUBMITTING:
             self._sender.watch_for_late_fills(again)
             return again

@@ -4,26 +4,23 @@ Each is written under the lane's lease, so that a worker that lost its lane chan
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-import sqlalchemy as sa
-
-from bot_database import Database
 from dashtrade.domain.decisions.pending import PendingDecision
+from dashtrade.domain.kernel import settlement
+from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.reasons import Code, Reason, quoted, reason
 from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Action
-from dashtrade.engine.lanes import Leases
 from dashtrade.engine.reconcile import NotReconciled
-from dashtrade.engine.settlement import refuse_undecided
-from dashtrade.engine.workflow import Workflow, Write
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import messages as message_table
-from dashtrade.tables.lanes import Lane
+from dashtrade.engine.steps import Lease, Step
+from dashtrade.engine.storing import DecidedElsewhere
+from dashtrade.engine.workflow import Workflow
 
 log = logging.getLogger("dashtrade.engine")
 
@@ -33,37 +30,28 @@ EXIT_ACTIONS = frozenset({Action.CLOSE, Action.REDUCE, Action.CANCEL})
 
 
 class Undecided:
-    def __init__(
-        self, db: Database, clock: Clock, leases: Leases, on_signal_changed: Callable[[str], None]
-    ) -> None:
-        self._db, self._clock, self._leases, self._on_signal_changed = db, clock, leases, on_signal_changed
+    def __init__(self, clock: Clock, on_signal_changed: Callable[[str], None]) -> None:
+        self._clock, self._on_signal_changed = clock, on_signal_changed
         self._tries: dict[int, int] = {}  # by decision: number of unexpected failures
 
     def give_up(
-        self, task: PendingDecision, lane: Lane, token: int, why: Reason, *, notify: bool = False
+        self, task: PendingDecision, lease: Lease, why: Reason, *, notify: bool = False
     ) -> Workflow[None]:
         now = self._clock.now()
 
-        def work(conn: sa.Connection) -> None:
-            self._leases.check(conn, lane, token)
-            refused = refuse_undecided(
-                conn, task.id, task.signal_id, sole_recipient=task.sole_recipient, reason=why, now=now
+        def step(books: Books) -> None:
+            settlement.refuse(
+                books, task.id, task.signal_id, why, sole_recipient=task.sole_recipient, now=now
             )
-            if refused and notify:
-                message_table.notify(
-                    conn,
-                    task.user_id,
-                    AlertFailed(symbol=task.symbol.text, reason=why),
-                    now=now,
-                    signal_id=task.signal_id,
-                )
+            if notify:
+                failed = AlertFailed(symbol=task.symbol.text, reason=why)
+                books.notify(task.user_id, failed, signal_id=task.signal_id, at=now)
 
-        yield Write(work)
+        with contextlib.suppress(DecidedElsewhere):
+            yield Step(task.account_id, step, lease)
         self._on_signal_changed(task.signal_id)
 
-    def retry_or_give_up(
-        self, task: PendingDecision, lane: Lane, token: int, error: Exception
-    ) -> Workflow[None]:
+    def retry_or_give_up(self, task: PendingDecision, lease: Lease, error: Exception) -> Workflow[None]:
         """A fault of DashTrade: retried a few times, then given up with a clear reason, as others wait behind
         it."""
         log.exception("signal %s of bot %s could not be decided", task.signal_id, task.bot_id)
@@ -71,7 +59,7 @@ class Undecided:
         name = type(error).__name__
         if tries >= MAX_TRIES:
             yield from self.give_up(
-                task, lane, token, reason(Code.UNEXPECTED, error=name, tries=tries), notify=True
+                task, lease, reason(Code.UNEXPECTED, error=name, tries=tries), notify=True
             )
             return
         self._tries[task.id] = tries
@@ -80,14 +68,11 @@ class Undecided:
             reason(Code.UNEXPECTED_RETRIED, error=name),
         )
 
-        def work(conn: sa.Connection) -> None:
-            self._leases.check(conn, lane, token)
-            decision_table.put_pending(conn, replace(task, held_until=retry_at, reason=why))
-
-        yield Write(work)
+        later = replace(task, held_until=retry_at, reason=why)
+        yield Step(task.account_id, lambda books: books.put_pending(later), lease)
 
     def wait_for_broker(
-        self, task: PendingDecision, lane: Lane, token: int, error: BrokerError, action: Action
+        self, task: PendingDecision, lease: Lease, error: BrokerError, action: Action
     ) -> Workflow[None]:
         """The broker is unreachable: the decision waits, and those behind it too. After a minute an entry is
         given up with that reason; an exit keeps waiting, and its user is notified."""
@@ -97,8 +82,7 @@ class Undecided:
         if late and action not in EXIT_ACTIONS:
             yield from self.give_up(
                 task,
-                lane,
-                token,
+                lease,
                 reason(Code.BROKER_UNREACHABLE, seconds=GIVE_UP_ENTRY_AFTER.seconds, text=problem),
             )
             return
@@ -110,20 +94,14 @@ class Undecided:
         else:
             why = reason(Code.BROKER_ASKED_AGAIN, text=error.message)
 
-        def work(conn: sa.Connection) -> None:
-            self._leases.check(conn, lane, token)
-            decision_table.put_pending(conn, replace(task, held_until=now + delay, reason=why))
+        def step(books: Books) -> None:
+            books.put_pending(replace(task, held_until=now + delay, reason=why))
             if late and task.reason.code is not Code.WAITS_FOR_BROKER:
-                message_table.notify(
-                    conn,
-                    task.user_id,
-                    ExitWaitsForBroker(
-                        symbol=task.symbol.text,
-                        action=action,
-                        problem=quoted(problem) if isinstance(problem, str) else problem,
-                    ),
-                    now=now,
-                    signal_id=task.signal_id,
+                notice = ExitWaitsForBroker(
+                    symbol=task.symbol.text,
+                    action=action,
+                    problem=quoted(problem) if isinstance(problem, str) else problem,
                 )
+                books.notify(task.user_id, notice, signal_id=task.signal_id, at=now)
 
-        yield Write(work)
+        yield Step(task.account_id, step, lease)

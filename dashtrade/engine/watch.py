@@ -15,6 +15,9 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain import accounts
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.kernel.accepting import Receipt
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.domain.kernel.records import RiskEvent
 from dashtrade.domain.kernel.watching import (
     ExitTriggered,
     ExitUnderWay,
@@ -31,7 +34,6 @@ from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import plain
 from dashtrade.engine.exits import close_signal, follow, move_stop, store_close_signal, trigger
-from dashtrade.engine.intake import Receipt
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -40,7 +42,6 @@ from dashtrade.tables import drifts as drift_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import risk_events as risk_event_table
-from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.watch")
 STOP_AGAIN_AFTER_SECONDS = 30  # until a stop that did not close the position is sent again
@@ -164,16 +165,18 @@ def _stop_bot(conn: sa.Connection, bot_before: Bot, breach: LimitBreach, now: da
     if receipt is None:
         return []
     bot_table.change(conn, bot.user_id, bot.id, is_active=False, paused_reason=breach.reason, updated_at=now)
-    risk_event_table.add_risk_event(
+    risk_event_table.add(
         conn,
-        bot,
-        at=now,
-        kind=breach.kind,
-        threshold=breach.threshold,
-        actual=breach.actual,
-        action=Reason(Code.BOT_CLOSED_AND_PAUSED),
-        detail=breach.reason,
-        signal_id=receipt.signal_id,
+        RiskEvent(
+            bot=bot,
+            at=now,
+            kind=breach.kind,
+            threshold=breach.threshold,
+            actual=breach.actual,
+            action=Reason(Code.BOT_CLOSED_AND_PAUSED),
+            detail=breach.reason,
+            signal_id=receipt.signal_id,
+        ),
     )
     message_table.notify(
         conn,

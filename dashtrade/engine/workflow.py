@@ -1,8 +1,8 @@
-"""What an engine step asks for while it works on a lane: a piece of a transaction, or a call that may take
-long.
+"""What an engine step asks for while it works on a lane: a step of the kernel, a piece of a transaction, or a
+call that may take long.
 
 The engine's steps are generators that yield these and are sent the result (or thrown the error). The driver
-decides how: the worker gathers the writes of many lanes into one commit and runs the calls in threads;
+decides how: the worker gathers the steps of many lanes into one commit and runs the calls in threads;
 `run_sync` does one after another."""
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from bot_database import Database
+from dashtrade.engine.steps import Step
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Write:
-    """Run `fn` in a durable transaction. `fn` may be run again, so it must only use its connection."""
+    """Run it in a durable transaction. It may be run again, so it must only use its connection."""
 
-    fn: Callable[[sa.Connection], Any]
+    run: Callable[[sa.Connection], Any]
 
 
 @dataclass(slots=True)
@@ -32,7 +33,8 @@ class Call:
     fn: Callable[[], Any]
 
 
-Workflow = Generator[Write | Call, Any, T]
+Effect = Step | Write | Call
+Workflow = Generator[Effect, Any, T]
 
 
 def run_sync(db: Database, steps: Workflow[T]) -> T:
@@ -41,7 +43,7 @@ def run_sync(db: Database, steps: Workflow[T]) -> T:
         effect = next(steps)
         while True:
             try:
-                result = db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+                result = effect.fn() if isinstance(effect, Call) else db.write(effect.run)
             except Exception as error:
                 effect = steps.throw(error)
             else:

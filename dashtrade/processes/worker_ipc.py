@@ -154,11 +154,13 @@ class WorkerServer:
         while len(self._by_signal) > MAX_REMEMBERED:
             self._by_signal.popitem(last=False)
 
-    def tell(self, signal_id: str) -> None:
+    def tell(self, signal_id: str, outcome: dict[str, Any] | None = None) -> None:
+        """`outcome`, if it is known already."""
         connection, owner = self._by_signal.get(signal_id, (None, None))
         if connection is None:
             return
-        outcome = self._outcome(owner, signal_id) if owner is not None else None
+        if owner is not None and outcome is None:
+            outcome = self._outcome(owner, signal_id)
         if outcome is not None:  # delivered; a later question is answered from the database
             self._by_signal.pop(signal_id, None)
         connection.tell("change", signal_id, outcome)

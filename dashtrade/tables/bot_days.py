@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -12,7 +13,7 @@ from dashtrade.domain.bots import Bot
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import BigId, decimal_column, int_column, metadata, owner_column
 from dashtrade.tables.bots import bots
-from dashtrade.tables.compiled_sql import run
+from dashtrade.tables.compiled_sql import run_many
 
 performance = sa.Table(
     "bot_performance",
@@ -32,7 +33,7 @@ performance = sa.Table(
 _DAY_RESULT = ("realized", "fees", "volume", "trades", "wins", "losses")
 
 
-SYSTEM = {"put_day"}
+SYSTEM = {"put_days"}
 
 
 def _put_day(insert: Any) -> Any:
@@ -45,15 +46,15 @@ def _put_day(insert: Any) -> Any:
 _PUT_DAY = {"sqlite": _put_day(sqlite.insert), "postgresql": _put_day(postgresql.insert)}
 
 
-def put_day(conn: sa.Connection, bot: Bot) -> None:
-    """Write the day's row of the bot's performance, in step with the bot."""
+def put_days(conn: sa.Connection, booked: Iterable[Bot]) -> None:
+    """Write the day's row of each bot's performance, in step with the bot."""
+    run_many(conn, _PUT_DAY[conn.dialect.name], [_values(bot) for bot in booked])
+
+
+def _values(bot: Bot) -> dict[str, Any]:
     day = bot.last_day
     values = {name: getattr(day, name) for name in _DAY_RESULT}
-    run(
-        conn,
-        _PUT_DAY[conn.dialect.name],
-        {"bot_id": bot.id, "day": day.date, "user_id": bot.user_id} | values,
-    )
+    return {"bot_id": bot.id, "day": day.date, "user_id": bot.user_id} | values
 
 
 # --- performance, risk events, switches ---------------------------------------------------------------------

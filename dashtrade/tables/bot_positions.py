@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,10 +15,10 @@ from dashtrade.domain.ledger import Position
 from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import ExactDecimal, Instrument
 from dashtrade.tables.bots import DELETED_NOT_FLAT, bot_from_row, bots
-from dashtrade.tables.compiled_sql import first, rows, run
+from dashtrade.tables.compiled_sql import first, rows, run_many
 from dashtrade.tables.exit_columns import ExitsJson
 
-SYSTEM = {"book", "page_of_holding", "is_sole_bot", "load", "quantities_on", "split_position", "save_status"}
+SYSTEM = {"book", "page_of_holding", "load", "on_symbol", "split_position", "save_status"}
 
 _LOAD = sa.select(bots).where(bots.c.id == p("bot_id"))
 
@@ -62,26 +62,7 @@ def load(conn: sa.Connection, bot_id: int) -> Bot:
     return bot_from_row(row)
 
 
-_OTHERS = (
-    sa.select(bots.c.id)
-    .where(
-        bots.c.account_id == p("account_id"),
-        bots.c.symbol == p("symbol", type_=Instrument),
-        bots.c.id != p("bot_id"),
-        bots.c.deleted_at.is_(None),
-    )
-    .limit(1)
-)
-
-
-def is_sole_bot(conn: sa.Connection, bot: Bot) -> bool:
-    """No other bot of its account trades its symbol."""
-    return (
-        first(conn, _OTHERS, {"account_id": bot.account_id, "symbol": bot.symbol, "bot_id": bot.id}) is None
-    )
-
-
-_ON_SYMBOL = sa.select(bots.c.id, bots.c.position_quantity).where(
+_ON_SYMBOL = sa.select(bots).where(
     bots.c.account_id == p("account_id"), bots.c.symbol == p("symbol", type_=Instrument)
 )
 
@@ -91,11 +72,10 @@ _LIVING, _DELETED = (
 )  # one index each
 
 
-def quantities_on(conn: sa.Connection, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
-    """What each bot of the account owns of the symbol, including deleted bots that are not flat yet."""
+def on_symbol(conn: sa.Connection, account_id: int, symbol: Symbol) -> list[Bot]:
+    """The account's bots for the symbol, including deleted bots that are not flat yet."""
     given = {"account_id": account_id, "symbol": symbol}
-    found = [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]
-    return {row.id: row.position_quantity for row in found if row.position_quantity}
+    return [bot_from_row(row) for row in [*rows(conn, _LIVING, given), *rows(conn, _DELETED, given)]]
 
 
 def page_of_holding(conn: sa.Connection, *, after: int) -> list[Bot]:
@@ -107,26 +87,22 @@ def _day_values(day: Day) -> dict[str, Any]:
     return {"date_": day.date} | {f"d_{name}": getattr(day, name) for name in _DAY_COLUMNS}
 
 
-def book(conn: sa.Connection, bot: Bot, *, now: datetime) -> None:
-    """Store a bot after a booking: position, profit, counters, status, exits."""
-    run(
-        conn,
-        _BOOK,
-        _day_values(bot.last_day)
+def book(conn: sa.Connection, booked: Iterable[Bot]) -> None:
+    """Store bots after a booking: position, profit, counters, status, exits."""
+    values = [
+        _status_values(bot)
         | {
-            "bot_id": bot.id,
-            "new_status": bot.status,
             "quantity": bot.position.quantity,
             "cost": bot.position.cost,
             "realized": bot.realized_pnl,
             "fees_": bot.fees,
             "trades": bot.total_trades,
             "exits_": bot.exits,
-            "now": now,
-            "signal_at": bot.last_signal_at,
-            "entry_at": bot.last_entry_at,
-        },
-    )
+            "now": bot.updated_at,
+        }
+        for bot in booked
+    ]
+    run_many(conn, _BOOK, values)
 
 
 def split_position(
@@ -141,16 +117,15 @@ def split_position(
     conn.execute(sa.update(bots).where(bots.c.id == bot_id).values(**values))
 
 
-def save_status(conn: sa.Connection, bot: Bot) -> None:
-    """Store its status, the times of its last signal and entry, and its day's counters."""
-    run(
-        conn,
-        _SAVE_STATUS,
-        _day_values(bot.last_day)
-        | {
-            "bot_id": bot.id,
-            "new_status": bot.status,
-            "signal_at": bot.last_signal_at,
-            "entry_at": bot.last_entry_at,
-        },
-    )
+def save_status(conn: sa.Connection, changed: Iterable[Bot]) -> None:
+    """Store the status, the times of the last signal and entry, and the day's counters."""
+    run_many(conn, _SAVE_STATUS, [_status_values(bot) for bot in changed])
+
+
+def _status_values(bot: Bot) -> dict[str, Any]:
+    return _day_values(bot.last_day) | {
+        "bot_id": bot.id,
+        "new_status": bot.status,
+        "signal_at": bot.last_signal_at,
+        "entry_at": bot.last_entry_at,
+    }

@@ -11,8 +11,10 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot, BotSettings, Day, OrderDefaults, Sides, WhenClosed, Window
 from dashtrade.domain.exits.stored import read_plan, write_plan
+from dashtrade.domain.kernel.source import Listener
 from dashtrade.domain.ledger import Position
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, stored
+from dashtrade.domain.record import field_names
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
@@ -282,8 +284,9 @@ _ENGAGED = (
     .order_by(bots.c.id)
 )
 
+_LISTENER = [bots.c[name] for name in field_names(Listener)]
 _LISTENING = (
-    sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
+    sa.select(*_LISTENER)
     .where(
         bots.c.user_id == p("owner"),
         bots.c.symbol == p("symbol", type_=Instrument),
@@ -293,20 +296,17 @@ _LISTENING = (
 )
 
 
-def listening_on(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Any]:
+def listening_on(conn: sa.Connection, owner: int, symbol: Symbol) -> list[Listener]:
     """The bots that an alert for this symbol may address."""
-    return rows(conn, _LISTENING, {"owner": owner, "symbol": symbol})
+    return [Listener(**row._asdict()) for row in rows(conn, _LISTENING, {"owner": owner, "symbol": symbol})]
 
 
-def all_with_names(conn: sa.Connection, owner: int) -> list[Any]:
+def all_with_names(conn: sa.Connection, owner: int) -> list[Listener]:
     """Every bot's id, symbol, timeframe and name: to find the one an alert names, and to list them in an
     error."""
-    query = sa.select(bots.c.id, bots.c.account_id, bots.c.symbol, bots.c.timeframe, bots.c.name)
-    return list(
-        conn.execute(
-            query.where(bots.c.user_id == owner, bots.c.deleted_at.is_(None)).order_by(bots.c.id).limit(10000)
-        )
-    )
+    query = sa.select(*_LISTENER)
+    found = query.where(bots.c.user_id == owner, bots.c.deleted_at.is_(None)).order_by(bots.c.id)
+    return [Listener(**row._asdict()) for row in conn.execute(found.limit(10000))]
 
 
 def names(conn: sa.Connection, owner: int) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,26 +11,30 @@ from sqlalchemy import bindparam as p
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
-from dashtrade.domain.reasons import Reason
+from dashtrade.domain.decisions.view import WaitingEntry
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.domain.kernel.records import DecisionChange
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.record import field_names
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import Action, Origin
+from dashtrade.domain.symbols import Symbol
 from dashtrade.tables.base import Instrument, Json, ReasonText
 from dashtrade.tables.bots import bots
-from dashtrade.tables.compiled_sql import first, rows, run
-from dashtrade.tables.lanes import Lane
+from dashtrade.tables.compiled_sql import first, rows, run, run_many
 from dashtrade.tables.signals import IS_WAITING, decisions, signals
 
 SYSTEM = {
-    "store_decision",
+    "add",
+    "store_decisions",
     "decisions_of",
     "due_in_lane",
-    "end_decision",
+    "end_decisions",
     "put_pending",
-    "next_waiting",
     "open_lanes",
     "queue_state",
     "waiting_for_open",
     "waiting_in_account",
+    "waiting_in_lane",
     "waits",
 }
 
@@ -62,23 +67,34 @@ _IN_ORDER = (
     )
     .order_by(decisions.c.id)
 )
-_FIRST = _IN_ORDER.limit(2)
+_DUE = _IN_ORDER.limit(p("most", type_=sa.Integer))
 
 
-def next_waiting(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
-    """The next two in order. A deferred one (`held_until`) keeps its place; a delayed one has none until it
-    is due."""
-    found = rows(conn, _FIRST, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
-    return [PendingDecision(**row._asdict()) for row in found]
+def due_in_lane(
+    conn: sa.Connection, account_id: int, symbol: Symbol, now: datetime, most: int
+) -> list[PendingDecision]:
+    """The first in order. A deferred one (`held_until`) keeps its place; a delayed one has none until it is
+    due."""
+    given = {"account_id": account_id, "symbol": symbol, "now": now, "most": most}
+    return [PendingDecision(**row._asdict()) for row in rows(conn, _DUE, given)]
 
 
-_DUE = _IN_ORDER.where(_NOT_HELD).limit(50)
+_WAITING_IN_LANE = (
+    sa.select(*_TASK)
+    .where(
+        decisions.c.account_id == p("account_id"),
+        decisions.c.symbol == p("symbol", type_=Instrument),
+        IS_WAITING,
+    )
+    .order_by(decisions.c.id)
+    .limit(p("most", type_=sa.Integer))
+)
 
 
-def due_in_lane(conn: sa.Connection, lane: Lane, now: datetime) -> list[PendingDecision]:
-    """Those that could be decided now, in order."""
-    found = rows(conn, _DUE, {"account_id": lane.account_id, "symbol": lane.symbol, "now": now})
-    return [PendingDecision(**row._asdict()) for row in found]
+def waiting_in_lane(conn: sa.Connection, account_id: int, symbol: Symbol, most: int) -> list[PendingDecision]:
+    """The first in order, delayed ones too."""
+    given = {"account_id": account_id, "symbol": symbol, "most": most}
+    return [PendingDecision(**row._asdict()) for row in rows(conn, _WAITING_IN_LANE, given)]
 
 
 def waiting_in_account(conn: sa.Connection, account_id: int) -> list[PendingDecision]:
@@ -124,7 +140,7 @@ _WAITING_FOR_OPEN = (
 )
 
 
-def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) -> list[Any]:
+def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) -> list[WaitingEntry]:
     """Other entries of the task's bot that wait for the market to open; due at the open (`put_pending`)."""
     given = {
         "account_id": task.account_id,
@@ -133,7 +149,15 @@ def waiting_for_open(conn: sa.Connection, task: PendingDecision, now: datetime) 
         "now": now,
         "decision_id": task.id,
     }
-    return rows(conn, _WAITING_FOR_OPEN, given)
+    return [
+        WaitingEntry(
+            decision_id=row.id,
+            signal_id=row.signal_id,
+            sole_recipient=row.sole_recipient,
+            action=Action(row.action),
+        )
+        for row in rows(conn, _WAITING_FOR_OPEN, given)
+    ]
 
 
 _BY_SIGNAL = sa.select(*_TASK).where(decisions.c.signal_id == p("signal_id")).order_by(decisions.c.id)
@@ -158,36 +182,25 @@ _STORE_DECISION = (
 )
 
 
-def store_decision(
-    conn: sa.Connection,
-    decision_id: int,
-    *,
-    status: str,
-    reason: Reason,
-    counterfactual: Reason,
-    checks: Any,
-    numbers: Any,
-    now: datetime,
-    ended: datetime | None,
-) -> bool:
-    """False, and no change, if it was decided already."""
-    return (
-        run(
-            conn,
-            _STORE_DECISION,
-            {
-                "decision_id": decision_id,
-                "new_status": status,
-                "why": reason,
-                "would_": counterfactual,
-                "checks_": checks,
-                "numbers_": numbers,
-                "now": now,
-                "ended": ended,
-            },
-        )
-        == 1
-    )
+def store_decisions(conn: sa.Connection, made: Mapping[int, DecisionChange]) -> bool:
+    """False, and no change of that one, if one of them was decided already."""
+    values = [_made_values(decision_id, change) for decision_id, change in made.items()]
+    return run_many(conn, _STORE_DECISION, values) == len(made)
+
+
+def _made_values(decision_id: int, change: DecisionChange) -> dict[str, Any]:
+    made = change.made
+    assert made is not None
+    return {
+        "decision_id": decision_id,
+        "new_status": change.status,
+        "why": change.reason,
+        "would_": made.counterfactual,
+        "checks_": made.checks,
+        "numbers_": made.numbers,
+        "now": made.at,
+        "ended": change.ended_at,
+    }
 
 
 _PUT_PENDING = (
@@ -222,10 +235,45 @@ _END = (
 )
 
 
-def end_decision(
-    conn: sa.Connection, decision_id: int, *, status: str, reason: Reason, ended: datetime | None
-) -> None:
-    run(conn, _END, {"decision_id": decision_id, "new_status": status, "why": reason, "ended": ended})
+def end_decisions(conn: sa.Connection, ended: Mapping[int, DecisionChange]) -> None:
+    values = [
+        {"decision_id": number, "new_status": one.status, "why": one.reason, "ended": one.ended_at}
+        for number, one in ended.items()
+    ]
+    run_many(conn, _END, values)
+
+
+_ADD = sa.insert(decisions)
+
+
+def add(conn: sa.Connection, new: Iterable[PendingDecision], made: Mapping[int, DecisionChange]) -> None:
+    """Those that were made in the same transaction in their last form."""
+    run_many(conn, _ADD, [_new_values(task, made.get(task.id)) for task in new])
+
+
+def _new_values(task: PendingDecision, change: DecisionChange | None) -> dict[str, Any]:
+    made = change.made if change is not None else None
+    return {
+        "id": task.id,
+        "user_id": task.user_id,
+        "signal_id": task.signal_id,
+        "bot_id": task.bot_id,
+        "account_id": task.account_id,
+        "symbol": task.symbol,
+        "status": change.status if change is not None else task.status,
+        "reason": change.reason if change is not None else task.reason,
+        "would": made.counterfactual if made is not None else NO_REASON,
+        "alone": task.sole_recipient,
+        "checks": made.checks if made is not None else None,
+        "numbers": made.numbers if made is not None else None,
+        "taken_back": task.cancelled_count,
+        "received_at": task.received_at,
+        "due_at": task.due_at,
+        "held_until": task.held_until,
+        "expires_at": task.expires_at,
+        "decided_at": made.at if made is not None else None,
+        "ended_at": change.ended_at if change is not None else None,
+    }
 
 
 def queue_state(conn: sa.Connection, now: datetime) -> tuple[int, datetime | None]:

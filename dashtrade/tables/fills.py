@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.kernel.records import BookedFill
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.position_mismatch import scaled
 from dashtrade.tables.base import (
@@ -22,7 +24,7 @@ from dashtrade.tables.base import (
     time_column,
     without_index,
 )
-from dashtrade.tables.compiled_sql import rows, run, scalar
+from dashtrade.tables.compiled_sql import rows, run_many
 from dashtrade.tables.orders import orders
 
 fills = sa.Table(
@@ -80,12 +82,12 @@ _PUT_LOT = (
     .values(remaining=p("left", type_=ExactDecimal), closed_at=p("closed"))
 )
 
-_ADD_FILL = sa.insert(fills).returning(fills.c.id)
+_ADD_FILL = sa.insert(fills)
 
 _ADD_LOT = sa.insert(lots)
 
 
-SYSTEM = {"add_fill", "add_lot", "open_lots", "known_fills", "put_lot", "split_lot"}
+SYSTEM = {"add_fills", "add_lots", "open_lots", "known_fills", "put_lots", "split_lot"}
 
 
 def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, Decimal]]:
@@ -93,8 +95,28 @@ def known_fills(conn: sa.Connection, order_id: str) -> dict[str, tuple[Decimal, 
     return {row[0]: (row[1], row[2]) for row in rows(conn, _KNOWN_FILLS, {"order_id": order_id})}
 
 
-def add_fill(conn: sa.Connection, row: dict[str, Any]) -> int:
-    return scalar(conn, _ADD_FILL, row)
+def add_fills(conn: sa.Connection, booked: Sequence[BookedFill]) -> None:
+    run_many(conn, _ADD_FILL, [_fill_values(one) for one in booked])
+
+
+def _fill_values(booked: BookedFill) -> dict[str, Any]:
+    fill, order = booked.fill, booked.order
+    return {
+        "id": booked.id,
+        "user_id": order.user_id,
+        "account_id": order.account_id,
+        "bot_id": order.bot_id,
+        "order_id": order.id,
+        "broker_fill_id": fill.id,
+        "side": order.side,
+        "quantity": fill.quantity,
+        "price": fill.price,
+        "fee": fill.fee,
+        "fee_base": fill.fee_base,
+        "realized": booked.realized,
+        "at": fill.at,
+        "booked_at": booked.booked_at,
+    }
 
 
 def open_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
@@ -104,12 +126,30 @@ def open_lots(conn: sa.Connection, bot_id: int) -> list[Lot]:
     ]
 
 
-def add_lot(conn: sa.Connection, row: dict[str, Any]) -> None:
-    run(conn, _ADD_LOT, row)
+def add_lots(conn: sa.Connection, opened: Sequence[BookedFill], lots_now: Mapping[int, Lot]) -> None:
+    """Those that were reduced in the same transaction in their last form."""
+    run_many(conn, _ADD_LOT, [_lot_values(one, lots_now[one.lot_id].remaining) for one in opened])
 
 
-def put_lot(conn: sa.Connection, lot: Lot, at: datetime) -> None:
-    run(conn, _PUT_LOT, {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at})
+def _lot_values(opened: BookedFill, left: Decimal) -> dict[str, Any]:
+    return {
+        "id": opened.lot_id,
+        "user_id": opened.order.user_id,
+        "bot_id": opened.order.bot_id,
+        "fill_id": opened.id,
+        "quantity": opened.opened,
+        "remaining": left,
+        "price": opened.fill.price,
+        "opened_at": opened.fill.at,
+        "closed_at": None if left else opened.booked_at,
+    }
+
+
+def put_lots(conn: sa.Connection, changed: Sequence[Lot], at: datetime) -> None:
+    values = [
+        {"lot_id": lot.id, "left": lot.remaining, "closed": None if lot.remaining else at} for lot in changed
+    ]
+    run_many(conn, _PUT_LOT, values)
 
 
 def split_lot(conn: sa.Connection, lot: Lot, remaining: Decimal, ratio: Decimal) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.record import record
-from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.tables.base import BigId, Instrument, int_column, is_postgres, metadata, text_column
 from dashtrade.tables.compiled_sql import run, scalar
 
@@ -32,13 +31,7 @@ workers = sa.Table(
 )
 
 
-SYSTEM = {"record_heartbeat", "claim", "free_lanes", "is_held", "heartbeat_age", "release", "renew"}
-
-
-@record(kw_only=False)
-class Lane:
-    account_id: int
-    symbol: Symbol
+SYSTEM = {"record_heartbeat", "claim", "free_lanes", "heartbeat_age", "release", "renew", "token_of"}
 
 
 # --- lanes --------------------------------------------------------------------------------------------------
@@ -125,15 +118,11 @@ def heartbeat_age(conn: sa.Connection) -> float | None:
     return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
 
 
-_IS_HELD = sa.select(lanes.c.token).where(
-    lanes.c.account_id == p("account_id"), lanes.c.symbol == p("symbol", type_=Instrument)
-)
-
-_IS_HELD_LOCKED = _IS_HELD.with_for_update()
+_TOKEN_LOCKED = _TOKEN.with_for_update()
 
 
-def is_held(conn: sa.Connection, lane: Lane, token: int) -> bool:
-    """Is this still the lane's token? Locks the row, so that no worker claims the lane before this
-    transaction ends."""
-    query = _IS_HELD_LOCKED if is_postgres(conn) else _IS_HELD
-    return scalar(conn, query, {"account_id": lane.account_id, "symbol": lane.symbol}) == token
+def token_of(conn: sa.Connection, lane: Lane) -> int | None:
+    """Locks the row, so that no worker claims the lane before this transaction ends."""
+    query = _TOKEN_LOCKED if is_postgres(conn) else _TOKEN
+    token: int | None = scalar(conn, query, {"its_account": lane.account_id, "its_symbol": lane.symbol})
+    return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from dashtrade import security_log
 from dashtrade.domain.audit import AuditAction, AuditTopic, actions_on
 from dashtrade.domain.channels import CHANNELS
+from dashtrade.domain.kernel.records import Message as NewMessage
 from dashtrade.domain.notices.base import Level, Notice
 from dashtrade.domain.notices.stored import Message, facts_of, notice_of
 from dashtrade.domain.notices.wording_base import Words
@@ -28,7 +30,7 @@ from dashtrade.tables.base import (
     time_column,
     without_index,
 )
-from dashtrade.tables.compiled_sql import run
+from dashtrade.tables.compiled_sql import run_many
 
 outbox = sa.Table(
     "outbox",
@@ -60,7 +62,7 @@ audit = sa.Table(
     sa.Column("collapse_key", sa.Text, nullable=True, index=True),
 )
 
-SYSTEM = {"notify", "record", "everything_recorded", "record_often", "forget_name"}
+SYSTEM = {"add", "notify", "record", "everything_recorded", "record_often", "forget_name"}
 
 _NOTIFY = sa.insert(outbox)
 
@@ -68,21 +70,30 @@ _NOTIFY = sa.insert(outbox)
 def notify(
     conn: sa.Connection, user_id: int, notice: Notice, *, now: datetime, signal_id: str | None = None
 ) -> None:
-    """Written in the transaction that it reports on, so that the message exists if and only if the change
+    add(conn, [NewMessage(user_id=user_id, notice=notice, signal_id=signal_id, at=now)])
+
+
+def add(conn: sa.Connection, new: Sequence[NewMessage]) -> None:
+    """Written in the transaction that they report on, so that a message exists if and only if the change
     does."""
-    row = {
-        "user_id": user_id,
-        "created_at": now,
-        "level": notice.level,
-        "signal_id": signal_id,
-        "kind": notice.kind,
-        "facts": facts_of(notice),
-    }
-    if CHANNELS:
+    rows_to_add = [_values(message) for message in new]
+    if not CHANNELS:
+        run_many(conn, _NOTIFY, rows_to_add)
+        return
+    for message, row in zip(new, rows_to_add, strict=True):
         message_id = insert_returning_id(conn, _NOTIFY.values(**row))
-        deliveries.enqueue(conn, user_id, message_id, CHANNELS, now)
-    else:
-        run(conn, _NOTIFY, row)
+        deliveries.enqueue(conn, message.user_id, message_id, CHANNELS, message.at)
+
+
+def _values(message: NewMessage) -> dict[str, Any]:
+    return {
+        "user_id": message.user_id,
+        "created_at": message.at,
+        "level": message.notice.level,
+        "signal_id": message.signal_id,
+        "kind": message.notice.kind,
+        "facts": facts_of(message.notice),
+    }
 
 
 def list_page(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -144,13 +145,13 @@ _LOAD = sa.select(orders).where(orders.c.id == p("order_id"))
 _LANE = (
     sa.select(orders)
     .where(orders.c.account_id == p("account_id"), orders.c.symbol == p("symbol", type_=Instrument), IS_OPEN)
-    .order_by(orders.c.created_at, orders.c.step)
+    .order_by(orders.c.created_at, orders.c.step, orders.c.id)
 )
 
 _ACCOUNT = (
     sa.select(orders)
     .where(orders.c.account_id == p("account_id"), IS_OPEN)
-    .order_by(orders.c.created_at, orders.c.step)
+    .order_by(orders.c.created_at, orders.c.step, orders.c.id)
 )
 
 _UPDATE = (
@@ -181,7 +182,7 @@ _OF_SIGNAL = (
 )
 
 
-def insert(conn: sa.Connection, new: list[Order]) -> None:
+def insert(conn: sa.Connection, new: Iterable[Order]) -> None:
     run_many(
         conn, _INSERT, [{column: getattr(order, name) for name, column in _FIELD_COLUMNS} for order in new]
     )
@@ -197,30 +198,28 @@ def find(conn: sa.Connection, account_id: int, order_id: str) -> Order | None:
     return order_from_row(row) if row is not None and row.account_id == account_id else None
 
 
-def update(conn: sa.Connection, before: Order, after: Order) -> bool:
-    """Update the order from its previous state; False, and no change, if it has another state by now."""
-    return (
-        run(
-            conn,
-            _UPDATE,
-            {
-                "order_id": after.id,
-                "new_status": after.status,
-                "why": after.reason,
-                "broker_id": after.broker_order_id,
-                "filled": after.filled_quantity,
-                "notional": after.filled_notional,
-                "reserve_": after.reserve,
-                "sends_": after.sends,
-                "due": after.due_at,
-                "sent": after.sent_at,
-                "now": after.updated_at,
-                "old_status": before.status,
-                "old_filled": before.filled_quantity,
-            },
-        )
-        == 1
-    )
+def update(conn: sa.Connection, changes: Sequence[tuple[Order, Order]]) -> bool:
+    """Update orders, each from its previous state; False, and no change of that one, if one of them has
+    another state by now."""
+    values = [
+        {
+            "order_id": after.id,
+            "new_status": after.status,
+            "why": after.reason,
+            "broker_id": after.broker_order_id,
+            "filled": after.filled_quantity,
+            "notional": after.filled_notional,
+            "reserve_": after.reserve,
+            "sends_": after.sends,
+            "due": after.due_at,
+            "sent": after.sent_at,
+            "now": after.updated_at,
+            "old_status": before.status,
+            "old_filled": before.filled_quantity,
+        }
+        for before, after in changes
+    ]
+    return run_many(conn, _UPDATE, values) == len(changes)
 
 
 _REDUCE_QUANTITY = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
+from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.domain.paper_account import PaperOrder, PaperPosition
 from dashtrade.domain.ports import BrokerFill, VenueStatus
@@ -26,7 +28,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
-from dashtrade.tables.compiled_sql import first, rows, run, scalar
+from dashtrade.tables.compiled_sql import first, rows, run, run_many, scalar
 
 accounts = sa.Table(
     "paper_accounts",
@@ -92,7 +94,15 @@ fills = sa.Table(
 
 # --- the books of one account -------------------------------------------------------------------------------
 
-SYSTEM = {"open_account", "open_for_live", "TableBook"}
+SYSTEM = {
+    "TableBook",
+    "add_fills",
+    "open_account",
+    "open_for_live",
+    "put_cash",
+    "put_orders",
+    "put_positions",
+}
 
 _CASH = sa.select(accounts.c.cash).where(accounts.c.account_id == p("account"))
 _LOCK = _CASH.with_for_update()
@@ -133,12 +143,17 @@ _POSITION = sa.select(positions).where(
     positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument)
 )
 _POSITIONS = sa.select(positions).where(positions.c.account_id == p("account")).order_by(positions.c.symbol)
-_PUT_POSITION = (
-    sa.update(positions)
-    .where(positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument))
-    .values(quantity=p("held", type_=ExactDecimal), average_price=p("average", type_=ExactDecimal))
-)
-_ADD_POSITION = sa.insert(positions)
+
+
+def _hold(insert: Any) -> Any:
+    made = insert(positions)
+    return made.on_conflict_do_update(
+        index_elements=["account_id", "symbol"],
+        set_={name: made.excluded[name] for name in ("quantity", "average_price")},
+    )
+
+
+_HOLD_POSITION = {"sqlite": _hold(sqlite.insert), "postgresql": _hold(postgresql.insert)}
 _DROP_POSITION = sa.delete(positions).where(
     positions.c.account_id == p("account"), positions.c.symbol == p("sym", type_=Instrument)
 )
@@ -181,15 +196,10 @@ class TableBook:
         return _paper_order(row) if row else None
 
     def add_order(self, order: PaperOrder) -> None:
-        run(
-            self._conn,
-            _ADD_ORDER,
-            {name: getattr(order, name) for name in field_names(PaperOrder)} | {"account_id": self._account},
-        )
+        run(self._conn, _ADD_ORDER, _order_values(self._account, order))
 
     def update_order(self, order: PaperOrder) -> None:
-        changes = {f"new_{name}": getattr(order, name) for name in _CHANGING}
-        run(self._conn, _PUT_ORDER, changes | {"account": self._account, "client": order.client_order_id})
+        run(self._conn, _PUT_ORDER, _order_changes(self._account, order))
 
     def working(self) -> list[PaperOrder]:
         return [_paper_order(row) for row in rows(self._conn, _WORKING, {"account": self._account})]
@@ -209,19 +219,7 @@ class TableBook:
         ]
 
     def add_fill(self, fill: BrokerFill) -> None:
-        run(
-            self._conn,
-            _ADD_FILL,
-            {
-                "account_id": self._account,
-                "client_order_id": fill.client_order_id,
-                "fill_id": fill.id,
-                "quantity": fill.quantity,
-                "price": fill.price,
-                "fee": fill.fee,
-                "at": fill.at,
-            },
-        )
+        run(self._conn, _ADD_FILL, _fill_values(self._account, fill))
 
     def position(self, symbol: Symbol) -> PaperPosition | None:
         row = first(self._conn, _POSITION, {"account": self._account, "sym": symbol})
@@ -238,24 +236,28 @@ class TableBook:
         ]
 
     def set_position(self, position: PaperPosition) -> None:
-        key = {"account": self._account, "sym": position.symbol}
-        if not position.quantity:
-            run(self._conn, _DROP_POSITION, key)
-            return
-        changed = run(
-            self._conn, _PUT_POSITION, key | {"held": position.quantity, "average": position.average_price}
-        )
-        if not changed:
-            run(
-                self._conn,
-                _ADD_POSITION,
-                {
-                    "account_id": self._account,
-                    "symbol": position.symbol,
-                    "quantity": position.quantity,
-                    "average_price": position.average_price,
-                },
-            )
+        put_positions(self._conn, {(self._account, position.symbol): position})
+
+
+def _order_values(account_id: int, order: PaperOrder) -> dict[str, Any]:
+    return {name: getattr(order, name) for name in field_names(PaperOrder)} | {"account_id": account_id}
+
+
+def _order_changes(account_id: int, order: PaperOrder) -> dict[str, Any]:
+    changes = {f"new_{name}": getattr(order, name) for name in _CHANGING}
+    return changes | {"account": account_id, "client": order.client_order_id}
+
+
+def _fill_values(account_id: int, fill: BrokerFill) -> dict[str, Any]:
+    return {
+        "account_id": account_id,
+        "client_order_id": fill.client_order_id,
+        "fill_id": fill.id,
+        "quantity": fill.quantity,
+        "price": fill.price,
+        "fee": fill.fee,
+        "at": fill.at,
+    }
 
 
 def _paper_order(row: Any) -> PaperOrder:
@@ -269,3 +271,42 @@ def _paper_order(row: Any) -> PaperOrder:
             "status": VenueStatus(row.status),
         }
     )
+
+
+# --- what a step of the kernel changed ----------------------------------------------------------------------
+
+
+def put_cash(conn: sa.Connection, cash: Mapping[int, Decimal]) -> None:
+    run_many(conn, _PUT_CASH, [{"account": number, "money": money} for number, money in cash.items()])
+
+
+def put_orders(
+    conn: sa.Connection, changed: Mapping[tuple[int, str], PaperOrder], new: Collection[tuple[int, str]]
+) -> None:
+    run_many(conn, _ADD_ORDER, [_order_values(key[0], order) for key, order in changed.items() if key in new])
+    changes = [_order_changes(key[0], order) for key, order in changed.items() if key not in new]
+    run_many(conn, _PUT_ORDER, changes)
+
+
+def add_fills(conn: sa.Connection, new: Iterable[tuple[int, BrokerFill]]) -> None:
+    run_many(conn, _ADD_FILL, [_fill_values(account_id, fill) for account_id, fill in new])
+
+
+def put_positions(conn: sa.Connection, changed: Mapping[tuple[int, Symbol], PaperPosition]) -> None:
+    keys = [
+        {"account": account_id, "sym": symbol}
+        for (account_id, symbol), position in changed.items()
+        if not position.quantity
+    ]
+    run_many(conn, _DROP_POSITION, keys)
+    held = [
+        {
+            "account_id": account_id,
+            "symbol": symbol,
+            "quantity": position.quantity,
+            "average_price": position.average_price,
+        }
+        for (account_id, symbol), position in changed.items()
+        if position.quantity
+    ]
+    run_many(conn, _HOLD_POSITION[conn.dialect.name], held)

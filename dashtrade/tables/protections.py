@@ -13,9 +13,16 @@ from sqlalchemy import bindparam as p
 from dashtrade.domain.bots import Bot, Stop, Switch
 from dashtrade.domain.kernel.records import NewLock
 from dashtrade.domain.orders import Effect
-from dashtrade.domain.protections import ActiveLock, OtherHolding, PastExit, Scope, SentEntry
+from dashtrade.domain.protections import (
+    ActiveLock,
+    ActiveProtection,
+    BotRestrictions,
+    OtherHolding,
+    PastExit,
+    Scope,
+    SentEntry,
+)
 from dashtrade.domain.reasons import read_stored
-from dashtrade.domain.record import record
 from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderType
@@ -87,26 +94,6 @@ locks = sa.Table(
 
 SYSTEM = {"restrictions_on", "add_lock", "resets", "past_exits", "sent_entries", "holdings"}
 MAX_ROWS = 5000  # number of newest exits or orders considered
-
-
-@record
-class ActiveProtection:
-    """A user's protection over a bot, its account or all of the user's bots."""
-
-    id: int
-    kind: str
-    scope: Scope
-    scope_id: int
-    settings: dict[str, Any]
-
-
-@record
-class BotRestrictions:
-    """All restrictions of a bot."""
-
-    switches: tuple[Switch, ...]
-    locks: tuple[ActiveLock, ...]
-    protections: tuple[ActiveProtection, ...]
 
 
 # --- for the worker -----------------------------------------------------------------------------------------

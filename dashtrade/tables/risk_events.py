@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.domain.bots import Bot
+from dashtrade.domain.kernel.records import RiskEvent
 from dashtrade.tables.base import (
     decimal_column,
     id_column,
-    insert_returning_id,
     int_column,
     metadata,
     owner_column,
@@ -18,6 +18,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
+from dashtrade.tables.compiled_sql import run
 
 risk_events = sa.Table(
     "bot_risk_events",
@@ -37,12 +38,16 @@ risk_events = sa.Table(
 )
 
 
-SYSTEM = {"add_risk_event"}
+SYSTEM = {"add"}
 
 
-def add_risk_event(conn: sa.Connection, bot: Bot, **values: Any) -> int:
-    row = {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id} | values
-    return insert_returning_id(conn, sa.insert(risk_events).values(**row))
+_ADD = sa.insert(risk_events)
+
+
+def add(conn: sa.Connection, event: RiskEvent) -> None:
+    row = {field.name: getattr(event, field.name) for field in fields(event) if field.name != "bot"}
+    bot = event.bot
+    run(conn, _ADD, row | {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
 
 
 def list_risk_events(

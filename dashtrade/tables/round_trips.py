@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -31,7 +31,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
-from dashtrade.tables.compiled_sql import first, run
+from dashtrade.tables.compiled_sql import first, run_many
 from dashtrade.tables.signals import signals
 
 _IS_OPEN, _IS_CLOSED = sa.text("closed_at IS NULL"), sa.text("closed_at IS NOT NULL")
@@ -142,20 +142,23 @@ def ranks(trip: RoundTrip) -> dict[str, Any]:
     }
 
 
-def put(conn: sa.Connection, trip: RoundTrip) -> None:
-    if trip.id:
-        values = {f"new_{name}": getattr(trip, name) for name in _CHANGING} | {
-            f"new_{name}": value for name, value in ranks(trip).items()
-        }
-        run(conn, _PUT, values | {"trip_id": trip.id})
-    else:
-        run(
-            conn,
-            _ADD,
-            {name: getattr(trip, name) for name in _FIELDS}
-            | {"currency": trip.symbol.currency}
-            | ranks(trip),
-        )
+def put(conn: sa.Connection, changed: Mapping[int, RoundTrip], new: Collection[int]) -> None:
+    """The trips in their last form; those whose ids are `new` are added."""
+    run_many(conn, _ADD, [_new_values(trip) for number, trip in changed.items() if number in new])
+    run_many(conn, _PUT, [_values(trip) for number, trip in changed.items() if number not in new])
+
+
+def _values(trip: RoundTrip) -> dict[str, Any]:
+    return (
+        {f"new_{name}": getattr(trip, name) for name in _CHANGING}
+        | {f"new_{name}": value for name, value in ranks(trip).items()}
+        | {"trip_id": trip.id}
+    )
+
+
+def _new_values(trip: RoundTrip) -> dict[str, Any]:
+    values = {name: getattr(trip, name) for name in _FIELDS} | {"id": trip.id}
+    return values | {"currency": trip.symbol.currency} | ranks(trip)
 
 
 def split(conn: sa.Connection, bot_id: int, ratio: Decimal) -> None:

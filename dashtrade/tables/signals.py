@@ -6,14 +6,19 @@ worker that stalled past its lease are refused."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
+from dashtrade.domain.as_json import to_json
+from dashtrade.domain.kernel.records import NewSignal, Repeat, SignalChange
 from dashtrade.domain.reasons import NO_REASON, Reason
+from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
+from dashtrade.domain.values import sha256
 from dashtrade.tables.base import (
     BigId,
     Instrument,
@@ -104,7 +109,7 @@ decisions = sa.Table(
 
 # --- receiving ----------------------------------------------------------------------------------------------
 
-_INSERT_SIGNAL, _INSERT_DECISION = sa.insert(signals), sa.insert(decisions)
+_INSERT_SIGNAL = sa.insert(signals)
 
 _REPEAT_OF = (
     sa.select(signals.c.id, signals.c.body_hash, signals.c.received_at, signals.c.status, signals.c.reason)
@@ -114,7 +119,7 @@ _REPEAT_OF = (
 )
 
 
-SYSTEM = {"end_signal", "lock_signal", "lock_key", "stored"}
+SYSTEM = {"add", "count_repeats", "end_signals", "lock_signal", "lock_key", "stored"}
 
 
 def lock_key(conn: sa.Connection, key: str) -> None:
@@ -135,66 +140,75 @@ def room_for(conn: sa.Connection, owner: int, most: int) -> bool:
     )
 
 
-def count_repeat(conn: sa.Connection, owner: int, signal_id: str, now: datetime) -> None:
-    of_owner = (signals.c.id == signal_id) & (signals.c.user_id == owner)
-    conn.execute(
-        sa.update(signals)
-        .where(of_owner)
-        .values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=now)
+_COUNT_REPEAT = (
+    sa.update(signals)
+    .where(signals.c.id == p("signal_id"), signals.c.user_id == p("owner"))
+    .values(duplicate_count=signals.c.duplicate_count + 1, repeated_at=p("now"))
+)
+
+
+def count_repeats(conn: sa.Connection, repeats: Iterable[Repeat]) -> None:
+    run_many(
+        conn, _COUNT_REPEAT, [{"signal_id": r.signal_id, "owner": r.user_id, "now": r.at} for r in repeats]
     )
 
 
-def add(
-    conn: sa.Connection,
-    owner: int,
-    row: dict[str, Any],
-    bots: list[Any],
-    *,
-    due_at: datetime | None = None,
-    expires_at: datetime | None = None,
+_NEW = {"duplicate_count": 0, "repeated_at": None}
+
+
+def add(conn: sa.Connection, new: Iterable[NewSignal], ended: Mapping[str, SignalChange]) -> None:
+    """Those that changed in the same transaction in their last form."""
+    run_many(conn, _INSERT_SIGNAL, [_new_values(one, ended.get(one.id)) for one in new])
+
+
+def _new_values(new: NewSignal, change: SignalChange | None) -> dict[str, Any]:
+    signal = new.signal
+    return _NEW | {
+        "id": new.id,
+        "user_id": new.user_id,
+        "received_at": new.received_at,
+        "origin": new.origin,
+        "dialect": signal.dialect,
+        "symbol": signal.symbol,
+        "written_symbol": signal.written_symbol,
+        "timeframe": signal.timeframe.seconds if signal.timeframe else None,
+        "action": signal.action,
+        "status": change.status if change is not None else "accepted",
+        "reason": change.reason if change is not None else NO_REASON,
+        "dedupe_key": new.dedupe_key,
+        "body_hash": new.body_hash,
+        "reading": to_json(signal),
+        "raw": new.raw,
+        "sender": new.sender,
+        "ended_at": change.ended_at if change is not None else None,
+        "exit_cause": new.exit_cause,
+    }
+
+
+def add_unreadable(
+    conn: sa.Connection, owner: int, *, signal_id: str, raw: str, why: Reason, sender: str, now: datetime
 ) -> None:
-    """The signal and one pending decision for each bot, durable with this commit."""
-    run(
-        conn,
-        _INSERT_SIGNAL,
-        {
-            "user_id": owner,
-            "duplicate_count": 0,
-            "repeated_at": None,
-            "ended_at": None,
-            "reading": None,
-            "exit_cause": None,
-        }
-        | row,
-    )
-    if bots:
-        run_many(
-            conn,
-            _INSERT_DECISION,
-            [
-                {
-                    "user_id": owner,
-                    "signal_id": row["id"],
-                    "bot_id": bot.id,
-                    "account_id": bot.account_id,
-                    "symbol": bot.symbol,
-                    "status": "waiting",
-                    "reason": NO_REASON,
-                    "would": NO_REASON,
-                    "alone": len(bots) == 1,
-                    "checks": None,
-                    "numbers": None,
-                    "taken_back": 0,
-                    "received_at": row["received_at"],
-                    "due_at": due_at,
-                    "held_until": None,
-                    "expires_at": expires_at,
-                    "decided_at": None,
-                    "ended_at": None,
-                }
-                for bot in bots
-            ],
-        )
+    row = {
+        "id": signal_id,
+        "user_id": owner,
+        "received_at": now,
+        "origin": Origin.WEBHOOK,
+        "dialect": "unreadable",
+        "symbol": None,
+        "written_symbol": "",
+        "timeframe": None,
+        "action": "",
+        "status": "refused",
+        "reason": why,
+        "dedupe_key": None,
+        "body_hash": sha256(raw),
+        "reading": None,
+        "raw": raw,
+        "sender": sender,
+        "ended_at": now,
+        "exit_cause": None,
+    }
+    run(conn, _INSERT_SIGNAL, _NEW | row)
 
 
 _LOCK_SIGNAL = sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update()
@@ -213,10 +227,12 @@ _SIGNAL_END = (
 )
 
 
-def end_signal(
-    conn: sa.Connection, signal_id: str, *, status: str, reason: Reason, ended: datetime | None
-) -> None:
-    run(conn, _SIGNAL_END, {"signal_id": signal_id, "new_status": status, "why": reason, "ended": ended})
+def end_signals(conn: sa.Connection, ended: Mapping[str, SignalChange]) -> None:
+    values = [
+        {"signal_id": signal_id, "new_status": one.status, "why": one.reason, "ended": one.ended_at}
+        for signal_id, one in ended.items()
+    ]
+    run_many(conn, _SIGNAL_END, values)
 
 
 _STORED = sa.select(signals.c.reading, signals.c.raw).where(signals.c.id == p("signal_id"))

@@ -19,7 +19,6 @@ from dashtrade.tables.compiled_sql import scalar
 from dashtrade.tables.people import users
 from dashtrade.tables.signals import signals
 
-SIGNAL_BYTES, DECISION_BYTES = 500, 3000
 stored = sa.Table(
     "stored_bytes",
     metadata,
@@ -29,10 +28,6 @@ stored = sa.Table(
     time_column("told_at", nullable=True),
 )
 SYSTEM = {"nearly_full", "forget_old"}
-
-
-def alert_bytes(raw: str, bots: int) -> int:
-    return SIGNAL_BYTES + len(raw.encode()) + DECISION_BYTES * bots
 
 
 def _add(insert: Any) -> Any:
@@ -56,6 +51,14 @@ def add(conn: sa.Connection, owner: int, more: int) -> int:
 
 def used(conn: sa.Connection, owner: int) -> int:
     return scalar(conn, _USED, {"owner": owner}) or 0
+
+
+_USED_LOCKED = _USED.with_for_update()
+
+
+def used_locked(conn: sa.Connection, owner: int) -> int:
+    """Serialised per user until the transaction ends."""
+    return scalar(conn, _USED_LOCKED if is_postgres(conn) else _USED, {"owner": owner}) or 0
 
 
 def _bytes_of(conn: sa.Connection) -> Any:

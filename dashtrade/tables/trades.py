@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.orders import Order, OrderStatus
+from dashtrade.domain.kernel.records import TradeChange
+from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.scope import MoneyKind, MoneyScope
 from dashtrade.tables.accounts import accounts
 from dashtrade.tables.base import (
@@ -25,7 +25,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
-from dashtrade.tables.compiled_sql import run
+from dashtrade.tables.compiled_sql import one, run, run_many
 from dashtrade.tables.fills import fills
 
 trades = sa.Table(
@@ -77,54 +77,57 @@ _PUT_TRADE = (
 )
 
 
-SYSTEM = {"ever_traded", "newest_first", "put_trade"}
+SYSTEM = {"ever_traded", "newest_first", "put_trades"}
+
+_TRADE = sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == p("order"))
 
 
 def ever_traded(conn: sa.Connection, account_id: int) -> bool:
     return conn.scalar(sa.select(fills.c.id).where(fills.c.account_id == account_id).limit(1)) is not None
 
 
-def put_trade(
-    conn: sa.Connection, order: Order, *, fee: Decimal, realized: Decimal, at: datetime, first: bool
-) -> None:
+def put_trades(conn: sa.Connection, changes: Sequence[TradeChange]) -> None:
     """One row per filled order, updated with each fill."""
-    now = {
+    run_many(conn, _ADD_TRADE, [_new_values(change) for change in changes if change.first])
+    for change in changes:
+        if not change.first:
+            old = one(conn, _TRADE, {"order": change.order.id})
+            values = _values(change) | {
+                "order": change.order.id,
+                "fee": old.fee + change.fee,
+                "realized_pnl": old.realized_pnl + change.realized,
+            }
+            run(conn, _PUT_TRADE, values)
+
+
+def _values(change: TradeChange) -> dict[str, Any]:
+    order = change.order
+    return {
         "quantity": order.filled_quantity,
         "price": order.average_price,
         "notional": order.filled_notional,
         "status": "filled" if order.status is OrderStatus.FILLED else "partial",
-        "at": at,
+        "at": change.at,
     }
-    if first:
-        run(
-            conn,
-            _ADD_TRADE,
-            now
-            | {
-                "user_id": order.user_id,
-                "account_id": order.account_id,
-                "bot_id": order.bot_id,
-                "signal_id": order.signal_id,
-                "order_id": order.id,
-                "symbol": order.symbol,
-                "action": order.side,
-                "effect": order.effect,
-                "fee": fee,
-                "realized_pnl": realized,
-                "broker_order_id": order.broker_order_id,
-                "crossed": order.crossed_with is not None,
-                "on_paper": order.on_paper,
-            },
-        )
-        return
-    old = conn.execute(
-        sa.select(trades.c.fee, trades.c.realized_pnl).where(trades.c.order_id == order.id)
-    ).one()
-    run(
-        conn,
-        _PUT_TRADE,
-        now | {"order": order.id, "fee": old.fee + fee, "realized_pnl": old.realized_pnl + realized},
-    )
+
+
+def _new_values(change: TradeChange) -> dict[str, Any]:
+    order = change.order
+    return _values(change) | {
+        "user_id": order.user_id,
+        "account_id": order.account_id,
+        "bot_id": order.bot_id,
+        "signal_id": order.signal_id,
+        "order_id": order.id,
+        "symbol": order.symbol,
+        "action": order.side,
+        "effect": order.effect,
+        "fee": change.fee,
+        "realized_pnl": change.realized,
+        "broker_order_id": order.broker_order_id,
+        "crossed": order.crossed_with is not None,
+        "on_paper": order.on_paper,
+    }
 
 
 def _filtered(query: sa.Select[Any], owner: int, wanted: dict[str, Any]) -> sa.Select[Any]:

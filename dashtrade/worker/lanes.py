@@ -13,20 +13,28 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from bot_database import DatabaseUnavailable
+from bot_engine import log_accepted
 from dashtrade.context import App
-from dashtrade.domain.as_json import named_json
-from dashtrade.engine.intake import Alert, IntakeResult
+from dashtrade.domain.as_json import named_json, to_json
+from dashtrade.domain.kernel.accepting import Alert, IntakeResult
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.engine.at_once import Taken
+from dashtrade.engine.batches import Batches
+from dashtrade.engine.intake import accept as accept_alert
+from dashtrade.engine.kept_books import KeptBooks
+from dashtrade.engine.steps import Step
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.processes.worker_ipc import ClientConnection
-from dashtrade.tables.lanes import Lane
 
 log = logging.getLogger("dashtrade.worker")
 
-WRITES_PER_COMMIT = 4  # lanes' writes in one commit
+WRITES_PER_COMMIT = 16  # lanes' writes in one commit
+ALERTS_PER_COMMIT = 64
 
 # concurrent network calls, in total and per account, so that a hanging broker blocks no other account
 CALLS, CALLS_PER_ACCOUNT = 64, 4
@@ -51,7 +59,8 @@ class Lanes:
         self._calls_running: Counter[int] = Counter()  # by account
         # by account: calls waiting for a running one to end
         self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
-        self._writes: list[tuple[object, Write]] = []
+        self._writes: list[tuple[object, Step | Write]] = []
+        self._batches = Batches(app.db) if app.db.is_sqlite else None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
 
@@ -79,7 +88,7 @@ class Lanes:
 
     def _run(self) -> None:
         while not (self._stopping and not self._running):
-            self._drain_inbox(block=not self._ready and not self._writes)
+            self._drain_inbox(block=not self._ready and not self._writes and not self._alerts)
             self._accept()
             while self._ready:
                 self._step(*self._ready.popleft())
@@ -95,16 +104,50 @@ class Lanes:
         """Store the received alerts in one commit, before other writes, as their senders wait."""
         if not self._alerts:
             return
+        if self._batches is not None:
+            return self._take_at_once(self._batches)
         alerts, self._alerts = self._alerts, []
-        for (connection, number, alert), work in zip(
-            alerts, self._db.write_all([alert.store for _, _, alert in alerts]), strict=True
-        ):
+        writes = [partial(accept_alert, alert=alert) for _, _, alert in alerts]
+        for (connection, number, alert), work in zip(alerts, self._db.write_all(writes), strict=True):
             if work.error is None:
                 accepted: IntakeResult = work.result
                 failpoint("after_accept_commit")
                 self.on_accepted(connection, accepted.signal_id, alert.owner if alert.sender_waits else None)
                 self._engine.on_accepted(alert, accepted)
             connection.tell("accepted", number, named_json(work.result) if work.error is None else None)
+
+    def _take_at_once(self, batches: Batches) -> None:
+        """Store, decide and book as many alerts as one commit has time for."""
+        at_once = self._engine.at_once
+        jobs = [
+            partial(at_once.take, alert=alert, is_busy=self._running.__contains__)
+            for _, _, alert in self._alerts[:ALERTS_PER_COMMIT]
+        ]
+        done = batches.run(jobs)
+        taken, self._alerts = self._alerts[: len(done)], self._alerts[len(done) :]
+        for (connection, number, alert), one in zip(taken, done, strict=True):
+            if one.error is not None:
+                connection.tell("accepted", number, None)
+                continue
+            self._on_taken(connection, number, alert, one.result)
+
+    def _on_taken(self, connection: ClientConnection, number: int, alert: Alert, taken: Taken) -> None:
+        failpoint("after_accept_commit")
+        receipt, host = taken.receipt, self._engine.host
+        if taken.outcome is None:
+            waits = alert.owner if alert.sender_waits else None
+            self.on_accepted(connection, receipt.signal_id, waits)
+        connection.tell("accepted", number, named_json(receipt))
+        failpoint("after_decide_commit")
+        for signal_id in taken.other_signals:
+            host.on_change(signal_id)
+        if taken.outcome is not None:
+            connection.tell("change", receipt.signal_id, to_json(taken.outcome))
+        else:
+            host.on_change(receipt.signal_id)
+        log_accepted(alert, receipt)
+        for lane in taken.unfinished:
+            self._wake(lane)
 
     def _wake(self, lane: Lane) -> None:
         if lane in self._running:
@@ -137,7 +180,7 @@ class Lanes:
             elif self._db.is_sqlite:
                 self._writes.append((lane, effect))
             else:
-                self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.fn)))
+                self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.run)))
 
     def _end(self, lane: object, *, again: bool = True) -> None:
         del self._running[lane]
@@ -179,7 +222,15 @@ class Lanes:
         if not self._writes:
             return
         wanted, self._writes = self._writes[:WRITES_PER_COMMIT], self._writes[WRITES_PER_COMMIT:]
-        for (lane, _), work in zip(
-            wanted, self._db.write_all([write.fn for _, write in wanted]), strict=True
-        ):
-            self._ready.append((lane, work.result, work.error))
+        steps = [(lane, effect) for lane, effect in wanted if isinstance(effect, Step)]
+        writes = [(lane, effect) for lane, effect in wanted if not isinstance(effect, Step)]
+        if writes:
+            works = self._db.write_all([write.run for _, write in writes])
+            for (lane, _), work in zip(writes, works, strict=True):
+                self._ready.append((lane, work.result, work.error))
+        if steps:
+            assert self._batches is not None
+            done = self._batches.run([partial(KeptBooks.run, step=step) for _, step in steps])
+            for (lane, _), one in zip(steps, done, strict=False):
+                self._ready.append((lane, one.result, one.error))
+            self._writes = [*steps[len(done) :], *self._writes]

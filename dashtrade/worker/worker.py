@@ -22,12 +22,14 @@ from dashtrade.context import App
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.as_json import JsonValue, from_json, to_json
 from dashtrade.domain.bots import Bot
+from dashtrade.domain.kernel.accepting import Alert
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.ports import BrokerError, OrderReport
 from dashtrade.domain.reasons import Reason
+from dashtrade.domain.signal_outcome import SignalOutcome
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.account_jobs import AccountJobs
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Alert
 from dashtrade.engine.lanes import LEASE_SECONDS
 from dashtrade.engine.outages import backoff_delay
 from dashtrade.engine.readings import Readings
@@ -47,7 +49,6 @@ from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import orders as order_table
 from dashtrade.tables import sessions as session_table
 from dashtrade.tables import storage
-from dashtrade.tables.lanes import Lane
 from dashtrade.worker.lanes import Lanes
 
 log = logging.getLogger("dashtrade.worker")
@@ -79,8 +80,8 @@ class WorkerHost(Host):
     def wake(self, lane: Lane, signal_id: str) -> None:
         self._lanes.wake(lane)
 
-    def on_change(self, signal_id: str) -> None:
-        self._server.tell(signal_id)
+    def on_change(self, signal_id: str, outcome: SignalOutcome | None = None) -> None:
+        self._server.tell(signal_id, None if outcome is None else to_json(outcome))
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
         return self._reconciler.wait_reason(account_id, symbol)

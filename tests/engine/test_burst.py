@@ -27,8 +27,8 @@ from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.lanes import LEASE_SECONDS, LaneLost
-from dashtrade.engine.workflow import Write
+from dashtrade.engine.lanes import LEASE_SECONDS
+from dashtrade.engine.steps import LaneLost, Step
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.tables import bots as bot_table
@@ -249,14 +249,14 @@ def test_a_worker_that_slept_past_its_lease_finds_its_writes_refused(
     first.engine.accept(user.id, parse(body.encode()).signal, raw=body, origin=Origin.WEBHOOK)
     lane = Lane(account, Symbol.parse("AAPL"))
     steps = first.engine.lane_steps(lane)
-    token = first.db.write(next(steps).fn)
+    token = first.db.write(next(steps).run)
     decision = steps.send(token)
-    assert isinstance(decision, Write)
+    assert isinstance(decision, Step)
     time.sleep(0.4)
     second.engine.leases.renew()
     second.engine.run_lane(lane)
     with pytest.raises(LaneLost):
-        first.db.write(decision.fn)
+        first.db.write(decision.run)
     with first.db.read() as conn:
         assert conn.scalar(sa.select(sa.func.count()).select_from(order_table.orders)) == 1
         assert [d.status for d in conn.execute(sa.select(signal_table.decisions))] == ["filled"]

@@ -15,15 +15,16 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.context import App
-from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.kernel import settlement
 from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.deciding import decide_one
 from dashtrade.domain.kernel.outcomes import Outcome
+from dashtrade.domain.kernel.paper_pages import PaperPages
 from dashtrade.domain.kernel.settlement import end_decision, end_signal
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.deciding import decide_one
-from dashtrade.engine.settlement import refuse_undecided
-from dashtrade.engine.stored_books import DecidedElsewhere, on_books
+from dashtrade.engine.steps import on_books
+from dashtrade.engine.storing import DecidedElsewhere
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.worker.worker import Worker
@@ -309,25 +310,21 @@ def test_a_decision_that_another_worker_made_first_is_not_made_again(trader: Tra
         [task] = decision_table.decisions_of(conn, signal_id)
         account = account_table.load(conn, task.account_id)
     broker, why = app.engine.broker(task.account_id), Reason(Code.SUPERSEDED)
-    assert app.db.write(
-        lambda conn: refuse_undecided(
-            conn, task.id, signal_id, sole_recipient=True, reason=why, now=app.clock.now()
-        )
-    )
 
-    def decide_late(conn: sa.Connection) -> None:
-        market = app.engine.snapshots.local(broker, app.brokers.feed(account), task.symbol, simulated=False)
+    def refuse(books: Books) -> None:
+        settlement.refuse(books, task.id, signal_id, why, sole_recipient=True, now=app.clock.now())
+
+    app.db.write(lambda conn: on_books(conn, refuse))
+
+    def decide_late(books: Books) -> None:
+        assert broker.offers.local is not None
+        local = broker.offers.local(PaperPages(books, account.id))
+        market = app.engine.snapshots.local(local, app.brokers.feed(account), task.symbol, simulated=False)
         fill = partial(app.engine.sender.carry_out, broker=broker)
-        decide_one(
-            conn,
-            task,
-            lambda _: parse(b'{"action": "buy", "symbol": "AAPL"}').signal,
-            market,
-            app.clock.now(),
-            fill,
-        )
+        # what it would read, had it looked before the other stored its decision
+        decide_one(books, task, market, app.clock.now(), fill)
 
     with pytest.raises(DecidedElsewhere):
-        app.db.write(decide_late)
+        app.db.write(lambda conn: on_books(conn, decide_late))
     assert trader.story(signal_id)["status"] == "refused" and not trader.get("/orders")["items"]
     assert trader.holds(bot) == 0 and not trader.get("/positions")["items"]

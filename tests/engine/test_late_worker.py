@@ -9,7 +9,8 @@ from bot_engine import Lane
 from dashtrade.context import App
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.workflow import Write, run_sync
+from dashtrade.engine.steps import Step
+from dashtrade.engine.workflow import Call, run_sync
 from dashtrade.tables import orders as order_table
 from tests.support.fakes import ManualClock
 from tests.support.installation import Installation, Trader
@@ -22,7 +23,7 @@ def started_on_paper(person: Trader) -> Order:
     steps = app.engine.lane_steps(lane)
     effect = next(steps)
     while True:
-        done = app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+        done = effect.fn() if isinstance(effect, Call) else app.db.write(effect.run)
         with app.db.read() as conn:
             orders = order_table.open_in_lane(conn, lane.account_id, lane.symbol)
         started = [order for order in orders if order.status is OrderStatus.SUBMITTING]
@@ -40,7 +41,7 @@ def test_an_order_that_another_worker_carried_out_is_left_as_it_is(
     person.send(action="reverse")
     order, app = started_on_paper(person), person.installation.app
     late = next(app.engine.sender.send(order))
-    assert isinstance(late, Write)
+    assert isinstance(late, Step)
     assert run_sync(app.db, app.engine.sender.send(order)).status is OrderStatus.FILLED
-    assert app.db.write(late.fn).status is OrderStatus.FILLED
+    assert app.db.write(late.run).status is OrderStatus.FILLED
     assert person.holds(bot) == -10

@@ -11,13 +11,21 @@ import pytest
 import sqlalchemy as sa
 
 from bot_database import Database
-from dashtrade.domain.alert_retention import MAX_STORED_BYTES, OMITTED, cut, text_to_store
+from dashtrade.domain.alert_retention import (
+    DECISION_BYTES,
+    MAX_STORED_BYTES,
+    OMITTED,
+    SIGNAL_BYTES,
+    alert_bytes,
+    cut,
+    text_to_store,
+)
 from dashtrade.domain.alerts.dialects import open_body, parse
+from dashtrade.domain.kernel.accepting import StorageFull
 from dashtrade.domain.notices.base import Level
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.signals import Origin
 from dashtrade.domain.values import Malformed
-from dashtrade.engine.intake import StorageFull
 from dashtrade.services.operations import quotas
 from dashtrade.services.refusals import Refusal
 from dashtrade.services.trading.attention import AttentionItem, AttentionKind, attention
@@ -67,7 +75,6 @@ def test_unread_fields_of_a_long_alert_are_dropped_and_it_can_be_read_again(trad
     again = json.loads(story["raw"])
     assert "comment" not in again and again["short"] == long["short"] and "50,0" in again[OMITTED]
     assert parse(story["raw"].encode()).signal == parse(json.dumps(long).encode()).signal
-    trader.installation.app.engine._parsed_signals.clear()  # as after a restart
     trader.installation.work()
     assert trader.story(story["id"])["status"] == "filled"
 
@@ -103,16 +110,14 @@ def test_what_is_stored_is_counted_and_what_is_forgotten_is_given_back(
 ) -> None:
     trader.trades("buy", note="x" * 1000)
     after = used(trader)
-    assert after == storage.alert_bytes(texts(trader)[0] or "", 1) > 4500
-    assert trader.alert("hello").status_code == 400 and used(trader) == after + storage.alert_bytes(
-        "hello", 0
-    )
+    assert after == alert_bytes(texts(trader)[0] or "", 1) > 4500
+    assert trader.alert("hello").status_code == 400 and used(trader) == after + alert_bytes("hello", 0)
     trader.alert(BUY | {"id": "n", "symbol": "IBM"})
     assert trader.alert(BUY | {"id": "n", "symbol": "IBM"}).status_code == 404
     clock.forward(91 * 86400)
     Worker(trader.installation.app).tidy()
     assert texts(trader) == [None] * 4
-    assert used(trader) == 4 * storage.SIGNAL_BYTES + storage.DECISION_BYTES
+    assert used(trader) == 4 * SIGNAL_BYTES + DECISION_BYTES
 
 
 def test_a_repeated_alert_costs_nothing(trader: Trader) -> None:
@@ -183,7 +188,7 @@ def test_of_many_at_once_no_more_are_stored_than_there_is_room_for(
 ) -> None:
     apps = [trader.installation.app, make_app(clock=clock, feed=feed, DASHTRADE_USER_MB="1")]
     bodies = [json.dumps(BUY | {"id": str(100 + number)}) for number in range(12)]
-    each = storage.alert_bytes(bodies[0], 1)
+    each = alert_bytes(bodies[0], 1)
     fill(trader, (quotas.MB - 3.5 * each) / quotas.MB)
     start, answer = threading.Barrier(12), []
 
@@ -277,5 +282,5 @@ def test_a_user_still_over_the_limit_is_notified_once_a_day_and_on_the_pages(
 def test_a_day_at_the_full_rate_does_not_fill_a_disk() -> None:
     """The arithmetic of docs/SECURITY.md: entries end with the room of a user; exits of something held, two a
     second, go on."""
-    exits = 2 * 86_400 * (storage.SIGNAL_BYTES + storage.DECISION_BYTES)  # their texts go within a minute
+    exits = 2 * 86_400 * (SIGNAL_BYTES + DECISION_BYTES)  # their texts go within a minute
     assert 1024 * quotas.MB + exits < 2 * 10**9

@@ -78,11 +78,9 @@ def test_an_order_reported_by_stream_and_answer_is_booked_once(
     listening(worker, sim, one)
     sim.inject(Fault("slow", seconds=1.5))  # the stream is ahead of the answer
     booked: list[OrderReport] = []
-    book = sending.booking.apply_report
+    book = sending.report_step
     monkeypatch.setattr(
-        sending.booking,
-        "apply_report",
-        lambda conn, order, report, *more: booked.append(report) or book(conn, order, report, *more),
+        sending, "report_step", lambda order, report, now: booked.append(report) or book(order, report, now)
     )
     filled(trader, trader.send(action="buy"))
     eventually(lambda: not worker.lanes._running)  # the answer is in

@@ -21,7 +21,7 @@ from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import Rejected
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.signals import Origin
-from dashtrade.engine.workflow import Write
+from dashtrade.engine.workflow import Call
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
 from dashtrade.services.trading import orders as order_service
@@ -315,7 +315,7 @@ def test_an_order_is_not_sent_by_a_worker_whose_lane_was_taken_meanwhile(harness
     steps, value = harness.app.engine.lane_steps(harness.lane), None
     while not (harness.orders()):
         effect = steps.send(value)
-        value = harness.app.db.write(effect.fn) if isinstance(effect, Write) else effect.fn()
+        value = effect.fn() if isinstance(effect, Call) else harness.app.db.write(effect.run)
     time.sleep(0.3)
     leases.renew()
     with pytest.raises(StopIteration):

@@ -16,8 +16,9 @@ import pytest
 
 from dashtrade.context import App
 from dashtrade.domain.as_json import from_json, to_json
+from dashtrade.domain.kernel.accepting import Alert
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Alert
+from dashtrade.engine.intake import accept
 from dashtrade.processes.frames import frame, socket_file
 from dashtrade.processes.worker_ipc import ClientConnection, WorkerClient, WorkerServer, _PendingReply
 from tests.support.hosts import StoringHost
@@ -197,7 +198,7 @@ def test_an_alert_written_down_twice_under_its_id_is_one_signal_and_no_repeat(ap
     def store_and_die(alert: Alert) -> None:
         handed.append(from_json(Alert, json.loads(json.dumps(to_json(alert)))))  # as it passes the door
         alert = handed[0]
-        installation.app.db.write(alert.store)
+        installation.app.db.write(lambda conn: accept(conn, alert))
 
     installation.app.engine.host = StoringHost(store_and_die)
     response = person.alert(body)

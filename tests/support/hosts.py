@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dashtrade.domain.kernel.accepting import Alert, IntakeResult
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import Alert, IntakeResult
-from dashtrade.tables.lanes import Lane
 
 
 class GatedHost(Host):

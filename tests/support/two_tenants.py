@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from dashtrade.app import build_app
-from dashtrade.domain.kernel.records import NewLock
+from dashtrade.domain.kernel.records import NewLock, RiskEvent
 from dashtrade.domain.position_mismatch import MismatchKind
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import NO_REASON, quoted
@@ -188,16 +188,18 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
         )
         of.lock = protections.add_lock(conn, lock)
         own = bot_positions.load(conn, bot)
-        risk_events.add_risk_event(
+        risk_events.add(
             conn,
-            own,
-            at=now,
-            kind="risk_limit",
-            threshold=Decimal(1),
-            actual=Decimal(2),
-            action=quoted("none"),
-            detail=NO_REASON,
-            signal_id=None,
+            RiskEvent(
+                bot=own,
+                at=now,
+                kind="risk_limit",
+                threshold=Decimal(1),
+                actual=Decimal(2),
+                action=quoted("none"),
+                detail=NO_REASON,
+                signal_id=None,
+            ),
         )
         return tokens.list_api_tokens(conn, trader.user.id)[0].id
 

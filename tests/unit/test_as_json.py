@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashtrade.domain.as_json import WrongType, from_json, from_named_json, named_json, to_json
-from dashtrade.domain.signals import Action, Signal, Size, SizeKind, Target
+from dashtrade.domain.kernel.accepting import Alert, Conflict, IntakeResult, NoBot, Receipt
+from dashtrade.domain.kernel.lane import Lane
+from dashtrade.domain.signals import Action, Origin, Signal, Size, SizeKind, Target
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.timeframes import Timeframe
 from dashtrade.domain.values import OrderType, Side, TimeInForce
-from dashtrade.engine.intake import Alert, Conflict, IntakeResult, NoBot, Origin, Receipt
-from dashtrade.tables.lanes import Lane
 
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=0, max_value=10**12)
 SYMBOLS = st.sampled_from(["AAPL", "BTC/USDT", "LSE:VOD", "BRK.B"]).map(Symbol.parse)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal as D
+from itertools import count
 
 import pytest
 
@@ -14,11 +15,12 @@ from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.exits.state import ExitKind, ExitState, StopLevel
 from dashtrade.domain.kernel import lane, watching
-from dashtrade.domain.kernel.books import Books, TripInputs
+from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.reporting import apply_report
 from dashtrade.domain.kernel.settlement import refuse
+from dashtrade.domain.kernel.source import NewRow, TripInputs
 from dashtrade.domain.ledger import Fees, Lot, Position
 from dashtrade.domain.notices.trading import OrderFilled, OrderRefused
 from dashtrade.domain.orders import Effect, Order, OrderStatus
@@ -38,6 +40,7 @@ class Shelf:
     held: list[Lot] = field(default_factory=list)
     decisions: dict[int, Outcome] = field(default_factory=dict)
     reads: Counter[str] = field(default_factory=Counter)
+    ids: Iterator[int] = field(default_factory=lambda: count(1000))
 
     def order(self, order_id: str) -> Order:
         self.reads[order_id] += 1
@@ -60,6 +63,9 @@ class Shelf:
 
     def trip_inputs(self, order: Order) -> TripInputs:
         return TripInputs(trip=None, origin="webhook", cause=None)
+
+    def new_id(self, row: NewRow) -> int:
+        return next(self.ids)
 
     def outcomes(self, signal_id: str) -> Mapping[int, Outcome]:
         return self.decisions

@@ -10,6 +10,7 @@ Hours "exchange" are those of New York: 09:30 to 16:00 on its trading days, to 1
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from datetime import UTC, datetime, time, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TypeVar
@@ -56,6 +57,18 @@ MARK_MAX_AGE = timedelta(seconds=1)
 _PRECISION_DIGITS = 60  # of precision: enough for every product to be exact
 
 
+class _OpenBook:
+    """The store of a transaction that is under way."""
+
+    def __init__(self, book: PaperBook) -> None:
+        self._book = book
+
+    def write(self, work: Callable[[PaperBook], T]) -> T:
+        return work(self._book)
+
+    read = write
+
+
 class PaperBroker:
     """One paper account. Call `tick` every few seconds: working orders only move on then."""
 
@@ -72,8 +85,14 @@ class PaperBroker:
         self._hours = Hours(sessions)
         self._marks: dict[Symbol, tuple[datetime, Decimal]] = {}
         # Generated prices need no network: the engine may use this broker inside a transaction.
-        self.offers = Offers(on_paper=True, local=feed.demo, start_over=self.reset)
+        local = self._on if feed.demo else None
+        self.offers = Offers(on_paper=True, local=local, start_over=self.reset)
         self.capabilities = capabilities_of(settings)
+
+    def _on(self, book: PaperBook) -> PaperBroker:
+        broker = copy(self)
+        broker._store = _OpenBook(book)
+        return broker
 
     def submit(self, request: OrderRequest) -> OrderReport:
         check(request, self.capabilities)

@@ -7,10 +7,10 @@ A step reads and changes them here alone. `Books` reads an order, a bot or its l
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from typing import Protocol
+from datetime import date, datetime
+from decimal import Decimal
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
@@ -21,51 +21,41 @@ from dashtrade.domain.kernel.records import (
     MadeDecision,
     Message,
     NewLock,
+    NewSignal,
     OrderEvent,
+    Repeat,
     RiskEvent,
     SignalChange,
     TradeChange,
 )
+from dashtrade.domain.kernel.source import NewRow, Source, TripInputs
 from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.notices.base import Notice
 from dashtrade.domain.orders import Order
+from dashtrade.domain.paper_account import PaperOrder, PaperPosition
+from dashtrade.domain.ports import BrokerFill
 from dashtrade.domain.reasons import Reason
-from dashtrade.domain.record import record, replace
+from dashtrade.domain.record import replace
 from dashtrade.domain.round_trips import RoundTrip
-from dashtrade.domain.signals import ExitCause
-
-
-@record
-class TripInputs:
-    """What the round trips of an order's fills are made from."""
-
-    trip: RoundTrip | None  # the bot's latest
-    origin: str  # of the order's signal
-    cause: ExitCause | None  # of a signal by which DashTrade itself closes
-
-
-class Source(Protocol):
-    """Where `Books` reads from. The account of whatever is read is locked."""
-
-    def order(self, order_id: str) -> Order: ...
-    def orders_of_signal(self, signal_id: str, bot_id: int) -> Iterable[Order]: ...
-    def bot(self, bot_id: int) -> Bot: ...
-    def lots(self, bot_id: int) -> Iterable[Lot]: ...
-    def booked_fills(self, order_id: str) -> Mapping[str, Fees]: ...
-    def trip_inputs(self, order: Order) -> TripInputs: ...
-    def outcomes(self, signal_id: str) -> Mapping[int, Outcome]:
-        """Each decision's status. Of two transactions that ask, one waits for the other."""
-        ...
+from dashtrade.domain.symbols import Symbol
 
 
 @dataclass(slots=True)
 class Changes:
-    """New lots and round trips have a negative id."""
+    """The last form of every changed row, and what was added."""
 
+    new_signals: dict[str, NewSignal] = field(default_factory=dict)
+    repeats: list[Repeat] = field(default_factory=list)
+    stored_bytes: dict[int, int] = field(default_factory=dict)  # by user: how many more
+    new_decisions: dict[int, PendingDecision] = field(default_factory=dict)
+    new_orders: set[str] = field(default_factory=set)
     orders: dict[str, Order] = field(default_factory=dict)
     bots: dict[int, Bot] = field(default_factory=dict)
-    booked_bots: set[int] = field(default_factory=set)  # whose performance of the day changed
+    booked_bots: set[int] = field(default_factory=set)
+    days: dict[tuple[int, date], Bot] = field(default_factory=dict)  # a booked bot's performance of the day
+    new_lots: set[int] = field(default_factory=set)
     lots: dict[int, Lot] = field(default_factory=dict)
+    new_trips: set[int] = field(default_factory=set)
     trips: dict[int, RoundTrip] = field(default_factory=dict)
     pending: dict[int, PendingDecision] = field(default_factory=dict)  # decided again later
     decisions: dict[int, DecisionChange] = field(default_factory=dict)
@@ -76,20 +66,38 @@ class Changes:
     messages: list[Message] = field(default_factory=list)
     risk_events: list[RiskEvent] = field(default_factory=list)
     locks: list[NewLock] = field(default_factory=list)
+    paper_cash: dict[int, Decimal] = field(default_factory=dict)  # by account
+    paper_positions: dict[tuple[int, Symbol], PaperPosition] = field(default_factory=dict)
+    new_paper_orders: set[tuple[int, str]] = field(default_factory=set)
+    paper_orders: dict[tuple[int, str], PaperOrder] = field(default_factory=dict)
+    paper_fills: list[tuple[int, BrokerFill]] = field(default_factory=list)
 
     def copied(self) -> Changes:
         return Changes(**{each.name: copy.copy(getattr(self, each.name)) for each in fields(self)})
 
+    def take(self, later: Changes) -> None:
+        """Add what a later step changed. Its decisions, trades and bytes are the caller's, as they add up."""
+        for name in _ADDED_TO:
+            mine, more = getattr(self, name), getattr(later, name)
+            if isinstance(mine, list):
+                mine.extend(more)
+            else:
+                mine.update(more)
+
+
+_ADDED_TO = tuple(
+    each.name for each in fields(Changes) if each.name not in ("decisions", "trades", "stored_bytes")
+)
+
 
 class Books:
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self.source = source
         self.changes = Changes()
         self.orders_before: dict[str, Order] = {}  # as they were read; a new order is not among them
         self.bots_before: dict[int, Bot] = {}
         self._of_signal: dict[tuple[str, int], list[str]] = {}
         self._lots: dict[int, list[Lot]] = {}
-        self._new_ids = 0
 
     # --- orders ---------------------------------------------------------------------------------------------
 
@@ -98,7 +106,7 @@ class Books:
         if changed is not None:
             return changed
         if order_id not in self.orders_before:
-            self.orders_before[order_id] = self._source.order(order_id)
+            self.orders_before[order_id] = self.source.order(order_id)
         return self.orders_before[order_id]
 
     def remember(self, orders: Iterable[Order]) -> None:
@@ -107,14 +115,17 @@ class Books:
             self.orders_before.setdefault(order.id, order)
 
     def put_order(self, order: Order) -> None:
-        """The changed order; or a new one, if none of that id was read before."""
+        self.changes.orders[order.id] = order
+
+    def add_order(self, order: Order) -> None:
+        self.changes.new_orders.add(order.id)
         self.changes.orders[order.id] = order
 
     def orders_of_signal(self, signal_id: str, bot_id: int) -> list[Order]:
         """The bot's orders for the signal, in their order; the exits that a broker holds for them too."""
         key = (signal_id, bot_id)
         if key not in self._of_signal:
-            found = list(self._source.orders_of_signal(signal_id, bot_id))
+            found = list(self.source.orders_of_signal(signal_id, bot_id))
             self.remember(found)
             self._of_signal[key] = [order.id for order in found]
         new = [o.id for o in self.changes.orders.values() if (o.signal_id, o.bot_id) == key]
@@ -141,7 +152,7 @@ class Books:
         if changed is not None:
             return changed
         if bot_id not in self.bots_before:
-            self.bots_before[bot_id] = self._source.bot(bot_id)
+            self.bots_before[bot_id] = self.source.bot(bot_id)
         return self.bots_before[bot_id]
 
     def put_bot(self, bot: Bot) -> None:
@@ -151,11 +162,12 @@ class Books:
         """After fills: its performance of the day changed too."""
         self.put_bot(bot)
         self.changes.booked_bots.add(bot.id)
+        self.changes.days[bot.id, bot.last_day.date] = bot
 
     def lots(self, bot_id: int) -> list[Lot]:
         """The lots that the bot holds, oldest first."""
         if bot_id not in self._lots:
-            self._lots[bot_id] = list(self._source.lots(bot_id))
+            self._lots[bot_id] = list(self.source.lots(bot_id))
         now = self.changes.lots
         new = [now[fill.lot_id] for fill in self.changes.fills if fill.lot_id and fill.order.bot_id == bot_id]
         held = [*(now.get(lot.id, lot) for lot in self._lots[bot_id]), *new]
@@ -164,6 +176,12 @@ class Books:
     def put_lot(self, lot: Lot) -> None:
         self.changes.lots[lot.id] = lot
 
+    def add_lot(self, remaining: Decimal, price: Decimal, opened_at: datetime) -> Lot:
+        lot = Lot(id=self.source.new_id(NewRow.LOT), remaining=remaining, price=price, opened_at=opened_at)
+        self.changes.new_lots.add(lot.id)
+        self.put_lot(lot)
+        return lot
+
     def booked_fills(self, order_id: str) -> dict[str, Fees]:
         """The fees of the order's booked executions, by id."""
         new = {
@@ -171,24 +189,33 @@ class Books:
             for one in self.changes.fills
             if one.order.id == order_id
         }
-        return {**self._source.booked_fills(order_id), **new}
+        return {**self.source.booked_fills(order_id), **new}
 
     def trip_inputs(self, order: Order) -> TripInputs:
-        found = self._source.trip_inputs(order)
+        found = self.source.trip_inputs(order)
         changed = [trip for trip in self.changes.trips.values() if trip.bot_id == order.bot_id]
         return replace(found, trip=changed[-1]) if changed else found
 
     def put_trip(self, trip: RoundTrip) -> None:
-        trip = trip if trip.id else replace(trip, id=self.new_id())
+        if not trip.id:
+            trip = replace(trip, id=self.source.new_id(NewRow.TRIP))
+            self.changes.new_trips.add(trip.id)
         self.changes.trips.pop(trip.id, None)  # the latest is the last
         self.changes.trips[trip.id] = trip
 
-    def new_id(self) -> int:
-        """Until the row is stored: different from every stored row's."""
-        self._new_ids -= 1
-        return self._new_ids
-
     # --- decisions and signals ------------------------------------------------------------------------------
+
+    def add_signal(self, signal: NewSignal) -> None:
+        self.changes.new_signals[signal.id] = signal
+
+    def add_decision(self, task: PendingDecision) -> None:
+        self.changes.new_decisions[task.id] = task
+
+    def add_stored_bytes(self, owner: int, more: int) -> int:
+        """The user's total then."""
+        added = self.changes.stored_bytes
+        added[owner] = added.get(owner, 0) + more
+        return self.source.stored_bytes(owner) + added[owner]
 
     def put_pending(self, task: PendingDecision) -> None:
         """It waits, and is decided again."""
@@ -212,7 +239,7 @@ class Books:
 
     def outcomes(self, signal_id: str) -> list[Outcome]:
         """The status of each of the signal's decisions."""
-        found = dict(self._source.outcomes(signal_id))
+        found = dict(self.source.outcomes(signal_id))
         changed = {
             decision_id: Outcome(one.status, one.reason)
             for decision_id, one in self.changes.decisions.items()

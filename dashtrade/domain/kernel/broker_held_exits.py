@@ -44,7 +44,7 @@ def record_legs(books: Books, entry: Order, reported: tuple[Leg, ...], now: date
         if leg.client_order_id not in known:
             order = _order(entry, leg, number, now)
             placed = reason(Code.EXIT_PLACED, exit=kind_of(order).label, price=_price(order), broker=by)
-            books.put_order(order)
+            books.add_order(order)
             books.log(order, now, str(order.status), placed)
 
 

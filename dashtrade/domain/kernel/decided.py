@@ -132,7 +132,7 @@ def put_approved(
     put_locks(books, view.bot, approved.checks, task.signal_id, now)
     notes = [why for why in (approved.reason, view.rules.note, view.quote.note) if why]
     for new in orders:
-        books.put_order(new.order)
+        books.add_order(new.order)
         explanation = several((new.explanation, *notes)) if new is orders[-1] else new.explanation
         books.log(new.order, now, str(new.order.status), explanation)
     bot, day = books.bot(view.bot.id), view.day

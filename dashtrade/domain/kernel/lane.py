@@ -1,4 +1,5 @@
-"""What a lane does next. One thing at a time; the first order or decision that can advance goes first."""
+"""A lane, one symbol of one account, and what it does next: one thing at a time; the first order or decision
+that can advance goes first."""
 
 from __future__ import annotations
 
@@ -9,8 +10,15 @@ from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.orders import FROM_VENUE, Order, OrderStatus
 from dashtrade.domain.ports import OrderReport
 from dashtrade.domain.record import record
+from dashtrade.domain.symbols import Symbol
 
 MARKET_ORDER_FILLS_WITHIN = timedelta(seconds=15)  # the next signal waits at most this long for it
+
+
+@record(kw_only=False)
+class Lane:
+    account_id: int
+    symbol: Symbol
 
 
 @record(kw_only=False)

@@ -13,6 +13,7 @@ from dashtrade.domain.ports import BrokerFill
 from dashtrade.domain.protections import Scope
 from dashtrade.domain.reasons import Reason
 from dashtrade.domain.record import record
+from dashtrade.domain.signals import ExitCause, Origin, Signal
 from dashtrade.domain.symbols import Symbol
 
 
@@ -28,6 +29,7 @@ class OrderEvent:
 
 @record
 class BookedFill:
+    id: int
     order: Order
     fill: BrokerFill
     realized: Decimal
@@ -108,3 +110,26 @@ class SignalChange:
     status: str
     reason: Reason
     ended_at: datetime | None
+
+
+@record
+class NewSignal:
+    """An alert that is stored, as it was read."""
+
+    id: str
+    user_id: int
+    signal: Signal
+    received_at: datetime
+    origin: Origin
+    sender: str
+    raw: str
+    dedupe_key: str | None
+    body_hash: str
+    exit_cause: ExitCause | None
+
+
+@record
+class Repeat:
+    user_id: int
+    signal_id: str
+    at: datetime

@@ -7,11 +7,11 @@ from datetime import datetime
 
 from dashtrade.domain.kernel import broker_held_exits
 from dashtrade.domain.kernel.booking import BookedFills, BookingInputs, FillResult, book_fills, resting_status
-from dashtrade.domain.kernel.books import Books, TripInputs
+from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.records import BookedFill, TradeChange
 from dashtrade.domain.kernel.reports import may_fill, reported
 from dashtrade.domain.kernel.settlement import settle
-from dashtrade.domain.ledger import Lot
+from dashtrade.domain.kernel.source import NewRow, TripInputs
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import BrokerFill, OrderReport
 from dashtrade.domain.record import record, replace
@@ -86,16 +86,15 @@ def _inputs(books: Books, order: Order) -> BookingInputs:
 
 
 def _put_fill(books: Books, order: Order, booked: FillResult, now: datetime) -> None:
-    fill, lot_id = booked.fill, books.new_id() if booked.opened else 0
-    if lot_id:
-        books.put_lot(Lot(id=lot_id, remaining=booked.opened, price=fill.price, opened_at=fill.at))
+    fill, opened = booked.fill, booked.opened
     books.changes.fills.append(
         BookedFill(
+            id=books.source.new_id(NewRow.FILL),
             order=order,
             fill=fill,
             realized=booked.realized,
-            opened=booked.opened,
-            lot_id=lot_id,
+            opened=opened,
+            lot_id=books.add_lot(opened, fill.price, fill.at).id if opened else 0,
             booked_at=now,
         )
     )

@@ -1,7 +1,7 @@
 """Protections: locks on entries after something went wrong, or to prevent it. One file each; this is their
 list.
 
-A new one is a file here, a line in `KINDS`, and what it `needs` (see `engine/protection_checks`); the API,
+A new one is a file here, a line in `KINDS`, and what it `needs` (see `kernel/guards`); the API,
 the pages and the documentation are generated from this list."""
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 from dashtrade.domain.protections.base import (
     ActiveLock,
+    ActiveProtection,
+    BotRestrictions,
     Guard,
     Lock,
     LockTarget,
@@ -43,6 +45,8 @@ __all__ = [
     "BUILT_IN",
     "KINDS",
     "ActiveLock",
+    "ActiveProtection",
+    "BotRestrictions",
     "Guard",
     "Lock",
     "LockTarget",

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from dashtrade.domain.bots import Switch
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.ports import Quote
 from dashtrade.domain.reasons import Reason
@@ -154,6 +155,26 @@ class ActiveLock:
     symbol: Symbol | None
     reason: Reason
     until: datetime | None
+
+
+@record
+class ActiveProtection:
+    """A protection that its user has turned on."""
+
+    id: int
+    kind: str
+    scope: Scope
+    scope_id: int
+    settings: dict[str, Any]
+
+
+@record
+class BotRestrictions:
+    """All restrictions of a bot."""
+
+    switches: tuple[Switch, ...]
+    locks: tuple[ActiveLock, ...]
+    protections: tuple[ActiveProtection, ...]
 
 
 def lock_end(since: datetime, minutes: int | None) -> datetime | None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 
@@ -20,13 +19,15 @@ from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.steps import Step
 from dashtrade.domain.decisions.view import View
 from dashtrade.domain.exits.plan import plan_for
+from dashtrade.domain.kernel.accepting import expiry, listeners_of
+from dashtrade.domain.kernel.deciding import MarketSnapshot, load_view
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import BrokerError, Unavailable
 from dashtrade.domain.reasons import NO_REASON, Code, Reason, reason
+from dashtrade.domain.record import record, replace
 from dashtrade.domain.signals import ExitPlan, Signal
 from dashtrade.domain.symbols import Symbol
-from dashtrade.engine.deciding import MarketSnapshot, load_view
-from dashtrade.engine.intake import expiry, listeners_of
+from dashtrade.engine.stored_books import StoredBooks
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import bot_positions
 from dashtrade.tables import bots as bot_table
@@ -36,7 +37,7 @@ MAX_BOTS = 5  # bots, of those that receive the alert
 MAX_ROUNDS = 4  # cancellations and waits before the decision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DryRun:
     """The result for one bot. Without steps nothing would be sent, and `reason` says why."""
 
@@ -47,7 +48,7 @@ class DryRun:
     counterfactual: Reason = NO_REASON  # the order that a refusal blocks
     checks: tuple[Check, ...] = ()
     before: tuple[Reason, ...] = ()  # steps before the order
-    plan: ExitPlan = ExitPlan()  # exits that an entry would set  # noqa: RUF009
+    plan: ExitPlan = ExitPlan()  # exits that an entry would set
 
     @property
     def failed(self) -> tuple[Check, ...]:
@@ -57,7 +58,7 @@ class DryRun:
 def of(app: App, user: User, signal: Signal) -> Sequence[DryRun] | Reason:
     """The result for each bot that would receive the alert, or why none would."""
     with app.db.read() as conn:
-        found = listeners_of(conn, user.id, signal)
+        found = listeners_of(StoredBooks(conn), user.id, signal)
         if isinstance(found, Reason):
             return found
         bots = [
@@ -98,7 +99,7 @@ def _run(
         expires_at=expiry(signal, now, max_age),
     )
     with app.db.read() as conn:
-        view = load_view(conn, bot_positions.load(conn, bot.id), task, market, now)
+        view = load_view(StoredBooks(conn), bot_positions.load(conn, bot.id), task, market, now)
     return _result_of(bot, account, signal, view)
 
 

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from bot_engine import IntakeResult
 from dashtrade.context import App
+from dashtrade.domain.kernel.accepting import StorageFull
 from dashtrade.domain.notices.people import StorageNearlyFull
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin, Signal
-from dashtrade.engine.intake import StorageFull
 from dashtrade.services.refusals import Refusal
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import quotas as table

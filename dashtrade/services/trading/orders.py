@@ -10,19 +10,19 @@ import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.audit import AuditAction
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.people import User
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.engine.stored_books import on_books
+from dashtrade.engine.steps import on_books
 from dashtrade.services.bots.bots import NotFound, Refusal
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import messages as message_table
 from dashtrade.tables import orders as table
 from dashtrade.tables import user_orders
-from dashtrade.tables.lanes import Lane
 
 
 def _mine(conn: sa.Connection, user: User, order_id: str) -> Order:

@@ -9,7 +9,7 @@ from dashtrade.context import App
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
-from dashtrade.engine.intake import signal_of
+from dashtrade.engine.stored_books import signal_of
 from dashtrade.services.bots.bots import NotFound, Refusal, bot_of
 from dashtrade.services.operations import quotas
 from dashtrade.tables import accounts as account_table

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 import dashtrade.tables
 from dashtrade.domain.bots import BotSettings, Stop
+from dashtrade.domain.kernel.records import SignalChange
 from dashtrade.domain.reasons import NO_REASON, quoted
 from dashtrade.domain.signals import Size, SizeKind
 from dashtrade.domain.symbols import Symbol
@@ -132,9 +133,9 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
     "signals.repeat_of": lambda c, o, of: signals.repeat_of(
         c, o, signals.get(c, of.trader, of.signal).dedupe_key
     ),
-    "signals.count_repeat": lambda c, o, of: signals.count_repeat(c, o, of.signal, of.now),
     "signals.room_for": lambda c, o, of: not signals.room_for(c, o, 1),
     "storage.used": lambda c, o, of: storage.used(c, o) == storage.used(c, of.trader),
+    "storage.used_locked": lambda c, o, of: storage.used_locked(c, o) == storage.used(c, of.trader),
     "storage.oldest_texts": lambda c, o, of: of.signal in storage.oldest_texts(c, o, 9),
     "storage.forget_texts": lambda c, o, of: storage.forget_texts(c, o, [of.signal]),
     "storage.mark_notified": lambda c, o, of: storage.mark_notified(c, o, of.now),
@@ -259,12 +260,8 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     "switches.put_switch": lambda c, o, of: switches.put_switch(
         c, o, scope="user", scope_id=o, stop=Stop.HALT, reason="", set_by=o, at=of.now
     ),
-    "signals.add": lambda c, o, of: signals.add(
-        c,
-        o,
-        {k: v for k, v in signals.get(c, of.trader, of.signal)._asdict().items() if k != "user_id"}
-        | {"id": "new"},
-        [],
+    "signals.add_unreadable": lambda c, o, of: signals.add_unreadable(
+        c, o, signal_id="new", raw="?", why=NO_REASON, sender="", now=of.now
     ),
     "storage.add": lambda c, o, of: storage.add(c, o, 7),
     "flattens.add": lambda c, o, of: flattens.add(
@@ -302,9 +299,11 @@ MAKES: dict[str, Query] = {  # what Bob makes is Bob's
 
 def _refused(conn: sa.Connection, owner: int, of: SimpleNamespace) -> Any:
     row = signals.get(conn, of.trader, of.signal)
-    signals.end_signal(conn, of.signal, status="refused", reason=NO_REASON, ended=of.now)
+    refused = SignalChange(status="refused", reason=NO_REASON, ended_at=of.now)
+    signals.end_signals(conn, {of.signal: refused})
     found = decisions.recently_refused(conn, owner, since=row.received_at - timedelta(days=1))
-    signals.end_signal(conn, of.signal, status=row.status, reason=row.reason, ended=row.ended_at)
+    before = SignalChange(status=row.status, reason=row.reason, ended_at=row.ended_at)
+    signals.end_signals(conn, {of.signal: before})
     return found
 
 

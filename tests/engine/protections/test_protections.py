@@ -239,17 +239,17 @@ def test_a_lock_its_event_its_message_and_the_refusal_are_one_step(
     trader.trades("buy")
     trader.trades("close")
     protect(trader, "orders_per_minute", "bot", bot, orders=1)
-    real = risk_event_table.add_risk_event
+    real = risk_event_table.add
 
     def power_cut(*given: Any, **named: Any) -> None:
         raise PowerCut
 
-    monkeypatch.setattr(risk_event_table, "add_risk_event", power_cut)
+    monkeypatch.setattr(risk_event_table, "add", power_cut)
     signal = trader.send(action="buy")
     with pytest.raises(PowerCut):
         installation.work()
     assert locks(trader) == [] and trader.story(signal)["status"] == "working"
-    monkeypatch.setattr(risk_event_table, "add_risk_event", real)
+    monkeypatch.setattr(risk_event_table, "add", real)
     installation.work()
     assert len(locks(trader)) == 1 and trader.story(signal)["status"] == "refused"
     assert (

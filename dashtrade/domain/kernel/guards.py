@@ -1,23 +1,16 @@
-"""What protections and market hours need for a decision: read under the account's lock, and only where one is
-active."""
+"""What protections need for a decision: read under the account's lock, and only where one is active."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from dashtrade.domain import protections as domain
 from dashtrade.domain.bots import Bot
-from dashtrade.domain.decisions.view import WaitingEntry
-from dashtrade.domain.protections import Guard, Needs, Scope
-from dashtrade.domain.signals import Action
+from dashtrade.domain.kernel.source import ProtectionSource, Resets
+from dashtrade.domain.protections import ActiveProtection, BotRestrictions, Guard, Needs, Scope
 from dashtrade.domain.symbols import Symbol
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import protections as table
-from dashtrade.tables import signals as signal_table
 
 MINUTE = timedelta(minutes=1)
 _BUILT_IN_GUARDS = {
@@ -27,21 +20,19 @@ _BUILT_IN_GUARDS = {
 }
 
 
-def load(conn: sa.Connection, bot: Bot, now: datetime) -> tuple[table.BotRestrictions, tuple[Guard, ...]]:
-    """The bot's restrictions, in one statement where no protection is active; else also the protections'
-    data."""
-    restrictions = table.restrictions_on(conn, bot, now)
+def load(source: ProtectionSource, bot: Bot, now: datetime) -> tuple[BotRestrictions, tuple[Guard, ...]]:
+    """The bot's restrictions; where a protection is active, also the protections' data."""
+    restrictions = source.restrictions(bot, now)
     if not restrictions.protections:
         return restrictions, tuple(_BUILT_IN_GUARDS.values())
-    # serialise decisions of two accounts that one protection counts together
     if any(row.scope is Scope.USER for row in restrictions.protections):
-        signal_table.lock_key(conn, f"protections|{bot.user_id}")
-        restrictions = table.restrictions_on(conn, bot, now)
-    return restrictions, _guards(conn, bot, restrictions, now)
+        source.lock_protections(bot.user_id)
+        restrictions = source.restrictions(bot, now)
+    return restrictions, _guards(source, bot, restrictions, now)
 
 
 def _guards(
-    conn: sa.Connection, bot: Bot, restrictions: table.BotRestrictions, now: datetime
+    source: ProtectionSource, bot: Bot, restrictions: BotRestrictions, now: datetime
 ) -> tuple[Guard, ...]:
     """A protection whose lock is active is not evaluated again."""
     locked_ids = {lock.protection_id for lock in restrictions.locks}
@@ -58,13 +49,13 @@ def _guards(
     scopes = {need: _widest(row.scope for row, rule in active if rule.needs is need) for need in Needs}
     look_back_minutes = max((_minutes_back(rule) for _, rule in active), default=0)
     exits = (
-        table.past_exits(conn, bot, widest, now - timedelta(minutes=look_back_minutes))
+        source.past_exits(bot, widest, now - timedelta(minutes=look_back_minutes))
         if (widest := scopes[Needs.EXITS])
         else []
     )
-    sent = table.sent_entries(conn, bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
-    others = table.holdings(conn, bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
-    resets = table.resets(conn, [row.id for row, _ in active]) if exits or sent else {}
+    sent = source.sent_entries(bot, widest, now - MINUTE) if (widest := scopes[Needs.ORDERS]) else []
+    others = source.other_holdings(bot, widest) if (widest := scopes[Needs.HOLDINGS]) else []
+    resets = source.resets([row.id for row, _ in active]) if exits or sent else {}
     return (
         *built_in,
         *(
@@ -99,7 +90,7 @@ def _minutes_back(rule: domain.Protection) -> int:
     return int(getattr(rule, "look_back_minutes", 0) or getattr(rule, "minutes", 0) or 0)
 
 
-def _in_scope(records: list[Any], bot: Bot, scope: Scope) -> list[Any]:
+def _in_scope(records: Sequence[Any], bot: Bot, scope: Scope) -> Sequence[Any]:
     """The part of the widest scope's data that belongs to this one."""
     if scope is Scope.USER:
         return records
@@ -111,12 +102,7 @@ def _in_scope(records: list[Any], bot: Bot, scope: Scope) -> list[Any]:
 
 
 def _reset_since(
-    resets: dict[Any, datetime],
-    row: table.ActiveProtection,
-    rule: Any,
-    at: datetime,
-    bot_id: int,
-    symbol: Symbol | None,
+    resets: Resets, row: ActiveProtection, rule: Any, at: datetime, bot_id: int, symbol: Symbol | None
 ) -> bool:
     """Was the lock that this led to, or could have, lifted since? Then it no longer counts."""
     keys = [
@@ -125,21 +111,3 @@ def _reset_since(
         (row.id, Scope.BOT, bot_id, None),
     ]
     return any(key in resets and at <= resets[key] for key in keys)
-
-
-def entries_waiting_for_open(
-    conn: sa.Connection, task: decision_table.PendingDecision, now: datetime
-) -> tuple[WaitingEntry, ...]:
-    """The bot's entries that wait for the market to open. None for crypto, whose markets do not close."""
-    if task.symbol.is_crypto:
-        return ()
-    entries = decision_table.waiting_for_open(conn, task, now)
-    return tuple(
-        WaitingEntry(
-            decision_id=row.id,
-            signal_id=row.signal_id,
-            sole_recipient=row.sole_recipient,
-            action=Action(row.action),
-        )
-        for row in entries
-    )

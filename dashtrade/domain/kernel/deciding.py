@@ -1,12 +1,9 @@
-"""One decision: load everything under the account's lock, decide, and store decision and orders in one
-commit."""
+"""One decision: everything it depends on, the decision, and what it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-
-import sqlalchemy as sa
 
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.decide import CancelFirst, Decision, Delay, decide, superseded
@@ -14,27 +11,22 @@ from dashtrade.domain.decisions.outcomes import Defer, Refused
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.risk import Approved
 from dashtrade.domain.decisions.view import View
-from dashtrade.domain.kernel import decided
+from dashtrade.domain.kernel import decided, guards
 from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.crossing import ExitCandidate, cross, exit_candidate
+from dashtrade.domain.kernel.holdings import account_holdings
 from dashtrade.domain.kernel.new_orders import orders_of
+from dashtrade.domain.kernel.source import Source
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import AccountState, Capabilities, Quote, Rules
+from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.record import record
-from dashtrade.domain.signals import Signal
 from dashtrade.domain.values import ZERO
-from dashtrade.engine import holdings, protection_checks
-from dashtrade.engine.stored_books import StoredBooks, store
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import bot_positions
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import orders as order_table
-from dashtrade.tables.lanes import Lane
+
+MAX_COUNTERPARTS = 50  # waiting decisions among which an opposite exit is looked for
 
 # fills an order in this same transaction
-CarryOut = Callable[[sa.Connection, Books, Order], Order]
-SignalOf = Callable[[str], Signal]
+CarryOut = Callable[[Books, Order], Order]
 
 
 @record
@@ -67,17 +59,15 @@ class DecisionResult:
 
 
 def decide_one(
-    conn: sa.Connection,
+    books: Books,
     task: PendingDecision,
-    signal_of: SignalOf,
     market: MarketSnapshot,
     now: datetime,
     carry_out: CarryOut | None = None,
 ) -> DecisionResult:
-    """Decide and store the result."""
-    account_table.lock_account(conn, task.account_id)
-    books = Books(StoredBooks(conn))
-    signal, view = signal_of(task.signal_id), load_view(conn, books.bot(task.bot_id), task, market, now)
+    """Decide, and change the books accordingly."""
+    signal = books.source.signal(task.signal_id)
+    view = load_view(books.source, books.bot(task.bot_id), task, market, now)
     books.remember((*view.working, *view.others_orders))
     decision = decide(signal, view)
     if market.from_cache and _may_differ_when_fresh(decision):
@@ -97,7 +87,7 @@ def decide_one(
             decided.put_done(books, task, view, approved, now)
         case Approved() as approved:
             one = exit_candidate(task, view, approved)
-            other = one and _counterpart(conn, one, signal_of, market, now)
+            other = one and _counterpart(books.source, one, market, now)
             if one is not None and other is not None:
                 cross(books, one, other, now)
                 done = DecisionResult(other_signal_id=other.task.signal_id)
@@ -105,8 +95,7 @@ def decide_one(
                 orders = orders_of(task, view, approved.steps)
                 decided.put_approved(books, task, view, approved, orders, now)
                 order = orders[0].order
-                done = DecisionResult(order=carry_out(conn, books, order) if carry_out is not None else order)
-    store(conn, books)
+                done = DecisionResult(order=carry_out(books, order) if carry_out is not None else order)
     return done
 
 
@@ -118,22 +107,20 @@ def _may_differ_when_fresh(decision: Decision) -> bool:
     return isinstance(decision, Refused | Defer)
 
 
-def load_view(
-    conn: sa.Connection, bot: Bot, task: PendingDecision, market: MarketSnapshot, now: datetime
-) -> View:
+def load_view(source: Source, bot: Bot, task: PendingDecision, market: MarketSnapshot, now: datetime) -> View:
     """Everything the decision depends on. Read-only: a dry run uses it too."""
-    account_problem = account_table.problem(conn, task.account_id, simulated=market.simulated)
-    under_way = order_table.open_in_account(conn, task.account_id)
-    restrictions, guards = protection_checks.load(conn, bot, now)
-    drift = drift_table.unresolved_on(conn, task.account_id, task.symbol)
+    under_way = source.open_orders(task.account_id)
+    restrictions, active_guards = guards.load(source, bot, now)
+    drift = source.drift(task.account_id, task.symbol)
     others = tuple(o for o in under_way if o.bot_id != bot.id and o.symbol == bot.symbol)
+    can = market.capabilities
     return View(
         bot=bot,
         working=tuple(o for o in under_way if o.bot_id == bot.id),
         reserved=sum((o.reserve for o in under_way), ZERO),
         day=bot.day(now.date()),
         switches=restrictions.switches,
-        account_problem=account_problem,
+        account_problem=_account_problem(source, task.account_id, market),
         received_at=task.received_at,
         now=now,
         expires_at=task.expires_at,
@@ -141,36 +128,50 @@ def load_view(
         quote=market.quote,
         account=market.account,
         rules=market.rules,
-        capabilities=market.capabilities,
+        capabilities=can,
         on_paper=market.on_paper,
         market_open=market.market_open,
-        sole_bot_on_symbol=not market.capabilities.native_bracket or bot_positions.is_sole_bot(conn, bot),
+        sole_bot_on_symbol=not can.native_bracket or _is_sole_bot(source, bot),
         others_orders=others,
-        shared=holdings.load(conn, bot.account_id, bot.symbol, bot.id, market.capabilities, drift, others),
+        shared=account_holdings(source, bot.account_id, bot.symbol, bot.id, can, drift, others),
         opens_at=market.opens_at,
-        waiting=protection_checks.entries_waiting_for_open(conn, task, now),
+        # the markets of coins do not close
+        waiting=() if task.symbol.is_crypto else tuple(source.waiting_for_open(task, now)),
         locks=restrictions.locks,
-        guards=guards,
+        guards=active_guards,
         drift=drift,
     )
 
 
+def _account_problem(source: Source, account_id: int, market: MarketSnapshot) -> Reason:
+    """Why the account may not trade now; no reason if it may."""
+    account = source.account(account_id)
+    switched = account.simulated != market.simulated  # since the broker was chosen
+    return account.problem or (Reason(Code.SIMULATION_SWITCHED) if switched else NO_REASON)
+
+
+def _is_sole_bot(source: Source, bot: Bot) -> bool:
+    """No other bot of its account trades its symbol."""
+    others = source.bots_on(bot.account_id, bot.symbol)
+    return not any(other.id != bot.id and other.deleted_at is None for other in others)
+
+
 def _counterpart(
-    conn: sa.Connection, one: ExitCandidate, signal_of: SignalOf, market: MarketSnapshot, now: datetime
+    source: Source, one: ExitCandidate, market: MarketSnapshot, now: datetime
 ) -> ExitCandidate | None:
     """The first decision of another bot that waits in the same lane and closes in the opposite direction."""
-    lane, seen = Lane(one.task.account_id, one.task.symbol), {one.task.bot_id}
-    for task in decision_table.due_in_lane(conn, lane, now):
+    seen = {one.task.bot_id}
+    for task in source.due(one.task.account_id, one.task.symbol, now, MAX_COUNTERPARTS):
         if task.bot_id in seen:
             continue
         seen.add(task.bot_id)  # only a bot's first decision may be taken; the later ones wait for it
         if task.held_until is not None and task.held_until > now:
             continue
-        bot = bot_positions.load(conn, task.bot_id)
+        bot = source.bot(task.bot_id)
         if bot.position.quantity * one.view.bot.position.quantity >= 0:
             continue
-        view = load_view(conn, bot, task, market, now)
-        decision = decide(signal_of(task.signal_id), view)
+        view = load_view(source, bot, task, market, now)
+        decision = decide(source.signal(task.signal_id), view)
         other = (
             exit_candidate(task, view, decision)
             if isinstance(decision, Approved) and decision.steps

@@ -6,20 +6,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-import sqlalchemy as sa
-
 from dashtrade.domain.decisions.netting import AccountHoldings
+from dashtrade.domain.kernel.source import BooksSource
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.position_mismatch import Drift
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO
-from dashtrade.tables import bot_positions
-from dashtrade.tables import drifts as drift_table
 
 
-def load(
-    conn: sa.Connection,
+def account_holdings(
+    source: BooksSource,
     account_id: int,
     symbol: Symbol,
     bot_id: int,
@@ -31,8 +28,8 @@ def load(
     and for crypto, which cannot be short."""
     if can.crosses_zero or symbol.is_crypto:
         return None
-    owned = bot_positions.quantities_on(conn, account_id, symbol)
-    outside = drift_table.outside_quantity(conn, account_id, symbol)
+    owned = _owned(source, account_id, symbol)
+    outside = source.outside_quantity(account_id, symbol)
     entries = [order.side.sign * order.remaining for order in under_way if not order.effect.reduces]
     others_quantities = [quantity for other_id, quantity in owned.items() if other_id != bot_id]
     return AccountHoldings(
@@ -41,13 +38,17 @@ def load(
     )
 
 
-def account_net(conn: sa.Connection, account_id: int, symbol: Symbol) -> Decimal | None:
+def account_net(source: BooksSource, account_id: int, symbol: Symbol) -> Decimal | None:
     """None for crypto: fees taken in the coin leave a little less than was bought."""
     if symbol.is_crypto:
         return None
-    owned = bot_positions.quantities_on(conn, account_id, symbol)
-    outside = drift_table.outside_quantity(conn, account_id, symbol)
-    return _net(owned, outside, drift_table.unresolved_on(conn, account_id, symbol))
+    owned = _owned(source, account_id, symbol)
+    return _net(owned, source.outside_quantity(account_id, symbol), source.drift(account_id, symbol))
+
+
+def _owned(source: BooksSource, account_id: int, symbol: Symbol) -> dict[int, Decimal]:
+    bots = source.bots_on(account_id, symbol)
+    return {bot.id: bot.position.quantity for bot in bots if bot.position.quantity}
 
 
 def _net(owned: dict[int, Decimal], outside: Decimal, drift: Drift | None) -> Decimal:

@@ -1,0 +1,136 @@
+"""A day of alerts for paper accounts, from a seed: what is sent, and what becomes of prices and of bots."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dashtrade.context import App
+from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.kernel.accepting import Alert, Receipt
+from dashtrade.domain.people import User
+from dashtrade.domain.signals import Origin
+from dashtrade.engine.at_once import Taken
+from dashtrade.engine.batches import Batches
+from dashtrade.engine.intake import accept
+from dashtrade.services.accounts import accounts as account_service
+from dashtrade.services.bots import bots as bot_service
+from tests.support.fakes import ManualClock, ManualFeed, add_user
+
+SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
+ACTIONS = ("buy", "buy", "sell", "sell", "close", "reverse", "add", "reduce", "cancel")
+
+
+@dataclass
+class PaperDay:
+    """One installation with two paper accounts of four bots each."""
+
+    app: App
+    clock: ManualClock
+    feed: ManualFeed
+    user: User
+    number: int = 0
+
+    def alert(self, body: dict[str, Any], *, sender_waits: bool = False) -> Alert:
+        self.number += 1
+        text = json.dumps(body)
+        return Alert(
+            id=f"{self.number:032x}",
+            owner=self.user.id,
+            signal=parse(text.encode()).signal,
+            content=text,
+            raw=text,
+            origin=Origin.WEBHOOK,
+            sender="a test",
+            received_at=self.clock.now(),
+            max_age=None,
+            sender_waits=sender_waits,
+        )
+
+    def one_by_one(self, alerts: list[Alert]) -> None:
+        """Each in transactions of its own: stored, and then decided."""
+        for alert in alerts:
+            receipt = self.app.db.write(lambda conn, alert=alert: accept(conn, alert))  # type: ignore[misc]
+            if isinstance(receipt, Receipt):
+                for lane in receipt.lanes:
+                    self.app.engine.run_lane(lane)
+
+    def at_once(
+        self, batches: Batches, alerts: list[Alert], after: Callable[[], None] = lambda: None
+    ) -> list[Taken]:
+        """All in as few transactions as there is time for; `after` each of them."""
+        take, taken, left = self.app.engine.at_once.take, [], alerts
+        while left:
+            jobs = [
+                lambda kept, alert=alert: take(kept, alert, lambda lane: False)  # type: ignore[misc]
+                for alert in left
+            ]
+            done = batches.run(jobs)
+            after()
+            left = left[len(done) :]
+            for one in done:
+                if one.error is not None:
+                    raise one.error
+                taken.append(one.result)
+                for lane in one.result.unfinished:
+                    self.app.engine.run_lane(lane)
+        return taken
+
+    def between(self, chance: random.Random) -> None:
+        """Time passes, prices move, resting orders fill, and now and then somebody pauses a bot."""
+        self.clock.forward(chance.choice((1, 7, 31, 3600)))
+        for symbol in SYMBOLS:
+            self.feed.set(symbol, chance.randint(80, 120))
+        self.app.engine.leases.renew()
+        for account_id in (1, 2):
+            for lane in sorted(self.app.engine.collect(account_id), key=lambda lane: lane.symbol.text):
+                self.app.engine.run_lane(lane)
+        if chance.random() < 0.2:
+            bot_service.set_active(self.app, self.user, chance.randint(1, 8), chance.random() < 0.5)
+
+
+def paper_day(app: App, clock: ManualClock, feed: ManualFeed, second_account: dict[str, str]) -> PaperDay:
+    user = add_user(app)
+    for options in ({}, second_account):
+        account_id = account_service.add_account(
+            app, user, broker="paper", mode="paper", label="Paper", credentials={}, options=options
+        )
+        for symbol, timeframe in (*((each, "15") for each in SYMBOLS), ("AAPL", "60")):
+            bot = {
+                "account_id": account_id,
+                "symbol": symbol,
+                "timeframe": timeframe,
+                "position_size": "1000",
+            }
+            bot_service.add_bot(app, user, bot)
+    return PaperDay(app, clock, feed, user)
+
+
+def bodies(chance: random.Random, count: int) -> Iterator[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+    for number in range(count):
+        if sent and chance.random() < 0.1:
+            yield chance.choice(sent)  # a repeat
+            continue
+        body: dict[str, Any] = {"action": chance.choice(ACTIONS), "symbol": chance.choice((*SYMBOLS, "TSLA"))}
+        body |= {"quantity": "3"} if body["action"] == "reduce" else {}
+        body |= {"timeframe": "60" if body["symbol"] == "AAPL" and chance.random() < 0.3 else "15"}
+        body |= chance.choice(_MORE)(chance) | ({"id": f"id-{number}"} if chance.random() < 0.7 else {})
+        if sent and chance.random() < 0.05 and "id" in sent[-1]:
+            body["id"] = sent[-1]["id"]  # the same id, for something else
+        sent.append(body)
+        yield body
+
+
+_MORE: tuple[Callable[[random.Random], dict[str, Any]], ...] = (
+    lambda chance: {},
+    lambda chance: {},
+    lambda chance: {"quantity": str(chance.randint(1, 20))},
+    lambda chance: {"orderType": "limit", "limitPrice": str(chance.randint(85, 115))},
+    lambda chance: {"stopLoss": {"percent": 5}, "takeProfit": {"percent": 3}},
+    lambda chance: {"bot": str(chance.randint(1, 9))},
+    lambda chance: {"delay": chance.choice((1, 20))},
+)
