@@ -17,6 +17,8 @@ from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import sqlalchemy as sa
+
 from bot_database import Database
 from bot_engine import Engine
 from dashtrade.disk import Disk
@@ -58,7 +60,11 @@ class PaperTables:
         self._db, self._account_id = db, account_id
 
     def write(self, work: Callable[[PaperBook], T]) -> T:
-        return self._db.write(lambda conn: work(TableBook(conn, self._account_id, writes=True)))
+        def run(conn: sa.Connection) -> T:
+            account_table.lock_account(conn, self._account_id)
+            return work(TableBook(conn, self._account_id, writes=True))
+
+        return self._db.write(run)
 
     def read(self, work: Callable[[PaperBook], T]) -> T:
         with self._db.read() as conn:
@@ -198,12 +204,10 @@ class Brokers:
 class WorkerHost(Host):
     """A process that accepts signals and leaves their execution to a worker."""
 
-    def __init__(self, worker: WorkerClient, *, has_writer: bool) -> None:
-        self._worker, self._has_writer = worker, has_writer
+    def __init__(self, worker: WorkerClient) -> None:
+        self._worker = worker
 
     def store(self, alert: Alert) -> IntakeResult | None:
-        if not self._has_writer:
-            return None
         answer = self._worker.hand_over(to_json(alert))
         return None if answer is None else from_named_json(IntakeResult, answer)
 
@@ -232,7 +236,7 @@ class App:
         """For a process that accepts signals and leaves their execution to a worker: connect to the
         worker."""
         self.worker = WorkerClient(self.settings.home)
-        self.engine.host = WorkerHost(self.worker, has_writer=self.db.is_sqlite)
+        self.engine.host = WorkerHost(self.worker)
 
     def wait(self, owner: int, signal_id: str, seconds: float, *, fresh: bool = True) -> SignalOutcome | None:
         """Wait until the signal has an outcome (or rests at the broker), within the time limit; returns the

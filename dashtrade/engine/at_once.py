@@ -79,6 +79,7 @@ class AtOnce:
         lease = self._leases.held(lane)
         if lease is None:
             return False
+        kept.lock(lane.account_id)
         account = kept.account(lane.account_id)
         if account.problem:
             return False

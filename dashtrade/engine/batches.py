@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,8 +12,9 @@ import sqlalchemy as sa
 from bot_database import Database, DatabaseUnavailable
 from dashtrade.domain.record import record
 from dashtrade.engine.kept_books import KeptBooks
+from dashtrade.engine.last_writer import last_writer
 
-BATCH_SECONDS = 0.02  # how long a batch may hold SQLite's write lock before it commits
+BATCH_SECONDS = 0.02  # how long a batch may hold its locks before it commits
 
 Job = Callable[[KeptBooks], Any]
 
@@ -28,25 +28,26 @@ class Done:
 
 
 class Batches:
-    """SQLite's writer, for one thread."""
+    """For one thread, which shares nothing of it."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self.kept = KeptBooks()
+        self._driver_error: type[Exception] = db.engine.dialect.loaded_dbapi.Error
+        self.kept = KeptBooks(last_writer(is_sqlite=db.is_sqlite))
 
     def run(self, jobs: Sequence[Job]) -> list[Done]:
         """In turn, and durable on return: the first ones, as many as there is time for. A job that fails
         changes nothing."""
-        [work] = self._db.write_all([partial(self._run, jobs)])
-        if work.error is None:
-            done: list[Done] = work.result
-            return done
-        self.kept.forget()
-        if isinstance(work.error, DatabaseUnavailable):
-            return [Done(error=work.error) for _ in jobs]
-        if len(jobs) == 1:
-            return [Done(error=work.error)]
-        return [done for job in jobs for done in self.run([job])]  # one of them cannot be stored
+        try:
+            return self._db.write_unchecked(partial(self._run, jobs))
+        except DatabaseUnavailable as error:
+            self.kept.forget()
+            return [Done(error=error) for _ in jobs]
+        except Exception as error:  # one of them cannot be stored
+            self.kept.forget()
+            if len(jobs) == 1:
+                return [Done(error=error)]
+        return [done for job in jobs for done in self.run([job])]
 
     def _run(self, jobs: Sequence[Job], conn: sa.Connection) -> list[Done]:
         done: list[Done] = []
@@ -58,7 +59,7 @@ class Batches:
             except Exception as error:
                 if self.kept.failure is not None:
                     raise self.kept.failure from error
-                if isinstance(error, sa.exc.SQLAlchemyError | sqlite3.Error):
+                if isinstance(error, sa.exc.SQLAlchemyError | self._driver_error):
                     raise
                 done.append(Done(error=error))
             if time.perf_counter() > end:

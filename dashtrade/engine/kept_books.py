@@ -1,9 +1,8 @@
 """The kernel's source in memory: what was read stays, and what steps change is changed here too.
 
-It is exact as long as nobody else writes. `begin` asks the database inside the write transaction: SQLite
-counts the commits of all others (`data_version`) and the rows changed on this connection (`total_changes`).
-If either has moved, everything is forgotten and read again where it is needed. What steps changed is stored
-before anything else is read, and at the end; after an error everything is forgotten."""
+It is exact as long as nobody else writes (`last_writer`). Otherwise everything is forgotten, and read again
+where it is needed. What steps changed is stored before anything else is read, and at the end; after an error
+everything is forgotten."""
 
 from __future__ import annotations
 
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from dashtrade.database.engines import driver
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
@@ -32,9 +30,11 @@ from dashtrade.domain.protections import BotRestrictions, OtherHolding, PastExit
 from dashtrade.domain.signals import Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.kept_rows import KeptRows
+from dashtrade.engine.last_writer import LastWriter
 from dashtrade.engine.steps import Step
 from dashtrade.engine.stored_books import StoredBooks
 from dashtrade.engine.storing import store
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import new_ids
@@ -42,16 +42,20 @@ from dashtrade.tables import new_ids
 T = TypeVar("T")
 MAX_ROWS = 100_000  # kept; then everything is forgotten
 MAX_WAITING = 500  # decisions of a lane that are kept; of a longer queue nothing is
-_NO_STAMP = (None, 0, 0)
+
+
+class AccountBusy(Exception):
+    """Somebody else works on the account. Its step waits for its turn in a transaction of its own."""
 
 
 class KeptBooks:
-    """Used by one thread, for the writing connection of SQLite."""
+    """Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: LastWriter) -> None:
         self.rows = KeptRows()
-        self._stamp: tuple[object, int, int] = _NO_STAMP
+        self._writer = writer
         self._conn: sa.Connection | None = None
+        self._locked: set[int] = set()
         self._unstored: list[Books] = []
         self.done: list[Books] = []  # the steps of this transaction
         self.failure: Exception | None = None  # of storing: nothing of the transaction counts
@@ -59,14 +63,13 @@ class KeptBooks:
     # --- a transaction --------------------------------------------------------------------------------------
 
     def begin(self, conn: sa.Connection) -> None:
-        raw = driver(conn)
-        (version,) = raw.execute("PRAGMA data_version").fetchone()
-        if self._stamp != (raw, version, raw.total_changes) or self.rows.count > MAX_ROWS:
-            self.forget()
-        self._conn, self._stamp, self.done = conn, (raw, version, -1), []
+        if not self._writer.begin(conn) or self._conn is not None or self.rows.count > MAX_ROWS:
+            self._start_anew()
+        self._conn, self.done, self._locked, self.failure = conn, [], set(), None
 
     def run(self, step: Step) -> Any:
         """Its changes stay in memory until `finish`, and count from now on."""
+        self.lock(step.account_id)
         if step.lease is not None:
             step.check(self._token(step.lease.lane))
         return self.run_on_books(step.fn)
@@ -79,23 +82,41 @@ class KeptBooks:
         self.done.append(books)
         return result
 
+    def lock(self, account_id: int) -> None:
+        """Never waits: two that wait for each other's accounts would wait for ever."""
+        if account_id in self._locked:
+            return
+        conn = self._open()
+        if not account_table.try_lock(conn, account_id):
+            raise AccountBusy
+        self._locked.add(account_id)
+        if not self._writer.still(conn):
+            self._flush()
+            self.rows = KeptRows()
+
     def finish(self) -> None:
         self._flush()
-        assert self._conn is not None
-        raw = driver(self._conn)
-        self._stamp, self._conn = (raw, self._stamp[1], raw.total_changes), None
+        self._writer.finish(self._open())
+        self.rows.spare_ids.clear()
+        self._conn = None
 
     def forget(self) -> None:
-        """The next transaction reads everything anew."""
-        self.rows, self._stamp, self._conn, self._unstored = KeptRows(), _NO_STAMP, None, []
-        self.failure = None
+        """The transaction failed: the next one reads everything anew."""
+        self._writer.forget()
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.rows, self._unstored, self._conn = KeptRows(), [], None
+
+    def _open(self) -> sa.Connection:
+        assert self._conn is not None, "no transaction is open"
+        return self._conn
 
     def _flush(self) -> None:
         if self._unstored:
-            assert self._conn is not None
             unstored, self._unstored = self._unstored, []
             try:
-                store(self._conn, unstored)
+                store(self._open(), unstored)
             except Exception as error:
                 self.failure = error  # of an earlier step, whoever wanted to read
                 raise
@@ -109,16 +130,14 @@ class KeptBooks:
     @property
     def _tables(self) -> StoredBooks:
         """The tables, perhaps without the last changes: for rows that are kept from the moment they exist."""
-        assert self._conn is not None
-        return StoredBooks(self._conn)
+        return StoredBooks(self._open())
 
     def _token(self, lane: Lane) -> int | None:
         return self._kept(self.rows.tokens, lane, lambda: lane_table.token_of(self._connection(), lane))
 
     def _connection(self) -> sa.Connection:
         self._flush()
-        assert self._conn is not None
-        return self._conn
+        return self._open()
 
     @staticmethod
     def _kept(rows: dict[Hashable, T], key: Hashable, read: Callable[[], T]) -> T:
@@ -127,9 +146,12 @@ class KeptBooks:
         return rows[key]
 
     def new_id(self, row: NewRow) -> int:
-        last = self._kept(self.rows.last_ids, row, lambda: new_ids.last_id(self._connection(), row))
-        self.rows.last_ids[row] = last + 1
-        return last + 1
+        """Given by the database, several at a time, and used within this transaction."""
+        spare = self.rows.spare_ids.setdefault(row, [])
+        if not spare:
+            spare += new_ids.next_ids(self._connection(), row, last=self.rows.last_ids.get(row))
+        self.rows.last_ids[row] = spare.pop(0)
+        return self.rows.last_ids[row]
 
     # --- accounts -------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ class KeptRows:
     def __init__(self) -> None:
         self.tokens: dict[Any, int | None] = {}  # by lane
         self.last_ids: dict[Any, int] = {}
+        self.spare_ids: dict[Any, list[int]] = {}
         self.accounts: dict[Any, Account] = {}
         self.bots: dict[Any, Bot] = {}
         self.bots_on: dict[Any, tuple[int, ...]] = {}

@@ -160,6 +160,14 @@ def lock_account(conn: sa.Connection, account_id: int) -> None:
         run(conn, _LOCK_ACCOUNT, {"account_id": account_id})
 
 
+_TRY_LOCK = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).with_for_update(skip_locked=True)
+
+
+def try_lock(conn: sa.Connection, account_id: int) -> bool:
+    """The lock, if nobody else has it."""
+    return not is_postgres(conn) or first(conn, _TRY_LOCK, {"account_id": account_id}) is not None
+
+
 _STATE = sa.select(
     accounts.c.is_active,
     accounts.c.disabled_reason,

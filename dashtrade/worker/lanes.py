@@ -20,12 +20,11 @@ from bot_database import DatabaseUnavailable
 from bot_engine import log_accepted
 from dashtrade.context import App
 from dashtrade.domain.as_json import named_json, to_json
-from dashtrade.domain.kernel.accepting import Alert, IntakeResult
+from dashtrade.domain.kernel.accepting import Alert
 from dashtrade.domain.kernel.lane import Lane
 from dashtrade.engine.at_once import Taken
 from dashtrade.engine.batches import Batches
-from dashtrade.engine.intake import accept as accept_alert
-from dashtrade.engine.kept_books import KeptBooks
+from dashtrade.engine.kept_books import AccountBusy, KeptBooks
 from dashtrade.engine.steps import Step
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
@@ -60,7 +59,7 @@ class Lanes:
         # by account: calls waiting for a running one to end
         self._queued: dict[int, deque[tuple[Lane, Call]]] = {}
         self._writes: list[tuple[object, Step | Write]] = []
-        self._batches = Batches(app.db) if app.db.is_sqlite else None
+        self._batches = Batches(app.db)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="lanes", daemon=True)
 
@@ -101,29 +100,16 @@ class Lanes:
                 block = False
 
     def _accept(self) -> None:
-        """Store the received alerts in one commit, before other writes, as their senders wait."""
+        """Store, decide and book as many of the received alerts as one commit has time for: before other
+        writes, as their senders wait."""
         if not self._alerts:
             return
-        if self._batches is not None:
-            return self._take_at_once(self._batches)
-        alerts, self._alerts = self._alerts, []
-        writes = [partial(accept_alert, alert=alert) for _, _, alert in alerts]
-        for (connection, number, alert), work in zip(alerts, self._db.write_all(writes), strict=True):
-            if work.error is None:
-                accepted: IntakeResult = work.result
-                failpoint("after_accept_commit")
-                self.on_accepted(connection, accepted.signal_id, alert.owner if alert.sender_waits else None)
-                self._engine.on_accepted(alert, accepted)
-            connection.tell("accepted", number, named_json(work.result) if work.error is None else None)
-
-    def _take_at_once(self, batches: Batches) -> None:
-        """Store, decide and book as many alerts as one commit has time for."""
         at_once = self._engine.at_once
         jobs = [
             partial(at_once.take, alert=alert, is_busy=self._running.__contains__)
             for _, _, alert in self._alerts[:ALERTS_PER_COMMIT]
         ]
-        done = batches.run(jobs)
+        done = self._batches.run(jobs)
         taken, self._alerts = self._alerts[: len(done)], self._alerts[len(done) :]
         for (connection, number, alert), one in zip(taken, done, strict=True):
             if one.error is not None:
@@ -177,10 +163,14 @@ class Lanes:
                 self._call_for_account(lane, effect)
             elif isinstance(effect, Call):
                 self._pool.submit(self._call, lane, effect)
-            elif self._db.is_sqlite:
+            elif self._db.is_sqlite or isinstance(effect, Step):
                 self._writes.append((lane, effect))
             else:
-                self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.run)))
+                self._run_apart(lane, effect)
+
+    def _run_apart(self, lane: object, effect: Step | Write) -> None:
+        """In a transaction of its own, which may wait."""
+        self._pool.submit(self._call, lane, Call(lambda: self._db.write(effect.run)))
 
     def _end(self, lane: object, *, again: bool = True) -> None:
         del self._running[lane]
@@ -229,8 +219,10 @@ class Lanes:
             for (lane, _), work in zip(writes, works, strict=True):
                 self._ready.append((lane, work.result, work.error))
         if steps:
-            assert self._batches is not None
             done = self._batches.run([partial(KeptBooks.run, step=step) for _, step in steps])
-            for (lane, _), one in zip(steps, done, strict=False):
-                self._ready.append((lane, one.result, one.error))
+            for (lane, step), one in zip(steps, done, strict=False):
+                if isinstance(one.error, AccountBusy):
+                    self._run_apart(lane, step)
+                else:
+                    self._ready.append((lane, one.result, one.error))
             self._writes = [*steps[len(done) :], *self._writes]

@@ -94,6 +94,7 @@ class PaperDay:
 
 def paper_day(app: App, clock: ManualClock, feed: ManualFeed, second_account: dict[str, str]) -> PaperDay:
     user = add_user(app)
+    app.engine.leases.ttl = 3600.0  # however slow the machine is, a lane once held stays held
     for options in ({}, second_account):
         account_id = account_service.add_account(
             app, user, broker="paper", mode="paper", label="Paper", credentials={}, options=options
