@@ -58,6 +58,7 @@ SYSTEM = {
     "put_sealed",
     "sealed_sessions",
     "put_session",
+    "try_lock",
 }
 
 # the setting of the installation; while it is on, live accounts are traded on paper
