@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
+
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.kernel.accepting import Alert, Receipt
 from dashtrade.domain.people import User
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.at_once import Taken
-from dashtrade.engine.batches import Batches
+from dashtrade.engine.batches import Batches, Job
 from dashtrade.engine.intake import accept
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
+from dashtrade.tables.base import metadata
 from tests.support.fakes import ManualClock, ManualFeed, add_user
 
 SYMBOLS = ("AAPL", "MSFT", "BTC/USD")
@@ -92,6 +95,9 @@ class PaperDay:
             bot_service.set_active(self.app, self.user, chance.randint(1, 8), chance.random() < 0.5)
 
 
+MakeDay = Callable[[dict[str, str]], PaperDay]  # the second account's settings
+
+
 def paper_day(app: App, clock: ManualClock, feed: ManualFeed, second_account: dict[str, str]) -> PaperDay:
     user = add_user(app)
     app.engine.leases.ttl = 3600.0  # however slow the machine is, a lane once held stays held
@@ -135,3 +141,15 @@ _MORE: tuple[Callable[[random.Random], dict[str, Any]], ...] = (
     lambda chance: {"bot": str(chance.randint(1, 9))},
     lambda chance: {"delay": chance.choice((1, 20))},
 )
+
+
+def taking(day: PaperDay, alert: Alert) -> Job:
+    return lambda kept: day.app.engine.at_once.take(kept, alert, lambda lane: False)
+
+
+def statuses(day: PaperDay) -> list[Any]:
+    signals = metadata.tables["signals"].c
+    with day.app.db.read() as conn:
+        return [
+            tuple(row) for row in conn.execute(sa.select(signals.id, signals.status).order_by(signals.id))
+        ]
