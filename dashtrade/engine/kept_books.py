@@ -38,6 +38,7 @@ from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
 from dashtrade.tables import new_ids
+from dashtrade.tables.compiled_sql import one_message
 
 T = TypeVar("T")
 MAX_ROWS = 100_000  # kept; then everything is forgotten
@@ -116,7 +117,8 @@ class KeptBooks:
         if self._unstored:
             unstored, self._unstored = self._unstored, []
             try:
-                store(self._open(), unstored)
+                with one_message(self._open()):
+                    store(self._open(), unstored)
             except Exception as error:
                 self.failure = error  # of an earlier step, whoever wanted to read
                 raise

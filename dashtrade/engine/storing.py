@@ -103,8 +103,7 @@ def _before(steps: Sequence[Books]) -> dict[str, Order]:
 
 
 def _store_alerts(conn: sa.Connection, changes: Changes) -> None:
-    for owner, more in sorted(changes.stored_bytes.items()):  # a fixed order of locks prevents deadlocks
-        storage.add(conn, owner, more)
+    storage.add_to_all(conn, changes.stored_bytes)
     signal_table.add(conn, changes.new_signals.values(), changes.signals)
     signal_table.count_repeats(conn, changes.repeats)
 

@@ -7,13 +7,14 @@ constants may be executed in this way, as each is compiled once and cached."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from dashtrade.tables.base import ConvertedType
+from dashtrade.tables.base import ConvertedType, is_postgres
 
 Converter = Callable[[Any], Any] | None
 
@@ -107,20 +108,60 @@ def _plan_of(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> _
     return plan
 
 
+_GATHERED = "gathered statements"
+
+
+@contextlib.contextmanager
+def one_message(conn: sa.Connection) -> Iterator[None]:
+    """What is run meanwhile goes to PostgreSQL in one message, at the end or before the next question. It is
+    for changes that are certain: their rows are not counted."""
+    if not is_postgres(conn):
+        yield
+        return
+    conn.info[_GATHERED] = []
+    try:
+        yield
+        send_gathered(conn)
+    finally:
+        del conn.info[_GATHERED]
+
+
+def send_gathered(conn: sa.Connection) -> None:
+    gathered = conn.info.get(_GATHERED)
+    if not gathered:
+        return
+    message = b";".join(gathered)
+    gathered.clear()
+    cursor = conn.connection.driver_connection.cursor()
+    try:
+        cursor.execute(message)
+    except conn.dialect.loaded_dbapi.Error as error:
+        text = message[:2000].decode(errors="replace")
+        raise _as_sqlalchemy(conn, text, error) from error
+    cursor.close()
+
+
+def _gather(conn: sa.Connection, plan: _Plan, given: Sequence[Mapping[str, Any]]) -> int:
+    with conn.connection.driver_connection.cursor() as cursor:
+        conn.info[_GATHERED] += [cursor.mogrify(plan.text, plan.values(values)) for values in given]
+    return len(given)
+
+
 def _execute(conn: sa.Connection, statement: Any, given: Mapping[str, Any]) -> tuple[_Plan, Any]:
     plan = _plan_of(conn, statement, given)
+    send_gathered(conn)
     cursor = conn.connection.cursor()
     try:
         cursor.execute(plan.text, plan.values(given))
     except conn.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemy(conn, plan, error) from error
+        raise _as_sqlalchemy(conn, plan.text, error) from error
     return plan, cursor
 
 
-def _as_sqlalchemy(conn: sa.Connection, plan: _Plan, error: Exception) -> Exception:
+def _as_sqlalchemy(conn: sa.Connection, text: str, error: Exception) -> Exception:
     """Raise the same errors as SQLAlchemy's own execution."""
     family = conn.dialect.loaded_dbapi.Error
-    return sa.exc.DBAPIError.instance(plan.text, None, error, family, dialect=conn.dialect)
+    return sa.exc.DBAPIError.instance(text, None, error, family, dialect=conn.dialect)
 
 
 def rows(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = None) -> list[Any]:
@@ -153,6 +194,8 @@ def scalar(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None 
 
 def run(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = None) -> int:
     """Execute; returns the number of changed rows."""
+    if _GATHERED in conn.info:
+        return _gather(conn, _plan_of(conn, statement, given or {}), [given or {}])
     cursor = _execute(conn, statement, given or {})[1]
     count = cursor.rowcount
     cursor.close()
@@ -164,6 +207,8 @@ def run_many(conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, A
     if not given:
         return 0
     plan = _plan_of(conn, statement, given[0])
+    if _GATHERED in conn.info:
+        return _gather(conn, plan, given)
     cursor = conn.connection.cursor()
     try:
         if plan.positional:
@@ -172,7 +217,7 @@ def run_many(conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, A
         else:
             count = _execute_batch(cursor, plan, given, counted=type(statement) is not sa.Insert)
     except conn.dialect.loaded_dbapi.Error as error:
-        raise _as_sqlalchemy(conn, plan, error) from error
+        raise _as_sqlalchemy(conn, plan.text, error) from error
     cursor.close()
     return count
 

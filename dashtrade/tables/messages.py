@@ -30,7 +30,7 @@ from dashtrade.tables.base import (
     time_column,
     without_index,
 )
-from dashtrade.tables.compiled_sql import run_many
+from dashtrade.tables.compiled_sql import run_many, send_gathered
 
 outbox = sa.Table(
     "outbox",
@@ -80,6 +80,7 @@ def add(conn: sa.Connection, new: Sequence[NewMessage]) -> None:
     if not CHANNELS:
         run_many(conn, _NOTIFY, rows_to_add)
         return
+    send_gathered(conn)
     for message, row in zip(new, rows_to_add, strict=True):
         message_id = insert_returning_id(conn, _NOTIFY.values(**row))
         deliveries.enqueue(conn, message.user_id, message_id, CHANNELS, message.at)

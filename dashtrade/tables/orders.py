@@ -259,9 +259,11 @@ def open_in_account(conn: sa.Connection, account_id: int) -> list[Order]:
     return [order_from_row(row) for row in rows(conn, _ACCOUNT, {"account_id": account_id})]
 
 
-def request_cancel(conn: sa.Connection, order_ids: list[str]) -> int:
-    wanted = sa.and_(orders.c.id.in_(order_ids), IS_OPEN)
-    return conn.execute(sa.update(orders).where(wanted).values(cancel_requested=True)).rowcount
+_REQUEST_CANCEL = sa.update(orders).where(orders.c.id == p("order_id"), IS_OPEN).values(cancel_requested=True)
+
+
+def request_cancel(conn: sa.Connection, order_ids: Sequence[str]) -> int:
+    return run_many(conn, _REQUEST_CANCEL, [{"order_id": order_id} for order_id in order_ids])
 
 
 def of_signal(conn: sa.Connection, signal_id: str, bot_id: int) -> list[Order]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,6 +22,7 @@ from dashtrade.domain.protections import (
     SentEntry,
 )
 from dashtrade.domain.reasons import read_stored
+from dashtrade.domain.record import field_names
 from dashtrade.domain.signals import ExitCause, Origin
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import ZERO, OrderType
@@ -43,7 +43,7 @@ from dashtrade.tables.base import (
     time_column,
 )
 from dashtrade.tables.bots import bots
-from dashtrade.tables.compiled_sql import rows
+from dashtrade.tables.compiled_sql import rows, run
 from dashtrade.tables.orders import orders
 from dashtrade.tables.signals import signals
 from dashtrade.tables.switches import switches
@@ -201,9 +201,12 @@ def restrictions_on(conn: sa.Connection, bot: Bot, now: datetime) -> BotRestrict
     )
 
 
-def add_lock(conn: sa.Connection, lock: NewLock) -> int:
-    row = {field.name: getattr(lock, field.name) for field in fields(lock)}
-    return insert_returning_id(conn, sa.insert(locks).values(**row, unlocked_at=None, unlocked_by=None))
+_ADD_LOCK = sa.insert(locks)
+
+
+def add_lock(conn: sa.Connection, lock: NewLock) -> None:
+    row = {name: getattr(lock, name) for name in field_names(NewLock)}
+    run(conn, _ADD_LOCK, row | {"unlocked_at": None, "unlocked_by": None})
 
 
 def resets(

@@ -7,6 +7,7 @@ texts, oldest first; history stays."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import bindparam as p
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dashtrade.tables.base import BigId, int_column, is_postgres, metadata, text_column, time_column
-from dashtrade.tables.compiled_sql import scalar
+from dashtrade.tables.compiled_sql import run_many, scalar
 from dashtrade.tables.people import users
 from dashtrade.tables.signals import signals
 
@@ -27,7 +28,7 @@ stored = sa.Table(
     text_column("forgotten_to"),  # the signal up to which texts were deleted to make room
     time_column("told_at", nullable=True),
 )
-SYSTEM = {"nearly_full", "forget_old"}
+SYSTEM = {"add_to_all", "nearly_full", "forget_old"}
 
 
 def _add(insert: Any) -> Any:
@@ -35,18 +36,26 @@ def _add(insert: Any) -> Any:
     grown = made.on_conflict_do_update(
         index_elements=["user_id"], set_={"bytes": stored.c.bytes + made.excluded.bytes}
     )
-    return grown.returning(stored.c.bytes)
+    return grown
 
 
 _ADD = {"sqlite": _add(sqlite.insert), "postgresql": _add(postgresql.insert)}
+_ADD_AND_TELL = {name: statement.returning(stored.c.bytes) for name, statement in _ADD.items()}
 _USED = sa.select(stored.c.bytes).where(stored.c.user_id == p("owner"))
 
 
 def add(conn: sa.Connection, owner: int, more: int) -> int:
     """Add to the total and return it. Serialised per user until the transaction ends."""
-    return scalar(
-        conn, _ADD[conn.dialect.name], {"owner": owner, "more": more, "forgotten_to": "", "told_at": None}
-    )
+    return scalar(conn, _ADD_AND_TELL[conn.dialect.name], _more(owner, more))
+
+
+def add_to_all(conn: sa.Connection, more: Mapping[int, int]) -> None:
+    """By user; in a fixed order, which prevents deadlocks."""
+    run_many(conn, _ADD[conn.dialect.name], [_more(owner, more[owner]) for owner in sorted(more)])
+
+
+def _more(owner: int, more: int) -> dict[str, Any]:
+    return {"owner": owner, "more": more, "forgotten_to": "", "told_at": None}
 
 
 def used(conn: sa.Connection, owner: int) -> int:
