@@ -25,7 +25,6 @@ from dashtrade.disk import Disk
 from dashtrade.domain.accounts import PAPER, Account
 from dashtrade.domain.as_json import JsonValue, WrongType, from_json, from_named_json, to_json
 from dashtrade.domain.broker_kinds import Address, BrokerKind, Surroundings
-from dashtrade.domain.broker_kinds import BrokerKind, Surroundings
 from dashtrade.domain.kernel.accepting import Alert, IntakeResult
 from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.paper_account import PaperBook

@@ -132,7 +132,7 @@ def send_gathered(conn: sa.Connection) -> None:
         return
     message = b";".join(gathered)
     gathered.clear()
-    cursor = conn.connection.driver_connection.cursor()
+    cursor: Any = conn.connection.cursor()
     try:
         cursor.execute(message)
     except conn.dialect.loaded_dbapi.Error as error:
@@ -142,8 +142,9 @@ def send_gathered(conn: sa.Connection) -> None:
 
 
 def _gather(conn: sa.Connection, plan: _Plan, given: Sequence[Mapping[str, Any]]) -> int:
-    with conn.connection.driver_connection.cursor() as cursor:
-        conn.info[_GATHERED] += [cursor.mogrify(plan.text, plan.values(values)) for values in given]
+    cursor: Any = conn.connection.cursor()
+    conn.info[_GATHERED] += [cursor.mogrify(plan.text, plan.values(values)) for values in given]
+    cursor.close()
     return len(given)
 
 
