@@ -203,11 +203,14 @@ class CandleHistory:
             raise NotOffered("Only the series of one source can be followed together.")
         followed = [self._begun(source, one, since or self._clock.now()) for one in series]
         bases = list(dict.fromkeys(one.base for one in followed))
+        for base in bases:  # once for all that is made of it
+            self.fill(base, min(one.since for one in followed if one.base == base), self._clock.now())
         seen = {base: self._opened(base, self.sessions(base)) for base in bases}
         for news in source.follow(bases):
             if news is not None and len(news[1]):
                 self._take(*news, seen)
-            for one in followed:
+            # News of one symbol end no bar of another; in between all are looked at.
+            for one in [one for one in followed if news is None or one.base == news[0]]:
                 if found := self._news_of(one, source.delay):
                     yield one.series, found
             yield None
@@ -221,11 +224,9 @@ class CandleHistory:
         seen[base] = moment_of(bars.at[-1]) + base.timeframe.span
 
     def _begun(self, source: Source, series: Series, since: datetime) -> _Followed:
-        base, now = source.finest(series), self._clock.now()
-        since = max(since, now - CATCH_UP)
+        since = max(since, self._clock.now() - CATCH_UP)
         opened = moment_of(timeframes.opening(since, series.timeframe, self.sessions(series)))
-        self.fill(base, opened, now)
-        return _Followed(series=series, base=base, since=opened)
+        return _Followed(series=series, base=source.finest(series), since=opened)
 
     def _news_of(self, one: _Followed, delay: timedelta) -> Bars | None:
         """Its bars that have ended since it was last asked; nothing is read before one can have."""

@@ -276,6 +276,14 @@ def test_what_ended_while_nobody_followed_is_given_first(db: Database, clock: Ma
     assert [opened for _, opened, _ in given] == ["14:00", "14:15", "14:30", "14:45"]
 
 
+def test_of_all_that_is_made_of_one_series_it_is_asked_once(db: Database, clock: ManualClock):
+    source = Recorded(minutes(NOW - DAY, NOW + DAY), clock)
+    source.news = [None]
+    wanted = [series(BTC, text, "recorded") for text in ("1h", "5m", "1m", "15m")]
+    followed(history(db, clock, source), wanted, NOW - HOUR)
+    assert [start for start, _ in source.asked] == [NOW.replace(hour=14, minute=0, second=0)]
+
+
 def test_what_is_too_long_ago_is_not_made_up_for(db: Database, clock: ManualClock):
     source = Recorded(minutes(NOW - DAY, NOW), clock)
     source.news = [None]
