@@ -73,7 +73,7 @@ class WsgiThreads:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
         try:
-            answer = await loop.run_in_executor(self._threads, self._run, environ(scope, body), send_piece)
+            answer = await loop.run_in_executor(self._threads, self._run, variables_of(scope, body), send_piece)
         except ClientGone:
             return
         finally:
@@ -113,7 +113,7 @@ async def _until_gone(receive: Callable[[], Any]) -> None:
             pass
 
 
-def environ(scope: Scope, body: bytes) -> dict[str, Any]:
+def variables_of(scope: Scope, body: bytes) -> dict[str, Any]:
     """The request as WSGI has it (PEP 3333): text is bytes read as Latin-1."""
     server, client = scope.get("server") or ("", None), scope.get("client") or ("", 0)
     made: dict[str, Any] = {

@@ -23,6 +23,7 @@ READERS = {
     "dashtrade.processes.supervisor",
     "dashtrade.doctor",
     "dashtrade.brokers.alpaca.sdk",
+    "dashtrade.feeds.web",
 }
 
 
