@@ -142,6 +142,9 @@ def _reads(node: Node) -> bool:
 def _stretches(columns: Columns) -> Iterator[tuple[Columns, bool]]:
     """Without gaps inside, each with whether one comes before it."""
     gaps = [] if columns.after_gap is None else np.flatnonzero(columns.after_gap).tolist()
+    if not gaps:
+        yield columns, False
+        return
     edges = sorted({0, *gaps})
     for start, end in zip(edges, [*edges[1:], len(columns)], strict=True):
         yield columns[start:end], start in gaps
