@@ -19,6 +19,7 @@ Numbers: TypeAlias = MutableSequence[float]
 Kernel: TypeAlias = Callable[..., None]
 
 EARLIER_VALUES_AT_MOST = 1024.0  # times the largest of the first n
+TOO_SMALL_BY = 32.0  # one so much larger says that those were no measure: then it is
 
 
 def smoothing_state(from_first: bool) -> list[float]:
@@ -48,6 +49,10 @@ def smooth(values: Sequence[float], found: Numbers, state: Numbers, n: float, sh
             else:
                 low = low * keep + value * share
                 high = high * keep + value * share
+                if abs(value) > TOO_SMALL_BY * state[5]:
+                    state[5] = abs(value)
+                    high = max(high, EARLIER_VALUES_AT_MOST * state[5])
+                    low = min(low, -high)
             if low == high and state[3] == n:
                 state[0] = 1.0
             found[place] = low if state[0] == 1.0 else nan

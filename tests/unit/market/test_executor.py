@@ -163,3 +163,15 @@ def test_a_chunk_without_candles_changes_nothing() -> None:
     joined = {number: np.concatenate((first[number], last[number])) for number in wanted}
     assert same(joined, run_whole(graph, wanted, {OWN: candles}))
     assert all(len(values) == 0 for values in run_whole(graph, wanted, {OWN: candles[:0]}).values())
+
+
+def test_a_quiet_beginning_is_no_measure_of_what_came_before() -> None:
+    """Rounding noise for a while, as of a constant that was computed, and then numbers of the usual size."""
+    graph = Graph()
+    average = Market(graph).line("close").made("rma", settings=[10]).number
+    busy, quiet = walk(2000, seed=3).close, np.where(np.arange(60) % 2, 1e-14, 0.0)
+    columns = replace(walk(2060, seed=3), close=np.concatenate((busy[:1000], quiet, busy[1000:])))
+    (whole,) = run_whole(graph, [average], {OWN: columns}).values()
+    (late,) = run_whole(graph, [average], {OWN: columns[1000:]}).values()
+    known = ~np.isnan(late)
+    assert np.array_equal(late[known], whole[1000:][known]) and known[-300:].all()
