@@ -28,6 +28,7 @@ from dashtrade.domain.kernel.deciding import (
 )
 from dashtrade.domain.kernel.lane import Cancel, Decide, Lane, LookUp, Send, actions, is_news_of, only_arrived
 from dashtrade.domain.kernel.paper_pages import PaperPages
+from dashtrade.domain.kernel.taking import DecidedElsewhere
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import (
     BadCredentials,
@@ -53,7 +54,6 @@ from dashtrade.engine.reconcile import NotReconciled, Reconciler
 from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.steps import LaneLost, Lease, Step
-from dashtrade.engine.storing import DecidedElsewhere
 from dashtrade.engine.unconfirmed import UnconfirmedOrders
 from dashtrade.engine.undecided import EXIT_ACTIONS, Undecided
 from dashtrade.engine.workflow import Call, Workflow, run_sync

@@ -214,3 +214,8 @@ class Switch:
     scope_id: int
     stop: Stop
     reason: str = ""
+
+    @property
+    def width(self) -> int:
+        """0: the widest."""
+        return ("all", "user", "account", "bot").index(self.scope)

@@ -15,6 +15,7 @@ from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.records import NewSignal
 from dashtrade.domain.kernel.source import Listener, StoredAlert
+from dashtrade.domain.kernel.taking import lots_after, orders_after, waiting_after
 from dashtrade.domain.ledger import Lot
 from dashtrade.domain.orders import Order
 from dashtrade.domain.paper_account import PaperOrder, PaperPosition
@@ -104,43 +105,37 @@ class KeptRows:
         for task in changes.new_decisions.values():
             self._signal_of[task.id] = task.signal_id
             self.outcomes.setdefault(task.signal_id, {})[task.id] = Outcome(task.status, task.reason)
-            lane = Lane(task.account_id, task.symbol)
-            if lane in self.waiting:
-                self.waiting[lane].append(task)
-                self._lane_of[task.id] = lane
         for number, change in changes.decisions.items():
             if number in self._signal_of:
                 self.outcomes[self._signal_of[number]][number] = Outcome(change.status, change.reason)
-            if change.made is not None and number in self._lane_of:
-                lane = self._lane_of.pop(number)
-                self.waiting[lane] = [task for task in self.waiting[lane] if task.id != number]
         for number, task in changes.pending.items():
             if number in self._signal_of:
                 self.outcomes[self._signal_of[number]][number] = Outcome(task.status, task.reason)
-            if number in self._lane_of:
-                lane = self._lane_of[number]
-                self.waiting[lane] = [task if one.id == number else one for one in self.waiting[lane]]
+        self._take_waiting(changes)
+
+    def _take_waiting(self, changes: Changes) -> None:
+        for task in changes.new_decisions.values():
+            lane = Lane(task.account_id, task.symbol)
+            if lane in self.waiting:
+                self._lane_of[task.id] = lane
+        touched = [*changes.new_decisions, *changes.decisions, *changes.pending]
+        for lane in {self._lane_of[number] for number in touched if number in self._lane_of}:
+            self.waiting[lane] = waiting_after(self.waiting[lane], changes, lane)
+        for number, change in changes.decisions.items():
+            if change.made is not None:
+                self._lane_of.pop(number, None)
 
     def _take_orders(self, changed: Mapping[str, Order]) -> None:
         for account_id in {order.account_id for order in changed.values()} & self.open_orders.keys():
-            others = [order for order in self.open_orders[account_id] if order.id not in changed]
-            still = [order for order in changed.values() if order.account_id == account_id and order.is_open]
-            every = [*others, *still]
-            every.sort(key=lambda order: (order.created_at, order.step, order.id))
-            self.open_orders[account_id] = every
+            now = orders_after(self.open_orders[account_id], changed, account_id)
+            self.open_orders[account_id] = now
             for order in changed.values():
                 self._orders.pop(order.id, None)
-            self._orders.update({order.id: order for order in still})
+            self._orders.update({order.id: order for order in now if order.id in changed})
 
     def _take_lots(self, changes: Changes) -> None:
         for bot_id in changes.booked_bots & self.lots.keys():
-            new = [
-                changes.lots[fill.lot_id]
-                for fill in changes.fills
-                if fill.lot_id and fill.order.bot_id == bot_id
-            ]
-            every = [*(changes.lots.get(lot.id, lot) for lot in self.lots[bot_id]), *new]
-            self.lots[bot_id] = tuple(lot for lot in every if lot.remaining)
+            self.lots[bot_id] = lots_after(self.lots[bot_id], changes, bot_id)
 
     def _take_paper(self, changes: Changes) -> None:
         self.paper_cash.update(changes.paper_cash)

@@ -15,6 +15,7 @@ from dashtrade.domain.as_json import from_json
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.view import WaitingEntry
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.source import Listener, NewRow, Resets, StoredAlert, TripInputs
 from dashtrade.domain.ledger import Fees, Lot
@@ -150,6 +151,18 @@ class StoredBooks:
 
     def stored_bytes(self, owner: int) -> int:
         return storage.used_locked(self._conn, owner)
+
+    # --- what there is to do ----------------------------------------------------------------------------
+
+    def find_order(self, account_id: int, order_id: str) -> Order | None:
+        return order_table.find(self._conn, account_id, order_id)
+
+    def open_in_lane(self, lane: Lane) -> list[Order]:
+        return order_table.open_in_lane(self._conn, lane.account_id, lane.symbol)
+
+    def open_lanes(self, now: datetime) -> set[Lane]:
+        due = {Lane(row.account_id, row.symbol) for row in order_table.due_lanes(self._conn, now)}
+        return due | set(decision_table.open_lanes(self._conn, now))
 
     # --- paper ----------------------------------------------------------------------------------------------
 

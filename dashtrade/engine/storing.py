@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.kernel.books import Books, Changes
 from dashtrade.domain.kernel.records import DecisionChange, TradeChange
+from dashtrade.domain.kernel.taking import DecidedElsewhere, added_up
 from dashtrade.domain.orders import Order
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bot_days, bot_positions, order_events, storage
@@ -23,11 +24,6 @@ from dashtrade.tables import risk_events as risk_event_table
 from dashtrade.tables import round_trips as trip_table
 from dashtrade.tables import signals as signal_table
 from dashtrade.tables import trades as trade_table
-
-
-class DecidedElsewhere(Exception):
-    """Another worker made the decision first. Decisions are stored first, so nothing of the books is stored;
-    a caller that has written more lets it roll the transaction back."""
 
 
 def store(conn: sa.Connection, steps: Sequence[Books]) -> None:
@@ -81,16 +77,7 @@ def _added_up(before: list[TradeChange], after: list[TradeChange]) -> list[Trade
     by_order = {change.order.id: change for change in before}
     for change in after:
         known = by_order.get(change.order.id)
-        by_order[change.order.id] = (
-            change
-            if known is None
-            else replace(
-                change,
-                fee=known.fee + change.fee,
-                realized=known.realized + change.realized,
-                first=known.first,
-            )
-        )
+        by_order[change.order.id] = change if known is None else added_up(known, change)
     return list(by_order.values())
 
 

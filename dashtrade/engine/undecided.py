@@ -12,6 +12,7 @@ from datetime import timedelta
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.kernel import settlement
 from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.taking import DecidedElsewhere
 from dashtrade.domain.notices.trading import AlertFailed, ExitWaitsForBroker
 from dashtrade.domain.ports import BrokerError, Clock
 from dashtrade.domain.reasons import Code, Reason, quoted, reason
@@ -19,7 +20,6 @@ from dashtrade.domain.record import replace
 from dashtrade.domain.signals import Action
 from dashtrade.engine.reconcile import NotReconciled
 from dashtrade.engine.steps import Lease, Step
-from dashtrade.engine.storing import DecidedElsewhere
 from dashtrade.engine.workflow import Workflow
 
 log = logging.getLogger("dashtrade.engine")

@@ -21,10 +21,10 @@ from dashtrade.domain.kernel.deciding import decide_one
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.kernel.paper_pages import PaperPages
 from dashtrade.domain.kernel.settlement import end_decision, end_signal
+from dashtrade.domain.kernel.taking import DecidedElsewhere
 from dashtrade.domain.reasons import Code, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.steps import on_books
-from dashtrade.engine.storing import DecidedElsewhere
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.worker.worker import Worker

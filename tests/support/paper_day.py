@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from dashtrade.context import App
 from dashtrade.domain.alerts.dialects import parse
+from dashtrade.domain.bots import Stop
 from dashtrade.domain.kernel.accepting import Alert, Receipt
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.people import User
+from dashtrade.domain.protections import Scope
 from dashtrade.domain.signals import Origin
 from dashtrade.engine.at_once import Taken
 from dashtrade.engine.batches import Batches, Job
 from dashtrade.engine.intake import accept
 from dashtrade.services.accounts import accounts as account_service
 from dashtrade.services.bots import bots as bot_service
+from dashtrade.services.bots import switches as switch_service
+from dashtrade.services.trading import protections as protection_service
 from dashtrade.tables.base import metadata
 from tests.support.fakes import ManualClock, ManualFeed, add_user
 
@@ -84,15 +89,58 @@ class PaperDay:
 
     def between(self, chance: random.Random) -> None:
         """Time passes, prices move, resting orders fill, and now and then somebody pauses a bot."""
-        self.clock.forward(chance.choice((1, 7, 31, 3600)))
-        for symbol in SYMBOLS:
-            self.feed.set(symbol, chance.randint(80, 120))
-        self.app.engine.leases.renew()
-        for account_id in (1, 2):
-            for lane in sorted(self.app.engine.collect(account_id), key=lambda lane: lane.symbol.text):
-                self.app.engine.run_lane(lane)
+        time_passes(self, chance)
         if chance.random() < 0.2:
-            bot_service.set_active(self.app, self.user, chance.randint(1, 8), chance.random() < 0.5)
+            self.set_active(chance.randint(1, 8), chance.random() < 0.5)
+
+    def renew(self) -> None:
+        self.app.engine.leases.renew()
+
+    def run_lane(self, lane: Lane) -> None:
+        self.app.engine.run_lane(lane)
+
+    def collect(self, account_id: int) -> list[Lane]:
+        return self.app.engine.collect(account_id)
+
+    # --- what its user does ---
+
+    def set_active(self, bot_id: int, active: bool) -> None:
+        bot_service.set_active(self.app, self.user, bot_id, active)
+
+    def put_switch(self, scope: str, scope_id: int, stop: Stop) -> None:
+        switch_service.put_switch(self.app, self.user, scope=scope, scope_id=scope_id, stop=stop, reason="")
+
+    def unlock(self, lock_id: int) -> None:
+        protection_service.unlock(self.app, self.user, lock_id)
+
+    def protect(self, protections: Sequence[tuple[str, Scope, int | None, dict[str, Any]]]) -> None:
+        for kind, scope, scope_id, settings in protections:
+            protection_service.add(
+                self.app, self.user, kind=kind, scope=scope, scope_id=scope_id, settings=settings
+            )
+
+
+class Trades(Protocol):
+    """A day, wherever its books are."""
+
+    @property
+    def clock(self) -> ManualClock: ...
+    @property
+    def feed(self) -> ManualFeed: ...
+    def renew(self) -> None: ...
+    def run_lane(self, lane: Lane) -> None: ...
+    def collect(self, account_id: int) -> list[Lane]: ...
+
+
+def time_passes(day: Trades, chance: random.Random) -> None:
+    """Prices move, and resting orders fill."""
+    day.clock.forward(chance.choice((1, 7, 31, 3600)))
+    for symbol in SYMBOLS:
+        day.feed.set(symbol, chance.randint(80, 120))
+    day.renew()
+    for account_id in (1, 2):
+        for lane in sorted(day.collect(account_id), key=lambda lane: lane.symbol.text):
+            day.run_lane(lane)
 
 
 MakeDay = Callable[[dict[str, str]], PaperDay]  # the second account's settings

@@ -168,7 +168,7 @@ def _market(entry: Step, view: View) -> Check:
 def _locks(entry: Step, view: View) -> Check:
     if not view.locks:
         return _passes("locks", Code.NOT_LOCKED)
-    lock = max(view.locks, key=lambda one: (one.until is None, one.until or view.now))
+    lock = max(view.locks, key=lambda one: (one.until is None, one.until or view.now, -one.id))
     facts: dict[str, Fact] = {"scope": str(lock.scope), "because": lock.reason}
     facts |= {"lock": lock.id, "protection": lock.kind}
     facts |= {"symbol": lock.symbol.short} if lock.symbol else {}

@@ -58,6 +58,6 @@ class View:
 
     @property
     def stop(self) -> Switch | None:
-        """The strongest active switch."""
+        """The strongest active switch; of two alike the wider."""
         on = [switch for switch in self.switches if switch.stop is not Stop.NONE]
-        return max(on, key=lambda switch: switch.stop.weight, default=None)
+        return max(on, key=lambda switch: (switch.stop.weight, -switch.width), default=None)

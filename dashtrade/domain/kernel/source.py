@@ -15,6 +15,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.decisions.view import WaitingEntry
+from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.kernel.outcomes import Outcome
 from dashtrade.domain.ledger import Fees, Lot
 from dashtrade.domain.orders import Order
@@ -156,6 +157,22 @@ class PaperSource(Protocol):
     def paper_working(self, account_id: int) -> Sequence[PaperOrder]: ...
     def paper_order(self, account_id: int, client_order_id: str) -> PaperOrder | None: ...
     def paper_fills(self, account_id: int, client_order_id: str) -> Sequence[BrokerFill]: ...
+
+
+class WorkSource(Protocol):
+    """What there is to do."""
+
+    def find_order(self, account_id: int, order_id: str) -> Order | None:
+        """By account too: the id comes from the broker, where others may place orders as well."""
+        ...
+
+    def open_in_lane(self, lane: Lane) -> Sequence[Order]:
+        """In order of creation."""
+        ...
+
+    def open_lanes(self, now: datetime) -> set[Lane]:
+        """With a decision to make, an order to send, look up or cancel."""
+        ...
 
 
 class Source(BooksSource, DecisionSource, ProtectionSource, AlertSource, PaperSource, Protocol):
