@@ -11,10 +11,9 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
-import sqlalchemy as sa
-
-from bot_database import Database, DatabaseUnavailable
+from bot_database import Database
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.decisions.pending import PendingDecision
 from dashtrade.domain.kernel.accepting import Alert, Conflict, IntakeResult, NoBot, Receipt
@@ -46,25 +45,23 @@ from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import new_id
 from dashtrade.engine.at_once import AtOnce
 from dashtrade.engine.host import Host
-from dashtrade.engine.intake import accept, signal_json
+from dashtrade.engine.intake import signal_json
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.market_snapshot import Snapshots
 from dashtrade.engine.outages import Outages
 from dashtrade.engine.reconcile import NotReconciled, Reconciler
-from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.steps import LaneLost, Lease, Step
+from dashtrade.engine.store import DatabaseStore, Store
 from dashtrade.engine.unconfirmed import UnconfirmedOrders
 from dashtrade.engine.undecided import EXIT_ACTIONS, Undecided
-from dashtrade.engine.workflow import Call, Workflow, run_sync
+from dashtrade.engine.workflow import Call, Workflow, run_with
 from dashtrade.failpoints import failpoint
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import orders as order_table
 
 __all__ = ["Conflict", "Engine", "IntakeResult", "Lane", "NoBot", "Receipt"]
 
 log = logging.getLogger("dashtrade.engine")
+T = TypeVar("T")
 
 
 def log_accepted(alert: Alert, result: IntakeResult) -> None:
@@ -83,13 +80,16 @@ class Engine:
         feed_of: Callable[[Account], Feed],
         owner: str,
         host: Host | None = None,
+        store: Store | None = None,
     ) -> None:
+        """`store`: where it reads and where its steps are carried out, if not in the database."""
         self.db, self.clock = db, clock
         self.host = host or Host()  # replaced at start-up by a process that runs or reaches a worker
         self._broker_of, self._feed_of = broker_of, feed_of
-        self.leases = Leases(db, owner)
+        self._store = store or DatabaseStore(db)
+        self.leases = Leases(self._store, owner)
         self.snapshots = Snapshots(clock)
-        self.sender = Sender(db, clock, self.leases, self.broker)
+        self.sender = Sender(self._store, clock, self.leases, self.broker)
         self.unconfirmed = UnconfirmedOrders(clock, self.sender)
         self.outages = Outages(clock)
         self.reconciler = Reconciler(
@@ -139,7 +139,7 @@ class Engine:
 
     def store(self, alert: Alert) -> IntakeResult:
         """Store in this process."""
-        result = self.db.write(lambda conn: accept(conn, alert))
+        result = self._store.accept(alert)
         failpoint("after_accept_commit")
         self.on_accepted(alert, result)
         return result
@@ -154,13 +154,12 @@ class Engine:
     # --- the lane -------------------------------------------------------------------------------------------
 
     def broker(self, account_id: int) -> Broker:
-        with self.db.read() as conn:
-            account = account_table.load(conn, account_id)
-        return self._broker_of(account)
+        with self._store.look() as source:
+            return self._broker_of(source.account(account_id))
 
     def run_lane(self, lane: Lane) -> None:
         """Advance the lane as far as possible now, in this thread."""
-        run_sync(self.db, self.lane_steps(lane))
+        self._run(self.lane_steps(lane))
 
     def lane_steps(self, lane: Lane) -> Workflow[None]:
         """Advance the lane as far as possible now. Drive one lane at most once at a time."""
@@ -175,10 +174,10 @@ class Engine:
     def _advance(self, lease: Lease) -> Workflow[bool]:
         """One step. True: there may be more to do at once."""
         now, lane = self.clock.now(), lease.lane
-        with self.db.read() as conn:
-            orders = order_table.open_in_lane(conn, lane.account_id, lane.symbol)
-            waiting = decision_table.due_in_lane(conn, lane.account_id, lane.symbol, now, 2)
-            account = account_table.load(conn, lane.account_id) if waiting else None
+        with self._store.look() as source:
+            orders = source.open_in_lane(lane)
+            waiting = source.due(lane.account_id, lane.symbol, now, 2)
+            account = source.account(lane.account_id) if waiting else None
         for action in actions(orders, waiting, now):
             if isinstance(action, Decide):
                 assert account is not None
@@ -222,7 +221,9 @@ class Engine:
             decided = yield from self._decide_with(task, account, lease, fresh, without_price)
         except (Rejected, BadCredentials) as error:
             if isinstance(error, BadCredentials):
-                yield from disable_account(self.clock, task.account_id, task.user_id, quoted(error.message))
+                yield self._store.disable(
+                    task.account_id, task.user_id, quoted(error.message), self.clock.now()
+                )
             yield from self._undecided.give_up(task, lease, quoted(error.message))
             return None
         except BrokerError as error:
@@ -236,12 +237,9 @@ class Engine:
             return (yield from self._decide(task, account, lease, fresh=True))
         except DecidedElsewhere:
             return None
-        except (
-            LaneLost,
-            DatabaseUnavailable,
-            sa.exc.OperationalError,
-            self.db.engine.dialect.loaded_dbapi.OperationalError,
-        ):
+        except LaneLost:
+            raise
+        except self._store.unavailable:
             raise
         except Exception as error:  # nothing was sent: orders are committed before they are sent
             yield from self._undecided.retry_or_give_up(task, lease, error)
@@ -262,8 +260,8 @@ class Engine:
         database."""
         if not self.host.wait_reason(account_id, symbol):
             return False
-        with self.db.read() as conn:
-            account = account_table.load(conn, account_id)
+        with self._store.look() as source:
+            account = source.account(account_id)
         return not (account.simulated or self._broker_of(account).offers.local)
 
     def _decide_with(
@@ -311,9 +309,8 @@ class Engine:
     def collect(self, account_id: int) -> list[Lane]:
         """Book reports on the account's working and recently ended orders; returns the lanes in which
         something changed."""
-        with self.db.read() as conn:
-            account = account_table.load(conn, account_id)
-            orders = order_table.open_in_account(conn, account_id)
+        with self._store.look() as source:
+            account, orders = source.account(account_id), source.open_orders(account_id)
         if account.problem:
             return []  # a refused key is not tried again until its user has changed it
         working = {o.id: o for o in orders if o.status is OrderStatus.WORKING} | {
@@ -323,21 +320,22 @@ class Engine:
         try:
             reports = self._broker_of(account).poll([o.ref for o in working.values()]) if working else []
         except BadCredentials as error:
-            run_sync(self.db, disable_account(self.clock, account_id, account.user_id, quoted(error.message)))
+            why = quoted(error.message)
+            self._store.run(self._store.disable(account_id, account.user_id, why, self.clock.now()))
             return []
         # entries before their exits
         for report in sorted(
             reports, key=lambda report: working[report.client_order_id].parent_id is not None
         ):
             order = working[report.client_order_id]
-            after = run_sync(self.db, self.sender.book(order, report))
+            after = self._run(self.sender.book(order, report))
             if (after.status, after.filled_quantity) != (order.status, order.filled_quantity):
                 changed_lanes.add(Lane(account_id, order.symbol))
                 self.host.on_change(order.signal_id)
         for order in orders:
             if (
                 order.status is OrderStatus.ATTENTION
-                and run_sync(self.db, self.unconfirmed.look_up_again(order)).status is not order.status
+                and self._run(self.unconfirmed.look_up_again(order)).status is not order.status
             ):
                 changed_lanes.add(Lane(account_id, order.symbol))
                 self.host.on_change(order.signal_id)
@@ -347,8 +345,8 @@ class Engine:
         """Book a stream's report like any other. Returns the lane in which something changed."""
         if report.client_order_id in self.sender.being_sent and only_arrived(report):
             return None
-        with self.db.read() as conn:
-            order = order_table.find(conn, account_id, report.client_order_id)
+        with self._store.look() as source:
+            order = source.find_order(account_id, report.client_order_id)
         if order is None or not is_news_of(order, report):
             return None  # another program's order, or nothing new
         after = yield from self.sender.book_report(order, report)
@@ -359,8 +357,8 @@ class Engine:
 
     def open_lanes(self) -> list[Lane]:
         """Lanes with work: a decision to make, an order to send, look up or cancel."""
-        now = self.clock.now()
-        with self.db.read() as conn:
-            lanes = set(decision_table.open_lanes(conn, now))
-            lanes |= {Lane(row.account_id, row.symbol) for row in order_table.due_lanes(conn, now)}
-        return list(lanes)
+        with self._store.look() as source:
+            return list(source.open_lanes(self.clock.now()))
+
+    def _run(self, steps: Workflow[T]) -> T:
+        return run_with(self._store.run, steps)

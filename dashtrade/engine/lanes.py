@@ -10,18 +10,17 @@ import time
 
 import sqlalchemy as sa
 
-from bot_database import Database
 from dashtrade.domain.kernel.lane import Lane
 from dashtrade.engine.steps import Lease
-from dashtrade.engine.workflow import Workflow, Write
-from dashtrade.tables import lanes as lane_table
+from dashtrade.engine.store import Store
+from dashtrade.engine.workflow import Workflow
 
 LEASE_SECONDS = 6.0
 
 
 class Leases:
-    def __init__(self, db: Database, owner: str, ttl: float = LEASE_SECONDS) -> None:
-        self.db, self.owner, self.ttl = db, owner, ttl
+    def __init__(self, store: Store, owner: str, ttl: float = LEASE_SECONDS) -> None:
+        self._store, self.owner, self.ttl = store, owner, ttl
         # token, and the time just before the claim, from which the lease counts
         self._held: dict[Lane, tuple[int, float]] = {}
         self._lock = threading.Lock()
@@ -38,7 +37,7 @@ class Leases:
             return held
         asked_at = time.monotonic()
         try:
-            token = yield Write(lambda conn: lane_table.claim(conn, lane, self.owner, self.ttl))
+            token = yield self._store.claim(lane, self.owner, self.ttl)
         except sa.exc.IntegrityError:  # another worker claimed the new lane first
             return None
         with self._lock:
@@ -66,18 +65,13 @@ class Leases:
                 lane: held for lane, held in self._held.items() if asked_at - held[1] < self.ttl * 0.8
             }
             renewed = list(self._held)
-        self.db.write(self._renew)
+        self._store.renew(self.owner, self.ttl if renewed else None)
         with self._lock:
             for lane in renewed:
                 if lane in self._held:
                     self._held[lane] = (self._held[lane][0], max(self._held[lane][1], asked_at))
 
-    def _renew(self, conn: sa.Connection) -> None:
-        lane_table.record_heartbeat(conn, self.owner)
-        if self._held:
-            lane_table.renew(conn, self.owner, self.ttl)
-
     def release(self) -> None:
         with self._lock:
             self._held.clear()
-        self.db.write(lambda conn: lane_table.release(conn, self.owner))
+        self._store.release(self.owner)

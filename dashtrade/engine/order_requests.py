@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bot_database import Database
 from dashtrade.domain.exits.broker_held import leg_prices
 from dashtrade.domain.kernel.holdings import account_net
 from dashtrade.domain.orders import Order
 from dashtrade.domain.ports import Broker, OrderRequest
-from dashtrade.engine.stored_books import StoredBooks
+from dashtrade.engine.store import Store
 
 
 def request_of(order: Order, account_holds: Decimal | None = None) -> OrderRequest:
@@ -31,9 +30,9 @@ def request_of(order: Order, account_holds: Decimal | None = None) -> OrderReque
     )
 
 
-def booked_holdings(db: Database, order: Order, broker: Broker) -> Decimal | None:
+def booked_holdings(store: Store, order: Order, broker: Broker) -> Decimal | None:
     """The size available to an exit: bots' positions and the user's own holdings, not just the net."""
     if not order.effect.reduces or broker.capabilities.crosses_zero:
         return None
-    with db.read() as conn:
-        return account_net(StoredBooks(conn), order.account_id, order.symbol)
+    with store.look() as source:
+        return account_net(source, order.account_id, order.symbol)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from dashtrade.domain.notices.people import KeyRefused
@@ -14,8 +16,11 @@ from dashtrade.tables import messages as message_table
 
 
 def disable_account(clock: Clock, account_id: int, user_id: int, why: Reason) -> Workflow[None]:
+    yield disabling(account_id, user_id, why, clock.now())
+
+
+def disabling(account_id: int, user_id: int, why: Reason, now: datetime) -> Write:
     """Disable the account, pause its bots, notify its user once, stop calling the broker."""
-    now = clock.now()
 
     def work(conn: sa.Connection) -> None:
         account_table.lock_account(conn, account_id)
@@ -30,4 +35,4 @@ def disable_account(clock: Clock, account_id: int, user_id: int, why: Reason) ->
             conn, user_id, KeyRefused(account=account.label, reason=why, paused_bots=paused), now=now
         )
 
-    yield Write(work)
+    return Write(work)

@@ -9,9 +9,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
-
-from bot_database import Database, DatabaseUnavailable
+from bot_database import DatabaseUnavailable
 from dashtrade.domain.kernel import next_states, reporting, sending
 from dashtrade.domain.kernel.books import Books
 from dashtrade.domain.kernel.lane import Lane
@@ -39,12 +37,10 @@ from dashtrade.engine.booking import report_step
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.order_requests import booked_holdings, request_of
 from dashtrade.engine.order_states import OrderStates, log_order
-from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.steps import LaneLost, Lease, Step
-from dashtrade.engine.workflow import Call, Workflow
+from dashtrade.engine.store import Store
+from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
-from dashtrade.tables import accounts as account_table
-from dashtrade.tables import orders as order_table
 
 log = logging.getLogger("dashtrade.orders")
 
@@ -62,9 +58,9 @@ class Sender:
     the transaction of decision and booking, and always has a known outcome."""
 
     def __init__(
-        self, db: Database, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
+        self, store: Store, clock: Clock, leases: Leases, broker_of: Callable[[int], Broker]
     ) -> None:
-        self.db, self.clock, self.leases, self.broker_of = db, clock, leases, broker_of
+        self.store, self.clock, self.leases, self.broker_of = store, clock, leases, broker_of
         self.states = OrderStates(clock)
         self.being_sent: set[str] = set()  # being sent now: the answer will confirm arrival
         # ended unfilled a moment ago -> late fills possible until
@@ -99,7 +95,7 @@ class Sender:
                 return (yield from self._unconfirmed(order, quoted(error.message), error.after))
             return (yield from self._not_placed(order, error))
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
+            yield self.disabling(order, error)
             follow = self._unconfirmed if again else self._refused
             return (yield from follow(order, quoted(error.message)))
         except Unknown as error:
@@ -135,7 +131,7 @@ class Sender:
     def _send(self, order: Order, broker: Broker) -> Workflow[Order]:
         if broker.offers.local:
             return (yield Step(order.account_id, lambda books: self._carry_out_locally(books, order, broker)))
-        request = request_of(order, booked_holdings(self.db, order, broker))
+        request = request_of(order, booked_holdings(self.store, order, broker))
         self.being_sent.add(order.id)
         try:
             report = yield Call(lambda: broker.submit(request))
@@ -146,8 +142,8 @@ class Sender:
 
     def _not_held(self, order: Order, error: NotHeld, again: bool) -> Workflow[Order]:
         """Other bots' recent fills may not be booked yet: until then books and account differ."""
-        with self.db.read() as conn:
-            lane = order_table.open_in_lane(conn, order.account_id, order.symbol)
+        with self.store.look() as source:
+            lane = source.open_in_lane(Lane(order.account_id, order.symbol))
         at_broker = any(other.id != order.id and other.status is OrderStatus.WORKING for other in lane)
         if at_broker and not again and order.sends < next_states.MAX_SENDS:
             return (yield from self._not_placed(order, RetryLater(error.message)))
@@ -188,7 +184,7 @@ class Sender:
             local = broker.offers.local(PaperPages(books, order.account_id))
             report = local.submit(request_of(order))
             return reporting.apply_report(books, order.id, report, self.clock.now()).order
-        except (DatabaseUnavailable, sa.exc.DBAPIError, self.db.engine.dialect.loaded_dbapi.Error):
+        except self.store.errors:
             raise
         except Rejected as error:
             why = quoted(error.message)
@@ -204,8 +200,8 @@ class Sender:
     def book(self, order: Order, report: OrderReport) -> Workflow[Order]:
         """Most polled reports, and answers that the stream preceded, are known already: then nothing is
         written."""
-        with self.db.read() as conn:
-            current = order_table.load(conn, order.id)
+        with self.store.look() as source:
+            current = source.order(order.id)
         return (
             (yield from self.book_report(current, report))
             if is_news(current, report, self.clock.now())
@@ -252,8 +248,8 @@ class Sender:
     def cancel(self, order: Order, lease: Lease) -> Workflow[None]:
         """Request a cancellation; the broker's next report tells whether it succeeded."""
         again_at = self.clock.now() + CANCEL_AGAIN_AFTER
-        with self.db.read() as conn:
-            problem = account_table.problem(conn, order.account_id)
+        with self.store.look() as source:
+            problem = source.account(order.account_id).problem
         if not problem:  # a refused key is not tried again until its user has changed it
             yield from self._cancel(order)
         yield Step(order.account_id, lambda books: sending.cancel_again_at(books, order.id, again_at), lease)
@@ -267,4 +263,7 @@ class Sender:
         except (Unavailable, RetryLater, Rejected, Unknown) as error:
             log.warning("cancel of %s: %s", order.id, error.message)
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
+            yield self.disabling(order, error)
+
+    def disabling(self, order: Order, error: BadCredentials) -> Write:
+        return self.store.disable(order.account_id, order.user_id, quoted(error.message), self.clock.now())

@@ -11,7 +11,6 @@ from dashtrade.domain.kernel import next_states
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import BadCredentials, Capabilities, Clock, RetryLater, Unavailable
 from dashtrade.domain.reasons import Code, quoted, reason
-from dashtrade.engine.refused_keys import disable_account
 from dashtrade.engine.sending import Sender
 from dashtrade.engine.steps import LaneLost, Lease
 from dashtrade.engine.workflow import Call, Workflow
@@ -40,7 +39,7 @@ class UnconfirmedOrders:
             why = quoted(error.message)
             due_at = now + max(getattr(error, "after", LOOK_UP_AGAIN_AFTER), LOOK_UP_AGAIN_AFTER)
         except BadCredentials as error:
-            yield from disable_account(self.clock, order.account_id, order.user_id, quoted(error.message))
+            yield self._sender.disabling(order, error)
             why = reason(Code.CANNOT_BE_LOOKED_UP, because=error.message)
             return (
                 yield from self._states.change(

@@ -39,11 +39,15 @@ Workflow = Generator[Effect, Any, T]
 
 def run_sync(db: Database, steps: Workflow[T]) -> T:
     """Run each effect in turn, in this thread."""
+    return run_with(lambda effect: db.write(effect.run), steps)
+
+
+def run_with(run: Callable[[Step | Write], Any], steps: Workflow[T]) -> T:
     try:
         effect = next(steps)
         while True:
             try:
-                result = effect.fn() if isinstance(effect, Call) else db.write(effect.run)
+                result = effect.fn() if isinstance(effect, Call) else run(effect)
             except Exception as error:
                 effect = steps.throw(error)
             else:
