@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections import Counter
@@ -29,9 +30,9 @@ Found = list[tuple[int, list[tuple[str, str]]]]  # the schedules that failed, wi
 _simulation: Simulation
 
 
-def _begin(mutant: str | None) -> None:
+def _begin(mutant: str | None, store: str) -> None:
     global _simulation
-    _simulation = Simulation(mutant)
+    _simulation = Simulation(mutant, store)
 
 
 def _run(seeds: range) -> tuple[int, Counter[str], Found]:
@@ -47,11 +48,11 @@ def _run(seeds: range) -> tuple[int, Counter[str], Found]:
 def _shares(given: argparse.Namespace, batches: list[range]) -> Iterator[tuple[int, Counter[str], Found]]:
     """In this process, or in several; in order either way."""
     if given.processes == 1:
-        _begin(given.mutant)
+        _begin(given.mutant, given.store)
         yield from map(_run, batches)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(given.processes, _begin, (given.mutant,)) as pool:
+    with context.Pool(given.processes, _begin, (given.mutant, given.store)) as pool:
         yield from pool.imap(_run, batches)
 
 
@@ -61,10 +62,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the number of the first schedule")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="a deliberate fault, to be found")
+    parser.add_argument("--store", choices=("memory", "database"), default="memory")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell the story of one schedule")
     given = parser.parse_args()
     if given.replay is not None:
-        return replay(Simulation(given.mutant).run(given.replay, traced=True))
+        return replay(Simulation(given.mutant, given.store).run(given.replay, traced=True))
     return many(given)
 
 
@@ -76,7 +78,8 @@ def replay(outcome: Outcome) -> int:
 
 
 def many(given: argparse.Namespace) -> int:
-    began, counts, kinds, done, first = time.monotonic(), Counter[str](), Counter[str](), 0, None
+    began, began_cpu = time.monotonic(), _cpu()
+    counts, kinds, done, first = Counter[str](), Counter[str](), 0, None
     end = given.seed + given.schedules
     batches = [range(a, min(a + BATCH, end)) for a in range(given.seed, end, BATCH)]
     for number, seen, failed in _shares(given, batches):
@@ -84,7 +87,7 @@ def many(given: argparse.Namespace) -> int:
         for seed, findings in failed:
             kinds.update(kind for kind, _ in findings)
             first = first if first is not None else seed - given.seed + 1
-            tell(seed, findings, given.mutant)
+            tell(seed, findings, given)
         if first is not None and given.mutant:
             break
     seconds = time.monotonic() - began
@@ -95,6 +98,7 @@ def many(given: argparse.Namespace) -> int:
         "bench": "simulate",
         "schedules": done,
         "seed": given.seed,
+        "store": given.store,
         "mutant": given.mutant,
         **{name: n for name, n in sorted(counts.items()) if not name.startswith("fault ")},
         "faults": faults,
@@ -102,13 +106,21 @@ def many(given: argparse.Namespace) -> int:
         "first_found": first,
         "seconds": round(seconds, 1),
         "schedules_per_second": round(done / seconds, 1),
+        "per_cpu_second": round(done / (_cpu() - began_cpu), 1),
     }
     print(json.dumps(line), flush=True)
     return 1 if kinds else 0
 
 
-def tell(seed: int, findings: list[tuple[str, str]], mutant: str | None) -> None:
-    again = f"python -m bench.simulate --replay {seed}" + (f" --mutant {mutant}" if mutant else "")
+def _cpu() -> float:
+    """Seconds of this process and of those that it has awaited."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def tell(seed: int, findings: list[tuple[str, str]], given: argparse.Namespace) -> None:
+    again = f"python -m bench.simulate --store {given.store} --replay {seed}"
+    again += f" --mutant {given.mutant}" if given.mutant else ""
     print(f"schedule {seed} failed; its story: {again}", file=sys.stderr)
     for kind, what in findings[:5]:
         print(f"  {kind}: {what}", file=sys.stderr)

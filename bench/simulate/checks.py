@@ -11,8 +11,6 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-import sqlalchemy as sa
-
 from bench.crash_checks import (
     Finding,
     cash_agrees,
@@ -22,113 +20,12 @@ from bench.crash_checks import (
     orders_agree,
     story_agrees,
 )
+from bench.simulate.records import PaperBooks, Records
 from bench.simulate.story import Story
 from dashtrade.domain.kernel.accepting import RESEND_WINDOW
 from dashtrade.domain.orders import Order, OrderStatus
-from dashtrade.tables import bot_days as day_table
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import fills as fill_table
-from dashtrade.tables import messages as message_table
-from dashtrade.tables import order_events
-from dashtrade.tables import orders as order_table
-from dashtrade.tables import paper as paper_table
-from dashtrade.tables import signals as signal_table
-from dashtrade.tables import trades as trade_table
-from dashtrade.tables.compiled_sql import rows
 
 ZERO = Decimal(0)
-_EVERYTHING = {
-    name: sa.select(table).order_by(*table.primary_key)
-    for name, table in {
-        "signals": signal_table.signals,
-        "decisions": signal_table.decisions,
-        "orders": order_table.orders,
-        "events": order_events.events,
-        "fills": fill_table.fills,
-        "lots": fill_table.lots,
-        "trades": trade_table.trades,
-        "messages": message_table.outbox,
-        "days": day_table.performance,
-        "bots": bot_table.bots,
-        "drifts": drift_table.drifts,
-        "paper_orders": paper_table.orders,
-        "paper_fills": paper_table.fills,
-        "paper_positions": paper_table.positions,
-        "paper_accounts": paper_table.accounts,
-    }.items()
-}
-
-
-class Records:
-    """Everything that the database holds, read once."""
-
-    def __init__(self, story: Story) -> None:
-        with story.world.db.read() as conn:
-            self.all = {name: rows(conn, select) for name, select in _EVERYTHING.items()}
-        self.orders = [order_table.order_from_row(row) for row in self.all["orders"]]
-        self.bots = {row.id: bot_table.bot_from_row(row) for row in self.all["bots"]}
-
-    def of(self, account_id: int) -> Facts:
-        return Facts(self, account_id)
-
-
-class Facts:
-    """Those of one account, in the words of the crash bench's checks."""
-
-    def __init__(self, records: Records, account_id: int) -> None:
-        every = records.all
-        self.orders = {order.id: order for order in records.orders if order.account_id == account_id}
-        self.bots = {i: bot for i, bot in records.bots.items() if bot.account_id == account_id}
-        self.decisions = [d for d in every["decisions"] if d.account_id == account_id]
-        heard = {decision.signal_id for decision in self.decisions}
-        self.signals = [signal for signal in every["signals"] if signal.id in heard]
-        self.events = [event for event in every["events"] if event.order_id in self.orders]
-        self.fills = [fill for fill in every["fills"] if fill.account_id == account_id]
-        self.lots = [lot for lot in every["lots"] if lot.bot_id in self.bots]
-        self.trades = [trade for trade in every["trades"] if trade.order_id in self.orders]
-        self.days = [day for day in every["days"] if day.bot_id in self.bots]
-        self.messages = every["messages"]
-
-    def fills_of(self, **wanted: Any) -> list[Any]:
-        return [
-            fill for fill in self.fills if all(getattr(fill, name) == value for name, value in wanted.items())
-        ]
-
-
-class PaperBooks:
-    """The paper broker's own tables, in the words of a venue's books."""
-
-    totals_only, start_cash = False, Decimal(100_000)
-
-    def __init__(self, records: Records, account_id: int) -> None:
-        every = records.all
-        found = [order for order in every["paper_orders"] if order.account_id == account_id]
-        self.placed = Counter(order.client_order_id for order in found)
-        fills = [fill for fill in every["paper_fills"] if fill.account_id == account_id]
-        self.orders = [_PaperOrder(order, fills) for order in found]
-        held = {
-            row.symbol.text: row.quantity for row in every["paper_positions"] if row.account_id == account_id
-        }
-        self._held, self.symbols = held, set(held)
-        self.cash = next(
-            (row.cash for row in every["paper_accounts"] if row.account_id == account_id), self.start_cash
-        )
-
-    def position(self, symbol: str) -> Decimal:
-        return self._held.get(symbol, ZERO)
-
-
-class _PaperOrder:
-    def __init__(self, row: Any, fills: list[Any]) -> None:
-        self.client_order_id, self.status, self.filled = row.client_order_id, row.status, row.filled_quantity
-        self.fills = [_PaperFill(fill) for fill in fills if fill.client_order_id == row.client_order_id]
-
-
-class _PaperFill:
-    def __init__(self, row: Any) -> None:
-        self.id, self.quantity, self.price, self.fee = row.fill_id, row.quantity, row.price, row.fee
-        self.fee_base = ZERO
 
 
 def check(story: Story, records: Records) -> list[Finding]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from bench.crash_checks import Finding
 from bench.simulate import chance
-from bench.simulate.checks import Records, check, check_closed, check_unchanged
+from bench.simulate.checks import check, check_closed, check_unchanged
+from bench.simulate.memory import MemoryWorld
 from bench.simulate.mutants import MUTANTS
 from bench.simulate.plan import make_plan
 from bench.simulate.store import CrashPoints, World, make_world
@@ -40,7 +41,8 @@ class _Errors(logging.Handler):
 class Simulation:
     """One process's worlds. `run` may be called for any seeds in any order, with the same result."""
 
-    def __init__(self, mutant: str | None = None) -> None:
+    def __init__(self, mutant: str | None = None, store: str = "memory") -> None:
+        self._in_memory = store == "memory"
         self._clock, self._points = chance.Clock(), CrashPoints()
         chance.take_over(self._clock)
         self._worlds: dict[str, World] = {}
@@ -55,13 +57,14 @@ class Simulation:
     def world(self, kind: str) -> World:
         if kind not in self._worlds:
             chance.start(0)
-            self._worlds[kind] = make_world(
+            made = make_world(
                 kind, self._clock, self._points, lambda: honest_broker(self._points, self._clock)
             )
+            self._worlds[kind] = MemoryWorld(made) if self._in_memory else made
         return self._worlds[kind]
 
     def run(self, seed: int, *, traced: bool = False) -> Outcome:
-        plan = make_plan(seed)
+        plan = make_plan(seed, compares=not self._in_memory)
         world = self.world(plan.kind)
         world.feed.prices.clear()
         world.begin()
@@ -78,17 +81,17 @@ class Simulation:
     def _live(story: Story) -> list[Finding]:
         story.run()
         quiet = story.come_to_rest()
-        before = Records(story)
+        before = story.world.records()
         found = [*story.findings, *check(story, before)]
         if not quiet:
             found.append(("stuck", "it did not come to rest"))
         if found:
             return found
         story.restart_at_rest()
-        found += check_unchanged(before, Records(story))
+        found += check_unchanged(before, story.world.records())
         if not story.close_all():
             found.append(("stuck", "it did not come to rest after the close"))
-        after = Records(story)
+        after = story.world.records()
         return [*found, *story.findings, *check_closed(after), *check(story, after)]
 
     def close(self) -> None:
@@ -101,7 +104,7 @@ def _counts(story: Story) -> Counter[str]:
         {
             "alerts": len(story.acknowledged),
             "orders": len(story.books.orders),
-            "commits": story.world.db.commits,
+            "commits": story.world.commits,
             "crashes": story.crashed,
         }
     )

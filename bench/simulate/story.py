@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from bench.crash_checks import waits_behind_a_resting_one
 from bench.simulate.chance import Chance
-from bench.simulate.person import Person, last_event, open_orders
+from bench.simulate.person import Person
 from bench.simulate.plan import Plan
 from bench.simulate.store import Crash, World
 from bench.simulate.venue import ModelBroker, VenueBooks
@@ -19,10 +19,6 @@ from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import Broker, OrderRequest, Unknown
 from dashtrade.domain.signals import Origin
-from dashtrade.tables import bots as bot_table
-from dashtrade.tables import decisions as decision_table
-from dashtrade.tables import drifts as drift_table
-from dashtrade.tables import orders as order_table
 from tests.simulators.venue_adapter import report_of
 from tests.simulators.venue_books import HONEST
 
@@ -62,11 +58,7 @@ class Story:
         world = self.world
         world.points.tell = self.tell
         for place, limits in self.plan.limits.items():
-            world.db.write(
-                lambda conn, place=place, limits=limits: bot_table.change(
-                    conn, world.user.id, world.bots[place], **limits
-                )
-            )
+            world.limit(world.bots[place], limits)
         self.workers = [self._start() for _ in range(self.plan.workers)]
         names, weights = list(self.plan.weights), list(self.plan.weights.values())
         left = self.plan.steps
@@ -88,14 +80,13 @@ class Story:
 
     def _called(self, what: str) -> None:
         self.tell(what)
-        if self.world.db.in_write:
+        if self.world.in_write:
             self.broken(f"the venue is called inside a transaction: {what}")
 
     def _submitted(self, request: OrderRequest) -> None:
         """A worker sends what it committed to send, while the lane is its own: nobody looks the order up
         meanwhile, and nobody has ended it. (One that stood still right before the call cannot know.)"""
-        with self.world.db.read() as conn:
-            order = order_table.find(conn, self.world.accounts["venue"], request.client_order_id)
+        order = self.world.find_order(self.world.accounts["venue"], request.client_order_id)
         if self._acting.waited > SURELY_HELD or (order is not None and order.sends > 1):
             return
         if order is None or order.status is not OrderStatus.SUBMITTING:
@@ -116,7 +107,7 @@ class Story:
         return self._acting
 
     def _broker_of(self, account: Account) -> Broker:
-        return self.venue if account.broker == "venue" else self.world.app.brokers.of(account)
+        return self.venue if account.broker == "venue" else self.world.paper_broker(account)
 
     def _arm(self) -> None:
         self.world.points.left = self._crashes.pop(0) if self._crashes else None
@@ -164,7 +155,7 @@ class Story:
 
     def _meanwhile(self) -> None:
         """Other lanes go on while an answer is on its way."""
-        if self._depth or self.rng.random() < 0.7 or self.world.db.in_write or not self.world.points.live:
+        if self._depth or self.rng.random() < 0.7 or self.world.in_write or not self.world.points.live:
             return
         awake = [worker for worker in self.workers if worker.free and not worker.stalled]
         if not awake:
@@ -300,7 +291,7 @@ class Story:
         enough = 4 if self.plan.late_fills or self.plan.manner.on_post != HONEST else 2
         for _ in range(ROUNDS):
             moved = self._round(worker)
-            now = last_event(self.world)
+            now = self.world.last_event()
             quiet = 0 if moved or now != before or not self._is_quiet() else quiet + 1
             before = now
             if quiet == enough:
@@ -321,14 +312,12 @@ class Story:
         """Every order ended, rests or needs attention, nothing waits but behind such a one, and no comparison
         has found a difference."""
         world = self.world
-        orders = open_orders(world)
-        with world.db.read() as conn:
-            waiting = decision_table.open_lanes(conn, world.clock.now() + timedelta(days=1))
-            differences = drift_table.all_unresolved(conn)
+        orders = world.open_orders()
+        waiting = world.lanes_to_decide(world.clock.now() + timedelta(days=1))
         stopped = {(o.account_id, o.symbol) for o in orders if o.status is OrderStatus.ATTENTION}
         return (
             self.books.is_settled
-            and not differences
+            and not world.has_differences()
             and all(
                 (o.account_id, o.symbol) in stopped
                 or (o.status is OrderStatus.WORKING and o.rests and not o.cancel_requested)

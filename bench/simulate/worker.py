@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.simulate.store import World
-from bot_engine import Engine
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.kernel.lane import Lane
 from dashtrade.domain.ports import Broker, BrokerError, OrderReport
-from dashtrade.domain.reasons import Reason
+from dashtrade.domain.reasons import NO_REASON, Reason
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.host import Host
 from dashtrade.engine.watch import Watch
 from dashtrade.engine.workflow import Call, Effect, Workflow
-from dashtrade.tables import lanes as lane_table
-from dashtrade.tables import orders as order_table
 
 Key = tuple[int, str] | int  # a lane, or the number of a stream's report
 
@@ -43,6 +40,8 @@ class _Host(Host):
         self._worker.wake(lane)
 
     def wait_reason(self, account_id: int, symbol: Symbol) -> Reason:
+        if not self._worker.world.compares:
+            return NO_REASON
         return self._worker.engine.reconciler.wait_reason(account_id, symbol)
 
 
@@ -63,22 +62,15 @@ class Worker:
         broken: Callable[[str], None],
     ) -> None:
         self.world, self.name, self.stalled = world, name, False
-        self.engine = Engine(
-            db=world.db,
-            clock=world.clock,
-            broker_of=broker_of,
-            feed_of=lambda account: world.feed,
-            owner=name,
-            host=_Host(self),
-        )
-        self.watch = Watch(world.db, world.clock, lambda account: world.feed)
+        self.engine = world.engine(name, broker_of, _Host(self))
+        self._watch = Watch(world.db, world.clock, lambda account: world.feed) if world.compares else None
         self._broken = broken
         self.waited = 0.0  # seconds between the last effect's coming and its being carried out
         self.running: dict[Key, Running] = {}
         self._again: set[Key] = set()
         self._reports = 0
         if only:
-            world.db.write(lane_table.free_lanes)
+            world.free_lanes()
         self.engine.leases.renew()
         self.compare()
         self.scan()
@@ -124,7 +116,7 @@ class Worker:
         effect, run.effect, run.error, run.acts = run.effect, None, None, True
         self.waited = self.world.clock.seconds() - run.since
         try:
-            run.value = effect.fn() if isinstance(effect, Call) else self.world.db.write(effect.run)
+            run.value = effect.fn() if isinstance(effect, Call) else self.world.run(effect)
         except Exception as error:
             run.error = error
         run.acts = False
@@ -148,8 +140,7 @@ class Worker:
 
     def collect(self) -> bool:
         moved = False
-        with self.world.db.read() as conn:
-            accounts = {row.account_id for row in order_table.working_accounts(conn)}
+        accounts = self.world.working_accounts()
         accounts |= {order.account_id for order in self.engine.sender.recently_ended()}
         for account_id in sorted(accounts):
             try:
@@ -161,6 +152,8 @@ class Worker:
         return moved
 
     def compare(self) -> None:
+        if not self.world.compares:
+            return
         for account_id in self.engine.reconciler.due():
             try:
                 self.engine.reconciler.reconcile(account_id)
@@ -168,4 +161,4 @@ class Worker:
                 self._broken(f"comparing failed: {error!r}")
 
     def watch_positions(self) -> bool:
-        return self.wake_all(self.watch.check_all())
+        return self._watch is not None and self.wake_all(self._watch.check_all())

@@ -73,7 +73,7 @@ class MemoryDay:
         app = self.day.app
         self.brokers = {
             account.id: PaperBroker(
-                MemoryPaperStore(self.books, account.id),
+                MemoryPaperStore(self.books, account.id, self.books.run),
                 self.day.feed,
                 self.day.clock,
                 PaperSettings.from_options(account.options),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.bots import Bot
@@ -249,13 +249,16 @@ class MemoryBooks(MemoryProtections):
 
 
 class MemoryPaperStore:
-    """One paper account's own books among them."""
+    """One paper account's own books among them. `run` runs a step on them."""
 
-    def __init__(self, books: MemoryBooks, account_id: int) -> None:
-        self._books, self._account_id = books, account_id
+    def __init__(
+        self, books: MemoryBooks, account_id: int, run: Callable[[Callable[[Books], Any]], Any]
+    ) -> None:
+        self._books, self._account_id, self._run = books, account_id, run
 
     def write(self, work: Callable[[PaperBook], T]) -> T:
-        return self._books.run(lambda books: work(PaperPages(books, self._account_id)))
+        result: T = self._run(lambda books: work(PaperPages(books, self._account_id)))
+        return result
 
     def read(self, work: Callable[[PaperBook], T]) -> T:
         return work(PaperPages(Books(self._books), self._account_id))
