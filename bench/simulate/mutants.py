@@ -9,10 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import bot_engine
+from bench.simulate.memory import MemoryStore
 from bench.simulate.store import Memory
 from dashtrade.domain.decisions import risk
 from dashtrade.domain.kernel import lane, next_states, reports
 from dashtrade.domain.kernel import sending as kernel_sending
+from dashtrade.domain.kernel.books import Books
+from dashtrade.domain.kernel.memory_books import MemoryBooks
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.engine import order_recovery, sending, unconfirmed
@@ -34,7 +37,8 @@ def _put(owner: Any, name: str, fault: Any) -> None:
 
 def drop_a_commit() -> None:
     """Every now and then a commit says that it happened, and did not."""
-    _put(Memory, "drops_commit", lambda self: self.commits % 25 == 24)
+    for store in (Memory, MemoryStore):
+        _put(store, "drops_commit", lambda self: self.commits % 25 == 24)
 
 
 def send_before_the_commit() -> None:
@@ -47,6 +51,8 @@ def send_before_the_commit() -> None:
         pass
 
     def dry_run(engine: Any, write: Step) -> Any:
+        if isinstance(engine._store, MemoryStore):
+            return write.fn(Books(engine._store.books))
         found: list[Any] = []
 
         def work(conn: Any) -> None:
@@ -87,10 +93,12 @@ def send_before_the_commit() -> None:
 def book_a_report_twice() -> None:
     """What is booked of an order is forgotten when the next report comes."""
     _put(fill_table, "known_fills", lambda conn, order_id: {})
+    _put(MemoryBooks, "booked_fills", lambda self, order_id: {})
 
 
 def skip_the_look_for_repeats() -> None:
     _put(signal_table, "repeat_of", lambda conn, owner, key: None)
+    _put(MemoryBooks, "repeat_of", lambda self, owner, key: None)
 
 
 def _without(*names: str) -> None:

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
+from itertools import accumulate
 
 from bench.crash_checks import waits_behind_a_resting_one
 from bench.simulate.chance import Chance
@@ -18,7 +20,7 @@ from dashtrade.domain.accounts import Account
 from dashtrade.domain.alerts.dialects import parse
 from dashtrade.domain.orders import OrderStatus
 from dashtrade.domain.ports import Broker, OrderRequest, Unknown
-from dashtrade.domain.signals import Origin
+from dashtrade.domain.signals import Origin, Signal
 from tests.simulators.venue_adapter import report_of
 from tests.simulators.venue_books import HONEST
 
@@ -26,6 +28,12 @@ SURELY_HELD = 1.0  # seconds for which a lease that was fresh lasts in any case
 ROUNDS = 120  # within which everything must have come to rest
 COMPARED = 12.0  # seconds: the longest between two comparisons of an account
 LATE = 25.0  # seconds: the longest that a venue here hides an order or a fill
+
+
+@lru_cache(maxsize=20_000)
+def read(body: str) -> Signal:
+    """The same few alerts come again and again."""
+    return parse(body.encode()).signal
 
 
 class Story:
@@ -60,12 +68,12 @@ class Story:
         for place, limits in self.plan.limits.items():
             world.limit(world.bots[place], limits)
         self.workers = [self._start() for _ in range(self.plan.workers)]
-        names, weights = list(self.plan.weights), list(self.plan.weights.values())
+        names, weights = list(self.plan.weights), list(accumulate(self.plan.weights.values()))
         left = self.plan.steps
         self._arm()
         while left > 0 or self._to_come:
             left -= 1
-            what = self.rng.choices(names, weights)[0]
+            what = self.rng.choices(names, cum_weights=weights)[0]
             if left <= 0:
                 what = "alert"
             self._happen(what)
@@ -184,7 +192,7 @@ class Story:
         self.tell(f"alert {body}")
         try:
             answer = worker.engine.accept(
-                self.world.user.id, parse(body.encode()).signal, raw=body, content=body, origin=Origin.WEBHOOK
+                self.world.user.id, read(body), raw=body, content=body, origin=Origin.WEBHOOK
             )
         except Crash:
             self._to_come.insert(0, body)  # nobody answered: it is sent again

@@ -230,13 +230,11 @@ class MemoryBooks(MemoryProtections):
     def open_lanes(self, now: datetime) -> set[Lane]:
         """With a decision to make, an order to send, look up or cancel."""
         found = {
-            lane
-            for lane, waiting in self.rows.waiting.items()
-            if any(
-                (task.due_at is None or task.due_at <= now)
-                and (task.held_until is None or task.held_until <= now)
-                for task in waiting
-            )
+            Lane(task.account_id, task.symbol)
+            for waiting in self.rows.waiting.values()
+            for task in waiting
+            if (task.due_at is None or task.due_at <= now)
+            and (task.held_until is None or task.held_until <= now)
         }
         for orders in self.rows.open_orders.values():
             for order in orders:

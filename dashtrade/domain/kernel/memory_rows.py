@@ -156,8 +156,10 @@ class MemoryRows(Tables):
         self._check(changes)
         self._take_alerts(changes)
         self._take_decisions(changes)
-        self._take_orders(changes)
-        self._take_fills(changes)
+        if changes.orders or changes.events:
+            self._take_orders(changes)
+        if changes.fills or changes.trades:
+            self._take_fills(changes)
         for trip in changes.trips.values():
             self._put_trip(trip)
         self.bots.update(changes.bots)
@@ -167,7 +169,8 @@ class MemoryRows(Tables):
         for lock in changes.locks:
             number = len(self.locks) + 1
             self.locks[number] = KeptLock(id=number, lock=lock)
-        self._take_paper(changes)
+        if changes.paper_orders or changes.paper_cash:
+            self._take_paper(changes)
 
     def _check(self, changes: Changes) -> None:
         """A decision is made once: whoever comes second changes nothing."""
