@@ -1,6 +1,6 @@
-"""Deterministic simulation: the real engine, in one thread over a database in memory, under seeded schedules.
+"""Deterministic simulation: the real engine, in one thread on books in memory, under seeded schedules.
 
-    python -m bench.simulate --schedules 10000 --seed 1 [--processes 2] [--mutant NAME]
+    python -m bench.simulate --schedules 10000 --seed 1 [--processes 2] [--mutant NAME] [--store database]
     python -m bench.simulate --replay SEED [--mutant NAME]
 
 A schedule is made of one number: alerts and repeats, fills late, in parts, doubled and out of order, a

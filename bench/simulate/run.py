@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Simulation:
 
     def __init__(self, mutant: str | None = None, store: str = "memory") -> None:
         self._in_memory = store == "memory"
+        gc.set_threshold(50_000, 20, 50)  # a schedule makes many small things, and few of them in circles
         self._clock, self._points = chance.Clock(), CrashPoints()
         chance.take_over(self._clock)
         self._worlds: dict[str, World] = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from bisect import bisect
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -73,7 +72,7 @@ class Story:
         self._arm()
         while left > 0 or self._to_come:
             left -= 1
-            what = self.rng.choices(names, cum_weights=weights)[0]
+            what = names[bisect(weights, self.rng.random() * weights[-1])]
             if left <= 0:
                 what = "alert"
             self._happen(what)
@@ -120,35 +119,35 @@ class Story:
     def _arm(self) -> None:
         self.world.points.left = self._crashes.pop(0) if self._crashes else None
 
-    @contextlib.contextmanager
-    def _alive(self) -> Iterator[None]:
-        self.world.points.live = True
-        try:
-            yield
-        finally:
-            self.world.points.live = False
-
     def _happen(self, what: str) -> None:
         awake = [worker for worker in self.workers if not worker.stalled] or self.workers
         worker = self.rng.choice(awake)
         if what == "step" and not worker.free:
             what = self.rng.choice(("alert", "time", "collect"))
+        points = self.world.points
+        points.live = True
         try:
-            with self._alive():
-                getattr(self, f"_{what}")(worker)
+            getattr(self, f"_{what}")(worker)
         except Crash:
+            points.live = False
             self._restart(worker)
+        finally:
+            points.live = False
 
     def _restart(self, worker: Worker) -> None:
         """What the process knew is gone; another start finds what is in the database."""
         self.crashed += 1
         self._arm()
+        points = self.world.points
+        points.live = True
         try:
-            with self._alive():
-                self.workers[self.workers.index(worker)] = self._start()
+            self.workers[self.workers.index(worker)] = self._start()
         except Crash:
+            points.live = False
             self._arm()
             self.workers[self.workers.index(worker)] = self._start()
+        finally:
+            points.live = False
 
     # --- what may happen ---
 

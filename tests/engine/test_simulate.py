@@ -37,17 +37,19 @@ def found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_whatever_the_schedule_nothing_is_lost_doubled_or_stuck():
-    done = simulate("--schedules", "40", "--seed", "1000")
+@pytest.mark.parametrize(("store", "count"), [("memory", 300), ("database", 30)])
+def test_whatever_the_schedule_nothing_is_lost_doubled_or_stuck(store: str, count: int):
+    done = simulate("--schedules", str(count), "--seed", "1000", "--store", store)
     assert done.returncode == 0, done.stderr[-5000:]
     told = found(done)
-    assert told["schedules"] == 40 and not told["findings"]
-    assert told["crashes"] > 20 and told["orders"] > 40, "too little happens"
+    assert told["schedules"] == count and not told["findings"]
+    assert told["crashes"] > count / 2 and told["orders"] > count, "too little happens"
     assert len(told["faults"]) >= 12, "the venue behaves too well"
 
 
-def test_a_schedule_is_the_same_each_time_step_by_step():
-    one, other = (simulate("--replay", "61", hash_seed=seed) for seed in (1, 2))
+@pytest.mark.parametrize("store", ["memory", "database"])
+def test_a_schedule_is_the_same_each_time_step_by_step(store: str):
+    one, other = (simulate("--store", store, "--replay", "61", hash_seed=seed) for seed in (1, 2))
     assert one.returncode == 0, one.stderr[-5000:]
     assert "CRASH" in one.stdout and "submit" in one.stdout
     assert one.stdout == other.stdout
@@ -60,5 +62,5 @@ def test_a_deliberate_fault_is_found(mutant: str):
     done = simulate("--schedules", "2000", "--mutant", mutant)
     told = found(done)
     assert done.returncode == 1 and told["first_found"] is not None
-    replay = f"python -m bench.simulate --replay {told['first_found']} --mutant {mutant}"
+    replay = f"python -m bench.simulate --store memory --replay {told['first_found']} --mutant {mutant}"
     assert replay in done.stderr
