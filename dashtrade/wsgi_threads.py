@@ -73,7 +73,9 @@ class WsgiThreads:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
         try:
-            answer = await loop.run_in_executor(self._threads, self._run, variables_of(scope, body), send_piece)
+            answer = await loop.run_in_executor(
+                self._threads, self._run, variables_of(scope, body), send_piece
+            )
         except ClientGone:
             return
         finally:

