@@ -10,22 +10,32 @@ from typing import Any
 import pytest
 
 from dashtrade.context import App
+from dashtrade.domain.audit import AuditAction
 from dashtrade.domain.people import User
 from dashtrade.domain.ports import NotOffered, RetryLater
 from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.symbols import Symbol
 from dashtrade.domain.values import Malformed
 from dashtrade.services.market import sources as service
-from dashtrade.services.market.sources import Sources, drop_operator_key, put_operator_key
+from dashtrade.services.market.sources import (
+    Sources,
+    drop_operator_key,
+    drop_own_key,
+    own_keys,
+    put_operator_key,
+    put_own_key,
+)
 from dashtrade.services.operations import keys
+from dashtrade.services.people import removal
 from dashtrade.settings import BadSetting
-from dashtrade.tables import accounts, installation_settings
+from dashtrade.tables import accounts, installation_settings, source_keys
 from encryption import Vault, new_key
 from tests.simulators import source_alpaca, source_finnhub
 from tests.simulators.source_binance import BinanceServer
 from tests.simulators.source_server import Fault
 from tests.support.fakes import MORNING, ManualClock, add_user
 from tests.support.installation import MakeApp
+from tests.support.user_rows import row_counts
 
 AAPL, BTC = Symbol.parse("AAPL"), Symbol.parse("BTC/USDT")
 
@@ -205,3 +215,44 @@ def test_two_processes_share_what_a_source_asks_for(
         assert len(sim.asked) == 2
         clock.forward(40)
         assert two.router(ann.id).quote(BTC).source == "binance"
+
+
+# --- a user's own keys ---
+
+
+def test_a_key_of_ones_own_opens_a_source_for_its_owner_alone_and_comes_first(
+    app: App, sources: Sources, ann: User
+):
+    bob = add_user(app, "bob@example.com")
+    put_own_key(app, ann, "finnhub", "paid", {"key": "anns-key"})
+    assert own_keys(app, ann) == {"finnhub": "paid"} and own_keys(app, bob) == {}
+    assert "finnhub" in sources.of(ann.id) and "finnhub" not in sources.of(bob.id)
+    put_operator_key(app, "finnhub", "free", {"key": "operators-key"})
+    assert [sources.of(user.id)["finnhub"].tier.name for user in (ann, bob)] == ["paid", "free"]
+    assert not drop_own_key(app, bob, "finnhub") and drop_own_key(app, ann, "finnhub")
+    assert sources.of(ann.id)["finnhub"] is sources.of(bob.id)["finnhub"]
+
+
+def test_a_key_of_ones_own_is_sealed_replaced_and_resealed(app: App, ann: User):
+    for key in ("first-key", "second-key"):
+        put_own_key(app, ann, "finnhub", "free", {"key": key})
+    with app.db.read() as conn:
+        (row,) = source_keys.list_all(conn, ann.id)
+    assert "second-key" not in row.credentials
+    assert json.loads(app.vault.decrypt(row.credentials)) == {"key": "second-key"}
+    fresh = new_key()
+    app.vault = Vault([fresh, *app.settings.encryption_keys])
+    keys.rotate_all(app)
+    app.vault = Vault([fresh])
+    assert "finnhub" in Sources(app).of(ann.id)
+
+
+def test_a_key_of_ones_own_that_cannot_be_one_is_malformed(app: App, ann: User):
+    with pytest.raises(Malformed):
+        put_own_key(app, ann, "finnhub", "free", {"key": "a\nb"})
+
+
+def test_keys_go_with_their_user(app: App, ann: User):
+    put_own_key(app, ann, "finnhub", "free", {"key": "anns-key"})
+    removal.remove(app, ann.id, actor=None, action=AuditAction.USER_DELETED)
+    assert row_counts(app, ann.id) == {}

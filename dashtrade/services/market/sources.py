@@ -1,5 +1,5 @@
-"""The sources of market data that a user can use: those without a key, those with the operator's, and those
-that the user's own broker accounts open.
+"""The sources of market data that a user can use: those without a key, with a key of one's own or the
+operator's, and those that the user's own broker accounts open.
 
 Adapters are made when they are first needed and shared by all users of the same key, as are its budget and
 its circuit."""
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from dashtrade.context import App, custom_addresses
 from dashtrade.domain.accounts import Account
 from dashtrade.domain.broker_kinds import Credential
+from dashtrade.domain.people import User
 from dashtrade.domain.values import Malformed, sha256
 from dashtrade.feeds.kinds import Around, PriceSource, SourceKind, Tier
 from dashtrade.feeds.registry import SOURCES
@@ -24,6 +25,7 @@ from dashtrade.services.market.source_gate import SharedGate
 from dashtrade.services.operations.keys import SOURCE_KEY
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import installation_settings
+from dashtrade.tables import source_keys as key_table
 
 log = logging.getLogger("dashtrade.sources")
 
@@ -86,7 +88,12 @@ class Sources:
     def _access(self, owner: int) -> Iterator[Access]:
         with self._app.db.read() as conn:
             accounts = account_table.list_all(conn, owner)
+            own = key_table.list_all(conn, owner)
             sealed = installation_settings.settings_below(conn, SOURCE_KEY)
+        for row in own:
+            if row.source in self._kinds:
+                kind, credentials = self._kinds[row.source], self._app.vault.decrypt(row.credentials)
+                yield Access(kind=kind, tier=kind.tier(row.plan), credentials=json.loads(credentials))
         for account in accounts:
             if account.is_active:
                 yield from self._through(account)
@@ -144,6 +151,34 @@ def fields_of(source: str) -> tuple[Credential, ...]:
 
 def put_operator_key(app: App, source: str, tier: str, credentials: Mapping[str, str]) -> None:
     """For all users of this installation. Stored sealed, and never shown again."""
+    sealed = app.vault.encrypt(json.dumps({"tier": tier, "credentials": _checked(source, tier, credentials)}))
+    app.db.write(lambda conn: installation_settings.put_setting(conn, f"{SOURCE_KEY}{source}", sealed))
+
+
+def drop_operator_key(app: App, source: str) -> bool:
+    return app.db.write(lambda conn: installation_settings.drop_setting(conn, f"{SOURCE_KEY}{source}"))
+
+
+# --- a user's own keys --------------------------------------------------------------------------------------
+
+
+def put_own_key(app: App, user: User, source: str, tier: str, credentials: Mapping[str, str]) -> None:
+    """It comes before the operator's. Stored sealed, and never shown again."""
+    sealed, now = app.vault.encrypt(json.dumps(_checked(source, tier, credentials))), app.clock.now()
+    app.db.write(lambda conn: key_table.put(conn, user.id, source, tier, sealed, now))
+
+
+def drop_own_key(app: App, user: User, source: str) -> bool:
+    return app.db.write(lambda conn: key_table.drop(conn, user.id, source))
+
+
+def own_keys(app: App, user: User) -> dict[str, str]:
+    """Sources of which the user has a key, and the plan of each."""
+    with app.db.read() as conn:
+        return {row.source: row.plan for row in key_table.list_all(conn, user.id)}
+
+
+def _checked(source: str, tier: str, credentials: Mapping[str, str]) -> dict[str, str]:
     kind = _with_key(source)
     if tier not in {each.name for each in kind.tiers}:
         hint = f"One of: {', '.join(each.name for each in kind.tiers)}."
@@ -152,12 +187,7 @@ def put_operator_key(app: App, source: str, tier: str, credentials: Mapping[str,
     for name, value in given.items():
         if not value.isascii() or not value.isprintable() or not 1 <= len(value) <= 500:
             raise Malformed(f"the {name} is missing or cannot be one", where=f"credentials.{name}")
-    sealed = app.vault.encrypt(json.dumps({"tier": tier, "credentials": given}))
-    app.db.write(lambda conn: installation_settings.put_setting(conn, f"{SOURCE_KEY}{source}", sealed))
-
-
-def drop_operator_key(app: App, source: str) -> bool:
-    return app.db.write(lambda conn: installation_settings.drop_setting(conn, f"{SOURCE_KEY}{source}"))
+    return given
 
 
 def _with_key(source: str) -> SourceKind:

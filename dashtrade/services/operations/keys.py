@@ -12,6 +12,7 @@ from dashtrade.context import App
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import installation_settings
 from dashtrade.tables import second_factors as proof_table
+from dashtrade.tables import source_keys as source_key_table
 from dashtrade.tables import tokens as token_table
 from encryption import WrongKey
 
@@ -37,6 +38,7 @@ def rotate_all(app: App) -> int:
     secret that its owner changes meanwhile is left alone."""
     moved = _rotate(app, account_table.sealed, account_table.put_sealed, "credentials")
     moved += _rotate(app, account_table.sealed_sessions, account_table.put_session, "session")
+    moved += _rotate(app, source_key_table.sealed, source_key_table.put_sealed, "credentials")
     moved += _rotate(app, token_table.webhook_secrets, token_table.put_webhook_secret, "secret")
     moved += _rotate(app, proof_table.sealed_factors, proof_table.put_sealed_factor, "totp_secret")
 

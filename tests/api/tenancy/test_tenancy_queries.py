@@ -58,6 +58,7 @@ from dashtrade.tables import (
 )
 from tests.support.candle_cases import MAKES_CANDLES, READS_CANDLES
 from tests.support.fakes import ManualClock
+from tests.support.source_cases import MAKES_SOURCE_KEYS, READS_SOURCE_KEYS
 from tests.support.two_tenants import AAPL, TwoTenants
 
 SETTINGS = BotSettings(name="A bot", size=Size(kind=SizeKind.DOLLARS, value=Decimal(5000)))
@@ -85,6 +86,7 @@ Query = Callable[[sa.Connection, int, SimpleNamespace], Any]
 
 READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, nothing for Bob
     **READS_CANDLES,
+    **READS_SOURCE_KEYS,
     "accounts.get": lambda c, o, of: accounts.get(c, o, of.account),
     "accounts.list_all": lambda c, o, of: [a for a in accounts.list_all(c, o) if a.id == of.account],
     "quotas.lock": lambda c, o, of: quotas.lock(c, o) and o == of.trader,
@@ -223,6 +225,7 @@ READS_AND_CHANGES: dict[str, Query] = {  # with Ann's ids: something for Ann, no
 
 MAKES: dict[str, Query] = {  # what Bob makes is Bob's
     **MAKES_CANDLES,
+    **MAKES_SOURCE_KEYS,
     "accounts.add": lambda c, o, of: accounts.add(
         c,
         o,
