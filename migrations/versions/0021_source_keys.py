@@ -5,7 +5,7 @@ from alembic import op
 
 from dashtrade.tables import base
 
-revision = "0022_source_keys"
+revision = "0021_source_keys"
 down_revision = "0020_candles"
 
 
