@@ -235,8 +235,9 @@ class HttpConnection(ReadTimeout, HttpToolsProtocol):
         ]
         by_address = Counter(line.address for line in waiting)
         waiting.sort(key=lambda line: (-by_address[line.address], line.since))
-        for line in waiting[: max(most // 20, 1)] or [self]:
+        for line in waiting[: max(most // 10, 1)] or [self]:
             line.transport.abort()
+            self.connections.discard(line)  # or each of a crowd would look for the same ones again
         if time.monotonic() - HttpConnection.warned_at > WARN_EVERY_SECONDS:
             HttpConnection.warned_at = time.monotonic()
             words = "all %s connections are taken, %s of them only wait: %s"

@@ -33,10 +33,12 @@ IDLE_SECONDS = 10.0  # for a connection without a request
 UNREAD_SECONDS = 20.0  # for an answer that the client does not read
 STOP_SECONDS = 5  # for requests in progress when the process is to end
 MAX_CONNECTIONS = 1000
+ACCEPTS_PER_PASS = 100  # connections accepted in one pass of the loop
 BACKLOG = 4096  # connections beyond it are retried by the client after a second
 OTHER_DESCRIPTORS = 200  # of the database, the logs and the worker
-ALERTS_AT_ONCE = 64  # beyond them senders take turns
-ALERT_THREADS, OTHER_THREADS = 32, 24
+ALERTS_AT_ONCE = ALERT_THREADS = 16  # beyond them senders take turns
+TURNS_PER_PASS = 4  # begun in one pass of the loop, each some tenths of a millisecond
+OTHER_THREADS = 24
 ALERTS = "/webhook"
 _TOKEN = re.compile(rb"(?:^|&)token=([^&]*)")
 
@@ -107,15 +109,16 @@ class Turn:
 
 
 class Turns:
-    """So many requests at a time; the others wait, and their senders take turns. For one event loop."""
+    """So many requests at a time; the others wait, and their senders take turns. Few begin in one pass of the
+    event loop, so that between them it looks who else is there."""
 
     def __init__(self, at_once: int) -> None:
-        self._free = at_once
+        self._free, self._left = at_once, TURNS_PER_PASS
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     async def take(self, sender: object) -> Turn:
-        if self._free:
-            self._free -= 1
+        if self._free and self._left and not self._waiting:
+            self._use()
         else:
             await self._wait(sender)
         return Turn(self)
@@ -131,12 +134,25 @@ class Turns:
             raise
 
     def give_back(self) -> None:
-        while self._waiting:
+        self._free += 1
+        self._give()
+
+    def _give(self) -> None:
+        while self._waiting and self._free and self._left:
             place = self._waiting.popleft()
             if not place.done():
+                self._use()
                 place.set_result(None)
-                return
-        self._free += 1
+
+    def _use(self) -> None:
+        if self._left == TURNS_PER_PASS:
+            asyncio.get_running_loop().call_soon(self._next_pass)
+        self._free -= 1
+        self._left -= 1
+
+    def _next_pass(self) -> None:
+        self._left = TURNS_PER_PASS
+        self._give()
 
 
 def sender_of(scope: Scope) -> object:
@@ -169,6 +185,63 @@ def listening_sockets(host: str, port: int) -> list[socket.socket]:
     return made
 
 
+class AcceptingServer(uvicorn.Server):
+    """uvicorn's server, which accepts many connections in one pass of the loop. uvloop accepts one: behind a
+    crowd an alert waits for a pass with each of it."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=[])
+        self.loop = asyncio.get_running_loop()
+        self._entering: set[asyncio.Task[Any]] = set()
+        for listening in sockets or []:
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+            self.loop.add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_PASS):
+            try:
+                line = listening.accept()[0]
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:  # too many open files, of which connections alone make no more than fit
+                log.warning("no connections are accepted for a second: %s", error)
+                self.loop.remove_reader(listening)
+                self.loop.call_later(1, self._resume, listening)
+                return
+            line.setblocking(False)
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self.loop.create_task(self._enter(line))
+            self._entering.add(task)
+            task.add_done_callback(self._entering.discard)
+
+    def _resume(self, listening: socket.socket) -> None:
+        if not self.should_exit:
+            self.loop.add_reader(listening, self._accept, listening)
+
+    async def _enter(self, line: socket.socket) -> None:
+        factory: Any = self.config.http_protocol_class
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = factory(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=self.loop,
+            )
+            return made
+
+        try:
+            await self.loop.connect_accepted_socket(protocol, line)
+        except OSError:  # it has gone already
+            line.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listening in sockets or []:
+            self.loop.remove_reader(listening)
+        await super().shutdown(sockets)
+
+
 class HttpServer:
     """All listening sockets, one event loop, and Flask's threads."""
 
@@ -198,11 +271,10 @@ class HttpServer:
             "access_log": False,
             "server_header": False,
             "proxy_headers": False,
-            "backlog": BACKLOG,
             "timeout_keep_alive": IDLE_SECONDS,
             "timeout_graceful_shutdown": STOP_SECONDS,
         }
-        self.uvicorn = uvicorn.Server(uvicorn.Config(self._handle, **config))
+        self.uvicorn = AcceptingServer(uvicorn.Config(self._handle, **config))
         self._sockets = listening_sockets(host, port)
 
     @property

@@ -110,7 +110,6 @@ def serve(settings: Settings) -> None:
         ws_max_size=4 * 1024 * 1024,
         ws_ping_interval=20,
         ws_ping_timeout=20,
-        h11_max_incomplete_event_size=32 * 1024,
         **http_port.protocols(),
     )
     _one_log()
