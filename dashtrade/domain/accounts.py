@@ -46,15 +46,11 @@ class Account:
 
     @property
     def problem(self) -> Reason:
-        return problem_of(self)
-
-
-def problem_of(row: Any) -> Reason:
-    """Why the account may not trade; no reason if it may."""
-    if row.deleted_at:
-        return Reason(Code.ACCOUNT_REMOVED)
-    if not row.is_active:
-        return reason(Code.ACCOUNT_DISABLED, because=row.disabled_reason)
-    if row.mode == "live" and row.acknowledged_at is None:
-        return Reason(Code.ACCOUNT_UNCONFIRMED)
-    return NO_REASON
+        """Why the account may not trade; no reason if it may."""
+        if self.deleted_at:
+            return Reason(Code.ACCOUNT_REMOVED)
+        if not self.is_active:
+            return reason(Code.ACCOUNT_DISABLED, because=self.disabled_reason)
+        if self.mode == "live" and self.acknowledged_at is None:
+            return Reason(Code.ACCOUNT_UNCONFIRMED)
+        return NO_REASON

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -12,6 +11,7 @@ from dashtrade.domain.kernel.books import Books, Changes
 from dashtrade.domain.kernel.records import DecisionChange, TradeChange
 from dashtrade.domain.kernel.taking import DecidedElsewhere, added_up
 from dashtrade.domain.orders import Order
+from dashtrade.domain.record import replace
 from dashtrade.failpoints import failpoint
 from dashtrade.tables import bot_days, bot_positions, order_events, storage
 from dashtrade.tables import decisions as decision_table

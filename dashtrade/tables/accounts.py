@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam as p
 
-from dashtrade.domain.accounts import PAPER, Account, problem_of
-from dashtrade.domain.reasons import NO_REASON, Code, Reason
+from dashtrade.domain.accounts import PAPER, Account
+from dashtrade.domain.reasons import NO_REASON
 from dashtrade.tables.base import (
     Json,
     bool_column,
@@ -22,7 +22,7 @@ from dashtrade.tables.base import (
     text_column,
     time_column,
 )
-from dashtrade.tables.compiled_sql import first, one, rows, run
+from dashtrade.tables.compiled_sql import first, rows, run
 from dashtrade.tables.installation_settings import system_settings
 
 accounts = sa.Table(
@@ -53,7 +53,6 @@ SYSTEM = {
     "at_remote_brokers",
     "lock_account",
     "lock_live_accounts",
-    "problem",
     "sealed",
     "put_sealed",
     "sealed_sessions",
@@ -167,24 +166,6 @@ _TRY_LOCK = sa.select(accounts.c.id).where(accounts.c.id == p("account_id")).wit
 def try_lock(conn: sa.Connection, account_id: int) -> bool:
     """The lock, if nobody else has it."""
     return not is_postgres(conn) or first(conn, _TRY_LOCK, {"account_id": account_id}) is not None
-
-
-_STATE = sa.select(
-    accounts.c.is_active,
-    accounts.c.disabled_reason,
-    accounts.c.deleted_at,
-    accounts.c.mode,
-    accounts.c.acknowledged_at,
-    _SIMULATED,
-).where(accounts.c.id == p("account_id"))
-
-
-def problem(conn: sa.Connection, account_id: int, *, simulated: bool | None = None) -> Reason:
-    """Why the account may not trade now; no reason if it may. `simulated`: the value with which the caller
-    chose the broker."""
-    row = one(conn, _STATE, {"account_id": account_id})
-    switched = simulated is not None and bool(row.simulated) is not simulated
-    return problem_of(row) or (Reason(Code.SIMULATION_SWITCHED) if switched else NO_REASON)
 
 
 def lock_live_accounts(conn: sa.Connection) -> None:

@@ -6,11 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import bindparam as p
 
-from dashtrade.domain.bots import Bot, Stop, Switch
+from dashtrade.domain.bots import Stop
 from dashtrade.tables.base import BigId, int_column, metadata, text_column, time_column
-from dashtrade.tables.compiled_sql import rows
 
 switches = sa.Table(
     "switches",
@@ -24,24 +22,7 @@ switches = sa.Table(
     time_column("at"),
 )
 
-_SWITCHES = sa.select(switches).where(
-    sa.or_(
-        switches.c.scope == "all",
-        sa.and_(switches.c.scope == "user", switches.c.scope_id == p("user_id")),
-        sa.and_(switches.c.scope == "account", switches.c.scope_id == p("account_id")),
-        sa.and_(switches.c.scope == "bot", switches.c.scope_id == p("bot_id")),
-    )
-)
-
-
-SYSTEM = {"switches_for"}
-
-
-def switches_for(conn: sa.Connection, bot: Bot) -> tuple[Switch, ...]:
-    found = rows(conn, _SWITCHES, {"user_id": bot.user_id, "account_id": bot.account_id, "bot_id": bot.id})
-    return tuple(
-        Switch(scope=r.scope, scope_id=r.scope_id, stop=Stop(r.stop), reason=r.reason) for r in found
-    )
+SYSTEM: set[str] = set()
 
 
 def list_switches(conn: sa.Connection, owner: int) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from dashtrade.domain.decisions.netting import split_at_zero, split_reason
@@ -16,6 +15,7 @@ from dashtrade.domain.kernel.order_states import change_order
 from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.ports import Capabilities
 from dashtrade.domain.reasons import NO_REASON, Code, Reason
+from dashtrade.domain.record import replace
 
 
 def start(books: Books, order_id: str, can: Capabilities, now: datetime) -> Order | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -157,18 +158,24 @@ def test_a_switch_of_simulation_acts_at_once_in_another_process(
     assert len(venue.sent) == sent
 
 
-def test_a_decision_made_for_the_other_broker_is_refused(real: Installation):
+def test_a_decision_made_for_the_other_broker_is_refused(
+    real: Installation, venue: ScriptedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between the choice of the broker and the decision the mode may be switched: then nothing is sent
     anywhere."""
-    from dashtrade.tables import accounts as account_table
-
     superadmin, trader = real.join("superadmin@example.com", Role.SUPERADMIN).user, real.join()
-    account = live_account(trader)
-    simulation.switch(real.app, superadmin, True)
-    with real.app.db.read() as conn:
-        assert not account_table.problem(conn, account, simulated=True)
-        why = account_table.problem(conn, account, simulated=False)
-        assert why.code is Code.SIMULATION_SWITCHED
+    trader.bot(account=live_account(trader))
+    fetch = real.app.engine.snapshots.fetch
+
+    def switched_meanwhile(*given: Any, **more: Any) -> Any:
+        market = fetch(*given, **more)
+        simulation.switch(real.app, superadmin, True)
+        return market
+
+    monkeypatch.setattr(real.app.engine.snapshots, "fetch", switched_meanwhile)
+    story = trader.trades("buy")
+    assert story["status"] == "refused" and story["reason_code"] == Code.SIMULATION_SWITCHED
+    assert not venue.sent
 
 
 def test_only_a_superadmin_switches_simulation(real: Installation):
