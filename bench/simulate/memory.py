@@ -18,7 +18,7 @@ from bench.simulate.store import A_MOMENT, CrashPoints, World
 from bot_engine import Engine
 from dashtrade.brokers.paper.adapter import PaperBroker
 from dashtrade.domain.accounts import Account
-from dashtrade.domain.bots import Stop, Switch
+from dashtrade.domain.bots import Stop
 from dashtrade.domain.kernel import accepting
 from dashtrade.domain.kernel.accepting import Alert, IntakeResult
 from dashtrade.domain.kernel.books import Books
@@ -40,6 +40,7 @@ from dashtrade.engine.host import Host
 from dashtrade.engine.steps import Step
 from dashtrade.engine.store import Errors, Look
 from dashtrade.engine.workflow import Write
+from tests.support import memory_user
 from tests.support.memory_day import begun
 
 _AT_BROKER = (OrderStatus.WORKING, OrderStatus.ATTENTION)
@@ -249,19 +250,10 @@ class MemoryWorld(World):
         self.rows.put_orders([replace(self.rows.orders[order_id], cancel_requested=True)])
 
     def set_active(self, bot_id: int, active: bool) -> None:
-        why = NO_REASON if active else Reason(Code.PAUSED_BY_USER)
-        bot = self.rows.bots[bot_id]
-        now = self.clock.now()
-        self.rows.bots[bot_id] = replace(bot, is_active=active, paused_reason=why, updated_at=now)
+        memory_user.set_active(self.rows, bot_id, active, self.clock.now())
 
     def put_switch(self, stop: Stop) -> None:
-        key = ("user", self.user.id)
-        self.rows.switches.pop(key, None)
-        if stop is not Stop.NONE:
-            self.rows.switches[key] = Switch(scope="user", scope_id=self.user.id, stop=stop)
-        if stop.weight >= Stop.REDUCE_ONLY.weight:
-            entries = [order for order in self.open_orders() if not order.effect.reduces]
-            self.rows.put_orders(replace(order, cancel_requested=True) for order in entries)
+        memory_user.put_switch(self.rows, "user", self.user.id, stop)
 
     def put_keys_right(self) -> None:
         for account_id, account in self.rows.accounts.items():

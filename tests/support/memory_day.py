@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dashtrade.brokers.paper.adapter import PaperBroker
-from dashtrade.domain.bots import Stop, Switch
+from dashtrade.domain.bots import Stop
 from dashtrade.domain.kernel import accepting, reporting, sending
 from dashtrade.domain.kernel.accepting import Alert, Receipt
 from dashtrade.domain.kernel.books import Books
@@ -20,7 +20,6 @@ from dashtrade.domain.orders import Order, OrderStatus
 from dashtrade.domain.paper_account import PaperSettings
 from dashtrade.domain.ports import OrderReport
 from dashtrade.domain.protections import ActiveProtection, Scope
-from dashtrade.domain.reasons import NO_REASON, Code, Reason
 from dashtrade.domain.record import field_names, replace
 from dashtrade.engine.sending import CANCEL_AGAIN_AFTER
 from dashtrade.tables import accounts as account_table
@@ -32,6 +31,7 @@ from dashtrade.tables import signals as signal_table
 from dashtrade.tables import storage as storage_table
 from dashtrade.tables import trades as trade_table
 from dashtrade.tables.switches import switches
+from tests.support import memory_user
 from tests.support.fakes import ManualClock, ManualFeed
 from tests.support.paper_day import PaperDay
 
@@ -156,24 +156,10 @@ class MemoryDay:
     # --- what its user does ---
 
     def set_active(self, bot_id: int, active: bool) -> None:
-        why = NO_REASON if active else Reason(Code.PAUSED_BY_USER)
-        bots = self.books.rows.bots
-        bots[bot_id] = replace(
-            bots[bot_id], is_active=active, paused_reason=why, updated_at=self.day.clock.now()
-        )
+        memory_user.set_active(self.books.rows, bot_id, active, self.day.clock.now())
 
     def put_switch(self, scope: str, scope_id: int, stop: Stop) -> None:
-        rows, column = self.books.rows, {"user": "user_id", "account": "account_id", "bot": "bot_id"}[scope]
-        rows.switches.pop((scope, scope_id), None)
-        if stop is not Stop.NONE:
-            rows.switches[scope, scope_id] = Switch(scope=scope, scope_id=scope_id, stop=stop)
-        if stop.weight >= Stop.REDUCE_ONLY.weight:
-            rows.put_orders(
-                replace(order, cancel_requested=True)
-                for orders in list(rows.open_orders.values())
-                for order in orders
-                if not order.effect.reduces and getattr(order, column) == scope_id
-            )
+        memory_user.put_switch(self.books.rows, scope, scope_id, stop)
 
     def unlock(self, lock_id: int) -> None:
         locks = self.books.rows.locks
