@@ -186,7 +186,8 @@ def create_two_tenants(installation: Installation) -> TwoTenants:
             since=now,
             until=None,
         )
-        of.lock = protections.add_lock(conn, lock)
+        protections.add_lock(conn, lock)
+        of.lock = conn.scalar(sa.select(sa.func.max(protections.locks.c.id)))
         own = bot_positions.load(conn, bot)
         risk_events.add(
             conn,
