@@ -31,22 +31,20 @@ from dashtrade.domain.signals import Signal
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.kept_rows import KeptRows
 from dashtrade.engine.last_writer import LastWriter
-from dashtrade.engine.steps import Step
-from dashtrade.engine.stored_books import StoredBooks
-from dashtrade.engine.storing import store
+from dashtrade.engine.steps import AccountBusy, Step
+from dashtrade.engine.stored_books import StoredBooks, alert_key, protections_key
+from dashtrade.engine.storing import merged, store_changes
 from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
 from dashtrade.tables import lanes as lane_table
-from dashtrade.tables import new_ids
+from dashtrade.tables import new_ids, storage
+from dashtrade.tables import signals as signal_table
+from dashtrade.tables.base import is_postgres
 from dashtrade.tables.compiled_sql import one_message
 
 T = TypeVar("T")
 MAX_ROWS = 100_000  # kept; then everything is forgotten
 MAX_WAITING = 500  # decisions of a lane that are kept; of a longer queue nothing is
-
-
-class AccountBusy(Exception):
-    """Somebody else works on the account. Its step waits for its turn in a transaction of its own."""
 
 
 class KeptBooks:
@@ -57,8 +55,10 @@ class KeptBooks:
         self._writer = writer
         self._conn: sa.Connection | None = None
         self._locked: set[int] = set()
+        self._more_bytes: dict[int, int] = {}  # by user: of what was stored in this transaction
         self._unstored: list[Books] = []
         self.done: list[Books] = []  # the steps of this transaction
+        self._accepted: set[str] = set()  # signals of this transaction
         self.failure: Exception | None = None  # of storing: nothing of the transaction counts
 
     # --- a transaction --------------------------------------------------------------------------------------
@@ -66,7 +66,9 @@ class KeptBooks:
     def begin(self, conn: sa.Connection) -> None:
         if not self._writer.begin(conn) or self._conn is not None or self.rows.count > MAX_ROWS:
             self._start_anew()
-        self._conn, self.done, self._locked, self.failure = conn, [], set(), None
+        self._conn, self.done, self.failure = conn, [], None
+        self._locked, self._accepted, self._more_bytes = set(), set(), {}
+        self._is_alone = not is_postgres(conn)  # nobody else writes meanwhile
 
     def run(self, step: Step) -> Any:
         """Its changes stay in memory until `finish`, and count from now on."""
@@ -81,6 +83,7 @@ class KeptBooks:
         self.rows.take(books)
         self._unstored.append(books)
         self.done.append(books)
+        self._accepted.update(books.changes.new_signals)
         return result
 
     def lock(self, account_id: int) -> None:
@@ -91,12 +94,22 @@ class KeptBooks:
         if not account_table.try_lock(conn, account_id):
             raise AccountBusy
         self._locked.add(account_id)
-        if not self._writer.still(conn):
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Has another written since?"""
+        if not self._writer.still(self._open()):
             self._flush()
             self.rows = KeptRows()
 
+    def _take_turn(self, got_lock: bool) -> None:
+        if not got_lock:
+            raise AccountBusy
+
     def finish(self) -> None:
         self._flush()
+        # at the very end, as each user's total is a row that others wait for
+        storage.add_to_all(self._open(), self._more_bytes)
         self._writer.finish(self._open())
         self.rows.spare_ids.clear()
         self._conn = None
@@ -114,14 +127,22 @@ class KeptBooks:
         return self._conn
 
     def _flush(self) -> None:
+        if self.failure is not None:
+            raise self.failure
         if self._unstored:
             unstored, self._unstored = self._unstored, []
             try:
                 with one_message(self._open()):
-                    store(self._open(), unstored)
+                    self._store(unstored)
             except Exception as error:
                 self.failure = error  # of an earlier step, whoever wanted to read
                 raise
+
+    def _store(self, steps: Sequence[Books]) -> None:
+        changes = merged(steps)
+        for owner, more in changes.stored_bytes.items():
+            self._more_bytes[owner] = self._more_bytes.get(owner, 0) + more
+        store_changes(self._open(), steps, changes)
 
     @property
     def _stored(self) -> StoredBooks:
@@ -135,7 +156,7 @@ class KeptBooks:
         return StoredBooks(self._open())
 
     def _token(self, lane: Lane) -> int | None:
-        return self._kept(self.rows.tokens, lane, lambda: lane_table.token_of(self._connection(), lane))
+        return self._kept(self.rows.tokens, lane, lambda: lane_table.token_now(self._connection(), lane))
 
     def _connection(self) -> sa.Connection:
         self._flush()
@@ -234,7 +255,10 @@ class KeptBooks:
 
     def outcomes(self, signal_id: str) -> Mapping[int, Outcome]:
         kept = self.rows.outcomes.get(signal_id)
-        return kept if kept is not None else self._stored.outcomes(signal_id)
+        if kept is not None and (self._is_alone or signal_id in self._accepted):
+            return kept
+        self._take_turn(signal_table.try_lock_signal(self._open(), signal_id))
+        return self._stored.outcomes(signal_id)
 
     def signal(self, signal_id: str) -> Signal:
         kept = self.rows.signals.get(signal_id)
@@ -253,7 +277,9 @@ class KeptBooks:
         return kept
 
     def lock_protections(self, user_id: int) -> None:
-        """Nobody else writes."""
+        if not self._is_alone:
+            self._take_turn(signal_table.try_lock_key(self._open(), protections_key(user_id)))
+            self.rows.restrictions.clear()
 
     def past_exits(self, bot: Bot, scope: Scope, since: datetime) -> Sequence[PastExit]:
         return self._stored.past_exits(bot, scope, since)
@@ -270,7 +296,12 @@ class KeptBooks:
     # --- alerts ---------------------------------------------------------------------------------------------
 
     def repeat_of(self, owner: int, key: str) -> StoredAlert | None:
-        return self.rows.alerts.get((owner, key)) or self._tables.repeat_of(owner, key)
+        kept = self.rows.alerts.get((owner, key))
+        if kept is not None and self._is_alone:
+            return kept
+        self._take_turn(signal_table.try_lock_key(self._open(), alert_key(owner, key)))
+        stored = self._tables.repeat_of(owner, key)
+        return max(filter(None, (kept, stored)), key=lambda alert: alert.id, default=None)
 
     def listening_on(self, owner: int, symbol: Symbol) -> Sequence[Listener]:
         key = (owner, symbol)
@@ -283,7 +314,10 @@ class KeptBooks:
         return self._stored.engaged(owner, bot_ids)
 
     def stored_bytes(self, owner: int) -> int:
-        return self._kept(self.rows.stored_bytes, owner, lambda: self._stored.stored_bytes(owner))
+        def read() -> int:
+            return storage.used(self._connection(), owner) + self._more_bytes.get(owner, 0)
+
+        return self._kept(self.rows.stored_bytes, owner, read)
 
     # --- paper ----------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from dashtrade.engine.booking import report_step
 from dashtrade.engine.lanes import Leases
 from dashtrade.engine.order_requests import booked_holdings, request_of
 from dashtrade.engine.order_states import OrderStates, log_order
-from dashtrade.engine.steps import LaneLost, Lease, Step
+from dashtrade.engine.steps import AccountBusy, LaneLost, Lease, Step
 from dashtrade.engine.store import Store
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
@@ -184,6 +184,8 @@ class Sender:
             local = broker.offers.local(PaperPages(books, order.account_id))
             report = local.submit(request_of(order))
             return reporting.apply_report(books, order.id, report, self.clock.now()).order
+        except AccountBusy:
+            raise
         except self.store.errors:
             raise
         except Rejected as error:

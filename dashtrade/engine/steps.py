@@ -26,6 +26,11 @@ class LaneLost(Exception):
         super().__init__(f"{lane} was taken by another worker")
 
 
+class AccountBusy(Exception):
+    """Another works on the account, or on what accounts share. A commit of many steps never waits for it, as
+    two that wait for each other would wait for ever: the step gets a transaction of its own."""
+
+
 @record(kw_only=False)
 class Lease:
     """A lane and its token: the lane is held as long as nobody has a later one."""

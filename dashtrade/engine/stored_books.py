@@ -47,6 +47,15 @@ def signal_of(stored: Any) -> Signal:
     return parse(stored.raw.encode()).signal
 
 
+def alert_key(owner: int, key: str) -> str:
+    """What two transactions of one alert wait for."""
+    return f"{owner}|{key}"
+
+
+def protections_key(user_id: int) -> str:
+    return f"protections|{user_id}"
+
+
 class StoredBooks:
     def __init__(self, conn: sa.Connection) -> None:
         self._conn = conn
@@ -119,7 +128,7 @@ class StoredBooks:
         return protection_table.restrictions_on(self._conn, bot, now)
 
     def lock_protections(self, user_id: int) -> None:
-        signal_table.lock_key(self._conn, f"protections|{user_id}")
+        signal_table.lock_key(self._conn, protections_key(user_id))
 
     def past_exits(self, bot: Bot, scope: Scope, since: datetime) -> list[PastExit]:
         return protection_table.past_exits(self._conn, bot, scope, since)
@@ -136,7 +145,7 @@ class StoredBooks:
     # --- alerts ---------------------------------------------------------------------------------------------
 
     def repeat_of(self, owner: int, key: str) -> StoredAlert | None:
-        signal_table.lock_key(self._conn, f"{owner}|{key}")
+        signal_table.lock_key(self._conn, alert_key(owner, key))
         row = signal_table.repeat_of(self._conn, owner, key)
         return row and StoredAlert(id=row.id, body_hash=row.body_hash, received_at=row.received_at)
 

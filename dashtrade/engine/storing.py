@@ -29,6 +29,12 @@ from dashtrade.tables import trades as trade_table
 def store(conn: sa.Connection, steps: Sequence[Books]) -> None:
     """In the order of the steps."""
     changes = merged(steps)
+    storage.add_to_all(conn, changes.stored_bytes)
+    store_changes(conn, steps, changes)
+
+
+def store_changes(conn: sa.Connection, steps: Sequence[Books], changes: Changes) -> None:
+    """All but the totals of what users store."""
     _store_alerts(conn, changes)
     _store_decisions(conn, changes)
     _store_orders(conn, changes, _before(steps))
@@ -90,7 +96,6 @@ def _before(steps: Sequence[Books]) -> dict[str, Order]:
 
 
 def _store_alerts(conn: sa.Connection, changes: Changes) -> None:
-    storage.add_to_all(conn, changes.stored_bytes)
     signal_table.add(conn, changes.new_signals.values(), changes.signals)
     signal_table.count_repeats(conn, changes.repeats)
 

@@ -203,13 +203,18 @@ def run(conn: sa.Connection, statement: Any, given: Mapping[str, Any] | None = N
     return count
 
 
-def run_many(conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]]) -> int:
-    """Execute once for each, in one call of the driver; returns the number of changed rows."""
+def run_many(
+    conn: sa.Connection, statement: Any, given: Sequence[Mapping[str, Any]], *, counted: bool = False
+) -> int:
+    """Execute once for each, in one call of the driver; returns the number of changed rows. `counted`: it
+    matters."""
     if not given:
         return 0
     plan = _plan_of(conn, statement, given[0])
     if _GATHERED in conn.info:
-        return _gather(conn, plan, given)
+        if not counted:
+            return _gather(conn, plan, given)
+        send_gathered(conn)
     cursor = conn.connection.cursor()
     try:
         if plan.positional:

@@ -185,7 +185,7 @@ _STORE_DECISION = (
 def store_decisions(conn: sa.Connection, made: Mapping[int, DecisionChange]) -> bool:
     """False, and no change of that one, if one of them was decided already."""
     values = [_made_values(decision_id, change) for decision_id, change in made.items()]
-    return run_many(conn, _STORE_DECISION, values) == len(made)
+    return run_many(conn, _STORE_DECISION, values, counted=True) == len(made)
 
 
 def _made_values(decision_id: int, change: DecisionChange) -> dict[str, Any]:

@@ -31,7 +31,16 @@ workers = sa.Table(
 )
 
 
-SYSTEM = {"record_heartbeat", "claim", "free_lanes", "heartbeat_age", "release", "renew", "token_of"}
+SYSTEM = {
+    "claim",
+    "free_lanes",
+    "heartbeat_age",
+    "record_heartbeat",
+    "release",
+    "renew",
+    "token_now",
+    "token_of",
+}
 
 
 # --- lanes --------------------------------------------------------------------------------------------------
@@ -116,6 +125,12 @@ def record_heartbeat(conn: sa.Connection, owner: str) -> None:
 def heartbeat_age(conn: sa.Connection) -> float | None:
     """Seconds since any worker was seen alive."""
     return conn.scalar(sa.select(_db_now(conn) - sa.func.max(workers.c.seen)))
+
+
+def token_now(conn: sa.Connection, lane: Lane) -> int | None:
+    """Without the lock."""
+    token: int | None = scalar(conn, _TOKEN, {"its_account": lane.account_id, "its_symbol": lane.symbol})
+    return token
 
 
 _TOKEN_LOCKED = _TOKEN.with_for_update()

@@ -219,7 +219,7 @@ def update(conn: sa.Connection, changes: Sequence[tuple[Order, Order]]) -> bool:
         }
         for before, after in changes
     ]
-    return run_many(conn, _UPDATE, values) == len(changes)
+    return run_many(conn, _UPDATE, values, counted=True) == len(changes)
 
 
 _REDUCE_QUANTITY = (

@@ -119,13 +119,30 @@ _REPEAT_OF = (
 )
 
 
-SYSTEM = {"add", "count_repeats", "end_signals", "lock_signal", "lock_key", "stored"}
+SYSTEM = {
+    "add",
+    "count_repeats",
+    "end_signals",
+    "lock_key",
+    "lock_signal",
+    "stored",
+    "try_lock_key",
+    "try_lock_signal",
+}
 
 
 def lock_key(conn: sa.Connection, key: str) -> None:
     """Serialise requests with this key; SQLite has one writer anyway."""
     if is_postgres(conn):
         conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
+def try_lock_key(conn: sa.Connection, key: str) -> bool:
+    """The same, if nobody else has it."""
+    if not is_postgres(conn):
+        return True
+    query = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
+    return bool(conn.scalar(query, {"key": key}))
 
 
 def repeat_of(conn: sa.Connection, owner: int, key: str) -> Any | None:
@@ -218,6 +235,16 @@ def lock_signal(conn: sa.Connection, signal_id: str) -> None:
     """Only the lock; a no-op in SQLite, which has one writer."""
     if is_postgres(conn):
         run(conn, _LOCK_SIGNAL, {"signal_id": signal_id})
+
+
+_TRY_LOCK_SIGNAL = (
+    sa.select(signals.c.id).where(signals.c.id == p("signal_id")).with_for_update(skip_locked=True)
+)
+
+
+def try_lock_signal(conn: sa.Connection, signal_id: str) -> bool:
+    """The lock, if nobody else has it."""
+    return not is_postgres(conn) or first(conn, _TRY_LOCK_SIGNAL, {"signal_id": signal_id}) is not None
 
 
 _SIGNAL_END = (

@@ -24,8 +24,8 @@ from dashtrade.domain.kernel.accepting import Alert
 from dashtrade.domain.kernel.lane import Lane
 from dashtrade.engine.at_once import Taken
 from dashtrade.engine.batches import Batches
-from dashtrade.engine.kept_books import AccountBusy, KeptBooks
-from dashtrade.engine.steps import Step
+from dashtrade.engine.kept_books import KeptBooks
+from dashtrade.engine.steps import AccountBusy, Step
 from dashtrade.engine.workflow import Call, Workflow, Write
 from dashtrade.failpoints import failpoint
 from dashtrade.processes.worker_ipc import ClientConnection
