@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MIN_READ_BYTES = 32 * 1024  # of a pending answer, to be read within `unread_seconds`
 MAX_HEAD_BYTES = 32 * 1024  # of a request's address and headers
@@ -96,6 +96,7 @@ class HttpConnection(ReadTimeout, HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None  # for a request to begin, or to arrive in full
         self._arriving = False  # a request has begun, and is incomplete
         self._begun = False  # a request began in this piece of data
+        self._unanswered: list[RequestResponseCycle] = []
         self._ends = False  # nothing more is read; closed once the answer being made is sent
         self._head_bytes = 0  # of address and headers, as far as they are parsed
         self._unparsed_bytes = 0  # received since the parser last had something to tell
@@ -167,6 +168,9 @@ class HttpConnection(ReadTimeout, HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             raise HeadTooLarge  # ends the parsing, and comes back as `send_400_response`
         super().on_headers_complete()
+        self._unanswered = [each for each in self._unanswered if not each.response_complete]
+        if self.cycle is not None:
+            self._unanswered.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
@@ -212,6 +216,9 @@ class HttpConnection(ReadTimeout, HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        for cycle in self._unanswered:  # uvicorn tells the last one alone, and the others write to nobody
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def _expect(self, seconds: float) -> None:
         self._stop_timer()

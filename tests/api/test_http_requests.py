@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +126,20 @@ def test_the_method_head_has_no_body(server: HttpServer) -> None:
     answer = exchange(server, b"HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200") and body == b""
+
+
+def test_a_client_that_goes_while_requests_sent_ahead_are_answered_leaves_no_error(
+    server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it ends by a reset
+    line.sendall(b"GET /hold HTTP/1.1\r\nHost: h\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert INSIDE.wait(5)
+    line.close()
+    wait_until(lambda: not server.uvicorn.server_state.connections)
+    HOLD.set()
+    wait_until(lambda: not server.uvicorn.server_state.tasks)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_an_answer_without_a_length_is_sent_whole(server: HttpServer) -> None:
