@@ -64,6 +64,7 @@ def trader(app: App) -> None:
             opened = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(hours=2 * number)
             made = Decimal(number - 40)
             trip = RoundTrip(
+                id=number + 1,
                 user_id=user.id,
                 account_id=account,
                 bot_id=found[symbol],
@@ -82,7 +83,7 @@ def trader(app: App) -> None:
                 exit_reason=("alert", "stop_loss", "take_profit")[number % 3],
                 on_paper=True,
             )
-            trip_table.put(conn, trip)
+            trip_table.put(conn, {trip.id: trip}, {trip.id})
 
     app.db.write(fill)
 
