@@ -53,7 +53,7 @@ class _Answer:
 
 
 def _no_write(_: bytes) -> None:
-    raise NotImplementedError("WSGI's write() is not offered: return the pieces")
+    raise RuntimeError("WSGI's write() is not offered: return the pieces")
 
 
 class WsgiThreads:

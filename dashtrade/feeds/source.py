@@ -4,6 +4,7 @@ following by asking again."""
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,7 +25,7 @@ LOOK_SECONDS = 2.0  # between two looks at whether a candle has ended
 GRACE = timedelta(seconds=2)  # a source needs a moment to close a candle
 
 
-class NetworkSource:
+class NetworkSource(ABC):
     """A source that is asked request by request. Its file says how pages of candles and a quote are read."""
 
     always_open = False
@@ -33,12 +34,12 @@ class NetworkSource:
         self.name, self.delay = name or kind.name, tier.delay
         self.kind, self.tier, self.around, self.calls = kind, tier, around, calls
 
+    @abstractmethod
     def pages(self, series: Series, start: datetime, end: datetime) -> Iterator[Page]:
         """All candles that open in the range; those outside of it do no harm."""
-        raise NotImplementedError
 
-    def current(self, symbol: Symbol) -> Quote:
-        raise NotImplementedError
+    @abstractmethod
+    def current(self, symbol: Symbol) -> Quote: ...
 
     def finest(self, series: Series) -> Series:
         self._must_trade(series.symbol)

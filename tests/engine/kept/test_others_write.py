@@ -21,13 +21,11 @@ from dashtrade.domain.reasons import NO_REASON
 from dashtrade.domain.signals import Action
 from dashtrade.domain.symbols import Symbol
 from dashtrade.engine.batches import Batches
-from dashtrade.engine.intake import accept_on
 from dashtrade.engine.kept_books import KeptBooks
 from dashtrade.engine.kept_rows import KeptRows
-from dashtrade.tables import accounts as account_table
 from dashtrade.tables.base import metadata
 from tests.support.fakes import MORNING
-from tests.support.paper_day import PaperDay, statuses, taking
+from tests.support.paper_day import PaperDay
 
 AAPL = Symbol.parse("AAPL")
 OURS = ["another process", "another connection of ours"]
@@ -168,43 +166,3 @@ def test_an_id_that_somebody_else_used_is_not_used_again(
         assert batches.run([next_id])[0].result > number + 1
     numbers = [batches.run([next_id, next_id])[place].result for place in (0, 1)]
     assert numbers[0] != numbers[1]
-
-
-def test_of_a_writer_that_came_between_the_look_and_the_first_write_the_next_transaction_knows(
-    day: PaperDay, batches: Batches
-) -> None:
-    """On PostgreSQL nobody is kept from writing meanwhile."""
-    if day.app.db.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
-    day.app.engine.run_lane(_OF_AAPL)
-    body = {"action": "buy", "symbol": "AAPL", "timeframe": "15", "bot": "1"}
-    day.at_once(batches, [day.alert(body)])
-
-    def disturbed(kept: KeptBooks) -> Any:
-        cash = kept.paper_cash(1)
-        write(day, _set("paper_accounts", cash=D(3)), in_our_process=False)
-        kept.run_on_books(lambda books: accept_on(books, day.alert(body | {"symbol": "TSLA"})))
-        return cash
-
-    assert batches.run([disturbed])[0].result != D(3)
-    assert batches.run([lambda kept: kept.paper_cash(1)])[0].result == D(3)
-
-
-def test_an_account_that_somebody_else_works_on_is_left_to_the_lanes_own_steps(
-    day: PaperDay, batches: Batches
-) -> None:
-    if day.app.db.is_sqlite:
-        pytest.skip("SQLite has one writer at a time")
-    day.app.engine.run_lane(_OF_AAPL)
-    alert = day.alert({"action": "buy", "symbol": "AAPL", "timeframe": "15", "bot": "1"})
-    other = Database(str(day.app.db.url.render_as_string(hide_password=False)))
-
-    def hold(conn: sa.Connection) -> Any:
-        account_table.lock_account(conn, 1)
-        return batches.run([taking(day, alert)])[0]
-
-    done = other.write(hold)
-    other.close()
-    assert done.error is None and done.result.unfinished == (_OF_AAPL,)
-    day.app.engine.run_lane(_OF_AAPL)
-    assert [status for _, status in statuses(day)] == ["filled"]

@@ -6,10 +6,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from decimal import Decimal as D
 from functools import partial
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from bot_database import Database
 from bot_engine import Engine
@@ -22,7 +24,9 @@ from dashtrade.engine.intake import accept, accept_on
 from dashtrade.engine.kept_books import KeptBooks
 from dashtrade.engine.steps import AccountBusy, Step
 from dashtrade.engine.stored_books import StoredBooks
+from dashtrade.tables import accounts as account_table
 from dashtrade.tables import decisions as decision_table
+from dashtrade.tables.base import metadata
 from tests.support.fakes import add_user
 from tests.support.paper_day import SYMBOLS, PaperDay, statuses, taking
 
@@ -166,3 +170,42 @@ def test_a_repeat_that_another_process_stored_meanwhile_is_a_repeat(day: PaperDa
     )
     other.close()
     assert done[1].error is None and done[1].result.duplicate and len(statuses(day)) == 2
+
+
+def test_of_a_writer_that_came_between_the_look_and_the_first_write_the_next_transaction_knows(
+    day: PaperDay, batches: Batches
+) -> None:
+    day.app.engine.run_lane(Lane(1, AAPL))
+    body = {"action": "buy", "symbol": "AAPL", "timeframe": "15", "bot": "1"}
+    day.at_once(batches, [day.alert(body)])
+
+    poorer = sa.update(metadata.tables["paper_accounts"]).values(cash=D(3))
+    other = Database(str(day.app.db.url.render_as_string(hide_password=False)))
+
+    def disturbed(kept: KeptBooks) -> Any:
+        cash = kept.paper_cash(1)
+        other.write(lambda conn: conn.execute(poorer) and None)
+        kept.run_on_books(lambda books: accept_on(books, day.alert(body | {"symbol": "TSLA"})))
+        return cash
+
+    assert batches.run([disturbed])[0].result != D(3)
+    other.close()
+    assert batches.run([lambda kept: kept.paper_cash(1)])[0].result == D(3)
+
+
+def test_an_account_that_somebody_else_works_on_is_left_to_the_lanes_own_steps(
+    day: PaperDay, batches: Batches
+) -> None:
+    day.app.engine.run_lane(Lane(1, AAPL))
+    alert = day.alert({"action": "buy", "symbol": "AAPL", "timeframe": "15", "bot": "1"})
+    other = Database(str(day.app.db.url.render_as_string(hide_password=False)))
+
+    def hold(conn: sa.Connection) -> Any:
+        account_table.lock_account(conn, 1)
+        return batches.run([taking(day, alert)])[0]
+
+    done = other.write(hold)
+    other.close()
+    assert done.error is None and done.result.unfinished == (Lane(1, AAPL),)
+    day.app.engine.run_lane(Lane(1, AAPL))
+    assert [status for _, status in statuses(day)] == ["filled"]
